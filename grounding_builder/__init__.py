@@ -1,0 +1,1 @@
+"""Box annotations (GRIT, Visual Genome, RefCOCO) to grounding samples."""

@@ -1,0 +1,1 @@
+"""The Qwen-VL architecture. Imports torch and nothing of the other packages."""

@@ -1,0 +1,1 @@
+"""Curation base: rows, columns, filters, ledger, shards, manifests, reports. Imports no torch."""

@@ -1,0 +1,1 @@
+"""Synthetic OCR pages: scenes, PDF and HTML, in English and Chinese."""

@@ -1,0 +1,1 @@
+"""Shards to token stream to three training stages."""
