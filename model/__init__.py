@@ -1,1 +1,1 @@
-"""The Qwen-VL architecture. Imports torch and nothing of the other packages."""
+"""Qwen-VL in torch and transformers: vision, adapter, language model. Reading order: docs/model.md."""

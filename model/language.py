@@ -1,0 +1,30 @@
+"""Language model: any causal LM of `transformers`, built from its config and fed through `inputs_embeds`.
+
+Only the body is used; the head is one linear layer of ours, so that logits can be computed where labels are.
+"""
+
+from typing import Any
+
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+
+from .errors import ModelError
+
+_HEAD_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+
+
+def build_language_model(config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
+    """The body of the causal LM that `config` describes, with weights not yet meaningful.
+
+    Raises ModelError for a family whose head is more than one matrix: its logits would be silently wrong here.
+    """
+    extra = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if extra:
+        raise ModelError(f"language model {config.model_type!r} changes its logits by {', '.join(extra)}; not supported")
+    body: PreTrainedModel = AutoModel.from_config(config, **kwargs)
+    return body
+
+
+def embedding_name(body: PreTrainedModel) -> str:
+    """The dotted name of the input embedding inside the body (`embed_tokens`, `wte`, ...)."""
+    table = body.get_input_embeddings()
+    return next(name for name, module in body.named_modules() if module is table)

@@ -1,0 +1,47 @@
+"""Next-token loss that computes logits only where a label is.
+
+A row of logits is 608 KB in float32 at 151,936 tokens, so a full [2048, vocabulary] would be 1.24 GB per sequence.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from .config import IGNORE
+
+CHUNK = 1024
+"""Labels whose logits exist at one time; the backward pass computes them again."""
+
+
+def label_loss(
+    hidden_BLD: Tensor,
+    labels_BL: Tensor,
+    head: Callable[[Tensor], Tensor],
+    total: Tensor | int | None = None,
+) -> Tensor:
+    """Cross-entropy of the token after each position, a float32 scalar.
+
+    The sum over labels (other than IGNORE) is divided by `total`, or by the number of labels here when `total` is
+    None; give the number over all micro-batches and ranks for an exact mean. Without any label: zero, with gradients
+    of zero, so that every rank still takes part in the backward pass.
+    """
+    targets_BL = labels_BL[:, 1:].to(hidden_BLD.device)
+    keep_BL = targets_BL != IGNORE
+    hidden_ND, targets_N = hidden_BLD[:, :-1][keep_BL], targets_BL[keep_BL]
+    if not len(targets_N):
+        return (head(hidden_BLD[:, :1]).float() * 0).sum()
+    loss = torch.zeros((), dtype=torch.float32, device=hidden_BLD.device)
+    for hidden_CD, targets_C in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True):
+        if torch.is_grad_enabled() and len(targets_N) > CHUNK:
+            loss = loss + checkpoint(_sum, hidden_CD, targets_C, head, use_reentrant=False)
+        else:
+            loss = loss + _sum(hidden_CD, targets_C, head)
+    return loss / (len(targets_N) if total is None else total)
+
+
+def _sum(hidden_CD: Tensor, targets_C: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    logits_CV = head(hidden_CD)
+    return cross_entropy(logits_CV.float(), targets_C, reduction="sum")
