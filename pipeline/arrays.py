@@ -1,0 +1,28 @@
+"""Numpy and Arrow side by side: the few array operations that several stages share."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+
+def segment_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sums of ``values`` over consecutive segments; segment i is [starts[i], starts[i+1]), none is empty."""
+    if len(starts) == 0:
+        return np.zeros(0, np.int64)
+    return np.add.reduceat(values, starts, dtype=np.int64)
+
+
+def hashes_to_arrow(data: bytes, valid: np.ndarray) -> pa.Array:
+    """Concatenated 16-byte hashes to a fixed-size binary column, null where ``valid`` is False."""
+    mask = pa.array(valid).buffers()[1]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(valid), [mask, pa.py_buffer(data)])
+
+
+def hash_words(column: pa.Array) -> np.ndarray:
+    """A binary(16) column as an array [n, 2] of uint64 (zero where null)."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    words = np.frombuffer(array.buffers()[1], np.uint64, 2 * len(array), 16 * array.offset)
+    return words.reshape(-1, 2)

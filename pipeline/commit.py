@@ -1,0 +1,133 @@
+"""Commit: the one way in which results become visible.
+
+A worker writes under an attempt-private name, flushes it to disk, links it to its final name, and then creates the
+manifest with one atomic exclusive create. Where the manifest exists, the work is done; readers trust manifests and never
+list folders. A second attempt must bring the same bytes: other bytes are a ContractError.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+
+from pipeline.errors import ContractError, QvlError
+
+ATTEMPTS = ".attempts"
+HASH_CHUNK = 1 << 22
+
+
+def file_hash(path: Path) -> str:
+    """128-bit xxh3 of a file, read in 4 MiB pieces."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def attempt(out: Path) -> Iterator[Path]:
+    """An attempt-private folder on the output's own file system; removed afterwards, also on an error."""
+    folder = out / ATTEMPTS / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_attempts(out: Path) -> None:
+    """Remove what killed attempts left behind. Call it only while holding the output's lock."""
+    shutil.rmtree(out / ATTEMPTS, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(written: Path, final: Path, digest: str) -> None:
+    """Give an attempt's finished file its final name.
+
+    An uncommitted leftover of a killed attempt under the final name is replaced: only a manifest makes a file count.
+    Raises OSError where the disk is full.
+    """
+    sync(written)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(written, final)
+    except FileExistsError:
+        if file_hash(final) != digest:
+            written.replace(final)
+    sync(final.parent)
+
+
+def create_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Create the manifest if there is none; the first wins. Returns the manifest that counts.
+
+    Raises ContractError when a committed manifest disagrees with ``content``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        sync(temporary)
+        os.link(temporary, path)
+        sync(path.parent)
+    except FileExistsError:
+        if path.read_bytes() != data:
+            raise ContractError(_disagreement(path, content)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return content
+
+
+def _disagreement(path: Path, content: dict[str, Any]) -> str:
+    committed = read_manifest(path) or {}
+    keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
+    return (
+        f"{path}: a second attempt came to other results ({', '.join(keys)}); the work is not deterministic or its input "
+        "changed while it ran. Check the input, then run again with --fresh"
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The committed manifest, or None where the work is not done."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return content
+
+
+@contextmanager
+def output_lock(out: Path) -> Iterator[None]:
+    """Hold an output folder for one run. Raises QvlError at once when another run on this machine holds it."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise QvlError(
+                f"{out}: another run (process {holder}) is writing here; wait for it or choose another --output"
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,224 @@
+"""A curation: scan, select, pack, one after the other, each resumed from its manifests."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.commit import clear_attempts, create_manifest, output_lock, read_manifest
+from pipeline.errors import ContractError, DataError
+from pipeline.fingerprint import fingerprint, merkle_root
+from pipeline.groups import Group, make_groups, write_groups
+from pipeline.layout import Layout
+from pipeline.ledger import write_ledger
+from pipeline.pack import PACK_VERSION, PackTask, Window, finish, pack_shard, pack_tasks, windows
+from pipeline.pool import Pool
+from pipeline.progress import RunProgress
+from pipeline.recipe import Recipe, reader
+from pipeline.scan import ScanTask, scan_task, scan_unit
+from pipeline.select import SELECT_VERSION, SelectTask, emit, judge, resolve
+from pipeline.sources.base import Unit
+from pipeline.sources.paths import owned
+from pipeline.stale import refuse_or_discard, remember_recipe
+from pipeline.storage import Storage
+
+KEEP_WORD = "keep"
+
+
+@dataclass(frozen=True)
+class Curation:
+    """A recipe bound to an output folder."""
+
+    recipe: Recipe
+    out: Path
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.out)
+
+    def units(self) -> list[Unit]:
+        """Every input file, sources in the recipe's order, files by name."""
+        found = ((source, reader(source).units(Storage())) for source in self.recipe.sources)
+        return [unit for source, units in found for unit in owned(units, source.name)]
+
+    def scan_tasks(self) -> list[ScanTask]:
+        storage = Storage()
+        return [scan_task(self.recipe, self.recipe.source(u.source), u, self.out, storage) for u in self.units()]
+
+
+def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
+    """Run what is not done yet. Returns ``dataset.json``.
+
+    Raises StaleError where ``out`` holds another recipe's work (``fresh`` discards what the change invalidates),
+    DataError beyond the recipe's tolerance, QvlError where another run holds ``out``.
+    """
+    out = out.resolve()
+    curation = Curation(recipe, out)
+    with output_lock(out):
+        tasks = curation.scan_tasks()
+        refuse_or_discard(recipe, out, tasks, fresh)
+        remember_recipe(recipe, out)
+        clear_attempts(out)
+        scanned = _scan(curation, tasks, pool, progress)
+        selected = _select(curation, scanned, pool, progress)
+        return _pack(curation, scanned, selected, pool, progress)
+
+
+def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunProgress) -> list[dict[str, Any]]:
+    """Manifests of all units, in order."""
+    layout = curation.layout
+    todo = [task for task in tasks if read_manifest(layout.unit_manifest(task.unit.id)) is None]
+    progress.stage("scan", len(tasks), len(tasks) - len(todo))
+    for _, manifest in pool.map(scan_unit, todo):
+        progress.advance(manifest["rows"], manifest["faults"])
+    manifests = [_committed(layout.unit_manifest(task.unit.id)) for task in tasks]
+    _check_tolerance(curation.recipe, manifests)
+    content = {
+        "units": len(manifests),
+        "rows": sum(unit["rows"] for unit in manifests),
+        "root": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in manifests),
+    }
+    create_manifest(layout.stage_manifest("scan"), content)
+    return manifests
+
+
+def _committed(path: Path) -> dict[str, Any]:
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ContractError(f"{path}: the work was reported done but has no manifest")
+    return manifest
+
+
+def _check_tolerance(recipe: Recipe, units: list[dict[str, Any]]) -> None:
+    """Stop where more is unreadable than the recipe accepts."""
+    rows = sum(unit["rows"] for unit in units)
+    faults: Counter[str] = Counter()
+    for unit in units:
+        faults.update({word: n for word, n in unit["faults"].items() if word.startswith("unreadable:")})
+    lost = sum(faults.values())
+    worst = ", ".join(f"{word} {count}" for word, count in faults.most_common(3))
+    if lost > recipe.tolerance.unreadable_rows * rows:
+        raise DataError(
+            f"{lost} of {rows} rows are unreadable ({worst}), more than tolerance.unreadable_rows "
+            f"{recipe.tolerance.unreadable_rows}; mend the input or raise it"
+        )
+    broken = [unit for unit in units if any(word.split(":")[1] in UNIT_FAULTS for word in unit["faults"])]
+    if len(broken) > recipe.tolerance.unreadable_units * len(units):
+        names = ", ".join(f"{unit['name']} ({', '.join(unit['faults'])})" for unit in broken[:3])
+        raise DataError(
+            f"{len(broken)} of {len(units)} input files cannot be read to their end: {names}; mend them or raise "
+            f"tolerance.unreadable_units ({recipe.tolerance.unreadable_units})"
+        )
+
+
+UNIT_FAULTS = frozenset(("unit", "truncated_tar", "damaged_tar", "not_a_tar", "damaged_table"))
+
+
+def select_fingerprint(recipe: Recipe, scanned: list[dict[str, Any]]) -> str:
+    """What the verdicts depend on."""
+    judged = {s.name: [recipe.filters_of(s.name).model_dump(), s.priority, s.academic] for s in recipe.sources}
+    return fingerprint(
+        {
+            "version": SELECT_VERSION,
+            "units": [[unit["unit"], unit["hash"]] for unit in scanned],
+            "filters": judged,
+            "dedup": recipe.dedup.model_dump(),
+        }
+    )
+
+
+def _select(
+    curation: Curation, scanned: list[dict[str, Any]], pool: Pool, progress: RunProgress
+) -> list[dict[str, Any]]:
+    """Ledger manifests of all groups."""
+    layout, groups = curation.layout, make_groups(scanned)
+    mark = select_fingerprint(curation.recipe, scanned)
+    write_groups(curation.out, groups)
+    first = SelectTask(curation.out, curation.recipe, mark, 0)
+    steps = 2 + 2 * len(first.rules)
+    done = read_manifest(layout.stage_manifest("select")) is not None
+    progress.stage("select", steps, steps if done else 0)
+    if not done:
+        _select_steps(first, groups, pool, progress)
+    manifests = [_committed(layout.group_manifest("ledger", group.number)) for group in groups]
+    verdicts = _verdicts_by_source(manifests)
+    rows = sum(unit["rows"] for unit in scanned)
+    if rows != sum(sum(counts.values()) for counts in verdicts.values()):
+        raise ContractError(f"select: {rows} rows in, {verdicts} out")
+    content = {"fingerprint": mark, "groups": len(groups), "rows": rows, "verdicts": verdicts}
+    create_manifest(layout.stage_manifest("select"), content)
+    return manifests
+
+
+def _select_steps(first: SelectTask, groups: list[Group], pool: Pool, progress: RunProgress) -> None:
+    def over(numbers: range, rule: int = -1) -> list[SelectTask]:
+        return [SelectTask(first.out, first.recipe, first.fingerprint, number, rule) for number in numbers]
+
+    every = range(len(groups))
+    for _ in pool.map(judge, over(every)):
+        pass
+    progress.advance()
+    for rule in range(len(first.rules)):
+        for _ in pool.map(emit, over(every, rule)):
+            pass
+        progress.advance()
+        for _ in pool.map(resolve, over(range(first.partitions), rule)):
+            pass
+        progress.advance()
+    drops: Counter[str] = Counter()
+    for _, manifest in pool.map(write_ledger, over(every)):
+        for unit in manifest["units"].values():
+            drops.update({word: n for word, n in unit["verdicts"].items() if word != KEEP_WORD})
+    progress.advance(drops=dict(drops))
+
+
+def _verdicts_by_source(ledgers: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    result: dict[str, Counter[str]] = {}
+    for ledger in ledgers:
+        for unit in ledger["units"].values():
+            result.setdefault(unit["source"], Counter()).update(unit["verdicts"])
+    return {source: dict(sorted(counts.items())) for source, counts in sorted(result.items())}
+
+
+def order(curation: Curation, ledgers: list[dict[str, Any]]) -> list[Window]:
+    """The order of all kept rows, from the ledgers' sums."""
+    kept = {name: u["verdicts"].get(KEEP_WORD, 0) for ledger in ledgers for name, u in ledger["units"].items()}
+    return windows(curation.recipe, [(unit, kept.get(unit.id, 0)) for unit in curation.units()])
+
+
+def shard_tasks(curation: Curation, ledgers: list[dict[str, Any]], selected: str) -> list[PackTask]:
+    mark = fingerprint(
+        {
+            "version": PACK_VERSION,
+            "select": selected,
+            "name": curation.recipe.name,
+            "pack": curation.recipe.pack.model_dump(),
+        }
+    )
+    return pack_tasks(curation.recipe, curation.out, order(curation, ledgers), mark)
+
+
+def _pack(
+    curation: Curation, scanned: list[dict[str, Any]], ledgers: list[dict[str, Any]], pool: Pool, progress: RunProgress
+) -> dict[str, Any]:
+    layout = curation.layout
+    selected = _committed(layout.stage_manifest("select"))
+    tasks = shard_tasks(curation, ledgers, selected["fingerprint"])
+    todo = [task for task in tasks if read_manifest(layout.shard_manifest(task.name)) is None]
+    progress.stage("pack", len(tasks), len(tasks) - len(todo))
+    for _, manifest in pool.map(pack_shard, todo):
+        progress.advance(manifest["samples"])
+    lineage = {
+        "scan": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in scanned),
+        "select": selected["fingerprint"],
+        "recipe": curation.recipe.model_dump(
+            mode="json", exclude={"sources": {"__all__": {"read": {"paths", "image_folder"}}}}
+        ),
+        "rows": selected["rows"],
+        "verdicts": selected["verdicts"],
+    }
+    dataset = finish(curation.recipe, curation.out, tasks, lineage)
+    kept = sum(counts.get(KEEP_WORD, 0) for counts in selected["verdicts"].values())
+    if dataset["samples"] != kept:
+        raise ContractError(f"pack: {kept} rows were kept, {dataset['samples']} are in shards")
+    return dataset

@@ -1,0 +1,105 @@
+"""Exact duplicates as a pure function of the rows: a hash-partitioned sort on files, no state, no arrival order.
+
+A round emits one record per row that is still kept, split by key into partitions; a partition is sorted, and of each run
+of equal keys the best rows stay. Memory is one partition, whatever the number of rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.recipe import Recipe
+
+KEY = np.dtype(
+    [
+        ("low", "<u8"),
+        ("high", "<u8"),
+        ("pixels", "<u8"),
+        ("characters", "<u4"),
+        ("priority", "<u2"),
+        ("group", "<u4"),
+        ("row", "<u4"),
+    ]
+)
+LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
+
+PARTITION_ROWS = 4_000_000
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One duplicate rule: ``word`` is its reason, ``key`` what must be equal, ``allowed`` how many rows may stay.
+
+    ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
+    position. ``sources`` limits the rule to these, each for itself.
+    """
+
+    word: str
+    key: Literal["image", "text", "pair"]
+    allowed: int = 1
+    rank: Literal["pixels", "characters"] = "pixels"
+    sources: tuple[str, ...] | None = None
+
+
+def rounds(recipe: Recipe) -> tuple[Round, ...]:
+    """The rules that a recipe asks for, in their order: each sees only what the ones before it kept."""
+    result = []
+    academic = tuple(source.name for source in recipe.sources if source.academic)
+    if academic:
+        result.append(Round("longest_caption", "image", rank="characters", sources=academic))
+    if recipe.dedup.image:
+        result.append(Round("duplicate_image", "image"))
+    elif recipe.dedup.pair:
+        result.append(Round("duplicate_pair", "pair"))
+    if recipe.dedup.repeated_text is not None:
+        result.append(Round("repeated_text", "text", allowed=recipe.dedup.repeated_text))
+    return tuple(result)
+
+
+ROUND_WORDS = ("longest_caption", "duplicate_image", "duplicate_pair", "repeated_text")
+
+
+def partitions(rows: int) -> int:
+    """Number of partitions, a power of two, so that each holds about four million rows."""
+    return 1 << max(0, int(np.ceil(np.log2(max(1, rows) / PARTITION_ROWS))))
+
+
+def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Records sorted by partition, and the offsets [parts + 1] where each partition starts."""
+    if parts == 1:
+        return keys, np.array([0, len(keys)])
+    part = (keys["high"] >> np.uint64(64 - int(parts).bit_length() + 1)).astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(part, minlength=parts))))
+    return keys[np.argsort(part, kind="stable")], offsets
+
+
+def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
+    """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
+    suspects = keys[_has_twin(keys["low"])]
+    other = "characters" if rule.rank == "pixels" else "pixels"
+    better = [suspects[name].max(initial=0) - suspects[name] for name in ("priority", other, rule.rank)]
+    order = np.lexsort([suspects["row"], suspects["group"], *better, suspects["high"], suspects["low"]])
+    suspects = suspects[order]
+    first = np.ones(len(suspects), bool)
+    first[1:] = (suspects["low"][1:] != suspects["low"][:-1]) | (suspects["high"][1:] != suspects["high"][:-1])
+    index = np.arange(len(suspects))
+    start = np.maximum.accumulate(np.where(first, index, 0))
+    lost = index - start >= rule.allowed
+    result = np.empty(int(lost.sum()), LOSER)
+    result["group"], result["row"] = suspects["group"][lost], suspects["row"][lost]
+    keepers = suspects[start[lost]]
+    result["keeper_group"], result["keeper_row"] = keepers["group"], keepers["row"]
+    return result[np.lexsort([result["row"], result["group"]])]
+
+
+def _has_twin(values: np.ndarray) -> np.ndarray:
+    """True where a value occurs more than once."""
+    order = np.argsort(values)
+    ordered = values[order]
+    equal = ordered[1:] == ordered[:-1]
+    twin = np.zeros(len(values), bool)
+    twin[order[1:][equal]] = True
+    twin[order[:-1][equal]] = True
+    return twin

@@ -1,0 +1,63 @@
+"""The filters, one file each, and the set that a recipe may ask for."""
+
+from collections.abc import Iterator
+
+from pipeline.filters.animated import Animated
+from pipeline.filters.aspect_ratio import AspectRatio
+from pipeline.filters.base import Filter
+from pipeline.filters.characters import Characters
+from pipeline.filters.clip import Clip
+from pipeline.filters.emoji import Emoji
+from pipeline.filters.image_bytes import ImageBytes
+from pipeline.filters.image_format import ImageFormat
+from pipeline.filters.image_mode import ImageMode
+from pipeline.filters.image_pixels import ImagePixels
+from pipeline.filters.image_size import ImageSize
+from pipeline.filters.language import Language
+from pipeline.filters.markup import Markup
+from pipeline.filters.nsfw import Nsfw
+from pipeline.filters.special_tag import SpecialTag
+from pipeline.filters.text_length import TextLength
+from pipeline.filters.watermark import Watermark
+from pipeline.filters.word_count import WordCount
+from pipeline.frozen import Frozen
+
+
+class Filters(Frozen):
+    """Every filter under its own word. The order of these lines is the order in which they judge.
+
+    A row's verdict names the first filter that it fails; ``failed`` in the ledger has one bit per filter, in this order.
+    """
+
+    image_format: ImageFormat | None = None
+    image_pixels: ImagePixels | None = None
+    image_mode: ImageMode | None = None
+    animated: Animated | None = None
+    image_size: ImageSize | None = None
+    aspect_ratio: AspectRatio | None = None
+    image_bytes: ImageBytes | None = None
+    text_length: TextLength | None = None
+    markup: Markup | None = None
+    special_tag: SpecialTag | None = None
+    emoji: Emoji | None = None
+    characters: Characters | None = None
+    word_count: WordCount | None = None
+    language: Language | None = None
+    nsfw: Nsfw | None = None
+    watermark: Watermark | None = None
+    clip: Clip | None = None
+
+    def active(self) -> Iterator[tuple[int, str, Filter]]:
+        """Bit, word and filter of all that the recipe asks for, in order."""
+        for bit, word in enumerate(type(self).model_fields):
+            chosen = getattr(self, word)
+            if chosen is not None:
+                yield bit, word, chosen
+
+    def over(self, defaults: "Filters") -> "Filters":
+        """These filters, with the defaults where this set says nothing; ``word: null`` switches a default off."""
+        said = self.model_fields_set
+        return Filters(**{w: getattr(self if w in said else defaults, w) for w in type(self).model_fields})
+
+
+FILTER_WORDS: tuple[str, ...] = tuple(Filters.model_fields)

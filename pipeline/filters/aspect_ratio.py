@@ -1,0 +1,21 @@
+"""Rule 1 of the paper: the longer side over the shorter one is too large."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.filters.base import Filter
+
+
+class AspectRatio(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("width", "height")
+
+    maximum: float = Field(default=3.0, ge=1.0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        width, height = batch["width"], batch["height"]
+        longer, shorter = pc.max_element_wise(width, height), pc.min_element_wise(width, height)
+        limit = pc.multiply(shorter.cast(pa.float64()), self.maximum)
+        return pc.and_(pc.greater(shorter, 0), pc.less_equal(longer.cast(pa.float64()), limit))

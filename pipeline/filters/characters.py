@@ -1,0 +1,17 @@
+"""Rule 4 of the paper: letters that are neither English nor Chinese. Digits, punctuation and accents are no offence."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class Characters(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("other",)
+
+    maximum_share: float = Field(default=0.0, ge=0.0, le=1.0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        return between(batch["other"], None, self.maximum_share)

@@ -1,0 +1,19 @@
+"""Decompression bombs: a header that claims more pixels than anyone photographs."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class ImagePixels(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("width", "height")
+
+    maximum: int = Field(default=178_956_970, gt=0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        pixels = pc.multiply(batch["width"].cast(pa.int64()), batch["height"].cast(pa.int64()))
+        return between(pixels, 1, self.maximum)

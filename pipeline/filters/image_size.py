@@ -1,0 +1,18 @@
+"""Rule 2 of the paper: the image is too small. Sides in pixels as stored."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class ImageSize(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("width", "height")
+
+    minimum_side: int = Field(default=200, ge=1)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        return between(pc.min_element_wise(batch["width"], batch["height"]), self.minimum_side, None)

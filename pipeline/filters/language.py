@@ -1,0 +1,20 @@
+"""The caption is in a wanted language. The paper keeps English and Chinese."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class Language(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("language", "language_probability")
+
+    allowed: tuple[str, ...] = ("en", "zh")
+    minimum_probability: float = Field(default=0.0, ge=0.0, le=1.0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        wanted = pc.is_in(batch["language"].cast(pa.string()), pa.array(self.allowed))
+        return pc.and_kleene(wanted, between(batch["language_probability"], self.minimum_probability, None))

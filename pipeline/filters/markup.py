@@ -1,0 +1,17 @@
+"""The caption holds a marker of the training format (``<box>``, end of text): it would become a special token."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class Markup(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("markers",)
+
+    maximum: int = Field(default=0, ge=0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        return between(batch["markers"], None, self.maximum)

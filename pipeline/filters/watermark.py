@@ -1,0 +1,17 @@
+"""The source says that the image probably bears a watermark."""
+
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from pipeline.filters.base import Filter, between
+
+
+class Watermark(Filter):
+    reads: ClassVar[tuple[str, ...]] = ("watermark",)
+
+    maximum: float = Field(default=0.8, ge=0.0, le=1.0)
+
+    def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        return between(batch["watermark"], None, self.maximum)

@@ -1,0 +1,79 @@
+"""Groups: consecutive scanned units, about a million rows each. The unit of work of select.
+
+A group's rows are numbered through its units; a row of the whole input is a pair (group, position). Positions are a pure
+function of the units' row counts, so they mean the same in every run.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from pipeline.errors import ContractError
+from pipeline.layout import Layout
+
+GROUP_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units with their sources and row counts; ``starts[i]`` is the position of unit i's first row."""
+
+    number: int
+    units: tuple[str, ...]
+    sources: tuple[str, ...]
+    rows: tuple[int, ...]
+
+    @property
+    def starts(self) -> np.ndarray:
+        return np.concatenate(([0], np.cumsum(self.rows)))
+
+    def locate(self, position: int) -> tuple[str, int]:
+        """Unit and row of a position."""
+        unit = int(np.searchsorted(self.starts, position, side="right")) - 1
+        return self.units[unit], position - int(self.starts[unit])
+
+
+def make_groups(units: list[dict[str, Any]], group_rows: int = GROUP_ROWS) -> list[Group]:
+    """Groups over scan manifests, in their order; a unit is never split."""
+    groups: list[Group] = []
+    current: list[dict[str, Any]] = []
+    for unit in units:
+        current.append(unit)
+        if sum(member["rows"] for member in current) >= group_rows:
+            groups.append(_group(len(groups), current))
+            current = []
+    if current:
+        groups.append(_group(len(groups), current))
+    return groups
+
+
+def _group(number: int, units: list[dict[str, Any]]) -> Group:
+    return Group(
+        number,
+        tuple(unit["unit"] for unit in units),
+        tuple(unit["source"] for unit in units),
+        tuple(unit["rows"] for unit in units),
+    )
+
+
+def write_groups(out: Path, groups: list[Group]) -> None:
+    """Leave the groups where workers find them; replaced atomically, same input gives the same bytes."""
+    path = Layout(out).out / "select" / "groups.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(orjson.dumps([[g.units, g.sources, g.rows] for g in groups]))
+    temporary.replace(path)
+
+
+@lru_cache(maxsize=2)
+def read_groups(out: Path, fingerprint: str) -> tuple[Group, ...]:
+    """The groups of a run; ``fingerprint`` keeps a worker process from serving another run's."""
+    try:
+        content = orjson.loads((out / "select" / "groups.json").read_bytes())
+    except FileNotFoundError:
+        raise ContractError(f"{out}: select has no groups ({fingerprint}); run again") from None
+    return tuple(Group(i, tuple(u), tuple(s), tuple(r)) for i, (u, s, r) in enumerate(content))

@@ -1,0 +1,89 @@
+"""The one seam between the work and Ray: ``Pool.map(function, items)``.
+
+A function gets one item and returns a small result; files are its output and pixels never travel. The serial pool and
+the Ray pool therefore give the same bytes. Results come in completion order with the item that they belong to.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from pipeline.errors import QvlError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RETRIES = 3
+IN_FLIGHT_PER_CPU = 2
+
+
+class Pool(Protocol):
+    """Runs a pure function over items. Errors of the function reach the caller unchanged."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]: ...
+
+
+class SerialPool:
+    """Everything in this process, in order."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        for item in items:
+            yield item, function(item)
+
+
+class RayPool:
+    """Ray tasks, at most two per CPU in flight, so that the driver's memory does not grow with the items.
+
+    A task whose worker dies runs again, at most three times; every function is pure, so a retry changes nothing.
+    """
+
+    def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
+        import ray
+
+        if not ray.is_initialized():
+            options = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
+            ray.init(log_to_driver=False, logging_level="error", **options)
+        self.cpus = int(ray.cluster_resources().get("CPU", 1))
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        import ray
+
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        pending: dict[ray.ObjectRef, Item] = {}
+        source = iter(items)
+        try:
+            while True:
+                while len(pending) < self.cpus * IN_FLIGHT_PER_CPU and (item := next(source, None)) is not None:
+                    pending[task.remote(item)] = item
+                if not pending:
+                    return
+                done, _ = ray.wait(list(pending), num_returns=1)
+                for reference in done:
+                    item = pending.pop(reference)
+                    yield item, _result(reference)
+        finally:
+            for reference in pending:
+                ray.cancel(reference, force=False)
+
+    def close(self) -> None:
+        """Stop the local Ray, or leave the cluster."""
+        import ray
+
+        ray.shutdown()
+
+
+def _result(reference: object) -> object:
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RaySystemError as error:
+        raise QvlError(
+            f"Ray stopped working ({error}); run the same command again, it continues where it was"
+        ) from None
+    except ray.exceptions.WorkerCrashedError as error:
+        raise QvlError(
+            f"a worker died {RETRIES + 1} times on the same work ({error}); look at its memory, then run the same "
+            "command again, it continues where it was"
+        ) from None

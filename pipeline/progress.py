@@ -1,0 +1,59 @@
+"""What a run shows while it works: units, rows per second, time left, live drop counts."""
+
+import sys
+from collections import Counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+SHOWN_REASONS = 4
+LINES_WITHOUT_TERMINAL = 10
+
+
+class RunProgress:
+    """A bar per stage on a terminal; elsewhere (a log file) ten plain lines per stage. Writes to standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[drops]}"),
+        )
+        self._bars = Progress(*columns, console=self.console, disable=not sys.stderr.isatty())
+        self._task: TaskID | None = None
+        self._drops: Counter[str] = Counter()
+        self._rows = self._done = self._total = 0
+
+    def __enter__(self) -> "RunProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A stage begins: ``total`` pieces of work, ``done`` of them reused."""
+        self._rows, self._done, self._total, self._drops = 0, done, total, Counter()
+        self._name = name
+        self._task = self._bars.add_task(name, total=total, completed=done, rate="", drops="")
+
+    def advance(self, rows: int = 0, drops: dict[str, int] | None = None) -> None:
+        """One piece is done; it had ``rows`` rows and lost some, by reason."""
+        if self._task is None:
+            return
+        self._rows += rows
+        self._done += 1
+        self._drops.update(drops or {})
+        elapsed = self._bars.tasks[self._task].elapsed or 0.0
+        rate = f"{self._rows / elapsed:,.0f} rows/s" if elapsed and self._rows else ""
+        drops_text = "  ".join(f"{reason} {count:,}" for reason, count in self._drops.most_common(SHOWN_REASONS))
+        self._bars.update(self._task, advance=1, rate=rate, drops=drops_text)
+        if self._bars.disable and self._done % max(1, self._total // LINES_WITHOUT_TERMINAL) == 0:
+            self.console.print(f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False)

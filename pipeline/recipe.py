@@ -1,0 +1,148 @@
+"""The recipe of a curation: YAML, read into frozen models. What alters data stands here and nowhere else."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.caption import Clean
+from pipeline.errors import RecipeError
+from pipeline.filters import Filters
+from pipeline.frozen import Frozen
+from pipeline.sources.base import Source
+from pipeline.sources.table import Table
+from pipeline.sources.webdataset import WebDataset
+
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
+class Table2(Frozen):
+    """The row of the paper's Table 2 that a source stands for: rows before and after its cleaning, as published."""
+
+    dataset: str
+    original: int
+    cleaned: int
+
+
+class SourceSpec(Frozen):
+    """A named source: how to read it and what is special about it.
+
+    ``priority``: of two equal rows the one from the source with the higher priority is kept. ``academic``: several
+    captions of one image are reduced to the longest (paper, appendix A).
+    """
+
+    name: SourceName
+    read: Annotated[WebDataset | Table, Field(discriminator="kind")]
+    priority: int = Field(default=0, ge=0, le=65_535)
+    academic: bool = False
+    filters: Filters = Filters()
+    table2: Table2 | None = None
+
+
+class Dedup(Frozen):
+    """Exact duplicates inside and across sources; a rule that is null does not run."""
+
+    image: bool = True
+    pair: bool = True
+    repeated_text: Annotated[int, Field(ge=1)] | None = 10
+
+
+class Pack(Frozen):
+    """Shards: ``shard_rows`` samples each, in an order fixed by ``seed``.
+
+    Rows are shuffled inside a window of ``window_units`` units, and the units are shuffled: a full shuffle over
+    petabytes would read every byte from a random place.
+    """
+
+    shard_rows: int = Field(default=5_000, ge=1)
+    window_units: int = Field(default=16, ge=1)
+    seed: int = 0
+
+
+class Tolerance(Frozen):
+    """How much damage a run accepts before it stops: shares of rows and of units that cannot be read."""
+
+    unreadable_rows: float = Field(default=0.1, ge=0, le=1)
+    unreadable_units: float = Field(default=0.01, ge=0, le=1)
+
+
+class Recipe(Frozen):
+    """One curation: sources in, a dataset called ``name`` out."""
+
+    name: SourceName
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    clean: Clean = Clean()
+    language_model: str = "lid.176.ftz"
+    filters: Filters = Filters()
+    dedup: Dedup = Dedup()
+    pack: Pack = Pack()
+    tolerance: Tolerance = Tolerance()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+    def source(self, name: str) -> SourceSpec:
+        return next(source for source in self.sources if source.name == name)
+
+    def filters_of(self, source: str) -> Filters:
+        """The filters that judge a source's rows."""
+        return self.source(source).filters.over(self.filters)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
+    try:
+        return Recipe.model_validate(_anchored(content, path.resolve().parent))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """Each mistake as ``place: what``; a misspelt key is called by its name."""
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"])
+        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{place or 'recipe'}: {what}")
+    return "; ".join(lines)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths count from the recipe's folder, wherever the command is run."""
+
+    def anchor(path: Any) -> Any:
+        return str(folder / path) if isinstance(path, str) and "://" not in path else path
+
+    for source in content.get("sources") or ():
+        read = source.get("read") if isinstance(source, dict) else None
+        if isinstance(read, dict):
+            if isinstance(read.get("paths"), list):
+                read["paths"] = [anchor(path) for path in read["paths"]]
+            if read.get("image_folder") is not None:
+                read["image_folder"] = anchor(read["image_folder"])
+    if str(content.get("language_model", "lid.176.ftz")) != "lid.176.ftz":
+        content["language_model"] = anchor(content["language_model"])
+    return content
+
+
+def reading(source: SourceSpec) -> dict[str, Any]:
+    """What of a source alters its columns; folders are left out, their files have fingerprints of their own."""
+    return source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
+
+
+def reader(source: SourceSpec) -> Source:
+    """The source's reader, typed as what every stage needs of it."""
+    return source.read

@@ -1,0 +1,97 @@
+"""Stage scan: one pass over a unit's bytes to its columns and its manifest."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.caption import Clean
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.fingerprint import file_identity, fingerprint
+from pipeline.language import LanguageModel
+from pipeline.layout import Layout
+from pipeline.measure import measure
+from pipeline.recipe import Recipe, SourceSpec, reader, reading
+from pipeline.rows import COLUMNS, WORD_COLUMNS
+from pipeline.sources.base import Source, Unit
+from pipeline.storage import Storage
+
+SCAN_VERSION = 1
+ROW_GROUP = 65_536
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """All that a worker needs to scan one unit."""
+
+    out: Path
+    unit: Unit
+    source: Source
+    clean: Clean
+    language_model: str
+    parts: dict[str, Any]
+
+
+@lru_cache(maxsize=2)
+def language_model(path: str) -> LanguageModel:
+    """The model of this process: loaded once."""
+    return LanguageModel(path)
+
+
+def unit_parts(recipe: Recipe, source: SourceSpec, unit: Unit, storage: Storage) -> dict[str, Any]:
+    """What a unit's columns depend on, by name, so that a difference can be named."""
+    return {
+        "version": SCAN_VERSION,
+        "reading": reading(source),
+        "clean": recipe.clean.model_dump(),
+        "language": language_model(recipe.language_model).fingerprint,
+        "input": file_identity(storage, unit.path),
+    }
+
+
+def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: Path, storage: Storage) -> ScanTask:
+    parts = unit_parts(recipe, source, unit, storage)
+    return ScanTask(out, unit, reader(source), recipe.clean, recipe.language_model, parts)
+
+
+def scan_unit(task: ScanTask) -> dict[str, Any]:
+    """Scan a unit and commit its columns. Returns the manifest; does nothing where it exists already."""
+    layout = Layout(task.out)
+    path = layout.unit_manifest(task.unit.id)
+    committed = read_manifest(path)
+    if committed is not None and committed["fingerprint"] == fingerprint(task.parts):
+        return committed
+    with attempt(task.out) as folder:
+        written = folder / "columns.parquet"
+        sums = _write(task, written)
+        digest = file_hash(written)
+        publish(written, layout.columns(task.unit.id), digest)
+    unit = {"unit": task.unit.id, "source": task.unit.source, "name": task.unit.name}
+    return create_manifest(
+        path, {**unit, **sums, "hash": digest, "parts": task.parts, "fingerprint": fingerprint(task.parts)}
+    )
+
+
+def _write(task: ScanTask, target: Path) -> dict[str, Any]:
+    """Columns to a parquet file; sums of what was seen."""
+    rows, image_bytes = 0, 0
+    faults: Counter[str] = Counter()
+    model = language_model(task.language_model)
+    with pq.ParquetWriter(target, COLUMNS, compression="lz4", use_dictionary=WORD_COLUMNS) as writer:
+        for batch_rows in task.source.read(task.unit, Storage()):
+            batch = measure(batch_rows, rows, task.clean, model)
+            rows += len(batch)
+            image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
+            faults.update(word for word in batch["fault"].to_pylist() if word is not None)
+            writer.write_batch(batch, row_group_size=ROW_GROUP)
+    return {"rows": rows, "image_bytes": image_bytes, "faults": dict(sorted(faults.items()))}
+
+
+def read_columns(out: Path, unit: str, columns: list[str]) -> pa.Table:
+    """Columns of a scanned unit, one chunk each, in row order."""
+    return pq.read_table(Layout(out).columns(unit), columns=columns, use_threads=False).combine_chunks()

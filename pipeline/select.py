@@ -1,0 +1,188 @@
+"""Stage select: columns only, no pixel. Filters, then duplicate rules, to one verdict code per row.
+
+Steps, each a pure function over groups or partitions, each with its own manifest:
+``judge`` (filters) -> per duplicate rule ``emit`` (keys by partition) and ``resolve`` (losers) -> ``write_ledger``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.arrays import hash_words
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rounds, split
+from pipeline.errors import ContractError
+from pipeline.filters import Filters
+from pipeline.groups import Group, read_groups
+from pipeline.layout import Layout
+from pipeline.recipe import Recipe
+from pipeline.scan import read_columns
+
+SELECT_VERSION = 1
+KEEP = 0
+FAULT = 255
+FIRST_ROUND = 200
+JUDGED = np.dtype([("code", "u1"), ("failed", "<u4")])
+
+
+@dataclass(frozen=True)
+class SelectTask:
+    """One group or partition (``number``) of one step. ``fingerprint`` is that of the whole stage."""
+
+    out: Path
+    recipe: Recipe
+    fingerprint: str
+    number: int
+    rule: int = -1
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return read_groups(self.out, self.fingerprint)
+
+    @property
+    def group(self) -> Group:
+        return self.groups[self.number]
+
+    @property
+    def partitions(self) -> int:
+        return partitions(sum(sum(group.rows) for group in self.groups))
+
+    @property
+    def rules(self) -> tuple[Round, ...]:
+        return rounds(self.recipe)
+
+
+def judge(task: SelectTask) -> dict[str, Any]:
+    """Filters over a group: per row the first failed rule and the bits of all failed rules."""
+
+    def make() -> np.ndarray:
+        parts = []
+        for unit, source in zip(task.group.units, task.group.sources, strict=True):
+            filters = task.recipe.filters_of(source)
+            needed = {name for _, _, chosen in filters.active() for name in chosen.reads}
+            parts.append(judge_rows(read_columns(task.out, unit, sorted({*needed, "fault"})), filters))
+        return np.concatenate(parts)
+
+    return commit_array(task, "judged", make)
+
+
+def judge_rows(columns: pa.Table, filters: Filters) -> np.ndarray:
+    """Verdict code and failed bits (``JUDGED``) of rows given as columns; a row with a fault is judged by nothing else."""
+    result = np.zeros(len(columns), JUDGED)
+    for bit, _, chosen in filters.active():
+        passed = pc.fill_null(chosen.keep(columns), False)
+        failed = ~flags(passed)
+        result["failed"] |= failed.astype(np.uint32) << np.uint32(bit)
+        result["code"][failed & (result["code"] == KEEP)] = bit + 1
+    faulty = flags(pc.is_valid(columns["fault"]))
+    result["code"][faulty] = FAULT
+    result["failed"][faulty] = 0
+    return result
+
+
+def flags(values: Any) -> np.ndarray:
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(array.to_numpy(zero_copy_only=False), bool)
+
+
+def emit(task: SelectTask) -> dict[str, Any]:
+    """Key records of a group's kept rows for one rule, split by partition."""
+
+    offsets: list[int] = []
+
+    def make() -> np.ndarray:
+        codes = codes_after(task, task.number, task.rule)
+        rule, starts = task.rules[task.rule], task.group.starts
+        parts = [np.empty(0, KEY)]
+        for i, (unit, source) in enumerate(zip(task.group.units, task.group.sources, strict=True)):
+            if rule.sources is None or source in rule.sources:
+                kept = np.flatnonzero(codes[starts[i] : starts[i + 1]] == KEEP)
+                parts.append(_keys(task, unit, source, kept, int(starts[i])))
+        ordered, bounds = split(np.concatenate(parts), task.partitions)
+        offsets.extend(int(bound) for bound in bounds)
+        return ordered
+
+    return commit_array(task, f"keys-{task.rules[task.rule].word}", make, lambda: {"offsets": offsets})
+
+
+def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
+    rule = task.rules[task.rule]
+    columns = read_columns(task.out, unit, ["image_hash", "text_hash", "width", "height", "characters"])
+    image, text = hash_words(columns["image_hash"]), hash_words(columns["text_hash"])
+    words = {"image": image, "text": text, "pair": image ^ (text * MIX)}[rule.key][kept]
+    if rule.sources is not None:
+        words = words ^ (MIX * np.uint64(1 + rule.sources.index(source)))
+    result = np.empty(len(kept), KEY)
+    result["low"], result["high"] = words[:, 0], words[:, 1]
+    width, height = (columns[name].to_numpy().astype(np.uint64)[kept] for name in ("width", "height"))
+    result["pixels"] = width * height
+    result["characters"] = columns["characters"].to_numpy()[kept]
+    result["priority"] = task.recipe.source(source).priority
+    result["group"], result["row"] = task.number, kept + start
+    if rule.key != "text":
+        return result
+    return result[flags(pc.is_valid(columns["text_hash"]))[kept]]
+
+
+def resolve(task: SelectTask) -> dict[str, Any]:
+    """Losers of one partition of one rule."""
+    rule, layout = task.rules[task.rule], Layout(task.out)
+
+    def make() -> np.ndarray:
+        pieces = []
+        for group in task.groups:
+            offsets = _manifest(task, f"keys-{rule.word}", group.number)["offsets"]
+            keys = np.load(layout.work(f"keys-{rule.word}", group.number), mmap_mode="r")
+            pieces.append(keys[offsets[task.number] : offsets[task.number + 1]])
+        return losers(np.concatenate(pieces), rule)
+
+    return commit_array(task, f"losers-{rule.word}", make)
+
+
+def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
+    """Verdict codes of a group after the filters and the first ``rule`` duplicate rules."""
+    codes = np.load(Layout(task.out).work("judged", group))["code"]
+    for i in range(rule):
+        codes[lost_rows(task, group, i)["row"]] = FIRST_ROUND + i
+    return codes
+
+
+def lost_rows(task: SelectTask, group: int, rule: int) -> np.ndarray:
+    """Losers of one rule that lie in one group, over all partitions."""
+    word = task.rules[rule].word
+    found = [np.empty(0, LOSER)]
+    for part in range(task.partitions):
+        all_lost = np.load(Layout(task.out).work(f"losers-{word}", part), mmap_mode="r")
+        first, last = np.searchsorted(all_lost["group"], [group, group + 1])
+        found.append(all_lost[first:last])
+    return np.concatenate(found)
+
+
+def _manifest(task: SelectTask, step: str, number: int) -> dict[str, Any]:
+    content = read_manifest(Layout(task.out).group_manifest(step, number))
+    if content is None:
+        raise ContractError(f"{task.out}: step {step} of group {number} is missing; run again")
+    return content
+
+
+def commit_array(
+    task: SelectTask, step: str, make: Callable[[], np.ndarray], extra: Callable[[], dict[str, Any]] = dict
+) -> dict[str, Any]:
+    """Commit an array under a step's name, once."""
+    layout = Layout(task.out)
+    path = layout.group_manifest(step, task.number)
+    committed = read_manifest(path)
+    if committed is not None:
+        return committed
+    with attempt(task.out) as folder:
+        array = make()
+        written = folder / "work.npy"
+        np.save(written, array)
+        digest = file_hash(written)
+        publish(written, layout.work(step, task.number), digest)
+    return create_manifest(path, {"fingerprint": task.fingerprint, "rows": len(array), "hash": digest, **extra()})

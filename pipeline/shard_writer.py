@@ -1,0 +1,146 @@
+"""Write one shard: a plain WebDataset tar and its index, both with canonical bytes.
+
+Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of the samples, each sample's images before its
+JSON. Equal samples give equal bytes on every machine.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from pipeline.errors import ContractError
+from pipeline.sources.base import Bytes
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+MAX_SIZE = 8**11 - 1
+
+INDEX = pa.schema(
+    [
+        ("key", pa.string()),
+        ("offset", pa.int64()),  # of the sample's first header in the tar
+        ("size", pa.int64()),  # bytes up to the next sample
+        ("image_offsets", pa.list_(pa.int64())),  # of the image bytes themselves
+        ("image_sizes", pa.list_(pa.int64())),
+        ("json_offset", pa.int64()),
+        ("json_size", pa.int64()),
+        ("source", pa.string()),
+        ("task", pa.string()),
+        ("language", pa.string()),
+        ("text_length", pa.int32()),  # characters over all turns
+        ("widths", pa.list_(pa.int32())),
+        ("heights", pa.list_(pa.int32())),
+        ("origin_file", pa.string()),  # input file and row that the sample comes from
+        ("origin_row", pa.int32()),
+    ]
+)
+EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+
+
+@dataclass
+class Sample:
+    """A sample to be written: ``content`` becomes ``<key>.json`` (see ARCHITECTURE.md), images stay the bytes they are.
+
+    ``images`` are (extension, bytes, width, height).
+    """
+
+    content: dict[str, Any]
+    images: list[tuple[str, Bytes, int, int]] = field(default_factory=list)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """A ustar header with fixed time, owner and mode. Raises ContractError for what ustar cannot hold."""
+    encoded = name.encode()
+    if len(encoded) > 100 or size > MAX_SIZE:
+        raise ContractError(f"{name}: name over 100 bytes or member over 8 GiB")
+    header = bytearray(BLOCK)
+    header[: len(encoded)] = encoded
+    header[100:136] = b"0000644\x000000000\x000000000\x00%011o\x00" % size
+    header[136:148] = b"00000000000\x00"
+    header[148:157] = b"        0"
+    header[257:265] = b"ustar\x0000"
+    header[148:156] = b"%06o\x00 " % sum(header)
+    return bytes(header)
+
+
+class ShardWriter:
+    """Writes ``path`` (tar) and, on a clean exit, ``path`` with the ending .parquet (index)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self.image_bytes = 0
+        self._digest = xxhash.xxh3_128()
+        self._position = 0
+
+    def __enter__(self) -> "ShardWriter":
+        self._file = self.path.open("wb", buffering=1 << 20)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._put(END)
+        finally:
+            self._file.close()
+        if kind is None:
+            pq.write_table(
+                pa.Table.from_pylist(self.rows, INDEX), self.path.with_suffix(".parquet"), compression="zstd"
+            )
+
+    @property
+    def hash(self) -> str:
+        """xxh3-128 of all bytes so far; after the exit that of the tar."""
+        return self._digest.hexdigest()
+
+    def write(self, sample: Sample) -> None:
+        """Append a sample. Its key is its id: letters, digits, dashes and underscores, no dots."""
+        content = sample.content
+        key, start = str(content["id"]), self._position
+        offsets = []
+        for number, (extension, data, _, _) in enumerate(sample.images):
+            name = f"{key}.{extension}" if len(sample.images) == 1 else f"{key}.{number}.{extension}"
+            offsets.append(self._member(name, data))
+            self.image_bytes += len(data)
+        text = orjson.dumps(content)
+        json_offset = self._member(f"{key}.json", text)
+        self.rows.append(
+            {
+                "key": key,
+                "offset": start,
+                "size": self._position - start,
+                "image_offsets": offsets,
+                "image_sizes": [len(data) for _, data, _, _ in sample.images],
+                "json_offset": json_offset,
+                "json_size": len(text),
+                "source": content["source"],
+                "task": content["task"],
+                "language": content["language"],
+                "text_length": sum(len(turn["text"]) for turn in content["turns"]),
+                "widths": [width for _, _, width, _ in sample.images],
+                "heights": [height for _, _, _, height in sample.images],
+                "origin_file": content["origin"]["file"],
+                "origin_row": content["origin"]["row"],
+            }
+        )
+
+    def _member(self, name: str, data: Bytes) -> int:
+        """Write one member; returns the offset of its bytes."""
+        self._put(tar_header(name, len(data)))
+        offset = self._position
+        self._put(data)
+        self._put(bytes(-len(data) % BLOCK))
+        return offset
+
+    def _put(self, data: Bytes) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._position += len(data)

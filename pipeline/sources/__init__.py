@@ -1,0 +1,1 @@
+"""Readers: one module per input layout, all giving the same rows."""

@@ -1,0 +1,54 @@
+"""Which column of a table is the caption, the url, the score: presets for the public sets, each overridable.
+
+Facts: column layouts as published by LAION, kakaobrain/coyo-dataset, mlfoundations/datacomp, CC3M, CC12M, SBU, COCO.
+"""
+
+from typing import Literal
+
+from pipeline.frozen import Frozen
+
+Column = str | int
+Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m", "cc12m", "sbu", "coco"]
+
+MEASURES = ("clip", "nsfw", "watermark", "aesthetic")
+
+
+class Columns(Frozen):
+    """Names (or positions, in a file without header) of the columns that are read; None where a source has none."""
+
+    caption: Column | None = None
+    url: Column | None = None
+    key: Column | None = None
+    image: Column | None = None
+    path: Column | None = None
+    clip: Column | None = None
+    nsfw: Column | None = None
+    watermark: Column | None = None
+    aesthetic: Column | None = None
+
+    def over(self, preset: "Columns") -> "Columns":
+        """This map, with the preset where this one says nothing."""
+        return Columns(**{**preset.model_dump(), **self.model_dump(exclude_none=True)})
+
+
+PRESETS: dict[Preset, Columns] = {
+    "img2dataset": Columns(caption="caption", url="url", key="key", image="jpg"),
+    "laion": Columns(caption="TEXT", url="URL", clip="similarity", nsfw="punsafe", watermark="pwatermark"),
+    # TEXT is the old alt text; the synthetic caption to train on is top_caption
+    "laion_coco": Columns(caption="top_caption", url="URL", clip="similarity", nsfw="punsafe", watermark="pwatermark"),
+    "coyo": Columns(
+        caption="text",
+        url="url",
+        key="id",
+        clip="clip_similarity_vitb32",
+        nsfw="nsfw_score_opennsfw2",
+        watermark="watermark_score",
+        aesthetic="aesthetic_score_laion_v2",
+    ),
+    "datacomp": Columns(caption="text", url="url", key="uid", clip="clip_l14_similarity_score"),
+    # CC3M is caption TAB url, CC12M is url TAB caption; neither has a header
+    "cc3m": Columns(caption=0, url=1),
+    "cc12m": Columns(caption=1, url=0),
+    "sbu": Columns(caption="captions", url="image_urls"),
+    "coco": Columns(caption="caption", url="coco_url", path="file_name"),
+}

@@ -1,0 +1,102 @@
+"""Is an output folder the work of this recipe and of these inputs? If not: say what differs, or discard it on request."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.commit import read_manifest
+from pipeline.errors import StaleError
+from pipeline.fingerprint import fingerprint
+from pipeline.layout import Layout
+from pipeline.recipe import Recipe
+from pipeline.scan import ScanTask
+
+SHOWN = 5
+SELECT_KEYS = ("filters", "dedup", "tolerance")
+
+
+def _portable(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without folders, sources by name: what is compared between runs."""
+    content = recipe.model_dump(mode="json")
+    content["sources"] = {
+        source["name"]: {
+            **source,
+            "read": {k: v for k, v in source["read"].items() if k not in ("paths", "image_folder")},
+        }
+        for source in content["sources"]
+    }
+    return content
+
+
+def remember_recipe(recipe: Recipe, out: Path) -> None:
+    """Leave the recipe beside its results, for the comparison of the next run and for readers."""
+    path = Layout(out).recipe
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(orjson.dumps(_portable(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    temporary.replace(path)
+
+
+def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: bool) -> None:
+    """Raise StaleError that names the differences; with ``fresh`` remove exactly what they invalidate instead."""
+    layout = Layout(out)
+    stale_units, gone = stale_scans(layout, tasks)
+    before = read_manifest(layout.recipe)
+    changes = differences(before, _portable(recipe)) if before is not None else []
+    changes = [change for change in changes if not change.startswith(("tolerance", "table2"))]
+    if not (stale_units or gone or changes):
+        return
+    if not fresh:
+        reasons = [*changes, *stale_units.values(), *(f"input {name} is gone" for name in gone.values())]
+        more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+        raise StaleError(
+            f"{out} holds other work: {'; '.join(reasons[:SHOWN])}{more}. Choose another --output, or run with --fresh to "
+            "discard what this changes (scanned units that did not change are kept)"
+        )
+    discard(layout, [*stale_units, *gone], everything_after_scan=True)
+
+
+def stale_scans(layout: Layout, tasks: list[ScanTask]) -> tuple[dict[str, str], dict[str, str]]:
+    """Unit id -> why its columns are out of date; unit id -> name of committed units that the recipe has no longer."""
+    stale = {}
+    committed = {path.stem for path in (layout.out / "manifests" / "scan").glob("*.json")}
+    new = []
+    for task in tasks:
+        manifest = read_manifest(layout.unit_manifest(task.unit.id))
+        if manifest is None:
+            new.append(task.unit)
+        elif manifest["fingerprint"] != fingerprint(task.parts):
+            parts = [name for name, value in task.parts.items() if manifest["parts"].get(name) != value]
+            stale[task.unit.id] = f"{task.unit.source}/{task.unit.name}: {', '.join(parts)} changed"
+    if read_manifest(layout.stage_manifest("scan")) is not None:
+        stale |= {unit.id: f"{unit.source}/{unit.name}: new input" for unit in new}
+    gone = committed - {task.unit.id for task in tasks}
+    return stale, {unit: (read_manifest(layout.unit_manifest(unit)) or {"name": unit})["name"] for unit in sorted(gone)}
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """Leaves that differ, as ``place: before -> after``."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after})
+        return [line for key in keys for line in differences(before.get(key), after.get(key), f"{place}{key}.")]
+    return [] if before == after else [f"{place.rstrip('.')}: {_short(before)} -> {_short(after)}"]
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def discard(layout: Layout, units: list[str], everything_after_scan: bool) -> None:
+    """Remove manifests first, then files, so that a kill in between leaves nothing that looks done."""
+    for unit in units:
+        layout.unit_manifest(unit).unlink(missing_ok=True)
+        layout.columns(unit).unlink(missing_ok=True)
+    if everything_after_scan:
+        for stage in ("scan", "select"):
+            layout.stage_manifest(stage).unlink(missing_ok=True)
+        layout.dataset.unlink(missing_ok=True)
+        for folder in ("manifests/select", "manifests/pack", "select", "ledger", "shards"):
+            shutil.rmtree(layout.out / folder, ignore_errors=True)
+        layout.report.unlink(missing_ok=True)

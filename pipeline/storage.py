@@ -1,0 +1,80 @@
+"""Where bytes lie: local files first, any fsspec URL behind the same few calls.
+
+Local files are memory-mapped and never copied. A remote file is fetched whole into a temporary folder while it is read:
+a unit is read once from start to end, so range requests would gain nothing.
+"""
+
+import mmap
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+
+
+class Storage:
+    """Reads of source files by local path or URL. Stateless and picklable; errors are OSError."""
+
+    def is_local(self, path: str) -> bool:
+        return "://" not in path or path.startswith("file://")
+
+    def glob(self, pattern: str) -> list[str]:
+        """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
+        if self.is_local(pattern):
+            filesystem, _, (root,) = fsspec.get_fs_token_paths(pattern, expand=False)
+            return sorted(str(p) for p in filesystem.glob(root))
+        filesystem, _, (root,) = fsspec.get_fs_token_paths(pattern, expand=False)
+        return sorted(str(filesystem.unstrip_protocol(p)) for p in filesystem.glob(root))
+
+    def size(self, path: str) -> int:
+        """Bytes of the file."""
+        if self.is_local(path):
+            return Path(path).stat().st_size
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return int(filesystem.size(inner))
+
+    def exists(self, path: str) -> bool:
+        if self.is_local(path):
+            return Path(path).is_file()
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return bool(filesystem.exists(inner))
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Bytes [start, end)."""
+        if self.is_local(path):
+            with Path(path).open("rb") as file:
+                file.seek(start)
+                return file.read(end - start)
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return bytes(filesystem.cat_file(inner, start=start, end=end))
+
+    def read(self, path: str) -> bytes:
+        """The whole file."""
+        return self.read_range(path, 0, self.size(path))
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """A local path with the file's bytes, for as long as the context lasts."""
+        if self.is_local(path):
+            yield Path(path.removeprefix("file://"))
+            return
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
+            target = Path(folder) / Path(inner).name
+            filesystem.get_file(inner, str(target))
+            yield target
+
+    @contextmanager
+    def mapped(self, path: str) -> Iterator[memoryview]:
+        """The file as read-only memory; an empty file gives an empty view."""
+        with self.local(path) as local:
+            if local.stat().st_size == 0:
+                yield memoryview(b"")
+                return
+            with local.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
+                view = memoryview(mapping)
+                try:
+                    yield view
+                finally:
+                    view.release()
