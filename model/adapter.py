@@ -33,7 +33,7 @@ class CrossAttention(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Patch features [B, N, V] -> image features [B, Q, D]; then `ln_post` and `proj`, which the release keeps beside it.
+    """Patch features [B, N, V] -> image features [B, Q, D]; `ln_post` and `proj` stand beside it in the release.
 
     Positions are added to queries and keys, never to values. They are a buffer, so that no optimizer can train them;
     the keys' positions are the queries' 16x16 table interpolated to the patch grid, not computed anew.

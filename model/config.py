@@ -23,6 +23,7 @@ class VisionConfig(PreTrainedConfig):
 
     def __init__(
         self,
+        *,
         image_size: int = 448,
         patch_size: int = 14,
         hidden_size: int = 1664,
@@ -54,6 +55,7 @@ class AdapterConfig(PreTrainedConfig):
 
     def __init__(
         self,
+        *,
         query_grid: int = 16,
         num_attention_heads: int = 32,
         layer_norm_eps: float = 1e-6,
@@ -85,9 +87,11 @@ class QwenVLConfig(PreTrainedConfig):
         vision_config: VisionConfig | dict[str, Any] | None = None,
         adapter_config: AdapterConfig | dict[str, Any] | None = None,
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        *,
         image_start_token_id: int = 151857,
         image_end_token_id: int = 151858,
         image_token_id: int = 151859,
+        turn_end_token_id: int = 151645,
         **kwargs: Any,
     ) -> None:
         self.vision_config = _sub_config(VisionConfig, vision_config)
@@ -96,6 +100,7 @@ class QwenVLConfig(PreTrainedConfig):
         self.image_start_token_id = image_start_token_id
         self.image_end_token_id = image_end_token_id
         self.image_token_id = image_token_id
+        self.turn_end_token_id = turn_end_token_id
         kwargs["tie_word_embeddings"] = bool(getattr(self.text_config, "tie_word_embeddings", False))
         self.tie_word_embeddings: bool = kwargs["tie_word_embeddings"]
         width, heads = self.text_config.hidden_size, self.adapter_config.num_attention_heads

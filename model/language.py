@@ -17,9 +17,9 @@ def build_language_model(config: PreTrainedConfig, **kwargs: Any) -> PreTrainedM
 
     Raises ModelError for a family whose head is more than one matrix: its logits would be silently wrong here.
     """
-    extra = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
-    if extra:
-        raise ModelError(f"language model {config.model_type!r} changes its logits by {', '.join(extra)}; not supported")
+    changes = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if changes:
+        raise ModelError(f"the head of {config.model_type!r} is more than one matrix: {', '.join(changes)}")
     body: PreTrainedModel = AutoModel.from_config(config, **kwargs)
     return body
 

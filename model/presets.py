@@ -15,8 +15,8 @@ def preset(name: str) -> QwenVLConfig:
         return QwenVLConfig()
     if name == "small":
         return QwenVLConfig(
-            VisionConfig(224, 14, 768, 12, 12, 3072),
-            AdapterConfig(16, 12),
+            _vision(768, 12, 12, 3072),
+            AdapterConfig(num_attention_heads=12),
             qwen_text_config(
                 hidden_size=768,
                 num_hidden_layers=12,
@@ -28,8 +28,8 @@ def preset(name: str) -> QwenVLConfig:
         )
     if name == "tiny":
         return QwenVLConfig(
-            VisionConfig(224, 14, 64, 2, 4, 128),
-            AdapterConfig(16, 4),
+            _vision(64, 2, 4, 128),
+            AdapterConfig(num_attention_heads=4),
             qwen_text_config(
                 hidden_size=64,
                 num_hidden_layers=2,
@@ -40,3 +40,13 @@ def preset(name: str) -> QwenVLConfig:
             ),
         )
     raise ModelError(f"unknown preset {name!r}: there are {', '.join(PRESETS)}")
+
+
+def _vision(width: int, layers: int, heads: int, mlp: int) -> VisionConfig:
+    return VisionConfig(
+        image_size=224,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=mlp,
+    )

@@ -6,7 +6,7 @@ D width and V vocabulary of the language model. Paper section 2; reference secti
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +28,11 @@ class QwenVLPreTrainedModel(PreTrainedModel):
 
     config_class = QwenVLConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities: ClassVar[list[str]] = ["image", "text"]
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("VisionBlock", "Adapter")
-    _skip_keys_device_placement = ("past_key_values",)
+    _no_split_modules: ClassVar[list[str]] = ["VisionBlock", "Adapter"]
+    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -85,7 +85,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
 
     def get_placeholder_mask(self, input_ids_BL: Tensor, images: int) -> Tensor:
         """Where image features go, [B, L]; an error when the places contradict the number of images."""
-        mask_BL = input_ids_BL == self.config.image_token_id
+        mask_BL: Tensor = input_ids_BL == self.config.image_token_id
         size = self.config.adapter_config.num_queries
         counts = mask_BL.sum(dim=1).tolist()
         broken = [f"row {row} has {count}" for row, count in enumerate(counts) if count % size]
@@ -93,7 +93,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
             raise ModelError(f"image positions come in whole images of {size}: {'; '.join(broken)}")
         if sum(counts) != images * size:
             places = [count // size for count in counts]
-            raise ModelError(f"{images} image(s) given, but the token ids have places for {sum(places)} (rows: {places})")
+            raise ModelError(f"{images} image(s) given, but the token ids have places for {sum(places)}: {places}")
         return mask_BL
 
     def splice(self, input_ids_BL: Tensor, pixels_MCHW: Tensor | None) -> Tensor:
@@ -118,6 +118,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
+        *,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
@@ -127,7 +128,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
         """Ids [B, L] (or embeddings [B, L, D]) and pixels [M, 3, H, W] -> hidden states [B, L, D]."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ModelError("give either input_ids or inputs_embeds")
-        if inputs_embeds is None:
+        if input_ids is not None:
             inputs_embeds = self.splice(input_ids, pixel_values)
         elif pixel_values is not None:
             raise ModelError("pixel_values go with input_ids: embeddings do not tell where the images are")
@@ -143,8 +144,6 @@ class QwenVLModel(QwenVLPreTrainedModel):
 
 class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
     """The model with its head: loss where labels are, or logits to generate from."""
-
-    _tied_weights_keys: dict[str, str] | None = None
 
     def __init__(self, config: QwenVLConfig) -> None:
         super().__init__(config)
@@ -174,6 +173,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
+        *,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
