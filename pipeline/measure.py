@@ -19,6 +19,8 @@ from pipeline.sources.columns import MEASURES
 from pipeline.text_counts import count
 
 NO_HASH = bytes(16)
+POISON = "unreadable:error:"
+SYSTEMATIC_ROWS = 8
 SPECIAL_TAGS = r"<[A-Z_]{2,20}>"
 
 
@@ -26,19 +28,27 @@ def measure(rows: Sequence[Row], first: int, settings: Clean, language: Language
     """Columns of ``rows``, whose first is row number ``first`` of its unit.
 
     One row that breaks a library does not take its batch along: the batch is halved until the row is alone, and that row
-    gets the verdict ``unreadable:error:<class>``.
+    gets the verdict ``unreadable:error:<class>``. An error that every row meets is not the rows' fault and is raised.
     """
     try:
         return _measure(rows, first, settings, language)
-    except Exception as error:  # noqa: BLE001 - any crash belongs to a row, found by bisection
+    except Exception:  # noqa: BLE001 - any crash belongs to a row, found by bisection
+        result = _bisect(rows, first, settings, language)
+        words = result["fault"].to_pylist()
+        if len(rows) >= SYSTEMATIC_ROWS and all(word and word.startswith(POISON) for word in words):
+            raise
+        return result
+
+
+def _bisect(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
+    try:
+        return _measure(rows, first, settings, language)
+    except Exception as error:  # noqa: BLE001 - as above
         if len(rows) == 1:
-            poison = Row(key=rows[0].key, url=rows[0].url, fault=f"unreadable:error:{type(error).__name__}")
+            poison = Row(key=rows[0].key, url=rows[0].url, fault=f"{POISON}{type(error).__name__}")
             return _measure([poison], first, settings, language)
     half = len(rows) // 2
-    parts = [
-        measure(rows[:half], first, settings, language),
-        measure(rows[half:], first + half, settings, language),
-    ]
+    parts = [_bisect(rows[:half], first, settings, language), _bisect(rows[half:], first + half, settings, language)]
     return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
 
@@ -123,6 +133,6 @@ def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> 
 def text_hashes(captions: pa.Array) -> pa.Array:
     """Hash of the letters and digits alone, in NFKC and lower case: captions that differ in dots and case are equal."""
     plain = pc.utf8_lower(pc.utf8_normalize(captions, form="NFKC"))
-    plain = pc.replace_substring_regex(plain, r"[^\pL\pN]+", "").to_pylist()
+    plain = pc.replace_substring_regex(plain, r"[^\pL\pN]+", "").cast(pa.binary()).to_pylist()
     data = b"".join([xxhash.xxh3_128_digest(text) if text else NO_HASH for text in plain])
     return hashes_to_arrow(data, np.array([bool(text) for text in plain], bool))

@@ -61,7 +61,7 @@ class PackTask:
 def windows(recipe: Recipe, kept: list[tuple[Unit, int]]) -> list[Window]:
     """The order of all kept rows, as windows. ``kept`` holds every unit with its number of kept rows."""
     seed = recipe.pack.seed
-    shuffled = sorted((u for u in kept if u[1]), key=lambda pair: xxhash.xxh3_128_digest(pair[0].id, seed))
+    shuffled = sorted((u for u in kept if u[1]), key=lambda pair: xxhash.xxh3_128_digest(pair[0].id.encode(), seed))
     result, start = [], 0
     for first in range(0, len(shuffled), recipe.pack.window_units):
         members = shuffled[first : first + recipe.pack.window_units]
@@ -86,7 +86,7 @@ def pack_tasks(recipe: Recipe, out: Path, plan: list[Window], fingerprint: str) 
 
 def permutation(seed: int, window: Window) -> np.ndarray:
     """Order of a window's kept rows: a function of the seed and the window's units alone."""
-    names = xxhash.xxh3_128_intdigest("\n".join(unit.id for unit in window.units), seed)
+    names = xxhash.xxh3_128_intdigest("\n".join(unit.id for unit in window.units).encode(), seed)
     return np.random.Generator(np.random.Philox(key=names)).permutation(sum(window.kept))
 
 

@@ -119,14 +119,19 @@ def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int
         words = words ^ (MIX * np.uint64(1 + rule.sources.index(source)))
     result = np.empty(len(kept), KEY)
     result["low"], result["high"] = words[:, 0], words[:, 1]
-    width, height = (columns[name].to_numpy().astype(np.uint64)[kept] for name in ("width", "height"))
+    width, height = (_numbers(columns[name])[kept] for name in ("width", "height"))
     result["pixels"] = width * height
-    result["characters"] = columns["characters"].to_numpy()[kept]
+    result["characters"] = _numbers(columns["characters"])[kept]
     result["priority"] = task.recipe.source(source).priority
     result["group"], result["row"] = task.number, kept + start
     if rule.key != "text":
         return result
     return result[flags(pc.is_valid(columns["text_hash"]))[kept]]
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """An integer column as uint64, 0 where null."""
+    return pc.fill_null(column, 0).combine_chunks().to_numpy().astype(np.uint64)
 
 
 def resolve(task: SelectTask) -> dict[str, Any]:

@@ -21,11 +21,9 @@ class Storage:
 
     def glob(self, pattern: str) -> list[str]:
         """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
-        if self.is_local(pattern):
-            filesystem, _, (root,) = fsspec.get_fs_token_paths(pattern, expand=False)
-            return sorted(str(p) for p in filesystem.glob(root))
-        filesystem, _, (root,) = fsspec.get_fs_token_paths(pattern, expand=False)
-        return sorted(str(filesystem.unstrip_protocol(p)) for p in filesystem.glob(root))
+        filesystem, inner = fsspec.core.url_to_fs(pattern)
+        found = filesystem.glob(inner)
+        return sorted(found if self.is_local(pattern) else (str(filesystem.unstrip_protocol(p)) for p in found))
 
     def size(self, path: str) -> int:
         """Bytes of the file."""
@@ -72,9 +70,6 @@ class Storage:
             if local.stat().st_size == 0:
                 yield memoryview(b"")
                 return
-            with local.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
-                view = memoryview(mapping)
-                try:
-                    yield view
-                finally:
-                    view.release()
+            with local.open("rb") as file:
+                # never closed by hand: views of it may live on, the last one frees it
+                yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

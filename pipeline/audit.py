@@ -1,0 +1,102 @@
+"""Audit: trust nothing, add everything up again, read the shards back."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from pipeline.commit import file_hash, read_manifest
+from pipeline.errors import RecipeError
+from pipeline.fingerprint import merkle_root
+from pipeline.layout import Layout
+from pipeline.ledger import count_verdicts, read_ledger
+from pipeline.tar_index import index_tar
+
+KEEP = "keep"
+
+
+class DiscrepancyError(Exception):
+    """The first thing that does not add up."""
+
+
+def audit(out: Path) -> dict[str, Any]:
+    """Counts, and ``discrepancy``: None, or one line with the first that was found."""
+    layout = Layout(out.resolve())
+    dataset = read_manifest(layout.dataset)
+    if dataset is None:
+        raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json); `qvl curate run` makes one")
+    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": len(dataset["shards"]), "hash": dataset["hash"]}
+    try:
+        verdicts, kept = _audit_ledger(layout, dataset)
+        result["rows"] = sum(verdicts.values())
+        result["kept"] = verdicts[KEEP]
+        result["dropped"] = result["rows"] - result["kept"]
+        _audit_shards(layout, dataset, kept)
+    except DiscrepancyError as error:
+        return {**result, "discrepancy": str(error)}
+    return {**result, "discrepancy": None}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise DiscrepancyError(message)
+
+
+def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], dict[str, bytes]]:
+    """Verdict counts over all units, and the kept rows: key -> image hash."""
+    total: Counter[str] = Counter()
+    by_source: dict[str, Counter[str]] = {}
+    kept: dict[str, bytes] = {}
+    for unit, table in read_ledger(layout.out, ["id", "source", "verdict", "row", "image_hash"]):
+        scanned = read_manifest(layout.unit_manifest(unit))
+        _require(scanned is not None, f"ledger/{unit}.parquet: its unit has no scan manifest")
+        rows = (scanned or {})["rows"]
+        _require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
+        _require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
+        counts = count_verdicts(table["verdict"])
+        by_source.setdefault((scanned or {})["source"], Counter()).update(counts)
+        total.update(counts)
+        good = table.filter(pc.equal(table["verdict"].cast("string"), KEEP))
+        kept.update(zip(good["id"].to_pylist(), good["image_hash"].to_pylist(), strict=True))
+    stated = dataset["lineage"]["verdicts"]
+    found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
+    _require(found == stated, f"verdicts by source: the ledger says {found}, dataset.json says {stated}")
+    _require(sum(total.values()) == dataset["lineage"]["rows"], "rows in do not equal the verdicts")
+    _require(len(kept) == total[KEEP], f"{total[KEEP]} rows are kept but only {len(kept)} different ids")
+    return total, kept
+
+
+def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes]) -> None:
+    for shard in dataset["shards"]:
+        path = layout.shard(shard["shard"])
+        _require(path.is_file(), f"{path.name} is missing")
+        _require(path.stat().st_size == shard["bytes"], f"{path.name}: {path.stat().st_size} bytes, not {shard['bytes']}")
+        data = path.read_bytes()
+        _require(xxhash.xxh3_128_hexdigest(data) == shard["hash"], f"{path.name}: its bytes are not those that were packed")
+        index = layout.index(shard["shard"])
+        _require(index.is_file() and file_hash(index) == shard["index_hash"], f"{index.name} is missing or was changed")
+        _audit_members(path.name, data, pq.read_table(index).to_pylist(), kept)
+    _require(not kept, f"{len(kept)} kept rows are in no shard, the first is {next(iter(kept), '')}")
+    _require(merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'")
+    present = {path.stem for path in layout.dataset.parent.glob("*.tar")}
+    stray = sorted(present - {shard["shard"] for shard in dataset["shards"]})
+    _require(not stray, f"shards/{stray[0] if stray else ''}.tar belongs to no manifest")
+
+
+def _audit_members(name: str, data: bytes, index: list[dict[str, Any]], kept: dict[str, bytes]) -> None:
+    """Members, index and ledger agree; image bytes are the source's. Takes the found keys out of ``kept``."""
+    found = index_tar(memoryview(data))
+    _require(found.fault is None, f"{name}: {found.fault}")
+    members = sum(1 + len(row["image_offsets"]) for row in index)
+    _require(len(found.members) == members, f"{name}: {len(found.members)} members, its index knows {members}")
+    for row in index:
+        key = row["key"]
+        _require(key in kept, f"{name}: {key} is twice in the shards, or was not kept")
+        image = data[row["image_offsets"][0] : row["image_offsets"][0] + row["image_sizes"][0]]
+        _require(xxhash.xxh3_128_digest(image) == kept.pop(key), f"{name}: the image of {key} is not the source's")
+        content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
+        _require(content["id"] == key, f"{name}: the index points {key} to the JSON of {content['id']}")

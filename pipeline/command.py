@@ -1,0 +1,112 @@
+"""``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.pool import Pool
+
+app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder that the results go to")]
+Finished = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run", show_default=False)]
+Workers = Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard what a changed recipe or input invalidates")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
+
+
+def open_pool(workers: str, address: str | None) -> "Pool":
+    """The pool that the flags ask for. Raises RecipeError for an unknown word."""
+    from pipeline.errors import RecipeError
+    from pipeline.pool import RayPool, SerialPool
+
+    if workers == "serial":
+        return SerialPool()
+    if workers == "ray":
+        return RayPool(address)
+    raise RecipeError(f"--workers {workers}: choose serial or ray")
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    output: Output,
+    workers: Workers = "serial",
+    address: Address = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Scan, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
+    from pipeline.curate import run as run_curation
+    from pipeline.errors import QvlError
+    from pipeline.progress import RunProgress
+    from pipeline.recipe import load_recipe
+    from pipeline.report.page import write_report
+    from pipeline.summary import print_summary
+
+    loaded = load_recipe(recipe)
+    try:
+        with RunProgress() as progress:
+            dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
+            report = write_report(output, progress)
+    except KeyboardInterrupt:
+        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    if as_json:
+        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+    else:
+        print_summary(output, dataset, report)
+
+
+@app.command()
+def plan(recipe: RecipeFile, output: Output, as_json: Json = False) -> None:
+    """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way."""
+    from pipeline.plan import make_plan, print_plan
+    from pipeline.recipe import load_recipe
+
+    content = make_plan(load_recipe(recipe), output)
+    if as_json:
+        typer.echo(json.dumps(content))
+    else:
+        print_plan(content)
+
+
+@app.command()
+def audit(out: Finished, as_json: Json = False) -> None:
+    """Add everything up again and read the shards back. Exit 1 with the first discrepancy."""
+    from pipeline.audit import audit as audit_output
+
+    found = audit_output(out)
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif found["discrepancy"] is None:
+        typer.echo(
+            f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped; "
+            f"{found['shards']} shards hold the {found['kept']:,} kept rows, byte for byte; dataset {found['hash']}"
+        )
+    else:
+        typer.echo(f"{out}: {found['discrepancy']}", err=True)
+    raise typer.Exit(0 if found["discrepancy"] is None else 1)
+
+
+@app.command()
+def trace(
+    out: Finished,
+    sample: Annotated[str | None, typer.Argument(help="Sample id (the key in the shards)")] = None,
+    row: Annotated[tuple[str, int] | None, typer.Option(help="Source file and row", metavar="FILE ROW")] = None,
+    as_json: Json = False,
+) -> None:
+    """Where a sample came from and where it went; why a source row was dropped."""
+    from pipeline.trace import print_trace, trace_row, trace_sample
+
+    if (sample is None) == (row is None):
+        raise typer.BadParameter("give a SAMPLE id, or --row FILE ROW")
+    content = trace_row(out, *row) if row is not None else trace_sample(out, str(sample))
+    if as_json:
+        typer.echo(json.dumps(content, default=str))
+    else:
+        print_trace(content)
