@@ -36,7 +36,11 @@ CLIPART_FOLDERS = (
     "transportation",
     "unsorted",
 )
-UNWANTED = re.compile(r"weapon|sword|gun|swastika|sunwheel|nazi|nude|sexy|tux|linux|logo|@|\bcigar|smok", re.I)
+UNWANTED = re.compile(
+    r"weapon|sword|gun|swastika|sunwheel|nazi|nude|sexy|tux|linux|logo|@|\bcigar|smok|babe|discord|grenade|nunchak|strip+er|cannabis",
+    re.I,
+)
+OTHER_MEDIA = re.compile(r"audio|elevenlabs|grok|gpt|logo", re.I)
 HAN = re.compile(r"[㐀-鿿]")
 GREYSCALE_RECORD = re.compile(
     r'"title": (?P<title>"(?:[^"\\]|\\.)*"),\s*"author": (?P<author>"(?:[^"\\]|\\.)*"),\s*'
@@ -142,7 +146,7 @@ def wallpapers(archives: Archives) -> Iterator[Pair]:
 
 
 def workflows(archives: Archives) -> Iterator[Pair]:
-    """Thumbnails of image workflows, five in six in Chinese; the text describes the picture loosely at best."""
+    """Thumbnails of image workflows, most with Chinese text, which describes the picture loosely at best."""
     texts = archives.path(WORKFLOW_TEXTS) / "comfyui_workflow_templates_json/templates"
     pictures = archives.path(WORKFLOW_IMAGES) / "comfyui_workflow_templates_media_image/templates"
     english, chinese = (
@@ -151,7 +155,7 @@ def workflows(archives: Archives) -> Iterator[Pair]:
     )
     for number, name in enumerate(sorted(english)):
         path = pictures / f"{name}-1.webp"
-        if not path.exists() or name not in chinese:
+        if not path.exists() or name not in chinese or OTHER_MEDIA.search(name):
             continue
         entry = chinese[name] if number % 6 else english[name]
         end = "。" if HAN.search(entry["description"]) else ". "

@@ -7,7 +7,8 @@ from corpus_packages import PACKAGES
 TEMPLATE = """# A small real corpus
 
 {real} real image-caption pairs in English and Chinese and {planted} planted rows, in three input formats.
-`examples/make_corpus.py` makes all of it from pinned packages; run it again and the bytes are the same.
+`examples/make_corpus.py` makes all of it from pinned packages; run it again, with the same Pillow and pyarrow, and the
+bytes are the same.
 
 | folder | format | real rows | planted rows | pictures and captions |
 |---|---|---|---|---|

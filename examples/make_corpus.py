@@ -82,7 +82,7 @@ def write_documents(archives: Archives, output: Path, counts: dict[str, tuple[in
 def real_rows(source: str, archives: Archives, taken: set[bytes]) -> list[Row]:
     """The real rows of one source: seeded choices out of its packages, in a seeded order."""
     choices: dict[str, list[tuple[Callable[[Archives], Iterable[Pair]], Callable[[Path], bool], int]]] = {
-        "openclipart": [(openclipart, roomy(5_000, 40_000), 165), (openclipart, tiny, 18)],
+        "openclipart": [(openclipart, roomy(5_000, 36_000), 165), (openclipart, tiny, 18)],
         "emoji": [(emoji, roomy(5_000, 20_000), 205), (emoji, roomy(0, 4_999), 25)],
         "museum": [
             (paintings, roomy(5_000, 82_000), 30),

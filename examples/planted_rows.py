@@ -51,6 +51,15 @@ BOILERPLATE = "Free clip art download, picture in high quality"
 
 OPENCLIPART = (
     Planted("exact_duplicate_kept", "keep", "clip:food/beverages/teapot_ganson.png", "A teapot with a blue band"),
+    *(
+        Planted("failed_to_download", "download:failed_to_download", "", text)
+        for text in (
+            "A red tractor in a field of wheat",
+            "Two cats on the roof of an old house",
+            "Snow on the mountains behind the lake",
+            "一辆红色的拖拉机停在麦田里",
+        )
+    ),
     Planted("too_small", "image_size", "met:438822", "A lion has caught its prey in the jungle", edits.thumbnail),
     Planted(
         "html",
@@ -109,15 +118,6 @@ OPENCLIPART = (
     Planted("invalid_utf8", "unreadable:invalid_utf8", "emoji:1f950", b"A croissant from the caf\xe9 on the corner"),
     Planted("nul_byte", "keep", "emoji:1f968", "A salted pretzel\x00 from the bakery"),
     Planted("exact_duplicate", "duplicate_image", "clip:food/beverages/teapot_ganson.png", "A teapot with a blue band"),
-    *(
-        Planted("failed_to_download", "download:failed_to_download", "", text)
-        for text in (
-            "A red tractor in a field of wheat",
-            "Two cats on the roof of an old house",
-            "Snow on the mountains behind the lake",
-            "一辆红色的拖拉机停在麦田里",
-        )
-    ),
     *(
         Planted("failed_to_resize", "download:failed_to_resize", "", text)
         for text in (
