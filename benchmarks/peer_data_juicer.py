@@ -134,6 +134,7 @@ def _work(folder: Path, variant: str) -> None:
         "export_path": str(folder / "output" / "rows.jsonl"),
         "np": 1,
         "use_cache": False,
+        "skip_op_error": False,
         "open_tracer": False,
         "open_monitor": False,
         "op_fusion": variant == "fused",
