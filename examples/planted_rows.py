@@ -207,7 +207,7 @@ MUSEUM = (
     Planted("emoji_flag", "emoji", "met:436002", "Woman with a parrot, painted in France 🇫🇷 in 1866", edits.small_jpeg),
     Planted("french", "language", "met:437881", "Jeune femme à l'aiguière, debout à la fenêtre", edits.small_jpeg),
     Planted("russian", "characters", "met:439933", "Музыкант играет на лютне", edits.small_jpeg),
-    Planted("too_many_words", "word_count", "met:39668", OLD_TREES, edits.small_jpeg),
+    Planted("too_many_words", "word_count", "met:39668", OLD_TREES),
     Planted("across_sources", "duplicate_image", "emoji:1f99a", "一只开屏的孔雀"),
     Planted("cut_jpeg", "unreadable:truncated", "met:436839", "The Penitent Magdalen by candlelight", edits.cut_jpeg),
     Planted("jpeg_named_png", "keep", "met:436440", "Two children gather wood near a cottage", edits.jpeg_named_png),
