@@ -110,7 +110,11 @@ class QwenVLConfig(PreTrainedConfig):
 
 
 def qwen_text_config(**changes: Any) -> Qwen2Config:
-    """Qwen-7B as Qwen2 (reference section 17); `changes` override single values."""
+    """Qwen-7B as Qwen2 (reference section 17); `changes` override single values.
+
+    No `pad_token_id`: it would become the embedding's padding_idx, and as padding is end-of-text here, the row of the
+    end of text would never get a gradient.
+    """
     values: dict[str, Any] = {
         "vocab_size": 151936,
         "hidden_size": 4096,
@@ -124,7 +128,7 @@ def qwen_text_config(**changes: Any) -> Qwen2Config:
         "tie_word_embeddings": False,
         "bos_token_id": None,
         "eos_token_id": 151643,
-        "pad_token_id": 151643,
+        "pad_token_id": None,
     }
     return Qwen2Config(**{**values, **changes})
 

@@ -51,7 +51,7 @@ def write_model_files(folder: Path, config: QwenVLConfig) -> None:
     text = config.text_config
     stops = text.eos_token_id if isinstance(text.eos_token_id, list) else [text.eos_token_id]
     stops = sorted({stop for stop in (*stops, config.turn_end_token_id) if stop is not None})
-    GenerationConfig(eos_token_id=stops, pad_token_id=text.pad_token_id).save_pretrained(folder)
+    GenerationConfig(eos_token_id=stops, pad_token_id=stops[0] if stops else None).save_pretrained(folder)
     for name in SHIPPED:
         shutil.copyfile(Path(__file__).with_name(f"{name}.py"), folder / f"{name}.py")
 

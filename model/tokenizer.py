@@ -62,6 +62,7 @@ def match_config(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> No
     config.image_end_token_id = token_id(tokenizer, IMAGE_END)
     config.image_token_id = token_id(tokenizer, IMAGE_PAD)
     config.turn_end_token_id = token_id(tokenizer, TURN_END)
+    config.text_config.eos_token_id = token_id(tokenizer, END_OF_TEXT)
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:

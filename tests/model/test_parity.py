@@ -1,0 +1,129 @@
+"""The model against the plain reference: features, logits, loss and gradients, at 224 and 448."""
+
+from pathlib import Path
+
+import plain_qwen_vl as reference
+import pytest
+import torch
+from small_checkpoints import SETTINGS, START, released_weights
+
+from model.auto import load_model
+from model.layouts import released_links
+
+PAD = START + 2
+
+
+def image_span() -> list[int]:
+    return [START, *[PAD] * 256, START + 1]
+
+
+def reference_weights() -> reference.Weights:
+    return {
+        name: tensor.double().requires_grad_("pos_embed" not in name) for name, tensor in released_weights().items()
+    }
+
+
+def rows() -> list[list[int]]:
+    """Two images in one row, text around and between; a row of text alone, padded at the right."""
+    first = [5, 9, *image_span(), 11, 30, *image_span(), 7, 8, 44]
+    second = [100, 101, 102, 7, 7, 9, 13]
+    return [first, second]
+
+
+def labels_of(ids: list[list[int]]) -> list[list[int]]:
+    return [[-100] * (len(row) - 4) + row[-4:] for row in ids]
+
+
+def batch(ids: list[list[int]], fill: int) -> torch.Tensor:
+    longest = max(map(len, ids))
+    return torch.tensor([row + [fill] * (longest - len(row)) for row in ids])
+
+
+@pytest.mark.parametrize("side", [224, 448])
+def test_forward_loss_and_gradients(imported: Path, side: int) -> None:
+    torch.manual_seed(side)
+    ids, pixels = rows(), torch.randn(2, 3, side, side, dtype=torch.float64)
+    w = reference_weights()
+    logits = reference.forward(w, ids, list(pixels), SETTINGS)
+    wanted = reference.loss(logits, labels_of(ids))
+    wanted.backward()
+
+    model = load_model(imported, dtype=torch.float64).train()
+    inputs, mask = batch(ids, 0), batch([[1] * len(row) for row in ids], 0)
+    with torch.no_grad():
+        got = model(inputs, pixels, attention_mask=mask).logits
+    for row, expected in enumerate(logits):
+        torch.testing.assert_close(got[row, : len(expected)], expected, atol=1e-5, rtol=1e-5)
+    loss = model(inputs, pixels, attention_mask=mask, labels=batch(labels_of(ids), -100)).loss
+    torch.testing.assert_close(loss.double(), wanted, atol=1e-6, rtol=1e-6)
+
+    loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    for link in released_links(model.config):
+        if link.theirs.endswith("pos_embed"):
+            continue
+        ours = link.join(tuple(gradients[name] for name in link.ours))
+        scale = float(w[link.theirs].grad.abs().max()) + 1e-9
+        error = float((ours - w[link.theirs].grad).abs().max()) / scale
+        assert error < 1e-4, f"{link.theirs}: gradient off by {error:.1e} of its largest value"
+
+
+@pytest.mark.parametrize("side", [224, 448])
+def test_image_features(imported: Path, side: int) -> None:
+    model = load_model(imported, dtype=torch.float64)
+    w = reference_weights()
+    image = torch.randn(3, side, side, dtype=torch.float64)
+    wanted = reference.adapter(w, reference.vision(w, image, 3, 14), 2)
+    torch.testing.assert_close(model.model.encode_images(image[None])[0], wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        model.get_image_features(pixel_values=image[None]).pooler_output[0], wanted, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_positions_are_interpolated_and_not_computed_anew(imported: Path) -> None:
+    from model.positions import interpolate_positions, sincos_2d
+
+    table = sincos_2d(16, 256)
+    torch.testing.assert_close(table, reference.sincos_table(16, 256).float(), atol=1e-6, rtol=0)
+    assert interpolate_positions(table, (16, 16)) is table
+    doubled = interpolate_positions(table, (32, 32))
+    torch.testing.assert_close(doubled, reference.resize_table(table.double(), 32).float(), atol=1e-5, rtol=0)
+    assert (doubled - reference.sincos_table(32, 256).float()).abs().max() > 0.1
+    half = table.bfloat16()
+    assert torch.equal(interpolate_positions(half, (32, 32)), interpolate_positions(half.float(), (32, 32)).bfloat16())
+
+
+def test_values_get_no_positions(imported: Path) -> None:
+    """With one single query-key score for all patches the output is the mean value: positions must not be in it."""
+    adapter = load_model(imported, dtype=torch.float64).model.adapter
+    with torch.no_grad():
+        adapter.attn.k_proj.weight.zero_()
+        adapter.attn.k_proj.bias.zero_()
+    patches = torch.randn(1, 256, 24, dtype=torch.float64)
+    before = adapter(patches, (16, 16))
+    with torch.no_grad():
+        adapter.pos_embed.zero_()
+    torch.testing.assert_close(adapter(patches, (16, 16)), before)
+
+
+def test_sdpa_equals_eager_at_head_width_104() -> None:
+    from model.config import VisionConfig
+    from model.vision import VisionAttention
+
+    config = VisionConfig(hidden_size=208, num_attention_heads=2, intermediate_size=16)
+    attention, x = VisionAttention(config), torch.randn(2, 9, 208)
+    q, k, v = (part.unflatten(-1, (2, 104)).transpose(1, 2) for part in attention.qkv(x).chunk(3, -1))
+    eager = (q @ k.transpose(-1, -2) / 104**0.5).softmax(-1) @ v
+    torch.testing.assert_close(attention(x), attention.out_proj(eager.transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-5)
+
+
+def test_padding_side_does_not_matter(imported: Path) -> None:
+    model = load_model(imported).eval()
+    ids = rows()[1]
+    plain = model(torch.tensor([ids])).logits[0]
+    left = torch.tensor([[0] * 5 + ids])
+    mask = torch.tensor([[0] * 5 + [1] * len(ids)])
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    torch.testing.assert_close(
+        model(left, attention_mask=mask, position_ids=positions).logits[0, 5:], plain, atol=1e-4, rtol=1e-4
+    )
