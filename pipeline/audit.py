@@ -74,14 +74,20 @@ def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes
     for shard in dataset["shards"]:
         path = layout.shard(shard["shard"])
         _require(path.is_file(), f"{path.name} is missing")
-        _require(path.stat().st_size == shard["bytes"], f"{path.name}: {path.stat().st_size} bytes, not {shard['bytes']}")
+        _require(
+            path.stat().st_size == shard["bytes"], f"{path.name}: {path.stat().st_size} bytes, not {shard['bytes']}"
+        )
         data = path.read_bytes()
-        _require(xxhash.xxh3_128_hexdigest(data) == shard["hash"], f"{path.name}: its bytes are not those that were packed")
+        _require(
+            xxhash.xxh3_128_hexdigest(data) == shard["hash"], f"{path.name}: its bytes are not those that were packed"
+        )
         index = layout.index(shard["shard"])
         _require(index.is_file() and file_hash(index) == shard["index_hash"], f"{index.name} is missing or was changed")
         _audit_members(path.name, data, pq.read_table(index).to_pylist(), kept)
     _require(not kept, f"{len(kept)} kept rows are in no shard, the first is {next(iter(kept), '')}")
-    _require(merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'")
+    _require(
+        merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'"
+    )
     present = {path.stem for path in layout.dataset.parent.glob("*.tar")}
     stray = sorted(present - {shard["shard"] for shard in dataset["shards"]})
     _require(not stray, f"shards/{stray[0] if stray else ''}.tar belongs to no manifest")

@@ -4,12 +4,16 @@ Reads POSIX ustar, GNU long names and sizes, and pax records. Names are keys and
 archive gives every whole member before the damage and says where it stopped.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 BLOCK = 512
-REGULAR = (b"0", b"\0", b"7")
+REGULAR = frozenset(b"0\07")
+PAX, LONG_NAME, FOLDER = ord("x"), ord("L"), ord("5")
+EXTENDED = frozenset(b"xgLK")
+WITHOUT_BODY = frozenset(b"123456")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,56 +36,107 @@ class TarIndex:
 
 def index_tar(data: memoryview) -> TarIndex:
     """Index an uncompressed tar. Never raises for its content; a compressed or foreign file gives ``not_a_tar``."""
-    index, headers, position, end = TarIndex(), [], 0, len(data)
-    name: str | None = None
-    size: int | None = None
+    index, headers = TarIndex(), _walk(data)
+    pending = _Pending()
+    bad = _first_bad_checksum(data, [header.at for header in headers])
+    for number, header in enumerate(headers):
+        if number == bad:
+            index.fault = "damaged_tar" if number else "not_a_tar"
+            break
+        if header.fault is not None:
+            index.fault = header.fault
+            break
+        member = pending.take(data, header)
+        if member is not None:
+            index.members.append(member)
+    return index
+
+
+@dataclass(slots=True)
+class _Header:
+    """A header block: where it is, its kind, the stated size of its body; ``fault`` where the archive ends badly."""
+
+    at: int
+    kind: int = 0
+    size: int = 0
+    fault: str | None = None
+
+
+def _walk(data: memoryview) -> list[_Header]:
+    """All headers, by their sizes; the last one may be a fault. A pax size overrides the size that follows it."""
+    headers: list[_Header] = []
+    position, end = 0, len(data)
+    override: int | None = None
     while position + BLOCK <= end:
-        header = bytes(data[position : position + BLOCK])
-        if header[0] == 0 and not any(header):
-            break
-        kind = header[156:157]
+        block = bytes(data[position : position + BLOCK])
+        if block[0] == 0 and not any(block):
+            return headers
         try:
-            length = _number(header[124:136])
+            size = int(block[124:135], 8) if block[124] < 0x80 and block[135] in b"\0 " else _number(block[124:136])
         except ValueError:
-            index.fault = "not_a_tar" if not headers else "damaged_tar"
-            break
-        body = position + BLOCK
-        if kind == b"x" and body + length <= end:
-            name, size = _pax(bytes(data[body : body + length]), name, size)
-        elif kind == b"L" and body + length <= end:
-            name = bytes(data[body : body + length]).rstrip(b"\0").decode("utf-8", "surrogateescape")
-        elif kind not in (b"5", b"g", b"x", b"L", b"K"):
-            length = length if size is None else size
-            if body + length > end:
-                index.fault = "truncated_tar"
-            else:
-                index.members.append(Member(name or _name(header), body, length, kind in REGULAR))
-            name = size = None
-        headers.append(position)
-        position = body + -(-length // BLOCK) * BLOCK
-    if index.fault is None and position > end:
-        index.fault = "truncated_tar"
-    if index.fault is None and position + BLOCK > end and position != end:
-        index.fault = "truncated_tar"
-    return _check(data, index, headers)
+            try:
+                size = _number(block[124:136])
+            except ValueError:
+                headers.append(_Header(position, fault="damaged_tar" if headers else "not_a_tar"))
+                return headers
+        kind = block[156]
+        if kind == PAX:
+            override = _pax_size(bytes(data[position + BLOCK : position + BLOCK + size]), override)
+        elif kind not in EXTENDED and override is not None:
+            size, override = override, None
+        if kind in WITHOUT_BODY:
+            size = 0
+        if position + BLOCK + size > end:
+            headers.append(_Header(position, fault="truncated_tar"))
+            return headers
+        headers.append(_Header(position, kind, size))
+        position += BLOCK + -(-size // BLOCK) * BLOCK
+    if position != end:
+        headers.append(_Header(position, fault="truncated_tar"))
+    return headers
 
 
-def _check(data: memoryview, index: TarIndex, headers: list[int]) -> TarIndex:
-    """Verify all header checksums at once; members from the first wrong one on are not trusted."""
-    if not headers:
-        return index
-    blocks = np.stack([np.frombuffer(data[p : p + BLOCK], np.uint8) for p in headers])
-    stated = blocks[:, 148:156]
-    sums = blocks.sum(axis=1, dtype=np.int64) - stated.sum(axis=1, dtype=np.int64) + 8 * 32
-    digits = stated.copy()
-    wrong = [
-        i for i, (total, text) in enumerate(zip(sums, digits, strict=True)) if not _same(int(total), text.tobytes())
-    ]
-    if not wrong:
-        return index
-    limit = headers[wrong[0]]
-    members = [member for member in index.members if member.offset <= limit]
-    return TarIndex(members, "damaged_tar" if wrong[0] else "not_a_tar")
+@dataclass(slots=True)
+class _Pending:
+    """The name that extended headers give to the member after them."""
+
+    name: str | None = None
+
+    def take(self, data: memoryview, header: _Header) -> Member | None:
+        """The member that a header begins, or None for extended headers and folders."""
+        body = header.at + BLOCK
+        if header.kind == PAX:
+            records = dict(_pax(bytes(data[body : body + header.size])))
+            if b"path" in records:
+                self.name = records[b"path"].decode("utf-8", "surrogateescape")
+            return None
+        if header.kind == LONG_NAME:
+            self.name = bytes(data[body : body + header.size]).rstrip(b"\0").decode("utf-8", "surrogateescape")
+            return None
+        if header.kind in EXTENDED or header.kind == FOLDER:
+            self.name = self.name if header.kind != FOLDER else None
+            return None
+        name = self.name or _name(bytes(data[header.at : body]))
+        self.name = None
+        return Member(name, body, header.size, header.kind in REGULAR)
+
+
+def _first_bad_checksum(data: memoryview, positions: list[int]) -> int:
+    """Number of the first header whose checksum is wrong, or -1; all sums are taken at once."""
+    positions = [p for p in positions if p + BLOCK <= len(data)]
+    if not positions:
+        return -1
+    whole = len(data) // BLOCK
+    blocks = np.frombuffer(data[: whole * BLOCK], np.uint8).reshape(whole, BLOCK)[np.array(positions) // BLOCK]
+    text = blocks[:, 148:156]
+    sums = blocks.sum(axis=1, dtype=np.int64) - text.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
+    digits = text[:, :6].astype(np.int64) - ord("0")
+    usual = ((digits >= 0) & (digits < 8)).all(axis=1)
+    stated = digits @ (8 ** np.arange(5, -1, -1))
+    for number in np.flatnonzero(~usual | (stated != sums)):
+        if not _same(int(sums[number]), text[number].tobytes()):
+            return int(number)
+    return -1
 
 
 def _same(total: int, text: bytes) -> bool:
@@ -94,29 +149,30 @@ def _same(total: int, text: bytes) -> bool:
 def _number(text: bytes) -> int:
     """Octal, or GNU base 256. Raises ValueError for anything else, and for negative sizes."""
     if text[0] & 0x80:
-        value = int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
         if text[0] == 0xFF:
             raise ValueError("negative size")
-        return value
+        return int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
     return int(text.strip(b"\0 ") or b"0", 8)
 
 
 def _name(header: bytes) -> str:
     name = header[:100].split(b"\0", 1)[0]
-    prefix = header[345:500].split(b"\0", 1)[0] if header[257:263] == b"ustar\0" else b""
-    return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape")
+    if header[345] and header[257:263] == b"ustar\0":
+        name = header[345:500].split(b"\0", 1)[0] + b"/" + name
+    return name.decode("utf-8", "surrogateescape")
 
 
-def _pax(records: bytes, name: str | None, size: int | None) -> tuple[str | None, int | None]:
-    """``path`` and ``size`` of a pax header: records of the form ``LENGTH KEY=VALUE newline``."""
+def _pax(records: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Pairs of a pax header: records of the form ``LENGTH KEY=VALUE newline``; stops at the first that is malformed."""
     while records:
         head, _, _ = records.partition(b" ")
-        if not head.isdigit() or not 0 < int(head) <= len(records):
-            break
+        if not head.isdigit() or not len(head) < int(head) <= len(records):
+            return
         key, _, value = records[len(head) + 1 : int(head) - 1].partition(b"=")
-        if key == b"path":
-            name = value.decode("utf-8", "surrogateescape")
-        elif key == b"size" and value.isdigit():
-            size = int(value)
+        yield key, value
         records = records[int(head) :]
-    return name, size
+
+
+def _pax_size(records: bytes, before: int | None) -> int | None:
+    value = dict(_pax(records)).get(b"size", b"")
+    return int(value) if value.isdigit() else before

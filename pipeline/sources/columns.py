@@ -26,6 +26,11 @@ class Columns(Frozen):
     watermark: Column | None = None
     aesthetic: Column | None = None
 
+    def measures(self) -> list[tuple[str, Column]]:
+        """Names and columns of the measured values that the source brings along."""
+        chosen = ((name, getattr(self, name)) for name in MEASURES)
+        return [(name, column) for name, column in chosen if column is not None]
+
     def over(self, preset: "Columns") -> "Columns":
         """This map, with the preset where this one says nothing."""
         return Columns(**{**preset.model_dump(), **self.model_dump(exclude_none=True)})

@@ -5,7 +5,7 @@ exist, so that every url that img2dataset was given has a verdict.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
@@ -15,23 +15,32 @@ import pyarrow.parquet as pq
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
 from pipeline.sources.base import Bytes, Row, Source, Unit, batches, number, unit_fault
-from pipeline.sources.columns import MEASURES, PRESETS, Columns, Preset
+from pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from pipeline.sources.paths import find_units
 from pipeline.storage import Storage
 from pipeline.tar_index import Member, index_tar
 
-IMAGE_EXTENSIONS = frozenset(
-    ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "img", "image"]
-)
-TEXT_EXTENSIONS = frozenset(("txt", "caption", "text"))
-KNOWN_EXTENSIONS = IMAGE_EXTENSIONS | TEXT_EXTENSIONS | {"json", "cls", "npy", "pt", "pth", "pyd"}
+Record = dict[Any, Any]
+
+IMAGE, TEXT, META, ELSE = "image", "text", "meta", "else"
+EXTENSIONS = {
+    **dict.fromkeys("jpg jpeg png webp gif bmp tif tiff avif heic jxl img image".split(), IMAGE),
+    **dict.fromkeys(("txt", "caption", "text"), TEXT),
+    "json": META,
+    **dict.fromkeys("cls npy pt pth pyd".split(), ELSE),
+}
 MAX_TEXT_BYTES = 64 << 20
 
 
-@dataclass
-class _Sample:
+@dataclass(slots=True)
+class Sample:
+    """The members that share a key."""
+
     key: str
-    parts: dict[str, Member] = field(default_factory=dict)
+    image: Member | None = None
+    text: Member | None = None
+    meta: Member | None = None
+    regular: bool = True
 
 
 class WebDataset(Source, Frozen):
@@ -61,9 +70,14 @@ class WebDataset(Source, Frozen):
     def _rows(self, data: memoryview, unit: Unit, storage: Storage) -> Iterator[Row]:
         index = index_tar(data)
         statuses = _statuses(unit, storage)
+        columns = self.columns.over(PRESETS[self.preset])
+        measures = columns.measures()
         for sample in group(index.members):
             status = statuses.pop(sample.key, None)
-            yield self._row(data, sample, status or {})
+            row = Row(sample.key, locator=sample.image.offset if sample.image else -1, fault=self._fault(sample))
+            if row.fault is None:
+                _fill(row, data, sample, status or {}, columns, measures)
+            yield row
         if index.fault:
             yield unit_fault(index.fault)
         for key, status in statuses.items():
@@ -71,68 +85,68 @@ class WebDataset(Source, Frozen):
         for _ in range(_unaccounted(unit, storage)):
             yield Row(key="", fault="download:unaccounted")
 
-    def _row(self, data: memoryview, sample: _Sample, status: dict[str, Any]) -> Row:
-        image = _first(sample, IMAGE_EXTENSIONS)
-        text, meta = _first(sample, TEXT_EXTENSIONS), sample.parts.get("json")
-        row = Row(key=sample.key, locator=image.offset if image else -1)
-        if any(not member.regular for member in sample.parts.values()):
-            row.fault = "unreadable:not_a_file"
-        elif image is None:
-            row.fault = "unreadable:no_image"
-        elif image.size > self.max_image_bytes:
-            row.fault = "unreadable:too_large"
-        elif any(m.size > MAX_TEXT_BYTES for m in (text, meta) if m):
-            row.fault = "unreadable:text_too_large"
-        if row.fault:
-            return row
-        record = _record(data, meta, status)
-        if record is None:
-            row.fault = "unreadable:bad_json"
-            return row
-        columns = self.columns.over(PRESETS[self.preset])
-        row.url = str(record.get(str(columns.url)) or record.get("url") or "")
-        caption = record.get(str(columns.caption))
-        row.caption = bytes(data[text.offset : text.offset + text.size]) if text else str(caption or "").encode()
-        if image is not None:
-            row.image = data[image.offset : image.offset + image.size]
-        for name in MEASURES:
-            column = getattr(columns, name)
-            value = number(record.get(column)) if column is not None else None
-            if value is not None:
-                row.numbers[name] = value
-        return row
+    def _fault(self, sample: Sample) -> str | None:
+        if not sample.regular:
+            return "unreadable:not_a_file"
+        if sample.image is None:
+            return "unreadable:no_image"
+        if sample.image.size > self.max_image_bytes:
+            return "unreadable:too_large"
+        if any(member is not None and member.size > MAX_TEXT_BYTES for member in (sample.text, sample.meta)):
+            return "unreadable:text_too_large"
+        return None
 
 
-def group(members: list[Member]) -> Iterator[_Sample]:
-    """Members to samples by key; a key that brings an extension twice starts a new sample."""
-    open_samples: dict[str, _Sample] = {}
-    samples: list[_Sample] = []
+def _fill(
+    row: Row, data: memoryview, sample: Sample, status: Record, columns: Columns, measures: list[tuple[str, Column]]
+) -> None:
+    """Image, caption, url and scores of a whole sample; the text file is the caption, else the record's column."""
+    image, text = sample.image, sample.text
+    record = _record(data, sample.meta, status)
+    if record is None:
+        row.fault = "unreadable:bad_json"
+        return
+    row.url = str(record.get(columns.url) or record.get("url") or "")
+    if text is not None:
+        row.caption = bytes(data[text.offset : text.offset + text.size])
+    else:
+        row.caption = str(record.get(columns.caption) or "").encode("utf-8", "surrogatepass")
+    if image is not None:
+        row.image = data[image.offset : image.offset + image.size]
+    for name, column in measures:
+        value = number(record.get(column))
+        if value is not None:
+            row.numbers[name] = value
+
+
+def group(members: list[Member]) -> list[Sample]:
+    """Members to samples by key; a key that brings a second image, text or JSON starts a new sample."""
+    open_samples: dict[str, Sample] = {}
+    samples: list[Sample] = []
     for member in members:
-        key, extension = split_name(member.name)
+        key, kind = split_name(member.name)
         sample = open_samples.get(key)
-        if sample is None or extension in sample.parts:
-            sample = open_samples[key] = _Sample(key)
+        if sample is None or (kind != ELSE and getattr(sample, kind) is not None):
+            sample = open_samples[key] = Sample(key)
             samples.append(sample)
-        sample.parts[extension] = member
-    return iter(samples)
+        if kind != ELSE:
+            setattr(sample, kind, member)
+        if not member.regular:
+            sample.regular = False
+    return samples
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Key and lower-case extension. Only a known extension is cut off, so keys may hold dots."""
+    """Key and kind of a member. Only a known extension is cut off whole, so keys may hold dots."""
     stem, dot, extension = name.rpartition(".")
-    extension = extension.lower()
-    if dot and extension in KNOWN_EXTENSIONS:
-        return stem, extension
+    kind = EXTENSIONS.get(extension) or EXTENSIONS.get(extension.lower())
+    if dot and kind is not None:
+        return stem, kind
     folder, slash, base = name.rpartition("/")
-    stem, _, extension = base.partition(".")
-    return folder + slash + stem, extension.lower()
+    return folder + slash + base.partition(".")[0], ELSE
 
 
-def _first(sample: _Sample, extensions: frozenset[str]) -> Member | None:
-    return next((member for extension, member in sample.parts.items() if extension in extensions), None)
-
-
-def _record(data: memoryview, meta: Member | None, status: dict[str, Any]) -> dict[str, Any] | None:
+def _record(data: memoryview, meta: Member | None, status: Record) -> Record | None:
     """The sample's JSON over img2dataset's table row; None where the JSON is no object."""
     if meta is None:
         return status
@@ -140,7 +154,9 @@ def _record(data: memoryview, meta: Member | None, status: dict[str, Any]) -> di
         record = orjson.loads(data[meta.offset : meta.offset + meta.size])
     except orjson.JSONDecodeError:
         return None
-    return {**status, **record} if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    return {**status, **record} if status else record
 
 
 def _beside(unit: Unit, ending: str) -> str:
@@ -180,6 +196,6 @@ def _unaccounted(unit: Unit, storage: Storage) -> int:
     stats, table = _beside(unit, "_stats.json"), _beside(unit, ".parquet")
     if not storage.exists(stats) or not storage.exists(table):
         return 0
-    count = orjson.loads(storage.read(stats)).get("count", 0)
+    count: int = orjson.loads(storage.read(stats)).get("count", 0)
     with storage.local(table) as local:
-        return max(0, int(count) - pq.read_metadata(local).num_rows)
+        return max(0, count - int(pq.read_metadata(local).num_rows))

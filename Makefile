@@ -1,0 +1,43 @@
+# Two commands: `make demo` shows what it does, `make test` checks all of it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format bench clean
+
+demo: .stamps/base
+	$(BIN)/qvl demo
+
+test: .stamps/dev check
+
+check: .stamps/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: .stamps/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .stamps/dev
+	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/select.py
+	$(BIN)/python benchmarks/pack.py
+	$(BIN)/python benchmarks/growth.py
+
+.stamps/venv:
+	sh scripts/make_venv.sh $(PYTHON) .venv
+	mkdir -p .stamps && touch $@
+
+.stamps/base: .stamps/venv pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.stamps/dev: .stamps/venv pyproject.toml constraints.txt scripts/system_packages.sh
+	sh scripts/system_packages.sh
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .stamps/base
+
+clean:
+	rm -rf .venv .stamps out
