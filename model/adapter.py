@@ -36,7 +36,8 @@ class Adapter(nn.Module):
     """Patch features [B, N, V] -> image features [B, Q, D]; `ln_post` and `proj` stand beside it in the release.
 
     Positions are added to queries and keys, never to values. They are a buffer, so that no optimizer can train them;
-    the keys' positions are the queries' 16x16 table interpolated to the patch grid, not computed anew.
+    the keys' positions are the queries' 16x16 table interpolated to the patch grid, not computed anew. (transformers
+    leaves buffers in float32 when it loads bfloat16 weights, hence the casts.)
     """
 
     pos_embed: Tensor
@@ -54,7 +55,8 @@ class Adapter(nn.Module):
 
     def forward(self, patches_BNV: Tensor, grid: tuple[int, int]) -> Tensor:
         value_BND = self.ln_kv(self.kv_proj(patches_BNV))
-        key_BND = value_BND + interpolate_positions(self.pos_embed, grid)
-        query_BQD = (self.ln_q(self.query) + self.pos_embed).expand(len(patches_BNV), -1, -1)
+        key_BND = value_BND + interpolate_positions(self.pos_embed, grid).to(value_BND.dtype)
+        query_QD = self.ln_q(self.query)
+        query_BQD = (query_QD + self.pos_embed.to(query_QD.dtype)).expand(len(patches_BNV), -1, -1)
         out_BQD: Tensor = self.ln_post(self.attn(query_BQD, key_BND, value_BND)) @ self.proj
         return out_BQD

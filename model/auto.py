@@ -62,7 +62,12 @@ def load_model(
     config = read_config(folder)
     try:
         loaded = QwenVLForConditionalGeneration.from_pretrained(
-            folder, config=config, dtype=dtype or "auto", output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+            folder,
+            config=config,
+            dtype=dtype or "auto",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **kwargs,
         )
     except SafetensorError as error:
         raise ModelError(f"weights in {folder} are truncated or damaged: {error}") from error

@@ -11,6 +11,9 @@ from model.shards import Stored
 HEAD_WIDTH = 128
 """Width of an adapter head."""
 
+END_OF_TEXT = 151643
+"""Its released id; a tokenizer beside the weights overrides it."""
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; ModelError where there is none."""
@@ -62,6 +65,7 @@ def released_text_config(values: dict[str, Any]) -> Any:
         rms_norm_eps=values.get("layer_norm_epsilon", 1e-6),
         rope_parameters={"rope_type": "default", "rope_theta": float(values.get("rotary_emb_base", 10000))},
         tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
+        eos_token_id=END_OF_TEXT if values["vocab_size"] > END_OF_TEXT else None,
     )
 
 

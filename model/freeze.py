@@ -10,7 +10,11 @@ from torch import nn
 from model.errors import ModelError
 
 Stage = Literal["pretrain", "multitask", "sft"]
-PARTS = {"vision": "model.vision_tower.", "adapter": "model.adapter.", "language": ("model.language_model.", "lm_head.")}
+PARTS = {
+    "vision": "model.vision_tower.",
+    "adapter": "model.adapter.",
+    "language": ("model.language_model.", "lm_head."),
+}
 
 TRAINED: dict[Stage, tuple[str, ...]] = {
     "pretrain": ("vision", "adapter"),

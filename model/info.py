@@ -23,7 +23,9 @@ def parts(config: QwenVLConfig) -> list[Part]:
         model = QwenVLForConditionalGeneration(config)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     fixed = sum(buffer.numel() for name, buffer in model.named_buffers() if name in model.state_dict())
-    last = sum(size for name, size in sizes.items() if name.startswith(("model.adapter.ln_post.", "model.adapter.proj")))
+    last = sum(
+        size for name, size in sizes.items() if name.startswith(("model.adapter.ln_post.", "model.adapter.proj"))
+    )
     vision = sum(size for name, size in sizes.items() if name.startswith("model.vision_tower."))
     adapter = sum(size for name, size in sizes.items() if name.startswith("model.adapter.")) - last
     return [

@@ -6,6 +6,7 @@ The format is 8 bytes of header length, a JSON header (dtype, shape, byte offset
 import json
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ def _stored(file: Path, start: int, name: str, entry: dict[str, Any]) -> Stored:
 def _open_pickle(file: Path) -> dict[str, Stored]:
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f"{file} cannot be read as a torch checkpoint: {error}") from error
     state = loaded.get("state_dict", loaded)
     plain = {name.removeprefix("module."): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
