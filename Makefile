@@ -21,10 +21,10 @@ format: .stamps/dev
 	$(BIN)/ruff check --fix .
 
 bench: .stamps/dev
-	$(BIN)/python benchmarks/scan.py
-	$(BIN)/python benchmarks/select.py
-	$(BIN)/python benchmarks/pack.py
-	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/curate_scan.py
+	$(BIN)/python benchmarks/curate_select.py
+	$(BIN)/python benchmarks/curate_pack.py
+	$(BIN)/python benchmarks/curate_growth.py
 
 .stamps/venv:
 	sh scripts/make_venv.sh $(PYTHON) .venv

@@ -29,10 +29,9 @@ DATA_FILE = "language.npz"
 
 DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more than ours
 HAN_SCALE = 16.0  # int8 steps per unit of log ratio
-PAIR_WEIGHT = 0.8
-BIGRAM_BITS = 19
+TRADITIONAL = -3.5  # log ratio asked of a caption before it passes as traditional Chinese
 HAN_SURE = 4.0  # |log ratio| from which fastText is not asked
-HAN_THRESHOLD = -2.7  # log ratio above which a caption is Chinese
+HAN_THRESHOLD = -3.0  # log ratio above which a caption is Chinese
 HAN_MODEL = 2.0  # what fastText's answer adds: a unit of log ratio times its probability
 
 # Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half.
@@ -58,12 +57,6 @@ FOREIGN_FUNCTION = (
 )
 
 Predict = Callable[[str], tuple[str, float]]
-
-
-def bigram_slot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Slot of a pair of BMP code points in the pair table (multiplicative hash, top bits)."""
-    mixed = (left.astype(np.uint32) << np.uint32(16) | right.astype(np.uint32)) * np.uint32(2654435761)
-    return np.asarray(mixed >> np.uint32(32 - BIGRAM_BITS))
 
 
 def model_file(path: str) -> Path:
@@ -128,8 +121,11 @@ class LanguageModel:
         self._fingerprint = content_hash(" ".join(parts).encode())
         self._predict = load_predict(file)
         with np.load(data) as arrays:
-            self._han = arrays["han"].astype(np.float32) / HAN_SCALE
-            self._han_pair = arrays["han_pair"]
+            self._pairs = np.cumsum(arrays["pairs"], dtype=np.uint32)
+            self._han = tuple(
+                (arrays[script], arrays[f"{script}_pair"], prior)
+                for script, prior in (("simplified", 0.0), ("traditional", TRADITIONAL))
+            )
             self._words = {
                 word: group
                 for group, name in ((2, "rare"), (1, "middling"), (0, "common"))
@@ -172,20 +168,26 @@ class LanguageModel:
         return [code for code, _ in answers], probability
 
     def han_log_ratio(self, texts: list[str], rows: np.ndarray) -> np.ndarray:
-        """Log of Chinese over Japanese likelihood of the Han characters, for the texts at ``rows``; 0 elsewhere."""
+        """Log of Chinese (simplified or traditional, whichever fits) over Japanese likelihood, by characters and pairs.
+
+        For the texts at ``rows``; 0 elsewhere.
+        """
         result = np.zeros(len(texts))
         if len(rows) == 0:
             return result
         chosen = [texts[i] for i in rows.tolist()]
         points = np.frombuffer("\n".join(chosen).encode("utf-32-le", "surrogatepass"), np.uint32)
-        points = np.where(points < 0x10000, points, 0)
-        single = self._han[points]
-        both = (single[:-1] != 0) & (single[1:] != 0)
-        pair = np.zeros(len(points), np.float32)
-        pair[1:] = self._han_pair[bigram_slot(points[:-1], points[1:])] * both * (PAIR_WEIGHT / HAN_SCALE)
+        points = np.append(np.where(points < 0x10000, points, 0), 0)  # the last text may be empty
         starts = np.cumsum([0] + [len(text) + 1 for text in chosen[:-1]])
-        score = np.append(single + pair, 0.0)  # the last text may be empty
-        result[rows] = np.add.reduceat(score, starts)
+        keys = points[:-1] << np.uint32(16) | points[1:]
+        slots = np.minimum(np.searchsorted(self._pairs, keys), len(self._pairs) - 1)
+        known = self._pairs[slots] == keys
+        scores = []
+        for single, pair, prior in self._han:
+            steps = single[points].astype(np.int32)
+            steps[1:] += pair[slots] * known
+            scores.append(np.add.reduceat(steps, starts) / HAN_SCALE + prior)
+        result[rows] = np.maximum(*scores)
         return result
 
     def _other_script(self, text: str) -> tuple[str, float]:
@@ -224,9 +226,19 @@ class LanguageModel:
                 foreign = 1.0
                 continue
             english = english or float(word in ENGLISH_FUNCTION)
-            shares[self._words.get(word.removesuffix("'s"), 3)] += len(word)
+            shares[self.commonness(word.removesuffix("'s"))] += len(word)
         size, total = math.log(letters or 1), letters or 1
         signed = probability if code == "en" else -probability
         accents = float(not line.isascii() and any(not word.isascii() for word in words))
         common, middling, rare = (share / total for share in shares[:3])
         return 1.0, signed, signed * size, size, accents, foreign, english, common, middling, rare
+
+    def commonness(self, word: str) -> int:
+        """0 common, 1 middling (or two common words in one, as in "lightbulb"), 2 rare, 3 not English."""
+        known = self._words.get(word)
+        if known is not None:
+            return known
+        for cut in range(3, len(word) - 2):
+            if self._words.get(word[:cut]) == 0 and self._words.get(word[cut:]) == 0:
+                return 1
+        return 3

@@ -17,7 +17,7 @@ from pipeline.groups import Group
 from pipeline.layout import Layout
 from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
 from pipeline.scan import ROW_GROUP
-from pipeline.select import FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
+from pipeline.select import FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
 
 LEDGER = pa.schema(
     [
@@ -40,7 +40,7 @@ def write_ledger(task: SelectTask) -> dict[str, Any]:
         return committed
     group, units = task.group, {}
     codes = codes_after(task, task.number, len(task.rules))
-    failed = np.load(Layout(task.out).work("judged", task.number))["failed"]
+    failed = np.load(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT
     dup_of = _keepers(task)
     with attempt(task.out) as folder:
         for i, (unit, source) in enumerate(zip(group.units, group.sources, strict=True)):

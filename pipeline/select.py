@@ -27,7 +27,7 @@ SELECT_VERSION = 1
 KEEP = 0
 FAULT = 255
 FIRST_ROUND = 200
-JUDGED = np.dtype([("code", "u1"), ("failed", "<u4")])
+FAULT_BIT = np.uint32(1 << 31)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SelectTask:
 
 
 def judge(task: SelectTask) -> dict[str, Any]:
-    """Filters over a group: per row the first failed rule and the bits of all failed rules."""
+    """Filters over a group: per row the bits of all failed filters."""
 
     def make() -> np.ndarray:
         parts = []
@@ -72,17 +72,22 @@ def judge(task: SelectTask) -> dict[str, Any]:
 
 
 def judge_rows(columns: pa.Table, filters: Filters) -> np.ndarray:
-    """Verdict code and failed bits (``JUDGED``) of rows given as columns; a row with a fault is judged by nothing else."""
-    result = np.zeros(len(columns), JUDGED)
+    """Failed bits (uint32) of rows given as columns; a row with a fault has ``FAULT_BIT`` and is judged by nothing."""
+    failed = np.zeros(len(columns), np.uint32)
     for bit, _, chosen in filters.active():
-        passed = pc.fill_null(chosen.keep(columns), False)
-        failed = ~flags(passed)
-        result["failed"] |= failed.astype(np.uint32) << np.uint32(bit)
-        result["code"][failed & (result["code"] == KEEP)] = bit + 1
-    faulty = flags(pc.is_valid(columns["fault"]))
-    result["code"][faulty] = FAULT
-    result["failed"][faulty] = 0
-    return result
+        passed = flags(pc.fill_null(chosen.keep(columns), False))
+        failed |= (~passed).astype(np.uint32) << np.uint32(bit)
+    failed[flags(pc.is_valid(columns["fault"]))] = FAULT_BIT
+    return failed
+
+
+def first_failed(failed: np.ndarray) -> np.ndarray:
+    """Verdict codes (uint8): KEEP, FAULT, or 1 + the lowest set bit."""
+    lowest = (failed & (~failed + np.uint32(1))).astype(np.float32)
+    codes = ((lowest.view(np.uint32) >> np.uint32(23)).astype(np.int16) - 126).astype(np.uint8)
+    codes[failed == 0] = KEEP
+    codes[failed == FAULT_BIT] = FAULT
+    return codes
 
 
 def flags(values: Any) -> np.ndarray:
@@ -151,7 +156,7 @@ def resolve(task: SelectTask) -> dict[str, Any]:
 
 def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """Verdict codes of a group after the filters and the first ``rule`` duplicate rules."""
-    codes = np.load(Layout(task.out).work("judged", group))["code"]
+    codes = first_failed(np.load(Layout(task.out).work("judged", group)))
     for i in range(rule):
         codes[lost_rows(task, group, i)["row"]] = FIRST_ROUND + i
     return codes

@@ -25,9 +25,16 @@ class Filter(Frozen, ABC):
 
 def between(column: pa.Array, minimum: float | None, maximum: float | None) -> pa.BooleanArray:
     """True where minimum <= value <= maximum; a missing bound does not bind; null stays null."""
-    result = pc.is_valid(column)
-    if minimum is not None:
-        result = pc.and_kleene(result, pc.greater_equal(column, pa.scalar(minimum, column.type)))
+    passed = [] if minimum is None else [pc.greater_equal(column, pa.scalar(minimum, column.type))]
     if maximum is not None:
-        result = pc.and_kleene(result, pc.less_equal(column, pa.scalar(maximum, column.type)))
-    return result
+        passed.append(pc.less_equal(column, pa.scalar(maximum, column.type)))
+    if not passed:
+        return pc.is_valid(column)
+    return passed[0] if len(passed) == 1 else pc.and_kleene(*passed)
+
+
+def among(column: pa.Array, words: tuple[str, ...]) -> pa.BooleanArray:
+    """True where a word column holds one of ``words``; null stays null. Compares each different word once."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return pc.is_in(column.dictionary, pa.array(words, pa.string())).take(column.indices)

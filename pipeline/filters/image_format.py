@@ -3,9 +3,8 @@
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.filters.base import Filter
+from pipeline.filters.base import Filter, among
 
 
 class ImageFormat(Filter):
@@ -14,4 +13,4 @@ class ImageFormat(Filter):
     allowed: tuple[str, ...] = ("jpeg", "png", "webp")
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
-        return pc.is_in(batch["format"].cast(pa.string()), pa.array(self.allowed))
+        return among(batch["format"], self.allowed)

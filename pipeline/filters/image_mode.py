@@ -3,9 +3,8 @@
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.filters.base import Filter
+from pipeline.filters.base import Filter, among
 
 
 class ImageMode(Filter):
@@ -14,4 +13,4 @@ class ImageMode(Filter):
     allowed: tuple[str, ...] = ("L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
-        return pc.is_in(batch["mode"].cast(pa.string()), pa.array(self.allowed))
+        return among(batch["mode"], self.allowed)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.filters.base import Filter, between
+from pipeline.filters.base import Filter, among, between
 
 
 class Language(Filter):
@@ -16,5 +16,5 @@ class Language(Filter):
     minimum_probability: float = Field(default=0.0, ge=0.0, le=1.0)
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
-        wanted = pc.is_in(batch["language"].cast(pa.string()), pa.array(self.allowed))
+        wanted = among(batch["language"], self.allowed)
         return pc.and_kleene(wanted, between(batch["language_probability"], self.minimum_probability, None))
