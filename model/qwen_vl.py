@@ -38,6 +38,12 @@ class QwenVLPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
 
+    def checkpoint_activations(self) -> None:
+        """Recompute the blocks of ViT and language model in the backward pass, one block's activations at a time."""
+        name = "activation_checkpointing_enable"  # transformers 5.2x renamed it
+        enable = getattr(self, name) if hasattr(self, name) else self.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """First weights; `init` leaves alone what a checkpoint has filled (transformers 5 calls this after loading)."""
