@@ -1,11 +1,12 @@
 """The command ``qvl``: wiring only."""
 
 import sys
+from pathlib import Path
 
 import typer
 
 import pipeline.command
-from pipeline.errors import QvlError
+from pipeline.errors import QvlError, RecipeError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,9 +17,20 @@ app = typer.Typer(
 app.add_typer(pipeline.command.app, name="curate")
 
 
-@app.callback()
-def _root() -> None:
-    """Keeps ``qvl`` a group of commands."""
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@app.command()
+def demo(
+    output: pipeline.command.Output = Path("out/demo"),
+    workers: pipeline.command.Workers = "serial",
+    fresh: pipeline.command.Fresh = False,
+) -> None:
+    """Curate the shipped corpus: real pairs in, shards, ledger and report out."""
+    recipe = EXAMPLES / "demo.yaml"
+    if not recipe.is_file():
+        raise RecipeError(f"{recipe}: the demo needs a checkout of the repository; the wheel does not carry its corpus")
+    pipeline.command.run(recipe, output, workers, None, fresh, False)
 
 
 def main() -> None:

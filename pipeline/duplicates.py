@@ -11,21 +11,23 @@ import numpy as np
 
 from pipeline.recipe import Recipe
 
-KEY = np.dtype(
-    [
-        ("low", "<u8"),
-        ("high", "<u8"),
-        ("pixels", "<u8"),
-        ("characters", "<u4"),
-        ("priority", "<u2"),
-        ("group", "<u4"),
-        ("row", "<u4"),
-    ]
-)
+KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
 LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
 
 PARTITION_ROWS = 4_000_000
 MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def rank(rule: "Round", pixels: np.ndarray, characters: np.ndarray, priority: int) -> np.ndarray:
+    """One uint64 per row, the best highest: the rule's first measure, then the other, then the source's priority.
+
+    Pixels saturate at 2^32 - 1, characters at 65,535.
+    """
+    pixels = np.minimum(pixels, 0xFFFFFFFF).astype(np.uint64)
+    characters = np.minimum(characters, 0xFFFF).astype(np.uint64)
+    if rule.rank == "pixels":
+        return (pixels << np.uint64(32)) | (characters << np.uint64(16)) | np.uint64(priority)
+    return (characters << np.uint64(48)) | (pixels << np.uint64(16)) | np.uint64(priority)
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,7 @@ def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
 def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
     """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
     suspects = keys[_has_twin(keys["low"])]
-    other = "characters" if rule.rank == "pixels" else "pixels"
-    better = [suspects[name].max(initial=0) - suspects[name] for name in ("priority", other, rule.rank)]
-    order = np.lexsort([suspects["row"], suspects["group"], *better, suspects["high"], suspects["low"]])
+    order = np.lexsort([suspects["row"], suspects["group"], ~suspects["rank"], suspects["high"], suspects["low"]])
     suspects = suspects[order]
     first = np.ones(len(suspects), bool)
     first[1:] = (suspects["low"][1:] != suspects["low"][:-1]) | (suspects["high"][1:] != suspects["high"][:-1])

@@ -16,7 +16,7 @@ from pipeline.filters import FILTER_WORDS
 from pipeline.groups import Group
 from pipeline.layout import Layout
 from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
-from pipeline.scan import ROW_GROUP
+from pipeline.scan import ROW_GROUP, read_columns, read_parquet
 from pipeline.select import FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
 
 LEDGER = pa.schema(
@@ -67,7 +67,7 @@ def count_verdicts(column: pa.ChunkedArray) -> dict[str, int]:
 def _table(
     task: SelectTask, unit: str, source: str, codes: np.ndarray, failed: np.ndarray, dup_of: pa.Array
 ) -> pa.Table:
-    columns = pq.read_table(Layout(task.out).columns(unit), use_threads=False)
+    columns = read_columns(task.out, unit)
     by_code = pa.array(verdict_words(task.rules), pa.string()).take(pa.array(codes))
     verdict = pc.coalesce(columns["fault"].cast(pa.string()), pa.chunked_array([by_code]))
     added = {
@@ -120,4 +120,4 @@ def read_ledger(out: Path, columns: list[str] | None = None) -> Iterator[tuple[s
         raise ContractError(f"{out}: there is no ledger yet; `qvl curate run` makes it")
     for number in range(manifest["groups"]):
         for unit in (read_manifest(layout.group_manifest("ledger", number)) or {"units": {}})["units"]:
-            yield unit, pq.read_table(layout.ledger(unit), columns=columns, use_threads=False)
+            yield unit, read_parquet(layout.ledger(unit), columns)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
@@ -20,6 +19,7 @@ from pipeline.fingerprint import merkle_root
 from pipeline.layout import Layout
 from pipeline.markup import caption_turns
 from pipeline.recipe import Recipe
+from pipeline.scan import read_parquet
 from pipeline.shard_writer import EXTENSIONS, Sample, ShardWriter
 from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
@@ -133,7 +133,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
 
 
 def _kept(out: Path, unit: Unit) -> pa.Table:
-    table = pq.read_table(Layout(out).ledger(unit.id), columns=NEEDED, use_threads=False)
+    table = read_parquet(Layout(out).ledger(unit.id), NEEDED)
     return table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))
 
 

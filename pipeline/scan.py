@@ -92,6 +92,12 @@ def _write(task: ScanTask, target: Path) -> dict[str, Any]:
     return {"rows": rows, "image_bytes": image_bytes, "faults": dict(sorted(faults.items()))}
 
 
-def read_columns(out: Path, unit: str, columns: list[str]) -> pa.Table:
-    """Columns of a scanned unit, one chunk each, in row order."""
-    return pq.read_table(Layout(out).columns(unit), columns=columns, use_threads=False).combine_chunks()
+def read_columns(out: Path, unit: str, columns: list[str] | None = None) -> pa.Table:
+    """Columns (all, or these) of a scanned unit, one chunk each, in row order."""
+    return read_parquet(Layout(out).columns(unit), columns)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A parquet file of ours in this thread; half the cost of ``pq.read_table`` on small files."""
+    with pq.ParquetFile(path, memory_map=True) as file:
+        return file.read(columns=columns, use_threads=False).combine_chunks()

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.arrays import hash_words
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
-from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rounds, split
+from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rank, rounds, split
 from pipeline.errors import ContractError
 from pipeline.filters import Filters
 from pipeline.groups import Group, read_groups
@@ -124,10 +124,8 @@ def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int
         words = words ^ (MIX * np.uint64(1 + rule.sources.index(source)))
     result = np.empty(len(kept), KEY)
     result["low"], result["high"] = words[:, 0], words[:, 1]
-    width, height = (_numbers(columns[name])[kept] for name in ("width", "height"))
-    result["pixels"] = width * height
-    result["characters"] = _numbers(columns["characters"])[kept]
-    result["priority"] = task.recipe.source(source).priority
+    width, height, characters = (_numbers(columns[name])[kept] for name in ("width", "height", "characters"))
+    result["rank"] = rank(rule, width * height, characters, task.recipe.source(source).priority)
     result["group"], result["row"] = task.number, kept + start
     if rule.key != "text":
         return result
