@@ -22,21 +22,24 @@ BLOCK = "address article aside audio blockquote body br button canvas caption ce
 BLOCK_MORE = (
     "figcaption figure footer form frame h1 h2 h3 h4 h5 h6 head header hr html iframe img input li link main map"
 )
-BLOCK_REST = "meta nav noscript object ol option p param picture pre section select source summary svg table tbody td"
-BLOCK_LAST = "textarea tfoot th thead title tr ul video wbr"
+BLOCK_REST = "meta nav noscript object ol option p param picture pre script section select source style summary svg"
+BLOCK_LAST = "table tbody td textarea tfoot th thead title tr ul video wbr"
 BLOCK_TAGS = frozenset(f"{BLOCK} {BLOCK_MORE} {BLOCK_REST} {BLOCK_LAST}".split())
 
-ELEMENT_WITH_CONTENT = re.compile(r"<(script|style)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!doctype[^>]*>|<!\[CDATA\[|\]\]>", re.IGNORECASE | re.DOTALL)
-TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*|/)?(?:>|\Z)")
+# no opening may look past the next "<": a megabyte of unclosed ones would take quadratic time
+ELEMENT_WITH_CONTENT = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*>|<!\[CDATA\[|\]\]>", re.IGNORECASE | re.DOTALL)
+# a tag that the end of the caption cuts off: bare, or with an attribute; "if a <b then c" is none
+TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(?:(?:\s[^<>]*|/)?>|(?:\s+[a-zA-Z-]+\s*=[^<>]*|\s*/?)\Z)")
 REPEATED_AMPERSAND = re.compile(r"&(?:amp;)+", re.IGNORECASE)
+LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|x[0-9a-f]{8,});?", re.IGNORECASE)  # no character, and int() refuses it
 
 # RE2 syntax, applied in this order to the whole column
 PATTERNS: tuple[tuple[str, str], ...] = (
     (r"[\x00-\x1f\x7f-\x9f\x{2028}\x{2029}]", " "),
     (r"[\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fff9}-\x{fffd}]", ""),
     (r"(?i)(?:\b(?:https?|ftp)://|\bwww\.)[!-~]+", " "),
-    (r"(?i)\b(?:IMG|DSC[NF]?|PICT|P)[_-]?[0-9]{3,}(?:[_-][0-9]+)*(?:\.[a-z]{3,4})?\b", " "),
+    (r"(?i)\b(?:(?:IMG|DSC[NF]?|PICT)[_-]?[0-9]{3,}|P[0-9]{7})(?:[_-][0-9]+)*(?:\.[a-z]{3,4})?\b", " "),
     (r"(?i)[^\s/]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\b", " "),
     (r"!{2,}", "!"),
     (r"\?{2,}", "?"),
@@ -60,17 +63,25 @@ class Clean(Frozen):
 
 def clean(captions: pa.Array, settings: Clean) -> pa.Array:
     """Cleaned captions, same length and order; null stays null. ``captions`` is a string array."""
+    result, unsettled = _settle(captions, np.arange(len(captions)), settings)
+    if len(unsettled):  # nested deeper than anyone writes: take its signs away
+        plain = pc.replace_substring_regex(result.take(pa.array(unsettled)), "[<>&]", " ")
+        result, _ = _settle(_put(result, unsettled, plain), unsettled, settings)
+    return result
+
+
+def _settle(captions: pa.Array, changed: np.ndarray, settings: Clean) -> tuple[pa.Array, np.ndarray]:
+    """Clean the captions at ``changed`` until they rest; those that do not within eight rounds come back."""
     result = captions
-    changed = np.arange(len(captions))
     for _ in range(MAX_ROUNDS):
         before = result.take(pa.array(changed))
         after = _once(before, settings)
         moved = pc.fill_null(pc.not_equal(before, after), False).to_numpy(zero_copy_only=False)
-        if not moved.any():
-            break
         result = _put(result, changed[moved], after.filter(pa.array(moved)))
         changed = changed[moved]
-    return result
+        if len(changed) == 0:
+            break
+    return result, changed
 
 
 def _once(captions: pa.Array, settings: Clean) -> pa.Array:
@@ -98,7 +109,7 @@ def strip_html(text: str) -> str:
     """
     text = COMMENT.sub(" ", ELEMENT_WITH_CONTENT.sub(" ", text))
     text = TAG.sub(_tag_gap, text)
-    return html.unescape(REPEATED_AMPERSAND.sub("&", text))
+    return html.unescape(LONG_REFERENCE.sub("\ufffd", REPEATED_AMPERSAND.sub("&", text)))
 
 
 def _tag_gap(match: re.Match[str]) -> str:

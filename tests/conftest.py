@@ -1,0 +1,22 @@
+"""Fixtures that every test may use, and how hypothesis looks for examples."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pipeline.language import LanguageModel
+from pipeline.storage import Storage
+
+# the same examples in every run: a red test is red again on the next machine
+settings.register_profile("repo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repo")
+
+
+@pytest.fixture(scope="session")
+def language() -> LanguageModel:
+    """The shipped language rule, loaded once."""
+    return LanguageModel("lid.176.ftz")
+
+
+@pytest.fixture(scope="session")
+def storage() -> Storage:
+    return Storage()
