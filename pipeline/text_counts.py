@@ -18,6 +18,7 @@ REGIONAL = 128
 
 ZERO_WIDTH_JOINER = 0x200D
 EMOJI_STYLE = 0xFE0F
+TEXT_STYLE = 0xFE0E
 KEYCAP = 0x20E3
 SKIN_TONES = range(0x1F3FB, 0x1F400)
 
@@ -45,7 +46,8 @@ def classes() -> np.ndarray:
         (r"\s+", SPACE),
         (r"[\p{L}&&\p{Script=Latin}]+", LATIN),
         (r"[[\p{L}\p{Nl}\p{So}\u3005\u3007]&&\p{Script=Han}]+", HAN),
-        (r"[\p{L}--\p{Script=Latin}--\p{Script=Han}]+", OTHER_LETTER),
+        # the micro sign and modifier letters (5 µm, Hawaiʻi) stand in English text
+        (r"[\p{L}--\p{Script=Latin}--\p{Script=Han}--[\u00b5\u02b9-\u02ff]]+", OTHER_LETTER),
         (r"\p{N}+", DIGIT),
         (r"[\p{Emoji_Presentation}--\p{Regional_Indicator}]+", EMOJI),
         (r"[\p{Emoji}--\p{Emoji_Presentation}--[#*0-9]]+", EMOJI_IN_TEXT_STYLE),
@@ -96,7 +98,8 @@ def _emoji_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """True once per emoji sequence.
 
     Joined parts (ZWJ) and skin tones belong to the emoji before them; two regional indicators make one flag; a
-    digit is an emoji only under a keycap, a sign like U+2764 or U+00A9 only with the emoji variation selector.
+    digit is an emoji only under a keycap, a sign like U+2764 or U+00A9 only with the emoji variation selector; the text
+    variation selector makes any of them text.
     """
     found = np.zeros(len(points), bool)
     at = np.flatnonzero((kinds & (EMOJI | EMOJI_IN_TEXT_STYLE | REGIONAL)) | (points == KEYCAP))
@@ -106,7 +109,7 @@ def _emoji_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     after = points[np.minimum(at + 1, len(points) - 1)]
     tone = (here >= SKIN_TONES.start) & (here < SKIN_TONES.stop)
     joined = before == ZERO_WIDTH_JOINER
-    plain = ((kind & EMOJI) != 0) & ~joined & ~tone
+    plain = ((kind & EMOJI) != 0) & (after != TEXT_STYLE) & ~joined & ~tone
     styled = ((kind & EMOJI_IN_TEXT_STYLE) != 0) & (after == EMOJI_STYLE) & ~joined
     found[at] = plain | styled | (here == KEYCAP) | _flag_starts(at, (kind & REGIONAL) != 0)
     return found
