@@ -4,8 +4,8 @@
     python benchmarks/language.py report     the reported half, as the table of benchmarks/results/language.md
     python benchmarks/language.py tune       refits LATIN_WEIGHTS on the tuning half and prints that half
 
-Captions: Tux Paint stamps (GPL-2, fetched, never in the repo) and emoji labels (emojibase-data, MIT). The half is a hash of
-the English caption in lower case, so an item, its translations and its repetitions lie in one half.
+Captions: Tux Paint stamps (GPL-2, fetched, never in the repo) and emoji labels (emojibase-data, MIT). The half is a
+hash of the English caption in lower case, so an item, its translations and its repetitions lie in one half.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Caption = dict[str, str]  # language -> the caption of one item
 
 @dataclass(frozen=True)
 class Row:
-    """One set and language under one rule: captions, those taken for English or Chinese, those not equal to the English."""
+    """One set and language under one rule: captions, those accepted, and both without copies of the English caption."""
 
     group: str
     language: str

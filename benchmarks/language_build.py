@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import regex
 
-from pipeline.language import BIGRAM_BITS, DATA_FILE, HAN_SCALE, bigram_slot
+from pipeline.language import DATA_FILE, HAN_SCALE
 
 SIZES = {"common": (10, 20, 35), "middling": (40, 50, 55), "rare": (60, 70)}
 VARIETIES = ("english", "american", "british", "british_z", "canadian", "australian", "variant_1", "variant_2")
 KINDS = ("words", "upper", "proper-names", "contractions")
 PACKAGES = ("jieba==0.42.1", "janome==0.5.1", "opencc-python-reimplemented==0.1.7")
-TRADITIONAL = 0.12  # share of Chinese text taken to be in traditional characters
-POWER = 0.5  # counts are damped: captions name rare things more often than newspapers do
+PROPER_NOUNS = range(1288, 1295)  # context ids of names in IPADIC: their characters are those of Chinese names
+POWER = 0.3  # counts are damped: captions name rare things more often than newspapers do
+PAIR_MASS = 3e-6  # rarer pairs are left out: the file stays below 1 MB
 HAN_RUN = regex.compile(r"[\p{Han}々]+")
 
 Weights = dict[str, float]
@@ -73,11 +74,13 @@ def chinese_words(data: Path) -> Counter[str]:
 
 
 def japanese_words(data: Path) -> Weights:
-    """Kanji parts of IPADIC entries; the dictionary gives a cost, about minus the log of the frequency."""
+    """Kanji parts of IPADIC entries but names; the dictionary gives a cost, about minus the log of the frequency."""
     weights: Weights = {}
     for part in sorted((data / "janome/janome/sysdic").glob("entries_compact?.py")):
-        entries = regex.findall(r"\(u'([^']*)',\d+,\d+, (-?\d+)\)", part.read_text(encoding="utf-8"))
-        for escaped, cost in entries:
+        entries = regex.findall(r"\(u'([^']*)',(\d+),\d+, (-?\d+)\)", part.read_text(encoding="utf-8"))
+        for escaped, context, cost in entries:
+            if int(context) in PROPER_NOUNS:
+                continue
             kanji = "".join(HAN_RUN.findall(escaped.encode().decode("unicode_escape")))
             weights[kanji] = max(weights.get(kanji, 0.0), math.exp((5000 - int(cost)) / 2000))
     del weights[""]
@@ -96,31 +99,40 @@ def shares(words: Weights | Counter[str], characters: dict[str, str], length: in
     return {gram: value / whole for gram, value in total.items()}
 
 
-def log_ratios(data: Path, length: int, floor: float) -> list[tuple[float, str, float]]:
-    """(mass, gram, log of Chinese over Japanese share), the rarest first."""
-    lines = (data / "opencc-python-reimplemented/opencc/dictionary/STCharacters.txt").read_text(encoding="utf-8")
-    traditional = {line.split("\t")[0]: line.split("\t")[1].split()[0] for line in lines.splitlines()}
-    chinese, japanese = chinese_words(data), shares(japanese_words(data), {}, length)
-    plain, mapped = shares(chinese, {}, length), shares(chinese, traditional, length)
+def simplified_to_traditional(data: Path) -> dict[str, str]:
+    """OpenCC's first choice for each simplified character."""
+    file = data / "opencc-python-reimplemented/opencc/dictionary/STCharacters.txt"
+    pairs = (line.split("\t") for line in file.read_text(encoding="utf-8").splitlines())
+    return {simplified: traditional.split()[0] for simplified, traditional in pairs}
+
+
+def log_ratios(chinese: Weights, japanese: Weights, floor: float) -> list[tuple[float, list[int], int]]:
+    """(mass, code points, int8 log of Chinese over Japanese share times HAN_SCALE), the rarest first."""
     rows = []
-    for gram in plain.keys() | mapped.keys() | japanese.keys():
-        zh = (1 - TRADITIONAL) * plain.get(gram, 0.0) + TRADITIONAL * mapped.get(gram, 0.0)
-        ja = japanese.get(gram, 0.0)
-        rows.append((max(zh, ja), gram, math.log((zh + floor) / (ja + floor))))
-    return sorted(rows)
+    for gram in chinese.keys() | japanese.keys():
+        zh, ja = chinese.get(gram, 0.0), japanese.get(gram, 0.0)
+        steps = round(math.log((zh + floor) / (ja + floor)) * HAN_SCALE)
+        rows.append((max(zh, ja), [ord(c) for c in gram], max(-127, min(127, steps))))
+    return sorted(row for row in rows if max(row[1]) < 0x10000)
 
 
-def tables(data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """int8 log ratios times HAN_SCALE: by code point, and by hash of a pair (the commonest pair wins a slot)."""
-    single, pair = np.zeros(0x10000, np.int8), np.zeros(1 << BIGRAM_BITS, np.int8)
-    for _, gram, ratio in log_ratios(data, 1, 1e-6):
-        if ord(gram) < 0x10000:
-            single[ord(gram)] = np.clip(round(ratio * HAN_SCALE), -127, 127)
-    for mass, gram, ratio in log_ratios(data, 2, 3e-7):
-        points = np.array([ord(gram[0]), ord(gram[1])], np.uint32)
-        if mass > 1.2e-6 and points.max() < 0x10000:
-            pair[bigram_slot(points[:1], points[1:])] = np.clip(round(ratio * HAN_SCALE), -127, 127)
-    return single, pair
+def han_tables(data: Path) -> dict[str, np.ndarray]:
+    """Log ratios for both Chinese scripts: by code point, and by pair (keys are sorted and stored as differences)."""
+    chinese, japanese = chinese_words(data), japanese_words(data)
+    maps: dict[str, dict[str, str]] = {"simplified": {}, "traditional": simplified_to_traditional(data)}
+    arrays: dict[str, np.ndarray] = {}
+    pairs: dict[str, dict[int, int]] = {}
+    for script, characters in maps.items():
+        arrays[script] = np.zeros(0x10000, np.int8)
+        for _, points, steps in log_ratios(shares(chinese, characters, 1), shares(japanese, {}, 1), 1e-6):
+            arrays[script][points[0]] = steps
+        rows = log_ratios(shares(chinese, characters, 2), shares(japanese, {}, 2), 3e-7)
+        pairs[script] = {a << 16 | b: steps for mass, (a, b), steps in rows if mass > PAIR_MASS}
+    keys = sorted(pairs["simplified"].keys() | pairs["traditional"].keys())
+    arrays["pairs"] = np.diff(np.array(keys, np.uint32), prepend=np.uint32(0))
+    for script, found in pairs.items():
+        arrays[f"{script}_pair"] = np.array([found.get(key, 0) for key in keys], np.int8)
+    return arrays
 
 
 def main() -> None:
@@ -130,11 +142,11 @@ def main() -> None:
     data = parser.parse_args().data.resolve()
     fetch(data)
     words = {name: np.frombuffer(blob, np.uint8) for name, blob in english_words(data).items()}
-    single, pair = tables(data)
+    tables = han_tables(data)
     target = Path("pipeline") / DATA_FILE
-    np.savez_compressed(target, **words, han=single, han_pair=pair)
+    np.savez_compressed(target, **words, **tables)
     counts = {name: blob.tobytes().count(b"\n") + 1 for name, blob in words.items()}
-    print(f"{target}: {target.stat().st_size:,} bytes, words {counts}, {np.count_nonzero(pair):,} pairs")
+    print(f"{target}: {target.stat().st_size:,} bytes, words {counts}, pairs {len(tables['pairs']):,}")
 
 
 if __name__ == "__main__":
