@@ -37,11 +37,7 @@ RECIPE = Recipe.model_validate(
     {
         "name": "bench",
         "sources": [{"name": "made", "read": {"kind": "webdataset", "paths": ["none/*.tar"]}}],
-        "filters": {
-            word: {}
-            for word in Filters.model_fields
-            if word not in ("clip", "nsfw", "watermark")
-        },
+        "filters": {word: {} for word in Filters.model_fields if word not in ("clip", "nsfw", "watermark")},
         "dedup": {"image": True, "repeated_text": 10},
     }
 )

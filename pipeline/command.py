@@ -1,5 +1,6 @@
 """``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
 
+import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from pipeline.pool import Pool
+
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -56,6 +59,13 @@ def run(
             report = write_report(output, progress)
     except KeyboardInterrupt:
         raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    except OSError as error:
+        if error.errno not in OUTPUT_ERRORS:
+            raise
+        raise QvlError(
+            f"{output}: {error.strerror} ({error.filename or 'while writing'}); nothing is lost: make room, then run the "
+            "same command again, it continues where this run was"
+        ) from None
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:

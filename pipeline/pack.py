@@ -101,8 +101,8 @@ def pack_shard(task: PackTask) -> dict[str, Any]:
     images = _fetch(task, rows, units)
     with attempt(task.out) as folder:
         with ShardWriter(folder / f"{task.name}.tar") as writer:
-            for record, unit in zip(rows.to_pylist(), units, strict=True):
-                writer.write(_sample(record, unit, images.pop((unit.id, record["row"]))))
+            for record, unit, image in zip(rows.to_pylist(), units, images, strict=True):
+                writer.write(_sample(record, unit, image))
         index = folder / f"{task.name}.parquet"
         index_hash = file_hash(index)
         size = writer.path.stat().st_size
@@ -137,23 +137,26 @@ def _kept(out: Path, unit: Unit) -> pa.Table:
     return table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))
 
 
-def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> dict[tuple[str, int], bytes]:
-    """Image bytes of the shard, each unit opened once and read in file order; every image is compared with its hash."""
+def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
+    """Images in the shard's order, each unit opened once and read in file order; each is compared with its hash."""
     wanted: dict[Unit, list[tuple[int, int, int]]] = {}
-    columns = (rows[name].to_pylist() for name in ("row", "locator", "image_bytes"))
-    for unit, row, locator, size in zip(units, *columns, strict=True):
+    places: dict[Unit, dict[int, int]] = {}
+    columns = [rows[name].to_pylist() for name in ("row", "locator", "image_bytes", "image_hash")]
+    for place, (unit, row, locator, size) in enumerate(zip(units, *columns[:3], strict=True)):
         wanted.setdefault(unit, []).append((row, locator, size))
-    hashes = dict(zip(zip((u.id for u in units), rows["row"].to_pylist(), strict=True), rows["image_hash"].to_pylist(), strict=True))  # fmt: skip
-    result: dict[tuple[str, int], bytes] = {}
-    for unit, places in wanted.items():
-        places.sort(key=lambda place: place[1])
-        for row, data in task.sources[unit.source].images(unit, places, Storage()):
-            if xxhash.xxh3_128_digest(data) != hashes[unit.id, row]:
+        places.setdefault(unit, {})[row] = place
+    images: list[Bytes | None] = [None] * len(rows)
+    for unit, rows_of_unit in wanted.items():
+        rows_of_unit.sort(key=lambda wish: wish[1])
+        for row, data in task.sources[unit.source].images(unit, rows_of_unit, Storage()):
+            place = places[unit][row]
+            if xxhash.xxh3_128_digest(data) != columns[3][place]:
                 raise DataError(f"{unit.name} row {row}: the image changed since it was scanned; run with --fresh")
-            result[unit.id, row] = bytes(data)
-    if len(result) < len(rows):
-        raise DataError(f"{task.name}: {len(rows) - len(result)} images are gone since they were scanned")
-    return result
+            images[place] = data
+    found = [image for image in images if image is not None]
+    if len(found) < len(rows):
+        raise DataError(f"{task.name}: {len(rows) - len(found)} images are gone since they were scanned")
+    return found
 
 
 def _sample(record: dict[str, Any], unit: Unit, image: Bytes) -> Sample:

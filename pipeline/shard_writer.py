@@ -20,6 +20,15 @@ from pipeline.sources.base import Bytes
 BLOCK = 512
 END = bytes(2 * BLOCK)
 MAX_SIZE = 8**11 - 1
+WRITE_BYTES = 4 << 20
+
+# the fixed fields of a ustar header, in order, between and behind name, size and checksum
+NAME_BYTES = 100
+OWNER = b"0000644\x00" + 2 * b"0000000\x00"
+TIME = bytes(1) + b"00000000000\x00"
+KIND = b"\x00 0" + bytes(100) + b"ustar\x0000"
+PADDING = bytes(BLOCK - 265)
+FIXED_SUM = sum(OWNER + TIME + KIND) - sum(b"\0 ") + 8 * ord(" ")
 
 INDEX = pa.schema(
     [
@@ -57,16 +66,11 @@ class Sample:
 def tar_header(name: str, size: int) -> bytes:
     """A ustar header with fixed time, owner and mode. Raises ContractError for what ustar cannot hold."""
     encoded = name.encode()
-    if len(encoded) > 100 or size > MAX_SIZE:
-        raise ContractError(f"{name}: name over 100 bytes or member over 8 GiB")
-    header = bytearray(BLOCK)
-    header[: len(encoded)] = encoded
-    header[100:136] = b"0000644\x000000000\x000000000\x00%011o\x00" % size
-    header[136:148] = b"00000000000\x00"
-    header[148:157] = b"        0"
-    header[257:265] = b"ustar\x0000"
-    header[148:156] = b"%06o\x00 " % sum(header)
-    return bytes(header)
+    if len(encoded) > NAME_BYTES or size > MAX_SIZE:
+        raise ContractError(f"{name}: name over {NAME_BYTES} bytes or member over 8 GiB")
+    digits = b"%011o" % size
+    checksum = b"%06o" % (FIXED_SUM + sum(encoded) + sum(digits))
+    return b"".join((encoded.ljust(NAME_BYTES, b"\0"), OWNER, digits, TIME, checksum, KIND, PADDING))
 
 
 class ShardWriter:
@@ -78,9 +82,11 @@ class ShardWriter:
         self.image_bytes = 0
         self._digest = xxhash.xxh3_128()
         self._position = 0
+        self._pieces: list[Bytes] = []
+        self._waiting = 0
 
     def __enter__(self) -> "ShardWriter":
-        self._file = self.path.open("wb", buffering=1 << 20)
+        self._file = self.path.open("wb", buffering=0)
         return self
 
     def __exit__(
@@ -89,6 +95,7 @@ class ShardWriter:
         try:
             if kind is None:
                 self._put(END)
+                self._flush()
         finally:
             self._file.close()
         if kind is None:
@@ -141,6 +148,16 @@ class ShardWriter:
         return offset
 
     def _put(self, data: Bytes) -> None:
-        self._file.write(data)
-        self._digest.update(data)
+        self._pieces.append(data)
         self._position += len(data)
+        self._waiting += len(data)
+        if self._waiting >= WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits, in one piece: a call per member would cost more than the bytes."""
+        data = memoryview(b"".join(self._pieces))
+        self._digest.update(data)
+        while len(data):
+            data = data[self._file.write(data) :]
+        self._pieces, self._waiting = [], 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 BLOCK = 512
-REGULAR = frozenset(b"0\07")
+REGULAR = frozenset((ord("0"), 0, ord("7")))
 PAX, LONG_NAME, FOLDER = ord("x"), ord("L"), ord("5")
 EXTENDED = frozenset(b"xgLK")
 WITHOUT_BODY = frozenset(b"123456")

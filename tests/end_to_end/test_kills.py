@@ -1,0 +1,101 @@
+"""kill -9 of the driver, of a Ray worker, of the raylet: the same command finishes to the same bytes."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import (
+    ROOT,
+    dataset_hash,
+    descendants,
+    kill,
+    manifests,
+    qvl,
+    start,
+    wait_for,
+)
+
+KILLS = 6
+SEED = 20231013
+
+
+def finish(recipe: Path, out: Path, *flags: str) -> str:
+    result = qvl("curate", "run", str(recipe), "--output", str(out), *flags)
+    assert result.returncode == 0, result.stderr
+    audit = qvl("curate", "audit", str(out))
+    assert audit.returncode == 0, audit.stderr
+    return dataset_hash(out)
+
+
+def test_a_serial_run_killed_again_and_again_ends_in_the_same_dataset(
+    many_units: Path, undisturbed: str, tmp_path: Path
+) -> None:
+    out, moments = tmp_path / "out", random.Random(SEED)
+    done, killed = 0, 0
+    for _ in range(KILLS):
+        process = start(many_units, out)
+        target = done + moments.randint(1, 6)
+        if wait_for(lambda target=target: manifests(out) >= target, process):
+            kill(process.pid)
+            killed += 1
+        process.communicate()
+        done = manifests(out)
+    assert killed >= 3
+    assert finish(many_units, out) == undisturbed
+    assert not (out / ".attempts").exists() or not any((out / ".attempts").iterdir())
+
+
+def test_ray_survives_a_dead_worker(many_units: Path, undisturbed: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(many_units, out, "--workers", "ray")
+    assert wait_for(lambda: manifests(out) >= 1, process)
+    workers = [pid for pid, command in descendants(process.pid).items() if command.startswith("ray::")]
+    assert workers, "no Ray worker is running"
+    kill(workers[0])
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert dataset_hash(out) == undisturbed
+
+
+@pytest.mark.parametrize("victim", ["raylet", "driver"])
+def test_a_ray_run_whose_raylet_or_driver_dies_is_finished_by_the_same_command(
+    victim: str, many_units: Path, undisturbed: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(many_units, out, "--workers", "ray")
+    assert wait_for(lambda: manifests(out) >= 3, process)
+    below = descendants(process.pid)
+    raylets = [pid for pid, command in below.items() if "/raylet/raylet" in command]
+    assert raylets, "no raylet is running"
+    kill(raylets[0] if victim == "raylet" else process.pid)
+    try:
+        _, errors = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        kill(process.pid)
+        pytest.fail("the driver hangs without its raylet")
+    finally:
+        for pid in below:
+            kill(pid)
+    assert process.returncode != 0
+    if victim == "raylet":
+        assert "run the same command again" in errors, errors
+    assert finish(many_units, out) == undisturbed
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_ray_gives_the_bytes_of_the_serial_pool(cpus: int, many_units: Path, undisturbed: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from pipeline.curate import run\n"
+        "from pipeline.pool import RayPool\n"
+        "from pipeline.progress import RunProgress\n"
+        "from pipeline.recipe import load_recipe\n"
+        f"print(run(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), RayPool(cpus={cpus}), RunProgress())['hash'])\n"
+    )
+    command = [sys.executable, "-c", script, str(many_units), str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[-1] == undisturbed
