@@ -21,7 +21,8 @@ FORMATS: dict[str, tuple[list[tuple[str, bool]], list[int | str], list[int]]] = 
         [
             ("<img>0</img>Generate the caption in English with grounding:", False),
             (
-                " Beautiful shot of <ref>bees</ref><box>(661,612),(833,812)</box><box>(120,555),(265,770)</box> gathering nectars from <ref>an apricot flower</ref><box>(224,13),(399,313)</box>",
+                " Beautiful shot of <ref>bees</ref><box>(661,612),(833,812)</box><box>(120,555),(265,770)</box>"
+                " gathering nectars from <ref>an apricot flower</ref><box>(224,13),(399,313)</box>",
                 True,
             ),
         ],

@@ -223,7 +223,7 @@ def test_truncation_never_cuts_an_image(tokenizer: PreTrainedTokenizerFast) -> N
     with pytest.raises(ModelError, match="nothing to learn"):
         truncate(sample, tokenizer, 259)
     eight = encode_plain(tokenizer, [("<img>0</img>" * 8, False), ("the", True)])
-    with pytest.raises(ModelError, match=r"8 image\(s\) and 2066 tokens do not fit 2048"):
+    with pytest.raises(ModelError, match=r"8 image\(s\) and 2067 tokens do not fit 2048"):
         truncate(eight, tokenizer, 2048)
 
 
