@@ -13,7 +13,10 @@ BLOCK = 512
 REGULAR = frozenset((ord("0"), 0, ord("7")))
 PAX, LONG_NAME, FOLDER = ord("x"), ord("L"), ord("5")
 EXTENDED = frozenset(b"xgLK")
+MAX_EXTENDED = 16 << 20
 WITHOUT_BODY = frozenset(b"123456")
+OCTAL = frozenset(b"01234567")
+MAX_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,10 @@ class TarIndex:
 
 
 def index_tar(data: memoryview) -> TarIndex:
-    """Index an uncompressed tar. Never raises for its content; a compressed or foreign file gives ``not_a_tar``."""
+    """Index an uncompressed tar. Never raises for its content; a compressed or foreign file gives ``not_a_tar``.
+
+    An archive that lacks its end (a block of zeros) was cut, even where the cut lies between two members.
+    """
     index, headers = TarIndex(), _walk(data)
     pending = _Pending()
     bad = _first_bad_checksum(data, [header.at for header in headers])
@@ -71,15 +77,14 @@ def _walk(data: memoryview) -> list[_Header]:
         block = bytes(data[position : position + BLOCK])
         if block[0] == 0 and not any(block):
             return headers
-        try:
-            size = int(block[124:135], 8) if block[124] < 0x80 and block[135] in b"\0 " else _number(block[124:136])
-        except ValueError:
-            try:
-                size = _number(block[124:136])
-            except ValueError:
-                headers.append(_Header(position, fault="damaged_tar" if headers else "not_a_tar"))
-                return headers
         kind = block[156]
+        try:
+            size = int(block[124:135], 8) if block[124:135].isdigit() else _number(block[124:136])
+            if kind in EXTENDED and size > MAX_EXTENDED:
+                raise ValueError("a name of that length")
+        except ValueError:
+            headers.append(_Header(position, fault="damaged_tar" if headers else "not_a_tar"))
+            return headers
         if kind == PAX:
             override = _pax_size(bytes(data[position + BLOCK : position + BLOCK + size]), override)
         elif kind not in EXTENDED and override is not None:
@@ -91,8 +96,7 @@ def _walk(data: memoryview) -> list[_Header]:
             return headers
         headers.append(_Header(position, kind, size))
         position += BLOCK + -(-size // BLOCK) * BLOCK
-    if position != end:
-        headers.append(_Header(position, fault="truncated_tar"))
+    headers.append(_Header(position, fault="truncated_tar" if headers else "not_a_tar"))
     return headers
 
 
@@ -152,7 +156,10 @@ def _number(text: bytes) -> int:
         if text[0] == 0xFF:
             raise ValueError("negative size")
         return int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
-    return int(text.strip(b"\0 ") or b"0", 8)
+    digits = text.strip(b"\0 ")
+    if not OCTAL.issuperset(digits):
+        raise ValueError("not octal")
+    return int(digits or b"0", 8)
 
 
 def _name(header: bytes) -> str:
@@ -164,15 +171,16 @@ def _name(header: bytes) -> str:
 
 def _pax(records: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Pairs of a pax header: records of the form ``LENGTH KEY=VALUE newline``; stops at the first that is malformed."""
-    while records:
-        head, _, _ = records.partition(b" ")
-        if not head.isdigit() or not len(head) < int(head) <= len(records):
+    at = 0
+    while at < len(records):
+        head, blank, _ = records[at : at + MAX_DIGITS].partition(b" ")
+        if not blank or not head.isdigit() or not len(head) < int(head) <= len(records) - at:
             return
-        key, _, value = records[len(head) + 1 : int(head) - 1].partition(b"=")
+        key, _, value = records[at + len(head) + 1 : at + int(head) - 1].partition(b"=")
         yield key, value
-        records = records[int(head) :]
+        at += int(head)
 
 
 def _pax_size(records: bytes, before: int | None) -> int | None:
     value = dict(_pax(records)).get(b"size", b"")
-    return int(value) if value.isdigit() else before
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else before
