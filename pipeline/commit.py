@@ -1,6 +1,6 @@
 """Commit: the one way in which results become visible.
 
-A worker writes under an attempt-private name, flushes it to disk, links it to its final name, and then creates the
+A worker writes under an attempt-private name, flushes it to disk, moves it to its final name, and then creates the
 manifest with one atomic exclusive create. Where the manifest exists, the work is done; readers trust manifests and never
 list folders. A second attempt must bring the same bytes: other bytes are a ContractError.
 """
@@ -61,16 +61,14 @@ def sync(path: Path) -> None:
 def publish(written: Path, final: Path, digest: str) -> None:
     """Give an attempt's finished file its final name.
 
-    An uncommitted leftover of a killed attempt under the final name is replaced: only a manifest makes a file count.
-    Raises OSError where the disk is full.
+    A file already there is an uncommitted leftover of a killed attempt, or of one that ran twice: equal bytes stay, others
+    are replaced. Only a manifest makes a file count. Raises OSError where the disk is full.
     """
     sync(written)
     final.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(written, final)
-    except FileExistsError:
-        if file_hash(final) != digest:
-            written.replace(final)
+    if final.exists() and file_hash(final) == digest:
+        return
+    written.replace(final)
     sync(final.parent)
 
 

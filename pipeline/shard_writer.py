@@ -1,7 +1,7 @@
 """Write one shard: a plain WebDataset tar and its index, both with canonical bytes.
 
-Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of the samples, each sample's images before its
-JSON. Equal samples give equal bytes on every machine.
+Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of the samples, each sample's images before
+its JSON. Equal samples give equal bytes on every machine.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from pipeline.sources.base import Bytes
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+ZEROS = bytes(BLOCK)
 MAX_SIZE = 8**11 - 1
 WRITE_BYTES = 4 << 20
 
@@ -78,7 +79,7 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[tuple[Any, ...]] = []  # in the order of INDEX
         self.image_bytes = 0
         self._digest = xxhash.xxh3_128()
         self._position = 0
@@ -94,14 +95,14 @@ class ShardWriter:
     ) -> None:
         try:
             if kind is None:
-                self._put(END)
+                self._pieces.append(END)
                 self._flush()
         finally:
             self._file.close()
         if kind is None:
-            pq.write_table(
-                pa.Table.from_pylist(self.rows, INDEX), self.path.with_suffix(".parquet"), compression="zstd"
-            )
+            columns = [list(values) for values in zip(*self.rows, strict=True)] or [[] for _ in INDEX]
+            table = pa.table([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], INDEX)
+            pq.write_table(table, self.path.with_suffix(".parquet"), compression="zstd")
 
     @property
     def hash(self) -> str:
@@ -110,54 +111,41 @@ class ShardWriter:
 
     def write(self, sample: Sample) -> None:
         """Append a sample. Its key is its id: letters, digits, dashes and underscores, no dots."""
-        content = sample.content
-        key, start = str(content["id"]), self._position
+        content, images = sample.content, sample.images
+        key, start = content["id"], self._position
         offsets = []
-        for number, (extension, data, _, _) in enumerate(sample.images):
-            name = f"{key}.{extension}" if len(sample.images) == 1 else f"{key}.{number}.{extension}"
-            offsets.append(self._member(name, data))
+        for number, (extension, data, _, _) in enumerate(images):
+            offsets.append(
+                self._member(f"{key}.{extension}" if len(images) == 1 else f"{key}.{number}.{extension}", data)
+            )
             self.image_bytes += len(data)
         text = orjson.dumps(content)
         json_offset = self._member(f"{key}.json", text)
-        self.rows.append(
-            {
-                "key": key,
-                "offset": start,
-                "size": self._position - start,
-                "image_offsets": offsets,
-                "image_sizes": [len(data) for _, data, _, _ in sample.images],
-                "json_offset": json_offset,
-                "json_size": len(text),
-                "source": content["source"],
-                "task": content["task"],
-                "language": content["language"],
-                "text_length": sum(len(turn["text"]) for turn in content["turns"]),
-                "widths": [width for _, _, width, _ in sample.images],
-                "heights": [height for _, _, _, height in sample.images],
-                "origin_file": content["origin"]["file"],
-                "origin_row": content["origin"]["row"],
-            }
-        )
-
-    def _member(self, name: str, data: Bytes) -> int:
-        """Write one member; returns the offset of its bytes."""
-        self._put(tar_header(name, len(data)))
-        offset = self._position
-        self._put(data)
-        self._put(bytes(-len(data) % BLOCK))
-        return offset
-
-    def _put(self, data: Bytes) -> None:
-        self._pieces.append(data)
-        self._position += len(data)
-        self._waiting += len(data)
+        origin = content["origin"]
+        text_length = sum([len(turn["text"]) for turn in content["turns"]])
+        row = (
+            key, start, self._position - start, offsets, [len(image[1]) for image in images], json_offset, len(text),
+            content["source"], content["task"], content["language"], text_length,
+            [image[2] for image in images], [image[3] for image in images], origin["file"], origin["row"],
+        )  # fmt: skip
+        self.rows.append(row)
         if self._waiting >= WRITE_BYTES:
             self._flush()
+
+    def _member(self, name: str, data: Bytes) -> int:
+        """Append one member; returns the offset of its bytes."""
+        size = len(data)
+        padding = -size % BLOCK
+        self._pieces += (tar_header(name, size), data, ZEROS[:padding])
+        offset = self._position + BLOCK
+        self._position = offset + size + padding
+        self._waiting += BLOCK + size + padding
+        return offset
 
     def _flush(self) -> None:
         """Write what waits, in one piece: a call per member would cost more than the bytes."""
         data = memoryview(b"".join(self._pieces))
         self._digest.update(data)
-        while len(data):
+        while data:
             data = data[self._file.write(data) :]
         self._pieces, self._waiting = [], 0

@@ -25,6 +25,7 @@ class Columns(Frozen):
     nsfw: Column | None = None
     watermark: Column | None = None
     aesthetic: Column | None = None
+    caption_from_record: bool = False  # of a tar: take the caption column, whatever the .txt says
 
     def measures(self) -> list[tuple[str, Column]]:
         """Names and columns of the measured values that the source brings along."""
@@ -33,14 +34,21 @@ class Columns(Frozen):
 
     def over(self, preset: "Columns") -> "Columns":
         """This map, with the preset where this one says nothing."""
-        return Columns(**{**preset.model_dump(), **self.model_dump(exclude_none=True)})
+        return Columns(**{**preset.model_dump(), **self.model_dump(exclude_unset=True)})
 
 
 PRESETS: dict[Preset, Columns] = {
     "img2dataset": Columns(caption="caption", url="url", key="key", image="jpg"),
     "laion": Columns(caption="TEXT", url="URL", clip="similarity", nsfw="punsafe", watermark="pwatermark"),
     # TEXT is the old alt text; the synthetic caption to train on is top_caption
-    "laion_coco": Columns(caption="top_caption", url="URL", clip="similarity", nsfw="punsafe", watermark="pwatermark"),
+    "laion_coco": Columns(
+        caption="top_caption",
+        url="URL",
+        clip="similarity",
+        nsfw="punsafe",
+        watermark="pwatermark",
+        caption_from_record=True,
+    ),
     "coyo": Columns(
         caption="text",
         url="url",

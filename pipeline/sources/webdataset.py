@@ -100,14 +100,16 @@ class WebDataset(Source, Frozen):
 def _fill(
     row: Row, data: memoryview, sample: Sample, status: Record, columns: Columns, measures: list[tuple[str, Column]]
 ) -> None:
-    """Image, caption, url and scores of a whole sample; the text file is the caption, else the record's column."""
+    """Image, caption, url and scores of a whole sample; the text file is the caption unless the columns say otherwise."""
     image, text = sample.image, sample.text
     record = _record(data, sample.meta, status)
     if record is None:
         row.fault = "unreadable:bad_json"
         return
     row.url = str(record.get(columns.url) or record.get("url") or "")
-    if text is not None:
+    if columns.caption_from_record and record.get(columns.caption) is None:
+        row.fault = "unreadable:no_caption_column"
+    elif text is not None and not columns.caption_from_record:
         row.caption = bytes(data[text.offset : text.offset + text.size])
     else:
         row.caption = str(record.get(columns.caption) or "").encode("utf-8", "surrogatepass")
