@@ -1,5 +1,7 @@
 """A conversation with a model folder: ChatML, images by number, boxes drawn on the last image."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ class Chat:
 
     def __init__(self, folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> None:
         self.processor = load_processor(folder)
-        self.model = load_model(folder, dtype=dtype).to(device).eval()
+        self.model: Any = load_model(folder, dtype=dtype).eval()
+        self.model.to(device)
         self.messages: list[dict[str, Any]] = []
         self.image: Image.Image | None = None
 
@@ -29,9 +32,10 @@ class Chat:
         if parts:
             self.image = parts[-1]["image"]
         self.messages.append({"role": "user", "content": [*parts, {"type": "text", "text": text}]})
-        batch = self.processor.apply_chat_template(
+        batch: Any = self.processor.apply_chat_template(
             self.messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-        ).to(self.model.device)
+        )
+        batch = batch.to(self.model.device)
         start = batch["input_ids"].shape[1]
         tokens = self.model.generate(
             **batch, max_new_tokens=length, do_sample=False, streamer=_Streamer(self.processor, show) if show else None

@@ -10,9 +10,9 @@ from torch import nn
 from model.errors import ModelError
 
 Stage = Literal["pretrain", "multitask", "sft"]
-PARTS = {
-    "vision": "model.vision_tower.",
-    "adapter": "model.adapter.",
+PARTS: dict[str, tuple[str, ...]] = {
+    "vision": ("model.vision_tower.",),
+    "adapter": ("model.adapter.",),
     "language": ("model.language_model.", "lm_head."),
 }
 

@@ -60,8 +60,6 @@ def _open(image: Picture) -> Image.Image:
 class QwenVLImageProcessor(BaseImageProcessor):
     """Images -> `pixel_values`, float32 [M, 3, S, S]. Normalised boxes stay valid: nothing is cropped or padded."""
 
-    model_input_names = ("pixel_values",)
-
     def __init__(
         self,
         image_size: int = 448,
@@ -71,6 +69,7 @@ class QwenVLImageProcessor(BaseImageProcessor):
     ) -> None:
         super().__init__(**kwargs)
         self.image_size = image_size
+        self.model_input_names = ["pixel_values"]
         self.image_mean = list(image_mean)
         self.image_std = list(image_std)
 

@@ -3,6 +3,8 @@
 Only the body is used; the head is one linear layer of ours, so that logits can be computed where labels are.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 from typing import Any
 
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
@@ -27,4 +29,5 @@ def build_language_model(config: PreTrainedConfig, **kwargs: Any) -> PreTrainedM
 def embedding_name(body: PreTrainedModel) -> str:
     """The dotted name of the input embedding inside the body (`embed_tokens`, `wte`, ...)."""
     table = body.get_input_embeddings()
-    return next(name for name, module in body.named_modules() if module is table)
+    names: list[str] = [name for name, module in body.named_modules() if module is table]
+    return names[0]

@@ -4,6 +4,9 @@ Shapes: B sequences, L positions, M images in the whole batch, C colours, H x W 
 D width and V vocabulary of the language model. Paper section 2; reference section 12.
 """
 
+# transformers types these interfaces for its own classes only:
+# mypy: disable-error-code="no-untyped-call, override, misc, arg-type, no-any-return"
+
 from __future__ import annotations
 
 from typing import Any, ClassVar

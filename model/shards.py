@@ -196,7 +196,7 @@ def _write_shard(path: Path, shard: list[Planned]) -> None:
         for planned in shard:
             for tensor in planned.make():
                 data = tensor.detach().to("cpu", planned.dtype).contiguous().reshape(-1)
-                stream.write(memoryview(data.view(torch.uint8).numpy()))
+                data.view(torch.uint8).numpy().tofile(stream)
         stream.flush()
         os.fsync(stream.fileno())
     part.replace(path)

@@ -3,6 +3,8 @@
 Shapes: B images, C colours, H x W pixels, N patches, D width, K heads, E width of a head.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
@@ -79,7 +81,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         grid = self.grid(pixels_BCHW)
-        x_BND = self.conv1(pixels_BCHW.to(self.conv1.weight.dtype)).flatten(2).transpose(1, 2)
+        x_BND: Tensor = self.conv1(pixels_BCHW.to(self.conv1.weight.dtype)).flatten(2).transpose(1, 2)
         x_BND = self.ln_pre(x_BND + interpolate_positions(self.positional_embedding, grid))
         for block in self.blocks:
             x_BND = block(x_BND)
