@@ -4,7 +4,8 @@
 
 Sources, all under licences that allow any use with the notice kept: SCOWL word lists (Debian package ``scowl``, its own
 permissive licence and public-domain lists), jieba's dictionary (MIT), the IPADIC word list inside janome (Apache-2.0,
-NAIST licence), OpenCC's character map (Apache-2.0). No caption of the benchmark is read here.
+NAIST licence), OpenCC's character map (Apache-2.0); the notices are in
+`pipeline/language.NOTICE`. No caption of the benchmark is read here.
 """
 
 import argparse

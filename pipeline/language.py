@@ -5,17 +5,19 @@
 1. No letter: ``und``. Kana, or Hangul, is Japanese, or Korean. Any other script: fastText, never English or Chinese.
 2. Han without kana: log ratios of characters and pairs in Chinese and Japanese dictionaries; fastText when close.
 3. Latin: fastText's first answer, the share of letters in common, middling and rare English words, function words of
-   English and of its neighbours, accents and length go through one logistic function (`LATIN_WEIGHTS`).
+   English and of its neighbours, accents and length go through one logistic function (`LATIN_WEIGHTS`). Long captions
+   of common English words skip fastText.
 4. Which of the three: a script other than Latin decides from a fifth of the letters on, since its letters say more.
 
 Numbers and how they were tuned: `benchmarks/results/language.md`. `pipeline/language.npz` is made by
-`benchmarks/language_build.py`, which names its sources and their licences.
+`benchmarks/language_build.py`; its sources and their licences are in `pipeline/language.NOTICE`.
 """
 
 import math
 import re
 from collections.abc import Callable
 from importlib.resources import files
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ RULE_VERSION = "1"
 DEFAULT_MODEL = "lid.176.ftz"
 DATA_FILE = "language.npz"
 
-HEAD = 2_000  # characters looked at: the cost of a 1 MB caption is bounded
+HEAD = 160  # characters looked at: enough to tell a language; fastText takes 0.4 microseconds for each
 LONGEST_COMPOUND = 24
 DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more than ours
 HAN_SCALE = 8.0  # int8 steps per unit of log ratio
@@ -37,11 +39,15 @@ HAN_SURE = 4.0  # |log ratio| from which fastText is not asked
 HAN_THRESHOLD = -3.2  # log ratio above which a caption is Chinese
 HAN_MODEL = 2.0  # what fastText's answer adds: a unit of log ratio times its probability
 
-# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half; the first is 0.28 below the fit,
-# which buys rejections with English captions that the target can spare.
+# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half; the first lies 0.28 below the
+# fit: more is rejected, for English captions that the target can spare.
 LATIN_WEIGHTS = (-5.3, -1.09, 1.51, 0.31, -0.63, -2.9, 2.25, 7.1, 4.58, 3.01)
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+SURE_LETTERS = 16  # from here on, and with such a share of common words, English is sure without fastText
+SURE_SHARE = 0.85
+
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+SPACES = {c: " " for c in range(128) if not chr(c).isalpha() and chr(c) != "'"}
 KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 ENGLISH = "a an the of and is in on with for to at by as from or it this that his her no are not you i"
@@ -52,8 +58,7 @@ NEIGHBOURS = """
     dos lo gli uno di della dei delle e per che è alla da dal sul nel os um uma na não em com ao het een van op
     met voor te aan uit naar niet om door ett och på för är det till av af til
 """  # French, German, Spanish, Italian, Portuguese, Dutch, Swedish, without what is English too
-ENGLISH_FUNCTION = frozenset(ENGLISH.split())
-FOREIGN_FUNCTION = frozenset(NEIGHBOURS.split())
+COMMON, MIDDLING, RARE, UNKNOWN, ENGLISH_FUNCTION, FOREIGN_FUNCTION = range(6)
 
 Predict = Callable[[str], tuple[str, float]]
 
@@ -99,6 +104,8 @@ def load_predict(path: Path) -> Predict:
 def one_line(text: str) -> str:
     """The start of a text as fastText can take it: no line breaks, no NUL, no lone surrogates."""
     text = text[:HEAD]
+    if text.isprintable():
+        return text
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(text.replace("\0", " ").split())
@@ -107,6 +114,32 @@ def one_line(text: str) -> str:
 def logistic(x: float) -> float:
     """1 / (1 + exp(-x)), without overflow."""
     return 1.0 / (1.0 + math.exp(-x)) if x > -50.0 else 0.0
+
+
+def latin_evidence(letters: list[int], accents: bool, signed: float) -> tuple[float, ...]:
+    """What `LATIN_WEIGHTS` weighs: 1, fastText's answer (``signed``: +p English, -p not), that times the log of the
+    letters, the log of the letters, accents, foreign and English function words (0 or 1), and the shares of the letters
+    that lie in common, middling and rare English words."""
+    total = sum(letters) or 1
+    size = math.log(total)
+    foreign, english = letters[FOREIGN_FUNCTION] > 0, letters[ENGLISH_FUNCTION] > 0
+    common = (letters[COMMON] + letters[ENGLISH_FUNCTION]) / total
+    middling, rare = letters[MIDDLING] / total, letters[RARE] / total
+    return 1.0, signed, signed * size, size, float(accents), float(foreign), float(english), common, middling, rare
+
+
+def english_probability(letters: list[int], accents: bool, signed: float) -> float:
+    """The logistic function over the evidence."""
+    evidence = latin_evidence(letters, accents, signed)
+    return logistic(sum(map(mul, LATIN_WEIGHTS, evidence)))
+
+
+def surely_english(letters: list[int], accents: bool) -> bool:
+    """English function words and common words throughout: fastText need not be asked, it is taken to agree."""
+    if accents or not letters[ENGLISH_FUNCTION] or letters[FOREIGN_FUNCTION]:
+        return False
+    total = sum(letters)
+    return total >= SURE_LETTERS and letters[COMMON] + letters[ENGLISH_FUNCTION] >= SURE_SHARE * total
 
 
 class LanguageModel:
@@ -126,9 +159,11 @@ class LanguageModel:
             )
             self._words = {
                 word: group
-                for group, name in ((2, "rare"), (1, "middling"), (0, "common"))
+                for group, name in ((RARE, "rare"), (MIDDLING, "middling"), (COMMON, "common"))
                 for word in arrays[name].tobytes().decode("utf-8").split("\n")
             }
+        self._words |= dict.fromkeys(ENGLISH.split(), ENGLISH_FUNCTION)
+        self._words |= dict.fromkeys(NEIGHBOURS.split(), FOREIGN_FUNCTION)
 
     @property
     def fingerprint(self) -> str:
@@ -200,38 +235,32 @@ class LanguageModel:
 
     def _latin(self, text: str) -> tuple[str, float]:
         line = one_line(text)
+        letters, accents = self.letters_by_group(line)
+        if surely_english(letters, accents):
+            return "en", english_probability(letters, accents, 1.0)
         code, probability = self._predict(line)
-        evidence = self.latin_evidence(line, code, probability)
-        english = logistic(sum(w * x for w, x in zip(LATIN_WEIGHTS, evidence, strict=True)))
+        english = english_probability(letters, accents, probability if code == "en" else -probability)
         if english >= 0.5:
             return "en", english
         return ("und", 1.0 - probability) if code in ("en", "zh", "ja", "ko") else (code, probability)
 
-    def latin_evidence(self, line: str, code: str, probability: float) -> tuple[float, ...]:
-        """What `LATIN_WEIGHTS` weighs: 1, fastText's answer (+p English, -p not), that times the log of the letters,
-        the log of the letters, accents, foreign and English function words (0 or 1), shares of the letters that lie in
-        common, middling and rare English words."""
-        words = WORD.findall(line.lower().replace("’", "'"))
-        shares, letters, foreign, english = [0, 0, 0, 0], 0, 0.0, 0.0
+    def letters_by_group(self, line: str) -> tuple[list[int], bool]:
+        """Letters in words of each group (`COMMON` .. `FOREIGN_FUNCTION`); whether a letter is outside ASCII."""
+        plain = line.isascii()
+        words = line.lower().translate(SPACES).split() if plain else WORD.findall(line.lower().replace("’", "'"))
+        letters = [0] * 6
+        known = self._words.get
         for word in words:
-            letters += len(word)
-            if word in FOREIGN_FUNCTION:
-                foreign = 1.0
-                continue
-            english = english or float(word in ENGLISH_FUNCTION)
-            shares[self.commonness(word.removesuffix("'s"))] += len(word)
-        size, total = math.log(letters or 1), letters or 1
-        signed = probability if code == "en" else -probability
-        accents = float(not line.isascii() and any(not word.isascii() for word in words))
-        common, middling, rare = (share / total for share in shares[:3])
-        return 1.0, signed, signed * size, size, accents, foreign, english, common, middling, rare
+            group = known(word)
+            letters[self.commonness(word) if group is None else group] += len(word)
+        return letters, not plain and not all(word.isascii() for word in words)
 
     def commonness(self, word: str) -> int:
-        """0 common, 1 middling (or two common words in one, as in "lightbulb"), 2 rare, 3 not English."""
-        known = self._words.get(word)
-        if known is not None or len(word) > LONGEST_COMPOUND:
-            return 3 if known is None else known
-        for cut in range(3, len(word) - 2):
-            if self._words.get(word[:cut]) == 0 and self._words.get(word[cut:]) == 0:
-                return 1
-        return 3
+        """Group of a word not listed as it stands: quoted, a possessive, or two common words ("lightbulb")."""
+        if "'" in word:
+            return self._words.get(word.strip("'").removesuffix("'s"), UNKNOWN)
+        if len(word) <= LONGEST_COMPOUND:
+            for cut in range(3, len(word) - 2):
+                if self._words.get(word[:cut]) == COMMON and self._words.get(word[cut:]) == COMMON:
+                    return MIDDLING
+        return UNKNOWN
