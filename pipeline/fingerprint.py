@@ -40,9 +40,13 @@ def file_identity(storage: Storage, path: str) -> dict[str, Any]:
     """Size and hash of the first and last 64 KiB: cheap to plan with, and free of times and paths.
 
     A change in the middle that keeps size and edges is caught later: pack compares every image with its scanned hash.
+    A file that cannot be read has an identity too; scan gives it its verdict.
     """
-    size = storage.size(path)
-    edges = storage.read_range(path, 0, min(size, EDGE_BYTES))
-    if size > EDGE_BYTES:
-        edges += storage.read_range(path, max(EDGE_BYTES, size - EDGE_BYTES), size)
+    try:
+        size = storage.size(path)
+        edges = storage.read_range(path, 0, min(size, EDGE_BYTES))
+        if size > EDGE_BYTES:
+            edges += storage.read_range(path, max(EDGE_BYTES, size - EDGE_BYTES), size)
+    except OSError as error:
+        return {"bytes": 0, "unreadable": type(error).__name__}
     return {"bytes": size, "edges": content_hash(edges)}

@@ -19,6 +19,11 @@ class Storage:
     def is_local(self, path: str) -> bool:
         return "://" not in path or path.startswith("file://")
 
+    def canonical(self, path: str) -> str:
+        """The one spelling in which ``glob`` gives a path: absolute where local, with its protocol where remote."""
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return str(inner) if self.is_local(path) else str(filesystem.unstrip_protocol(inner))
+
     def glob(self, pattern: str) -> list[str]:
         """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
         filesystem, inner = fsspec.core.url_to_fs(pattern)
@@ -28,20 +33,20 @@ class Storage:
     def size(self, path: str) -> int:
         """Bytes of the file."""
         if self.is_local(path):
-            return Path(path).stat().st_size
+            return _plain(path).stat().st_size
         filesystem, inner = fsspec.core.url_to_fs(path)
         return int(filesystem.size(inner))
 
     def exists(self, path: str) -> bool:
         if self.is_local(path):
-            return Path(path).is_file()
+            return _plain(path).is_file()
         filesystem, inner = fsspec.core.url_to_fs(path)
         return bool(filesystem.exists(inner))
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Bytes [start, end)."""
         if self.is_local(path):
-            with Path(path).open("rb") as file:
+            with _plain(path).open("rb") as file:
                 file.seek(start)
                 return file.read(end - start)
         filesystem, inner = fsspec.core.url_to_fs(path)
@@ -55,7 +60,7 @@ class Storage:
     def local(self, path: str) -> Iterator[Path]:
         """A local path with the file's bytes, for as long as the context lasts."""
         if self.is_local(path):
-            yield Path(path.removeprefix("file://"))
+            yield _plain(path)
             return
         filesystem, inner = fsspec.core.url_to_fs(path)
         with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
@@ -73,3 +78,7 @@ class Storage:
             with local.open("rb") as file:
                 # never closed by hand: views of it may live on, the last one frees it
                 yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _plain(path: str) -> Path:
+    return Path(path.removeprefix("file://"))

@@ -24,9 +24,9 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
         found = storage.glob(pattern)
         if not found:
             raise RecipeError(f"{pattern}: no such file; paths are relative to the recipe's folder")
-        root = fixed_folder(pattern)
+        root = storage.canonical(fixed_folder(pattern)).rstrip("/") + "/"
         for path in found:
-            name = path[len(root) :].lstrip("/") if path.startswith(root) else posixpath.basename(path)
+            name = path.removeprefix(root) if path.startswith(root) else posixpath.basename(path)
             if name in units and units[name].path != path:
                 raise RecipeError(f"{path}: another file of this source is also named {name}; give them two sources")
             units[name] = Unit(source="", name=name, path=path)
