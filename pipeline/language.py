@@ -73,32 +73,34 @@ def model_file(path: str) -> Path:
     return found
 
 
-def single_call(model: Any, lists_only: bool) -> Predict:
+def single_call(model: Any) -> Predict:
     """One call for two packages that share the import name ``fasttext`` and take opposite arguments.
 
     The official package breaks on one string under numpy 2 and takes lists; fasttext-predict takes one string, and
-    answers a list of exactly two silently wrong. Both raise on a newline and call an empty string English.
+    answers a list of exactly two silently wrong. Both raise on a newline and call an empty string English. Which one is
+    there is tried once: with both installed their files are mixed, so that names and attributes tell nothing.
     """
-    if lists_only:
 
-        def official(text: str) -> tuple[str, float]:
-            labels, probabilities = model.predict([text])
-            return labels[0][0][9:], min(1.0, float(probabilities[0][0]))
-
-        return official
-
-    def small(text: str) -> tuple[str, float]:
+    def one_string(text: str) -> tuple[str, float]:
         labels, probabilities = model.predict(text)
         return labels[0][9:], min(1.0, float(probabilities[0]))
 
-    return small
+    def list_of_one(text: str) -> tuple[str, float]:
+        labels, probabilities = model.predict([text])
+        return labels[0][0][9:], min(1.0, float(probabilities[0][0]))
+
+    try:
+        one_string("probe")
+    except ValueError:
+        return list_of_one
+    return one_string
 
 
 def load_predict(path: Path) -> Predict:
-    """Open a fastText file with whichever package is installed; only the official one can train."""
+    """Open a fastText file with whichever package is installed."""
     import fasttext
 
-    return single_call(fasttext.load_model(str(path)), lists_only=hasattr(fasttext, "train_supervised"))
+    return single_call(fasttext.load_model(str(path)))
 
 
 def one_line(text: str) -> str:

@@ -179,9 +179,9 @@ class SmallPackage:
         return ("__label__fr",), (1.00003,)
 
 
-@pytest.mark.parametrize(("package", "lists_only"), [(OfficialPackage(), True), (SmallPackage(), False)])
-def test_both_packages_behind_one_call(package: Any, lists_only: bool) -> None:
-    assert single_call(package, lists_only)("bonjour") == ("fr", 1.0)
+@pytest.mark.parametrize("package", [OfficialPackage(), SmallPackage()])
+def test_both_packages_behind_one_call(package: Any) -> None:
+    assert single_call(package)("bonjour") == ("fr", 1.0)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\0b", "", "a\u2028b", "\ud800", "\v\f\x85"])
