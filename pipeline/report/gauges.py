@@ -1,0 +1,234 @@
+"""What of each filter is measured and shown: a number between bounds, or a word from a set.
+
+Derived from the filters themselves, so that a new filter needs nothing here: fields ``minimum*`` and ``maximum*`` are
+bounds, ``allowed`` is a set, the column is the one that the filter reads. Only derived columns and axes are named below.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline.filters import FILTER_WORDS
+from pipeline.filters.base import Filter
+from pipeline.recipe import Recipe
+from pipeline.rows import COLUMNS
+
+Bounds = tuple[float | None, float | None]
+Closed = Literal["left", "right"]
+
+DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)  # preferred numbers, ISO 3 R10
+SHARE_STEPS = 40
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A value that a filter computes from two columns, and what it is called."""
+
+    label: str
+    compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _ratio(width: np.ndarray, height: np.ndarray) -> np.ndarray:
+    shorter = np.minimum(width, height)
+    return np.maximum(width, height) / np.where(shorter > 0, shorter, np.nan)
+
+
+DERIVED = {
+    "image_size": Derived("shorter side, pixels", np.minimum),
+    "image_pixels": Derived("pixels (width x height)", np.multiply),
+    "aspect_ratio": Derived("longer side / shorter side", _ratio),
+}
+LABELS = {
+    "image_bytes": "size of the image file, bytes",
+    "characters": "characters in the cleaned caption",
+    "words": "words in the cleaned caption",
+    "emoji": "emoji in the caption",
+    "markers": "training markers in the caption",
+    "special_tags": "special tags in the caption",
+    "other": "share of letters that are neither Latin nor Han",
+    "clip": "CLIP score",
+    "nsfw": "probability of unsafe content",
+    "watermark": "probability of a watermark",
+    "aesthetic": "aesthetic score",
+    "language_probability": "probability of the language",
+}
+SIGNED = {"clip": (-0.1, 0.6, 70), "aesthetic": (0.0, 10.0, 50)}
+
+
+@dataclass(frozen=True)
+class NumberGauge:
+    """A measured number and its bounds by source.
+
+    Bin i holds the values between ``edges[i - 1]`` and ``edges[i]``; the first and the last bin are open. ``closed`` is
+    the side that belongs to a bin, so that every threshold, which is itself an edge, cuts exactly between two bins. An
+    integer bin starts at its edge. ``allowed`` limits the rows to those whose word (``reads[0]``) is in the set.
+    """
+
+    bit: int
+    word: str
+    label: str
+    reads: tuple[str, ...]
+    integer: bool
+    closed: Closed
+    bounds: dict[str, Bounds]
+    edges: np.ndarray
+    allowed: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def judged(self) -> frozenset[str]:
+        """The sources that have this filter."""
+        return frozenset(self.bounds)
+
+    @property
+    def salt(self) -> np.uint64:
+        """Makes filters that cannot tell most rows apart show different ones."""
+        return salt(self.word)
+
+    def limits(self, source: str) -> Bounds:
+        """The bounds of a source as the filter compares them: in the precision of the column."""
+        single = COLUMNS.field(self.reads[-1]).type == pa.float32()
+        low, high = (
+            float(np.float32(limit)) if single and limit is not None else limit
+            for limit in self.bounds.get(source, (None, None))
+        )
+        return low, high
+
+    def values(self, table: pa.Table) -> np.ndarray:
+        """The column as float64, NaN where nothing was measured."""
+        if self.word in DERIVED:
+            return DERIVED[self.word].compute(*(floats(table[name]) for name in self.reads))
+        return floats(table[self.reads[-1]])
+
+
+@dataclass(frozen=True)
+class WordGauge:
+    """A measured word and the words that pass, by source; a boolean column has the words yes and no."""
+
+    bit: int
+    word: str
+    column: str
+    allowed: dict[str, tuple[str, ...]]
+
+    @property
+    def judged(self) -> frozenset[str]:
+        """The sources that have this filter."""
+        return frozenset(self.allowed)
+
+    @property
+    def salt(self) -> np.uint64:
+        """Makes filters that cannot tell most rows apart show different ones."""
+        return salt(self.word)
+
+    def words(self, table: pa.Table) -> pa.DictionaryArray:
+        column = table[self.column].combine_chunks()
+        if pa.types.is_boolean(column.type):
+            column = pc.if_else(column, "yes", "no")
+        plain = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+        return plain.cast(pa.dictionary(pa.int32(), pa.string()))
+
+
+Gauge = NumberGauge | WordGauge
+
+
+def salt(word: str) -> np.uint64:
+    """A fixed uint64 per word."""
+    return np.uint64(xxhash.xxh3_64_intdigest(word.encode()))
+
+
+def floats(column: pa.ChunkedArray) -> np.ndarray:
+    """A numeric column as float64, NaN where null."""
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), np.float64)
+
+
+def about(chosen: Filter) -> str:
+    """What a filter is for: the first line of its file."""
+    return (sys.modules[type(chosen).__module__].__doc__ or "").strip().splitlines()[0].replace("``", "")
+
+
+def chosen_filters(recipe: Recipe) -> dict[str, dict[str, Filter]]:
+    """Filters by word and source, in the order in which they judge."""
+    by_word: dict[str, dict[str, Filter]] = {word: {} for word in FILTER_WORDS}
+    for source in recipe.sources:
+        for _, word, chosen in recipe.filters_of(source.name).active():
+            by_word[word][source.name] = chosen
+    return {word: chosen for word, chosen in by_word.items() if chosen}
+
+
+def gauges(recipe: Recipe) -> list[Gauge]:
+    """One gauge per active filter, two for a filter that knows both a set and a bound that binds."""
+    result: list[Gauge] = []
+    for word, chosen in chosen_filters(recipe).items():
+        bit, reads = FILTER_WORDS.index(word), next(iter(chosen.values())).reads
+        bounds = {source: _bounds(each) for source, each in chosen.items()}
+        allowed = {source: tuple(getattr(each, "allowed", ())) for source, each in chosen.items()}
+        if any(allowed.values()):
+            result.append(WordGauge(bit, word, reads[0], allowed))
+        elif COLUMNS.field(reads[0]).type == pa.bool_():
+            result.append(WordGauge(bit, word, reads[0], dict.fromkeys(chosen, ("no",))))
+        limits = [limit for pair in bounds.values() for limit in pair if limit is not None]
+        if any(limits) or (limits and not any(allowed.values())):
+            result.append(_number(bit, word, reads, bounds, allowed if any(allowed.values()) else None))
+    return result
+
+
+def _bounds(chosen: Filter) -> Bounds:
+    found: dict[str, float | None] = {"minimum": None, "maximum": None}
+    for name in type(chosen).model_fields:
+        for side in found:
+            if name == side or name.startswith(f"{side}_"):
+                found[side] = getattr(chosen, name)
+    return found["minimum"], found["maximum"]
+
+
+def _number(
+    bit: int, word: str, reads: tuple[str, ...], bounds: dict[str, Bounds], allowed: dict[str, tuple[str, ...]] | None
+) -> NumberGauge:
+    column = reads[-1]
+    integer = word != "aspect_ratio" and pa.types.is_integer(COLUMNS.field(column).type)
+    closed: Closed = "left" if integer or any(low is not None for low, _ in bounds.values()) else "right"
+    label = DERIVED[word].label if word in DERIVED else LABELS.get(column, column.replace("_", " "))
+    kind = COLUMNS.field(column).type
+    limits = [(limit, side) for pair in bounds.values() for side, limit in enumerate(pair) if limit is not None]
+    edges = _with_cuts(
+        _axis(word, column, integer), sorted({_cut(limit, side, integer, kind) for limit, side in limits})
+    )
+    return NumberGauge(bit, word, label, reads, integer, closed, bounds, edges, allowed)
+
+
+def _cut(threshold: float, side: int, integer: bool, kind: Any) -> float:
+    """The edge at a threshold, as the filter compares: in float32 where the column is; integers above a maximum."""
+    if integer:
+        return threshold + side
+    return float(np.float32(threshold)) if kind == pa.float32() else threshold
+
+
+def _axis(word: str, column: str, integer: bool) -> np.ndarray:
+    """Edges without thresholds: logarithmic for counts and ratios, even steps for shares and scores."""
+    if column in SIGNED:
+        low, high, steps = SIGNED[column]
+        return np.linspace(low, high, steps + 1).round(6)
+    if not integer and word != "aspect_ratio":
+        return np.linspace(0.0, 1.0, SHARE_STEPS + 1).round(6)
+    decades = np.concatenate([np.array(DECADE) * 10.0**power for power in range(12)])
+    if integer:
+        return np.unique(np.concatenate([[0.0], np.rint(decades)]))
+    fine = np.unique(np.concatenate([np.arange(1.0, 4.0, 0.1), decades[decades <= 1000]]))
+    return np.unique(fine.round(6))
+
+
+def _with_cuts(edges: np.ndarray, cuts: list[float]) -> np.ndarray:
+    """Edges in which every cut is one: it takes the place of its nearest inner edge, where that is no cut and no zero."""
+    for cut in cuts:
+        if cut in edges:
+            continue
+        nearest = int(np.argmin(np.abs(edges - cut)))
+        if 0 < nearest < len(edges) - 1 and edges[nearest] not in cuts:
+            edges = np.delete(edges, nearest)
+        edges = np.unique(np.append(edges, cut))
+    return edges

@@ -1,0 +1,186 @@
+"""``OUT/report.html`` and ``OUT/report.json``: the ledger's figures, with pictures and without."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from plotly.offline import get_plotlyjs
+
+from pipeline.commit import read_manifest
+from pipeline.curate import Curation
+from pipeline.errors import ContractError
+from pipeline.layout import Layout
+from pipeline.ledger import read_ledger
+from pipeline.progress import RunProgress
+from pipeline.recipe import Recipe
+from pipeline.report import content, sections
+from pipeline.report.clusters import Cluster, add_members
+from pipeline.report.elements import Html, join, tag
+from pipeline.report.figures import Figures, collect
+from pipeline.report.gallery import Card, Gallery
+
+HERE = Path(__file__).parent
+INPUTS_SHOWN = 50
+CHARTED = ("funnel", "mix", "filters", "duplicates")
+
+
+def write_report(out: Path, progress: RunProgress, recipe: Recipe | None = None) -> Path:
+    """Write the report of a finished run; returns the page's path.
+
+    Without ``recipe`` it is taken from ``OUT/recipe.json``, which knows no folders: the page then has no pictures, and a
+    default filter that a source switched off counts as on. Raises ContractError where the run is not finished.
+    """
+    layout = Layout(out.resolve())
+    dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
+    if dataset is None or selected is None:
+        raise ContractError(f"{out}: there is no finished run here; `qvl curate run` makes one")
+    recipe = recipe or remembered_recipe(layout)
+    units = {unit.id: unit for unit in Curation(recipe, layout.out).units()}
+    gallery = Gallery(layout.out, recipe, units)
+    scanned = list((layout.out / "manifests" / "scan").glob("*.json"))
+    progress.stage("report", len(scanned) + 1)
+    figures = collect(layout.out, recipe, gallery.candidates(), progress.advance)
+    largest = _largest(layout.out, figures)
+    report = assemble(figures, recipe, dataset, largest) | {"reproduce": _reproduce(layout, recipe, dataset, figures)}
+    gallery.fetch(_samples(report))
+    _replace(layout.report.with_suffix(".json"), orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    _replace(layout.report, render(report, gallery.cards).encode())
+    progress.advance()
+    return layout.report
+
+
+def remembered_recipe(layout: Layout) -> Recipe:
+    """The recipe that a run left in its output, without folders."""
+    stored = read_manifest(layout.recipe)
+    if stored is None:
+        raise ContractError(f"{layout.recipe}: missing; `qvl curate run` writes it")
+    for source in stored["sources"].values():
+        source["read"]["paths"] = []
+        source["filters"] = {word: chosen for word, chosen in source["filters"].items() if chosen is not None}
+    return Recipe.model_validate({**stored, "sources": list(stored["sources"].values())})
+
+
+def assemble(
+    figures: Figures, recipe: Recipe, dataset: dict[str, Any], largest: dict[str, list[Cluster]]
+) -> dict[str, Any]:
+    """The report as data, but for what ``_reproduce`` adds."""
+    return {
+        "name": recipe.name,
+        "hash": dataset["hash"],
+        "rows": figures.rows,
+        "kept": figures.kept,
+        "remaining": content.share(figures.kept, figures.rows),
+        "shards": len(dataset["shards"]),
+        "bytes": dataset["bytes"],
+        "seed": recipe.pack.seed,
+        "funnel": content.funnel(figures, recipe),
+        "table2": content.against_paper(figures, recipe),
+        "mix": content.mix(figures, recipe),
+        "filters": content.filters(figures, recipe),
+        "duplicates": content.duplicates(figures, recipe, largest),
+        "faults": content.faults(figures),
+    }
+
+
+def _largest(out: Path, figures: Figures) -> dict[str, list[Cluster]]:
+    """The largest clusters of each rule with some of their members, from a second look at three columns."""
+    largest = {word: figures.clusters.largest(word) for word in figures.clusters.parts}
+    if largest:
+        for _, table in read_ledger(out, ["id", "verdict", "dup_of"]):
+            add_members(largest, table)
+    return largest
+
+
+def _reproduce(layout: Layout, recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> dict[str, Any]:
+    """What the result depends on: recipe, inputs, fingerprints. No folder of this machine."""
+    inputs = []
+    for unit in list(figures.source_of)[:INPUTS_SHOWN]:
+        inputs.append(read_manifest(layout.unit_manifest(unit)) or {})
+    lineage = dataset["lineage"]
+    return {
+        "command": f"qvl curate run {recipe.name}.yaml --output out",
+        "recipe": yaml.safe_dump(
+            portable(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+        ),
+        "fingerprints": {"dataset": dataset["hash"], "select": lineage["select"], "scan": lineage["scan"]},
+        "units": len(figures.source_of),
+        "inputs": [{name: unit[name] for name in ("name", "source", "rows", "fingerprint")} for unit in inputs],
+    }
+
+
+def portable(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it was written, without folders."""
+    content = recipe.model_dump(mode="json", exclude_unset=True)
+    for source in content["sources"]:
+        source["read"] = {k: v for k, v in source["read"].items() if k not in ("paths", "image_folder")}
+    if "language_model" in content:
+        content["language_model"] = Path(content["language_model"]).name
+    return content
+
+
+def _samples(report: dict[str, Any]) -> set[str]:
+    """Ids of all rows that the page shows."""
+    picked = {pick["id"] for each in report["filters"] for part in each["gallery"] for pick in part["samples"]}
+    clusters = [cluster for rule in report["duplicates"] for cluster in rule["largest"]]
+    return picked | {sample for each in clusters for sample in (each["keeper"], *each["members"])}
+
+
+def render(report: dict[str, Any], cards: dict[str, Card]) -> Html:
+    """The page. Scripts run by their hash alone: the policy refuses any other, and every request."""
+    parts = [
+        sections.funnel(report), sections.against_paper(report), sections.mix(report), sections.filters(report, cards),
+        sections.duplicates(report, cards), sections.faults(report), sections.reproduce(report),
+    ]  # fmt: skip
+    scripts = [_raw(get_plotlyjs()), _raw((HERE / "script.js").read_text("utf-8"))]
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
+    places = {
+        "POLICY": tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": policy}),
+        "TITLE": tag("title", f"{report['name']}: curation report"),
+        "STYLE": tag("style", _raw((HERE / "style.css").read_text("utf-8"))),
+        "CONTENTS": _contents(report),
+        "HEADER": sections.header(report),
+        "MAIN": join(parts),
+        "DATA": tag("script", _data(report), attributes={"type": "application/json", "id": "data"}),
+        "SCRIPTS": join(tag("script", script) for script in scripts),
+    }
+    pieces = (HERE / "page.html").read_text("utf-8").split("%%")
+    return Html("".join(places[piece] if i % 2 else piece for i, piece in enumerate(pieces)))
+
+
+def _raw(own: str) -> Html:
+    """A file of ours or of plotly as it is; browsers read every line ending as a line feed, and hash that."""
+    return Html(own.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _data(report: dict[str, Any]) -> Html:
+    """What the charts need, as JSON that cannot end its script element."""
+    charted = {name: report[name] for name in CHARTED}
+    charted["filters"] = [{"word": each["word"], "charts": each["charts"]} for each in report["filters"]]
+    charted["duplicates"] = [rule["sizes"] for rule in report["duplicates"]]
+    text = orjson.dumps({**charted, "rows": report["rows"]}).decode()
+    return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _contents(report: dict[str, Any]) -> Html:
+    """Links to every part."""
+
+    def link(name: str, title: str) -> Html:
+        return tag("a", title, attributes={"href": f"#{name}"})
+
+    below = [link(f"filter-{each['word']}", each["word"].replace("_", " ")) for each in report["filters"]]
+    return tag(
+        "nav", link("top", report["name"]), link("funnel", "Funnel"), link("table2", "Table 2"), link("mix", "Mix"),
+        link("filters", "Filters"), tag("div.below", *below), link("duplicates", "Duplicates"),
+        link("faults", "Unreadable"), link("reproduce", "Reproduce"), attributes={"aria-label": "contents"},
+    )  # fmt: skip
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file in one step: a reader sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
