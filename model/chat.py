@@ -41,7 +41,7 @@ class Chat:
             **batch, max_new_tokens=length, do_sample=False, streamer=_Streamer(self.processor, show) if show else None
         )
         answer = plain_answer(self.processor.tokenizer.decode(tokens[0, start:]))
-        self.messages.append({"role": "assistant", "content": answer})
+        self.messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
         return answer
 
     def draw(self, answer: str, out: Path) -> int:

@@ -21,7 +21,8 @@ def parts(config: QwenVLConfig) -> list[Part]:
     """Vision, adapter, its ln_post + proj, language model; and all of them."""
     with torch.device("meta"):
         model = QwenVLForConditionalGeneration(config)
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    tied = model.get_expanded_tied_weights_keys(all_submodels=True)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if name not in tied}
     fixed = sum(buffer.numel() for name, buffer in model.named_buffers() if name in model.state_dict())
     last = sum(
         size for name, size in sizes.items() if name.startswith(("model.adapter.ln_post.", "model.adapter.proj"))
