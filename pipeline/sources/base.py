@@ -89,10 +89,10 @@ def unit_fault(why: str) -> Row:
 
 def number(value: Any) -> float | None:
     """A finite float from what a table holds, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | bytes):
         return None
     try:
         result = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return result if result - result == 0 else None

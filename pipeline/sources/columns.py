@@ -32,6 +32,11 @@ class Columns(Frozen):
         chosen = ((name, getattr(self, name)) for name in MEASURES)
         return [(name, column) for name, column in chosen if column is not None]
 
+    def named(self) -> list[Column]:
+        """Every column that is read."""
+        chosen = (getattr(self, name) for name in type(self).model_fields if name != "caption_from_record")
+        return [column for column in chosen if column is not None]
+
     def over(self, preset: "Columns") -> "Columns":
         """This map, with the preset where this one says nothing."""
         return Columns(**{**preset.model_dump(), **self.model_dump(exclude_unset=True)})

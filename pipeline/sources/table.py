@@ -159,7 +159,9 @@ def _encoded(record: Record, column: Column | None) -> bytes:
 
 
 def _parquet(path: Path, table: Table) -> Iterator[Record | str]:
-    columns = [str(c) for c in table.all_columns().model_dump(exclude_none=True, exclude={"caption_from_record"}).values()]
+    columns = [
+        str(c) for c in table.all_columns().model_dump(exclude_none=True, exclude={"caption_from_record"}).values()
+    ]
     with pq.ParquetFile(path) as file:
         present = [name for name in columns if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
