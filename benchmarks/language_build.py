@@ -145,7 +145,7 @@ def main() -> None:
     words = {name: np.frombuffer(blob, np.uint8) for name, blob in english_words(data).items()}
     tables = han_tables(data)
     target = Path("pipeline") / DATA_FILE
-    np.savez_compressed(target, **words, **tables)
+    np.savez_compressed(target, allow_pickle=False, **words, **tables)
     counts = {name: blob.tobytes().count(b"\n") + 1 for name, blob in words.items()}
     print(f"{target}: {target.stat().st_size:,} bytes, words {counts}, pairs {len(tables['pairs']):,}")
 
