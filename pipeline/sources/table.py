@@ -5,12 +5,14 @@ A line that cannot be parsed is a row with a fault; the lines around it are read
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import RecipeError
@@ -32,15 +34,19 @@ ENDINGS: dict[str, Format] = {
 }
 PARQUET_ROWS = 256
 MAX_FIELD = 16 << 20
+BOM = b"\xef\xbb\xbf"
 
 
 class Table(Source, Frozen):
-    """Files named by glob patterns. ``images`` is the folder that paths in the table start from."""
+    """Files named by glob patterns. ``image_folder`` is where paths in the table start from.
+
+    ``header``: TSV and CSV begin with a line of names; by default they do unless the columns are given by position.
+    """
 
     kind: Literal["table"] = "table"
     paths: tuple[str, ...]
     format: Format | None = None
-    header: bool = True
+    header: bool | None = None
     preset: Preset | None = None
     columns: Columns = Columns()
     image_folder: str | None = None
@@ -62,7 +68,8 @@ class Table(Source, Frozen):
     def images(self, unit: Unit, wanted: list[tuple[int, int, int]], storage: Storage) -> Iterator[tuple[int, Bytes]]:
         if self._image_column() is None:
             for row, path in self._paths(unit, {row for row, _, _ in wanted}, storage):
-                yield row, storage.read(path)
+                if storage.exists(path):
+                    yield row, storage.read(path)
             return
         with storage.local(unit.path) as local:
             yield from _parquet_images(local, str(self._image_column()), {row for row, _, _ in wanted})
@@ -106,17 +113,22 @@ class Table(Source, Frozen):
             row.image = value.get("bytes") if isinstance(value, dict) else value
             row.fault = None if isinstance(row.image, bytes) else "unreadable:no_image"
         else:
-            path = self._path(record)
-            if path is None:
-                row.fault = "unreadable:bad_path"
-            elif not storage.exists(path):
-                row.fault = "unreadable:no_image"
-            elif storage.size(path) > self.max_image_bytes:
-                row.fault = "unreadable:too_large"
-            else:
-                row.image = storage.read(path)
+            try:
+                row.image, row.fault = self._read_image(self._path(record), storage)
+            except OSError as error:  # a name too long, no permission: this row's fault, not its unit's
+                row.fault = f"unreadable:file:{type(error).__name__}"
         if row.image is not None and len(row.image) > self.max_image_bytes:
             row.image, row.fault = None, "unreadable:too_large"
+
+    def _read_image(self, path: str | None, storage: Storage) -> tuple[bytes | None, str | None]:
+        """Bytes, or the fault."""
+        if path is None:
+            return None, "unreadable:bad_path"
+        if not storage.exists(path):
+            return None, "unreadable:no_image"
+        if storage.size(path) > self.max_image_bytes:
+            return None, "unreadable:too_large"
+        return storage.read(path), None
 
     def _path(self, record: Record) -> str | None:
         """Path of the image, confined to the image folder; None where it is missing or leads outside."""
@@ -129,10 +141,14 @@ class Table(Source, Frozen):
         parts = PurePosixPath(relative).parts
         if PurePosixPath(relative).is_absolute() or ".." in parts or "://" in relative:
             return None
-        if "://" in self.image_folder:
-            return f"{self.image_folder.rstrip('/')}/{relative}"
-        root = Path(self.image_folder).resolve()
-        target = (root / relative).resolve()
+        folder = self.image_folder.removeprefix("file://")
+        if "://" in folder:
+            return f"{folder.rstrip('/')}/{relative}"
+        root = Path(folder).resolve()
+        try:
+            target = (root / relative).resolve()
+        except RuntimeError:  # a loop of symbolic links
+            return None
         return str(target) if target.is_relative_to(root) else None
 
     def _paths(self, unit: Unit, wanted: set[int], storage: Storage) -> Iterator[tuple[int, str]]:
@@ -159,13 +175,33 @@ def _encoded(record: Record, column: Column | None) -> bytes:
 
 
 def _parquet(path: Path, table: Table) -> Iterator[Record | str]:
-    columns = [
-        str(c) for c in table.all_columns().model_dump(exclude_none=True, exclude={"caption_from_record"}).values()
-    ]
     with pq.ParquetFile(path) as file:
-        present = [name for name in columns if name in file.schema_arrow.names]
+        _require_columns(path, table, file.schema_arrow.names)
+        present = [name for name in table.all_columns().named() if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
-            yield from batch.to_pylist()
+            values = [_undecoded(column).to_pylist() for column in batch.columns]
+            for row in zip(*values, strict=True):
+                yield dict(zip(batch.schema.names, row, strict=True))
+
+
+def _undecoded(column: pa.Array) -> pa.Array:
+    """Text as bytes, because nobody has checked that it is UTF-8; of a Hugging Face image only its bytes."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        return pc.struct_field(column, "bytes")
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
+    return column
+
+
+def _require_columns(path: Path, table: Table, present: Sequence[Column]) -> None:
+    """Raise RecipeError where a column that no row can do without is not there: a typing error would empty every row."""
+    columns = table.all_columns()
+    wanted = [columns.caption, columns.path if table.image_folder is not None else columns.image]
+    missing = [str(name) for name in wanted if name is not None and name not in present]
+    if missing:
+        raise RecipeError(f"{path.name}: no column {', '.join(missing)}; it has {', '.join(map(str, present))}")
 
 
 def _parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[int, Bytes]]:
@@ -191,7 +227,7 @@ def _jsonl(path: Path, table: Table) -> Iterator[Record | str]:
             if not line.strip():
                 continue
             try:
-                record = orjson.loads(line)
+                record = orjson.loads(line.removeprefix(BOM))
             except orjson.JSONDecodeError:
                 yield "invalid_utf8" if not _is_utf8(line) else "bad_json"
                 continue
@@ -207,48 +243,59 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _tsv(path: Path, table: Table) -> Iterator[Record | str]:
+    """Quotes mean nothing: a caption may begin with one."""
     with path.open("rb") as file:
-        lines = (line.rstrip(b"\r\n").split(b"\t") for line in file)
-        names: list[Column] | None = (
-            [n.decode().removeprefix("\ufeff") for n in next(lines, [])] if table.header else None
-        )
-        for fields in lines:
-            if fields == [b""]:
-                continue
-            if names is not None and len(fields) != len(names):
-                yield "bad_line"
-            else:
-                yield dict(zip(names or range(len(fields)), fields, strict=True))
+        lines = (line.removeprefix(BOM).rstrip(b"\r\n").split(b"\t") for line in file)
+        yield from _records(path, (fields for fields in lines if fields != [b""]), table)
 
 
 def _csv(path: Path, table: Table) -> Iterator[Record | str]:
+    """Fields may be quoted and hold line breaks."""
     csv.field_size_limit(MAX_FIELD)
     with io.TextIOWrapper(path.open("rb"), "utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
-        names: list[Column] | None = list(next(reader, [])) if table.header else None
-        while True:
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield "bad_line"
-                continue
-            if not fields:
-                continue
-            if names is not None and len(fields) != len(names):
-                yield "bad_line"
-            else:
-                encoded = [field.encode("utf-8", "surrogateescape") for field in fields]
-                yield dict(zip(names or range(len(fields)), encoded, strict=True))
+        yield from _records(path, _csv_lines(file), table)
+
+
+def _csv_lines(file: io.TextIOWrapper) -> Iterator[list[bytes] | None]:
+    reader = csv.reader(file)
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield None
+            continue
+        if fields:
+            yield [field.encode("utf-8", "surrogateescape") for field in fields]
+
+
+def _records(path: Path, lines: Iterator[list[bytes] | None], table: Table) -> Iterator[Record | str]:
+    """Lines under their names or positions; one with another number of fields than the first is a fault."""
+    by_position = any(isinstance(column, int) for column in table.all_columns().named())
+    first = next(lines, None)
+    if first is None:
+        return
+    names: list[Column] = list(range(len(first)))
+    has_header = not by_position if table.header is None else table.header
+    if has_header and not by_position:
+        names = [name.decode("utf-8", "replace") for name in first]
+    _require_columns(path, table, names)
+    for fields in lines if has_header else itertools.chain([first], lines):
+        if fields is None or len(fields) != len(names):
+            yield "bad_line"
+        else:
+            yield dict(zip(names, fields, strict=True))
 
 
 def _sbu(path: Path, table: Table) -> Iterator[Record | str]:
     """One JSON object of parallel lists; a list that is too short makes the table damaged."""
-    columns = orjson.loads(path.read_bytes())
-    lengths = {len(values) for values in columns.values() if isinstance(values, list)}
-    if len(lengths) != 1:
+    content = orjson.loads(path.read_bytes())
+    lists = content.items() if isinstance(content, dict) else ()
+    columns = {name: values for name, values in lists if isinstance(values, list)}
+    if len({len(values) for values in columns.values()}) != 1:
         raise pa.ArrowInvalid("lists of different lengths")
+    _require_columns(path, table, list(columns))
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
@@ -256,9 +303,12 @@ def _sbu(path: Path, table: Table) -> Iterator[Record | str]:
 def _coco(path: Path, table: Table) -> Iterator[Record | str]:
     """COCO captions: one row per annotation, with the fields of its image."""
     content = orjson.loads(path.read_bytes())
-    images = {image["id"]: image for image in content["images"]}
-    for annotation in content["annotations"]:
-        image = images.get(annotation["image_id"])
+    try:
+        images = {image["id"]: image for image in content["images"]}
+        pairs = [(images.get(annotation["image_id"]), annotation) for annotation in content["annotations"]]
+    except (KeyError, TypeError):
+        raise pa.ArrowInvalid("no images and annotations of COCO") from None
+    for image, annotation in pairs:
         yield {**image, **annotation} if image is not None else "no_image"
 
 

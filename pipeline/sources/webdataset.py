@@ -24,10 +24,12 @@ Record = dict[Any, Any]
 
 IMAGE, TEXT, META, ELSE = "image", "text", "meta", "else"
 EXTENSIONS = {
-    **dict.fromkeys("jpg jpeg png webp gif bmp tif tiff avif heic jxl img image".split(), IMAGE),
+    **dict.fromkeys(
+        ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "img", "image"], IMAGE
+    ),
     **dict.fromkeys(("txt", "caption", "text"), TEXT),
     "json": META,
-    **dict.fromkeys("cls npy pt pth pyd".split(), ELSE),
+    **dict.fromkeys(["cls", "npy", "pt", "pth", "pyd"], ELSE),
 }
 MAX_TEXT_BYTES = 64 << 20
 
@@ -198,6 +200,9 @@ def _unaccounted(unit: Unit, storage: Storage) -> int:
     stats, table = _beside(unit, "_stats.json"), _beside(unit, ".parquet")
     if not storage.exists(stats) or not storage.exists(table):
         return 0
-    count: int = orjson.loads(storage.read(stats)).get("count", 0)
+    try:
+        count = int(orjson.loads(storage.read(stats))["count"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{stats}: not img2dataset's statistics ({error}); remove or mend it") from None
     with storage.local(table) as local:
         return max(0, count - int(pq.read_metadata(local).num_rows))
