@@ -14,6 +14,7 @@ Result = TypeVar("Result")
 
 RETRIES = 3
 IN_FLIGHT_PER_CPU = 2
+CONTINUE = "run the same command again, it continues where this run was"
 
 
 class Pool(Protocol):
@@ -58,11 +59,16 @@ class RayPool:
                     return
                 done, _ = ray.wait(list(pending), num_returns=1)
                 for reference in done:
-                    item = pending.pop(reference)
-                    yield item, _result(reference)
-        finally:
-            for reference in pending:
-                ray.cancel(reference, force=False)
+                    result: Result = ray.get(reference)
+                    yield pending.pop(reference), result
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.WorkerCrashedError as error:
+            raise QvlError(
+                f"a worker died {RETRIES + 1} times on the same work ({_line(error)}); look at its memory, then {CONTINUE}"
+            ) from None
+        except ray.exceptions.RayError as error:
+            raise QvlError(f"Ray stopped working ({_line(error)}); {CONTINUE}") from None
 
     def close(self) -> None:
         """Stop the local Ray, or leave the cluster."""
@@ -71,19 +77,6 @@ class RayPool:
         ray.shutdown()
 
 
-def _result(reference: object) -> object:
-    import ray
-
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    except ray.exceptions.RaySystemError as error:
-        raise QvlError(
-            f"Ray stopped working ({error}); run the same command again, it continues where it was"
-        ) from None
-    except ray.exceptions.WorkerCrashedError as error:
-        raise QvlError(
-            f"a worker died {RETRIES + 1} times on the same work ({error}); look at its memory, then run the same "
-            "command again, it continues where it was"
-        ) from None
+def _line(error: Exception) -> str:
+    """The first line of Ray's long messages."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

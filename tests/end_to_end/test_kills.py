@@ -20,6 +20,7 @@ from tests.end_to_end.conftest import (
 
 KILLS = 6
 SEED = 20231013
+WORK = ("ray::scan_unit", "ray::judge", "ray::emit", "ray::resolve", "ray::write_ledger", "ray::pack_shard")
 
 
 def finish(recipe: Path, out: Path, *flags: str) -> str:
@@ -51,10 +52,14 @@ def test_a_serial_run_killed_again_and_again_ends_in_the_same_dataset(
 def test_ray_survives_a_dead_worker(many_units: Path, undisturbed: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = start(many_units, out, "--workers", "ray")
-    assert wait_for(lambda: manifests(out) >= 1, process)
-    workers = [pid for pid, command in descendants(process.pid).items() if command.startswith("ray::")]
-    assert workers, "no Ray worker is running"
-    kill(workers[0])
+    victims: list[int] = []
+
+    def at_work() -> bool:
+        victims[:] = [pid for pid, command in descendants(process.pid).items() if command.startswith(WORK)]
+        return manifests(out) >= 1 and bool(victims)
+
+    assert wait_for(at_work, process), "no Ray worker was seen at work"
+    kill(victims[0])
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert dataset_hash(out) == undisturbed
