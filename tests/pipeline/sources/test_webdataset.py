@@ -1,0 +1,261 @@
+"""WebDataset tars: img2dataset's layout, other people's layouts, and hostile ones."""
+
+import io
+import json
+import os
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import RecipeError
+from pipeline.sources.base import Row
+from pipeline.sources.columns import Columns
+from pipeline.sources.webdataset import WebDataset, split_name
+from pipeline.storage import Storage
+from tests.pipeline.samples import faults, jpeg, read_all, tar_bytes, write_img2dataset
+
+
+def rows_of(path: Path, storage: Storage, **options: Any) -> list[Row]:
+    return read_all(WebDataset(paths=(str(path),), **options), storage)
+
+
+def rows_in(folder: Path, members: list[tuple[str, bytes]], storage: Storage, **options: Any) -> list[Row]:
+    (folder / "x.tar").write_bytes(tar_bytes(members))
+    return rows_of(folder / "x.tar", storage, **options)
+
+
+def row(key: str, image: bytes | None, caption: str = "a dog") -> dict[str, Any]:
+    return {"key": key, "caption": caption, "url": f"http://x/{key}", "image": image}
+
+
+def test_img2dataset_output_with_failures(tmp_path: Path, storage: Storage) -> None:
+    given = [row("000000002", jpeg(2)), row("000000000", jpeg(0), "猫"), row("000000001", None, "gone")]
+    path = write_img2dataset(tmp_path, "00000", given)
+    rows = rows_of(path, storage)
+    assert faults(rows) == {"000000002": None, "000000000": None, "000000001": "download:failed_to_download"}
+    assert [(r.caption.decode(), r.url) for r in rows] == [(g["caption"], g["url"]) for g in given]
+    assert [r.image for r in rows[:2]] == [jpeg(2), jpeg(0)]
+
+
+def test_rows_that_only_the_statistics_know_are_accounted_for(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0)), row("1", None)], count=5)
+    words = [r.fault for r in rows_of(path, storage)]
+    assert words == [None, "download:failed_to_download", *["download:unaccounted"] * 3]
+
+
+def test_a_success_that_the_tar_does_not_hold(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row(str(i), jpeg(i)) for i in range(3)])
+    path.write_bytes(tar_bytes([("0.jpg", jpeg(0)), ("0.txt", b"a dog")]))
+    assert faults(rows_of(path, storage)) == {"0": None, **dict.fromkeys("12", "unreadable:missing_in_tar")}
+
+
+def test_a_cut_tar_keeps_the_rows_before_the_cut(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row(str(i), jpeg(i)) for i in range(4)])
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"2.jpg") + 600])
+    after = "unreadable:after_the_cut"
+    assert faults(rows_of(path, storage)) == {
+        **dict.fromkeys("01"),
+        "": "unreadable:truncated_tar",
+        **dict.fromkeys("23", after),
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"count": "many"}', b"null"])
+def test_damaged_statistics_are_named(tmp_path: Path, storage: Storage, content: bytes) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
+    (tmp_path / "00000_stats.json").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"00000_stats\.json"):
+        rows_of(path, storage)
+
+
+def test_a_damaged_status_table_is_named(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
+    (tmp_path / "00000.parquet").write_bytes(b"no parquet at all")
+    with pytest.raises(RecipeError, match=r"00000\.parquet"):
+        rows_of(path, storage)
+
+
+def test_a_table_of_something_else_beside_the_tar_is_ignored(tmp_path: Path, storage: Storage) -> None:
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+    assert len(rows_in(tmp_path, [("0.jpg", jpeg(0)), ("0.txt", b"dog")], storage)) == 1
+
+
+def test_members_in_any_order(tmp_path: Path, storage: Storage) -> None:
+    members = [("b.json", b'{"url": "u"}'), ("a.jpg", jpeg(0)), ("b.jpg", jpeg(1)), ("a.txt", b"A"), ("b.txt", b"B")]
+    rows = rows_in(tmp_path, members, storage)
+    assert [(r.key, r.caption, r.image) for r in rows] == [("b", b"B", jpeg(1)), ("a", b"A", jpeg(0))]
+    assert rows[0].url == "u"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "kind"),
+    [
+        ("a.jpg", "a", "image"),
+        ("a.JPG", "a", "image"),
+        ("a.b.c.Jpeg", "a.b.c", "image"),
+        ("dir.v1/a.png", "dir.v1/a", "image"),
+        ("a.webp", "a", "image"),
+        ("a.txt", "a", "text"),
+        ("a.json", "a", "meta"),
+        ("a.cls", "a", "else"),
+        ("a.mp3", "a", "else"),
+        ("dir.v1/readme", "dir.v1/readme", "else"),
+        ("/etc/passwd", "/etc/passwd", "else"),
+        ("../../a.jpg", "../../a", "image"),
+        (".jpg", "", "image"),
+    ],
+)
+def test_names_split_into_key_and_kind(name: str, key: str, kind: str) -> None:
+    assert split_name(name) == (key, kind)
+
+
+def test_keys_with_dots_and_upper_case_endings(tmp_path: Path, storage: Storage) -> None:
+    rows = rows_in(tmp_path, [("v1.2.a.JPG", jpeg(0)), ("v1.2.a.TXT", b"A"), ("v1.2.b.JPEG", jpeg(1))], storage)
+    assert [(r.key, r.caption, r.fault) for r in rows] == [("v1.2.a", b"A", None), ("v1.2.b", b"", None)]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jpeg", "png", "webp", "gif"])
+def test_every_image_ending_is_read_whatever_the_bytes_are(tmp_path: Path, storage: Storage, kind: str) -> None:
+    assert rows_in(tmp_path, [(f"a.{kind}", b"bytes"), ("a.txt", b"A")], storage)[0].image == b"bytes"
+
+
+def test_without_a_text_the_caption_is_that_of_the_json(tmp_path: Path, storage: Storage) -> None:
+    rows = rows_in(tmp_path, [("a.jpg", jpeg(0)), ("a.json", '{"caption": "狗"}'.encode())], storage)
+    assert rows[0].caption.decode() == "狗"
+
+
+@pytest.mark.parametrize("meta", [b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 5_000, b'{"caption": "\\ud800"}'])
+def test_bad_json_costs_its_row_alone(tmp_path: Path, storage: Storage, meta: bytes) -> None:
+    members = [("a.jpg", jpeg(0)), ("a.json", meta), ("b.jpg", jpeg(1)), ("b.json", b"{}")]
+    assert faults(rows_in(tmp_path, members, storage)) == {"a": "unreadable:bad_json", "b": None}
+
+
+def test_a_text_without_an_image_is_a_row_too(tmp_path: Path, storage: Storage) -> None:
+    assert faults(rows_in(tmp_path, [("a.txt", b"A"), ("b.jpg", jpeg(1))], storage)) == {
+        "a": "unreadable:no_image",
+        "b": None,
+    }
+
+
+def test_a_key_that_comes_twice_is_two_rows(tmp_path: Path, storage: Storage) -> None:
+    members = [("a.jpg", jpeg(0)), ("a.txt", b"first"), ("a.jpg", jpeg(1)), ("a.txt", b"second")]
+    rows = rows_in(tmp_path, members, storage)
+    assert [(r.key, r.caption, r.image) for r in rows] == [("a", b"first", jpeg(0)), ("a", b"second", jpeg(1))]
+
+
+def test_laion_coco_takes_the_synthetic_caption(tmp_path: Path, storage: Storage) -> None:
+    meta = {"caption": "old alt text", "top_caption": "a dog on a beach", "similarity": 0.31, "punsafe": 0.01}
+    members = [("a.jpg", jpeg(0)), ("a.txt", b"old alt text"), ("a.json", json.dumps(meta).encode())]
+    rows = rows_in(tmp_path, members, storage, preset="laion_coco")
+    assert rows[0].caption == b"a dog on a beach"
+    assert rows[0].numbers == {"clip": 0.31, "nsfw": 0.01}
+
+
+def test_laion_coco_never_falls_back_to_the_alt_text(tmp_path: Path, storage: Storage) -> None:
+    members = [("a.jpg", jpeg(0)), ("a.txt", b"old alt text"), ("a.json", b'{"caption": "old alt text"}')]
+    rows = rows_in(tmp_path, members, storage, preset="laion_coco")
+    assert rows[0].fault is not None
+    assert rows[0].caption == b""
+
+
+def test_scores_of_the_source_come_along(tmp_path: Path, storage: Storage) -> None:
+    meta = {"clip_similarity_vitb32": "0.25", "watermark_score": 0.5, "nsfw_score_opennsfw2": None}
+    members = [("a.jpg", jpeg(0)), ("a.txt", b"A"), ("a.json", json.dumps(meta).encode())]
+    assert rows_in(tmp_path, members, storage, preset="coyo")[0].numbers == {"clip": 0.25, "watermark": 0.5}
+    mine = Columns(clip="nsfw_score_opennsfw2", watermark="watermark_score")
+    assert rows_in(tmp_path, members, storage, columns=mine)[0].numbers == {"watermark": 0.5}
+
+
+def test_links_and_devices_are_no_images(tmp_path: Path, storage: Storage) -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
+            info = tarfile.TarInfo(f"link{kind.decode()}.jpg")
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    (tmp_path / "x.tar").write_bytes(target.getvalue())
+    rows = rows_of(tmp_path / "x.tar", storage)
+    assert [r.fault for r in rows] == ["unreadable:not_a_file"] * 3
+    assert all(r.image is None for r in rows)
+
+
+def test_absolute_and_climbing_names_are_keys_and_nothing_is_written(tmp_path: Path, storage: Storage) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    names = ["../outside", str(tmp_path / "absolute"), "a/../../up", "nul", "/"]
+    before = sorted(tmp_path.rglob("*"))
+    rows = rows_in(inside, [(f"{name}.jpg", jpeg(i)) for i, name in enumerate(names)], storage)
+    assert [r.key for r in rows] == names
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, inside / "x.tar"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "not_a_tar"), (b"<html>" * 200, "not_a_tar"), (tar_bytes([("a.jpg", b"x" * 600)])[:900], "truncated_tar")],
+)
+def test_a_file_that_is_no_whole_tar(tmp_path: Path, storage: Storage, content: bytes, reason: str) -> None:
+    (tmp_path / "x.tar").write_bytes(content)
+    assert faults(rows_of(tmp_path / "x.tar", storage)) == {"": f"unreadable:{reason}"}
+
+
+def test_a_file_that_cannot_be_opened_is_a_verdict(tmp_path: Path, storage: Storage) -> None:
+    (tmp_path / "folder.tar").mkdir()
+    (tmp_path / "gone.tar").write_bytes(tar_bytes([]))
+    source = WebDataset(paths=(f"{tmp_path}/*.tar",))
+    units = source.units(storage)
+    (tmp_path / "gone.tar").unlink()
+    found = {unit.name: [row.fault for batch in source.read(unit, storage) for row in batch] for unit in units}
+    assert found == {
+        "folder.tar": ["unreadable:unit:IsADirectoryError"],
+        "gone.tar": ["unreadable:unit:FileNotFoundError"],
+    }
+
+
+def test_ten_gigabytes_of_zeros_are_too_large_and_cost_nothing(tmp_path: Path, storage: Storage) -> None:
+    size, path = 10 << 30, tmp_path / "x.tar"
+    info = tarfile.TarInfo("a.jpg")
+    info.size = size
+    with path.open("wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        os.truncate(path, 512 + size)
+        file.seek(512 + size)
+        file.write(tar_bytes([("a.txt", b"A"), ("b.jpg", jpeg(0)), ("b.txt", b"B")]))
+    start = time.process_time()
+    assert faults(rows_of(path, storage)) == {"a": "unreadable:too_large", "b": None}
+    assert time.process_time() - start < 2
+
+
+def test_a_huge_caption_is_not_read_either(tmp_path: Path, storage: Storage) -> None:
+    members = [("a.jpg", jpeg(0)), ("a.txt", bytes(65 << 20)), ("b.jpg", jpeg(1))]
+    assert faults(rows_in(tmp_path, members, storage)) == {"a": "unreadable:text_too_large", "b": None}
+
+
+def test_the_limit_of_image_bytes_is_the_recipes(tmp_path: Path, storage: Storage) -> None:
+    members = [("a.jpg", b"x" * 100), ("b.jpg", b"x" * 101)]
+    assert faults(rows_in(tmp_path, members, storage, max_image_bytes=100)) == {"a": None, "b": "unreadable:too_large"}
+
+
+def test_a_remote_tar_gives_the_same_rows(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0)), row("1", None)], count=3)
+    memory = fsspec.filesystem("memory")
+    for file in tmp_path.iterdir():
+        memory.pipe(f"/set/{file.name}", file.read_bytes())
+    try:
+        remote = read_all(WebDataset(paths=("memory://set/*.tar",)), storage)
+    finally:
+        memory.rm("/", recursive=True)
+    assert remote == rows_of(path, storage)
+    assert len(remote) == 3
+
+
+def test_units_come_in_the_order_of_their_names(tmp_path: Path, storage: Storage) -> None:
+    for number in (2, 0, 1):
+        write_img2dataset(tmp_path, f"0000{number}", [row(str(number), jpeg(number))])
+    assert [r.key for r in rows_of(tmp_path / "*.tar", storage)] == ["0", "1", "2"]
