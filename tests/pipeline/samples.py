@@ -77,7 +77,8 @@ def read_all(source: Source, storage: Storage) -> list[Row]:
                 row.image = bytes(row.image) if row.image is not None else None
                 rows.append(row)
         wanted = [(i, row.locator, len(row.image)) for i, row in enumerate(rows) if row.image is not None]
-        again = {row: bytes(data) for row, data in source.images(unit, wanted[::-1], storage)}
+        found = source.images(unit, wanted[::-1], storage) if wanted else iter(())
+        again = {row: bytes(data) for row, data in found}
         assert again == {i: row.image for i, row in enumerate(rows) if row.image is not None}
         result.extend(rows)
     return result
