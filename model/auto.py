@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-call"
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from transformers import (
     AutoModel,
     AutoModelForImageTextToText,
     AutoProcessor,
+    PreTrainedTokenizerFast,
 )
 
 from model.config import QwenVLConfig
 from model.errors import ModelError
 from model.folder import read_config
+from model.foreign import read_json
 from model.image_processor import QwenVLImageProcessor
 from model.presets import PRESETS, preset
 from model.processor import QwenVLProcessor
@@ -32,7 +35,8 @@ def register() -> None:
     AutoConfig.register(QwenVLConfig.model_type, QwenVLConfig, exist_ok=True)
     AutoModel.register(QwenVLConfig, QwenVLModel, exist_ok=True)
     AutoModelForImageTextToText.register(QwenVLConfig, QwenVLForConditionalGeneration, exist_ok=True)
-    AutoImageProcessor.register(QwenVLConfig, QwenVLImageProcessor, exist_ok=True)
+    with suppress(ImportError):  # some versions hide this one class where torchvision is not installed
+        AutoImageProcessor.register(QwenVLConfig, QwenVLImageProcessor, exist_ok=True)
     AutoProcessor.register(QwenVLConfig, QwenVLProcessor, exist_ok=True)
     QwenVLConfig.register_for_auto_class()
     QwenVLModel.register_for_auto_class("AutoModel")
@@ -88,9 +92,14 @@ def load_model(
 
 
 def load_processor(folder: Path) -> QwenVLProcessor:
-    """The processor of a model folder; ModelError where it has none."""
+    """The processor of a model folder; ModelError where it has none. Needs no Auto class, hence no torchvision."""
     if not (folder / "processor_config.json").is_file():
         raise ModelError(f"{folder} has no processor_config.json: import with a tokenizer beside the weights")
-    register()
-    processor: QwenVLProcessor = QwenVLProcessor.from_pretrained(folder)
-    return processor
+    values = read_json(folder / "processor_config.json")
+    images, template = values["image_processor"], folder / "chat_template.jinja"
+    return QwenVLProcessor(
+        QwenVLImageProcessor(images["image_size"], images["image_mean"], images["image_std"]),
+        PreTrainedTokenizerFast.from_pretrained(folder),
+        values["image_seq_length"],
+        template.read_text() if template.is_file() else None,
+    )
