@@ -56,7 +56,7 @@ def run(
     try:
         with RunProgress() as progress:
             dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
-            report = write_report(output, progress)
+            report = write_report(output, progress, loaded)
     except KeyboardInterrupt:
         raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
     except OSError as error:

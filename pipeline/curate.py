@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commit import clear_attempts, create_manifest, output_lock, read_manifest
+from pipeline.dataset import finish
 from pipeline.errors import ContractError, DataError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.groups import Group, make_groups, write_groups
 from pipeline.layout import Layout
 from pipeline.ledger import write_ledger
-from pipeline.pack import PACK_VERSION, PackTask, Window, finish, pack_shard, pack_tasks, windows
+from pipeline.order import ShardPlan, shard_plans, windows
+from pipeline.pack import PACK_VERSION, PackTask, pack_shard, pack_tasks
 from pipeline.pool import Pool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe, reader
@@ -180,10 +182,12 @@ def _verdicts_by_source(ledgers: list[dict[str, Any]]) -> dict[str, dict[str, in
     return {source: dict(sorted(counts.items())) for source, counts in sorted(result.items())}
 
 
-def order(curation: Curation, ledgers: list[dict[str, Any]]) -> list[Window]:
-    """The order of all kept rows, from the ledgers' sums."""
+def plans(curation: Curation, ledgers: list[dict[str, Any]], units: list[Unit]) -> list[ShardPlan]:
+    """Every shard of the dataset, from the ledgers' sums."""
     kept = {name: u["verdicts"].get(KEEP_WORD, 0) for ledger in ledgers for name, u in ledger["units"].items()}
-    return windows(curation.recipe, [(unit, kept.get(unit.id, 0)) for unit in curation.units()])
+    pack = curation.recipe.pack
+    order = windows(pack.seed, pack.window_units, [(unit.id, kept.get(unit.id, 0)) for unit in units])
+    return shard_plans(curation.recipe.name, pack.shard_rows, order)
 
 
 def shard_tasks(curation: Curation, ledgers: list[dict[str, Any]], selected: str) -> list[PackTask]:
@@ -195,7 +199,8 @@ def shard_tasks(curation: Curation, ledgers: list[dict[str, Any]], selected: str
             "pack": curation.recipe.pack.model_dump(),
         }
     )
-    return pack_tasks(curation.recipe, curation.out, order(curation, ledgers), mark)
+    units = curation.units()
+    return pack_tasks(curation.recipe, curation.out, plans(curation, ledgers, units), units, mark)
 
 
 def _pack(
@@ -204,7 +209,7 @@ def _pack(
     layout = curation.layout
     selected = _committed(layout.stage_manifest("select"))
     tasks = shard_tasks(curation, ledgers, selected["fingerprint"])
-    todo = [task for task in tasks if read_manifest(layout.shard_manifest(task.name)) is None]
+    todo = [task for task in tasks if read_manifest(layout.shard_manifest(task.plan.name)) is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(pack_shard, todo):
         progress.advance(manifest["samples"])
@@ -217,7 +222,7 @@ def _pack(
         "rows": selected["rows"],
         "verdicts": selected["verdicts"],
     }
-    dataset = finish(curation.recipe, curation.out, tasks, lineage)
+    dataset = finish(curation.recipe.name, curation.out, [task.plan for task in tasks], lineage)
     kept = sum(counts.get(KEEP_WORD, 0) for counts in selected["verdicts"].values())
     if dataset["samples"] != kept:
         raise ContractError(f"pack: {kept} rows were kept, {dataset['samples']} are in shards")

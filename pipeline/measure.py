@@ -32,7 +32,7 @@ def measure(rows: Sequence[Row], first: int, settings: Clean, language: Language
     """
     try:
         return _measure(rows, first, settings, language)
-    except Exception:  # noqa: BLE001 - any crash belongs to a row, found by bisection
+    except Exception:  # any crash belongs to a row, found by bisection
         result = _bisect(rows, first, settings, language)
         words = result["fault"].to_pylist()
         if len(rows) >= SYSTEMATIC_ROWS and all(word and word.startswith(POISON) for word in words):

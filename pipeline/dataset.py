@@ -1,0 +1,68 @@
+"""A dataset on disk: shards, their manifests, and ``dataset.json`` on top."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.errors import ContractError
+from pipeline.fingerprint import merkle_root
+from pipeline.layout import Layout
+from pipeline.order import ShardPlan
+from pipeline.shard_writer import Sample, ShardWriter
+
+COUNTED = ("sources", "languages", "tasks")
+SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")
+
+
+def commit_shard(out: Path, name: str, samples: Iterable[Sample], fingerprint: str) -> dict[str, Any]:
+    """Write samples to a shard and its index, and commit both. Returns the shard's manifest."""
+    layout = Layout(out)
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
+    with attempt(out) as folder:
+        with ShardWriter(folder / f"{name}.tar") as writer:
+            for sample in samples:
+                writer.write(sample)
+                for kind in COUNTED:
+                    counts[kind][sample.content[kind.removesuffix("s")]] += 1
+        index = writer.path.with_suffix(".parquet")
+        index_hash, size = file_hash(index), writer.path.stat().st_size
+        publish(writer.path, layout.shard(name), writer.hash)
+        publish(index, layout.index(name), index_hash)
+    content = {
+        "shard": name,
+        "fingerprint": fingerprint,
+        "samples": len(writer.rows),
+        "bytes": size,
+        "image_bytes": writer.image_bytes,
+        "hash": writer.hash,
+        "index_hash": index_hash,
+        **{kind: dict(sorted(counts[kind].items())) for kind in COUNTED},
+    }
+    return create_manifest(layout.shard_manifest(name), content)
+
+
+def finish(name: str, out: Path, plans: list[ShardPlan], lineage: dict[str, Any]) -> dict[str, Any]:
+    """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from."""
+    layout, shards = Layout(out), []
+    totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
+    for plan in plans:
+        manifest = read_manifest(layout.shard_manifest(plan.name))
+        if manifest is None or manifest["samples"] != plan.last - plan.first:
+            raise ContractError(
+                f"{plan.name}: {plan.last - plan.first} samples were planned, its manifest says otherwise"
+            )
+        shards.append({field: manifest[field] for field in SHARD_FIELDS})
+        for kind, total in totals.items():
+            total.update(manifest[kind])
+    content = {
+        "name": name,
+        "samples": sum(shard["samples"] for shard in shards),
+        "bytes": sum(shard["bytes"] for shard in shards),
+        **{kind: dict(sorted(total.items())) for kind, total in totals.items()},
+        "hash": merkle_root(shard["hash"] for shard in shards),
+        "shards": shards,
+        "lineage": lineage,
+    }
+    return create_manifest(layout.dataset, content)
