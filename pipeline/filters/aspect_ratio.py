@@ -16,6 +16,8 @@ class AspectRatio(Filter):
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         width, height = batch["width"], batch["height"]
-        longer, shorter = pc.max_element_wise(width, height), pc.min_element_wise(width, height)
+        longer, shorter = (
+            extreme(width, height, skip_nulls=False) for extreme in (pc.max_element_wise, pc.min_element_wise)
+        )
         limit = pc.multiply(shorter.cast(pa.float64()), self.maximum)
         return pc.and_(pc.greater(shorter, 0), pc.less_equal(longer.cast(pa.float64()), limit))

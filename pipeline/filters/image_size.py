@@ -15,4 +15,4 @@ class ImageSize(Filter):
     minimum_side: int = Field(default=200, ge=1)
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
-        return between(pc.min_element_wise(batch["width"], batch["height"]), self.minimum_side, None)
+        return between(pc.min_element_wise(batch["width"], batch["height"], skip_nulls=False), self.minimum_side, None)

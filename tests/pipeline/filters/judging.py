@@ -1,0 +1,29 @@
+"""Judge rows given by the columns that matter; the other columns are null."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.filters.base import Filter
+from pipeline.rows import COLUMNS
+
+
+def rows(**columns: list[Any]) -> pa.RecordBatch:
+    """A batch in scan's schema."""
+    length = len(next(iter(columns.values())))
+
+    def column(field: pa.Field) -> pa.Array:
+        values = columns.get(field.name, [None] * length)
+        if pa.types.is_dictionary(field.type):
+            return pa.array(values, pa.string()).dictionary_encode().cast(field.type)
+        return pa.array(values, field.type)
+
+    return pa.RecordBatch.from_arrays([column(field) for field in COLUMNS], schema=COLUMNS)
+
+
+def kept(chosen: Filter, **columns: list[Any]) -> list[bool]:
+    """What select makes of the filter's answer: null does not pass."""
+    answer = chosen.keep(rows(**columns))
+    assert answer.type == pa.bool_()
+    return list(pc.fill_null(answer, False).to_pylist())

@@ -1,0 +1,8 @@
+"""Animations are dropped."""
+
+from pipeline.filters.animated import Animated
+from tests.pipeline.filters.judging import kept
+
+
+def test_stills_pass_and_animations_do_not() -> None:
+    assert kept(Animated(), animated=[False, True, None]) == [True, False, False]

@@ -1,0 +1,8 @@
+"""Pictures that are not safe for work."""
+
+from pipeline.filters.nsfw import Nsfw
+from tests.pipeline.filters.judging import kept
+
+
+def test_the_score_of_the_source_decides() -> None:
+    assert kept(Nsfw(maximum=0.3), nsfw=[0.0, 0.3, 0.3001, None]) == [True, True, False, False]

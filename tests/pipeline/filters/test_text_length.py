@@ -1,0 +1,9 @@
+"""Rule 6: length in characters."""
+
+from pipeline.filters.text_length import TextLength
+from tests.pipeline.filters.judging import kept
+
+
+def test_both_boundaries_are_inside() -> None:
+    chosen = TextLength(minimum=6, maximum=1_000)
+    assert kept(chosen, characters=[0, 5, 6, 1_000, 1_001, None]) == [False, False, True, True, False, False]
