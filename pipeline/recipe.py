@@ -94,12 +94,26 @@ class Recipe(Frozen):
         return self.source(source).filters.over(self.filters)
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """Plain YAML in which a key stands once per mapping; PyYAML would keep the last and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -126,7 +140,8 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def anchor(path: Any) -> Any:
         return str(folder / path) if isinstance(path, str) and "://" not in path else path
 
-    for source in content.get("sources") or ():
+    sources = content.get("sources")
+    for source in sources if isinstance(sources, list) else ():
         read = source.get("read") if isinstance(source, dict) else None
         if isinstance(read, dict):
             if isinstance(read.get("paths"), list):

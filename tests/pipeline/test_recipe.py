@@ -1,0 +1,140 @@
+"""Recipes: every mistake is named with its place, paths count from the recipe's folder, ours all load."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecipeError
+from pipeline.recipe import Recipe, load_recipe, reading
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted([*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")])
+
+GOOD = """
+name: small
+sources:
+  - name: web
+    read: {kind: webdataset, paths: [data/*.tar, /abs/*.tar, "s3://bucket/*.tar"]}
+    filters: {emoji: null, clip: {minimum: 0.3}}
+  - name: local
+    priority: 1
+    academic: true
+    read: {kind: table, paths: ["../t.jsonl"], image_folder: images, columns: {caption: text, path: file}}
+filters: {emoji: {}, image_size: {minimum_side: 100}}
+"""
+
+
+def load(folder: Path, text: str) -> Recipe:
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    return load_recipe(folder / "recipe.yaml")
+
+
+def mistake(folder: Path, text: str) -> str:
+    with pytest.raises(RecipeError) as caught:
+        load(folder, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "recipe.yaml" in message
+    return message
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_recipe_in_the_repo_loads(path: Path) -> None:
+    assert load_recipe(path).sources
+
+
+def test_there_are_recipes_in_the_repo() -> None:
+    assert {"demo.yaml", "qwen_vl_stage1.yaml"} <= {path.name for path in SHIPPED}
+
+
+def test_the_stage_one_recipe_has_the_ten_rows_of_table_2() -> None:
+    recipe = load_recipe(ROOT / "pipeline" / "recipes" / "qwen_vl_stage1.yaml")
+    rows = [source.table2 for source in recipe.sources if source.table2 is not None]
+    published = [row for row in rows if row.dataset != "In-house Data"]
+    assert len(rows) in (9, 10)
+    assert sum(row.cleaned for row in published) < sum(row.original for row in published)
+
+
+def test_relative_paths_count_from_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    web, local = load(tmp_path, GOOD).sources
+    assert web.read.paths == (f"{tmp_path}/data/*.tar", "/abs/*.tar", "s3://bucket/*.tar")
+    assert local.read.paths == (f"{tmp_path}/../t.jsonl",)
+    assert getattr(local.read, "image_folder", None) == f"{tmp_path}/images"
+
+
+def test_a_language_model_by_path_counts_from_there_too(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).language_model == "lid.176.ftz"
+    assert load(tmp_path, GOOD + "language_model: models/lid.bin\n").language_model == f"{tmp_path}/models/lid.bin"
+
+
+def test_filters_of_a_source(tmp_path: Path) -> None:
+    recipe = load(tmp_path, GOOD)
+    assert [word for _, word, _ in recipe.filters_of("web").active()] == ["image_size", "clip"]
+    assert [word for _, word, _ in recipe.filters_of("local").active()] == ["image_size", "emoji"]
+
+
+def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) -> None:
+    for source in load(tmp_path, GOOD).sources:
+        assert str(tmp_path) not in str(reading(source))
+        assert "preset" in reading(source)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "what"),
+    [
+        (("name: small", "name: small\nfliters: {}"), "fliters", "unknown key"),
+        (("emoji: {}", "emojis: {}"), "filters.emojis", "unknown key"),
+        (("minimum_side: 100", "minimum: 100"), "filters.image_size.minimum", "unknown key"),
+        (("priority: 1", "prioritty: 1"), "sources.1.prioritty", "unknown key"),
+        (("image_folder: images", "images: images"), "sources.1.read.table.images", "unknown key"),
+        (("caption: text", "capton: text"), "columns.capton", "unknown key"),
+        (("name: small", "title: small"), "name", "Field required"),
+        (("name: small", "name: Not OK"), "name", "pattern"),
+        (("name: local", "name: web"), "recipe", "two sources have the same name"),
+        (("kind: table", "kind: tabel"), "sources.1.read", "tabel"),
+        (("priority: 1", "priority: -1"), "sources.1.priority", "greater than or equal"),
+        (("minimum: 0.3", "minimum: x"), "clip.minimum", "number"),
+        (('paths: [data/*.tar, /abs/*.tar, "s3://bucket/*.tar"]', "paths: data/*.tar"), "paths", "tuple"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, str], place: str, what: str) -> None:
+    text = GOOD.replace(*change)
+    assert text != GOOD
+    message = mistake(tmp_path, text)
+    assert place in message
+    assert what in message
+
+
+def test_every_mistake_is_in_the_one_line(tmp_path: Path) -> None:
+    message = mistake(tmp_path, GOOD.replace("emoji: {}", "emojis: {}").replace("priority: 1", "priority: x"))
+    assert "filters.emojis: unknown key" in message
+    assert "sources.1.priority: " in message
+
+
+NO_RECIPES = [
+    *("", "a", "- a", "5", "\0", "name: [", "name: \t x: y", "name: *x", "language_model: 5", "? [a, b]: c"),
+    *("name: x\nsources: 5", "name: x\nsources: {a: 1}", "name: x\nsources: []", "name: x\nsources: [1]"),
+    "name: x\nsources: [{name: a, read: 1}]",
+    "name: x\nsources: [{name: a, read: {kind: webdataset, paths: [5]}}]",
+]
+
+
+@pytest.mark.parametrize("text", NO_RECIPES)
+def test_what_is_no_recipe_is_one_line_too(tmp_path: Path, text: str) -> None:
+    mistake(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(RecipeError, match=str(tmp_path)):
+        load_recipe(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(RecipeError, match="latin"):
+        load_recipe(tmp_path / "latin.yaml")
+
+
+def test_a_key_that_comes_twice_is_an_error(tmp_path: Path) -> None:
+    assert "filters" in mistake(tmp_path, GOOD + "filters: {}\n")
+    assert "emoji" in mistake(tmp_path, GOOD.replace("emoji: {}", "emoji: {}, emoji: {maximum: 3}"))
