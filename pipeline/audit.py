@@ -31,7 +31,10 @@ def audit(out: Path) -> dict[str, Any]:
         raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json); `qvl curate run` makes one")
     result = {"rows": 0, "kept": 0, "dropped": 0, "shards": len(dataset["shards"]), "hash": dataset["hash"]}
     try:
-        verdicts, kept = _audit_ledger(layout, dataset)
+        if "made" in dataset["lineage"]:
+            verdicts, kept = _audit_made(layout, dataset), None
+        else:
+            verdicts, kept = _audit_ledger(layout, dataset)
         result["rows"] = sum(verdicts.values())
         result["kept"] = verdicts[KEEP]
         result["dropped"] = result["rows"] - result["kept"]
@@ -70,7 +73,36 @@ def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str]
     return total, kept
 
 
-def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes]) -> None:
+def _audit_made(layout: Layout, dataset: dict[str, Any]) -> Counter[str]:
+    """Verdict counts over the units of a build, from their ledgers; samples add up to those in the shards."""
+    total: Counter[str] = Counter()
+    by_source: dict[str, Counter[str]] = {}
+    samples = 0
+    for unit in dataset["lineage"]["units"]:
+        made, path = read_manifest(layout.unit_manifest(unit)), layout.ledger(unit)
+        _require(made is not None and path.is_file(), f"{unit}: its manifest or its ledger is missing")
+        manifest = made or {}
+        _require(
+            file_hash(path) == manifest["ledger_hash"], f"ledger/{path.name}: its bytes are not those that were made"
+        )
+        table = pq.read_table(path, columns=["verdict", "samples"])
+        counts = count_verdicts(table["verdict"])
+        _require(
+            counts == manifest["verdicts"], f"{unit}: the ledger says {counts}, the manifest {manifest['verdicts']}"
+        )
+        by_source.setdefault(manifest["source"], Counter()).update(counts)
+        total.update(counts)
+        samples += pc.sum(table["samples"]).as_py() or 0
+    found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
+    _require(found == dataset["lineage"]["verdicts"], "verdicts by source: the ledgers and dataset.json disagree")
+    _require(
+        samples == dataset["samples"], f"the ledgers tell of {samples} samples, dataset.json of {dataset['samples']}"
+    )
+    return total
+
+
+def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes] | None) -> None:
+    seen: set[str] = set()
     for shard in dataset["shards"]:
         path = layout.shard(shard["shard"])
         _require(path.is_file(), f"{path.name} is missing")
@@ -83,8 +115,9 @@ def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes
         )
         index = layout.index(shard["shard"])
         _require(index.is_file() and file_hash(index) == shard["index_hash"], f"{index.name} is missing or was changed")
-        _audit_members(path.name, data, pq.read_table(index).to_pylist(), kept)
-    _require(not kept, f"{len(kept)} kept rows are in no shard, the first is {next(iter(kept), '')}")
+        _audit_members(path.name, data, pq.read_table(index).to_pylist(), kept, seen)
+    _require(not kept, f"{len(kept or ())} kept rows are in no shard, the first is {next(iter(kept or ()), '')}")
+    _require(len(seen) == dataset["samples"], f"{len(seen)} samples are in the shards, not {dataset['samples']}")
     _require(
         merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'"
     )
@@ -93,7 +126,9 @@ def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes
     _require(not stray, f"shards/{stray[0] if stray else ''}.tar belongs to no manifest")
 
 
-def _audit_members(name: str, data: bytes, index: list[dict[str, Any]], kept: dict[str, bytes]) -> None:
+def _audit_members(
+    name: str, data: bytes, index: list[dict[str, Any]], kept: dict[str, bytes] | None, seen: set[str]
+) -> None:
     """Members, index and ledger agree; image bytes are the source's. Takes the found keys out of ``kept``."""
     found = index_tar(memoryview(data))
     _require(found.fault is None, f"{name}: {found.fault}")
@@ -101,8 +136,11 @@ def _audit_members(name: str, data: bytes, index: list[dict[str, Any]], kept: di
     _require(len(found.members) == members, f"{name}: {len(found.members)} members, its index knows {members}")
     for row in index:
         key = row["key"]
-        _require(key in kept, f"{name}: {key} is twice in the shards, or was not kept")
-        image = data[row["image_offsets"][0] : row["image_offsets"][0] + row["image_sizes"][0]]
-        _require(xxhash.xxh3_128_digest(image) == kept.pop(key), f"{name}: the image of {key} is not the source's")
+        _require(key not in seen, f"{name}: {key} is twice in the shards")
+        seen.add(key)
+        if kept is not None:
+            _require(key in kept, f"{name}: {key} was not kept")
+            image = data[row["image_offsets"][0] : row["image_offsets"][0] + row["image_sizes"][0]]
+            _require(xxhash.xxh3_128_digest(image) == kept.pop(key), f"{name}: the image of {key} is not the source's")
         content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
         _require(content["id"] == key, f"{name}: the index points {key} to the JSON of {content['id']}")

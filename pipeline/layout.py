@@ -29,6 +29,9 @@ class Layout:
     def columns(self, unit: str) -> Path:
         return self.out / "columns" / f"{unit}.parquet"
 
+    def made(self, unit: str) -> Path:
+        return self.out / "made" / f"{unit}.tar"
+
     def work(self, step: str, group: int) -> Path:
         return self.out / "select" / f"{step}-{group:06d}.npy"
 

@@ -46,6 +46,7 @@ INDEX = pa.schema(
         ("text_length", pa.int32()),  # characters over all turns
         ("widths", pa.list_(pa.int32())),
         ("heights", pa.list_(pa.int32())),
+        ("extensions", pa.list_(pa.string())),
         ("origin_file", pa.string()),  # input file and row that the sample comes from
         ("origin_row", pa.int32()),
     ]
@@ -126,7 +127,8 @@ class ShardWriter:
         row = (
             key, start, self._position - start, offsets, [len(image[1]) for image in images], json_offset, len(text),
             content["source"], content["task"], content["language"], text_length,
-            [image[2] for image in images], [image[3] for image in images], origin["file"], origin["row"],
+            [image[2] for image in images], [image[3] for image in images], [image[0] for image in images],
+            origin["file"], origin["row"],
         )  # fmt: skip
         self.rows.append(row)
         if self._waiting >= WRITE_BYTES:

@@ -54,7 +54,7 @@ def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: b
             f"{out} holds other work: {'; '.join(reasons[:SHOWN])}{more}. Choose another --output, or run with --fresh to "
             "discard what this changes (scanned units that did not change are kept)"
         )
-    discard(layout, [*stale_units, *gone], everything_after_scan=True)
+    discard(layout, [*stale_units, *gone], ledger=True)
 
 
 def stale_scans(layout: Layout, tasks: list[ScanTask]) -> tuple[dict[str, str], dict[str, str]]:
@@ -88,15 +88,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def discard(layout: Layout, units: list[str], everything_after_scan: bool) -> None:
-    """Remove manifests first, then files, so that a kill in between leaves nothing that looks done."""
+def discard(layout: Layout, units: list[str], ledger: bool) -> None:
+    """Remove units, what select made (with ``ledger``), and all shards.
+
+    Manifests go first, then files, so that a kill in between leaves nothing that looks done.
+    """
     for unit in units:
         layout.unit_manifest(unit).unlink(missing_ok=True)
         layout.columns(unit).unlink(missing_ok=True)
-    if everything_after_scan:
-        for stage in ("scan", "select"):
-            layout.stage_manifest(stage).unlink(missing_ok=True)
-        layout.dataset.unlink(missing_ok=True)
-        for folder in ("manifests/select", "manifests/pack", "select", "ledger", "shards"):
-            shutil.rmtree(layout.out / folder, ignore_errors=True)
-        layout.report.unlink(missing_ok=True)
+    for stage in ("scan", "select"):
+        layout.stage_manifest(stage).unlink(missing_ok=True)
+    layout.dataset.unlink(missing_ok=True)
+    for folder in ("manifests/select", "manifests/pack", "select", *(["ledger"] if ledger else []), "shards"):
+        shutil.rmtree(layout.out / folder, ignore_errors=True)
+    layout.report.unlink(missing_ok=True)

@@ -105,12 +105,19 @@ class Gallery:
                 card.why = "not shown: the picture is gone since the scan"
             except NoThumbnail as error:
                 card.why = str(error)
-        places = [(row, record["locator"], record["image_bytes"]) for row, record in wanted.items()]
+        places = sorted((row, record["locator"], record["image_bytes"]) for row, record in wanted.items())
+        if not self._read(unit, places, wanted):
+            for place in places:
+                self._read(unit, [place], wanted)
+
+    def _read(self, unit: Unit, places: list[tuple[int, int, int]], wanted: dict[int, dict[str, Any]]) -> bool:
+        """Draw these rows; False where a file is missing or damaged, which ends a reader's walk through the others."""
         try:
-            for row, data in reader(self.recipe.source(unit.source)).images(unit, sorted(places), Storage()):
+            for row, data in reader(self.recipe.source(unit.source)).images(unit, places, Storage()):
                 self._draw(self.cards[wanted[row]["id"]], data, wanted[row]["image_hash"])
         except (OSError, pa.ArrowInvalid):
-            return  # the cards that are left say that the picture is gone
+            return False
+        return True
 
     def _draw(self, card: Card, data: bytes | memoryview, digest: bytes) -> None:
         try:

@@ -1,0 +1,275 @@
+"""Build a dataset from made samples (OCR pages, grounding): units are made, then packed, with the base's guarantees.
+
+A builder turns a unit (a range of seeds, a document, an annotation file) into verdicts and samples. Each unit commits its
+samples, its ledger and its sums once; shards are then packed in the seeded order of ``pipeline.order``, by copying
+samples unchanged. Equal recipes and inputs give equal bytes at any worker count, after any kill.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.commit import attempt, clear_attempts, create_manifest, file_hash, output_lock, publish, read_manifest
+from pipeline.dataset import commit_shard, finish
+from pipeline.errors import ContractError, StaleError
+from pipeline.fingerprint import fingerprint, merkle_root
+from pipeline.layout import Layout
+from pipeline.order import ShardPlan, shard_plans, windows
+from pipeline.pool import Pool
+from pipeline.progress import RunProgress
+from pipeline.rows import WORDS, sample_id
+from pipeline.scan import read_parquet
+from pipeline.shard_writer import Sample, ShardWriter
+from pipeline.sources.base import Bytes
+from pipeline.stale import discard
+from pipeline.storage import Storage
+
+BUILD_VERSION = 1
+KEEP = "keep"
+LEDGER_BATCH = 4_096
+WINDOW_UNITS = 256
+
+BASE_LEDGER = [
+    ("id", pa.string()),  # of the input row: unit and row
+    ("source", WORDS),
+    ("verdict", WORDS),  # keep, or the one reason
+    ("samples", pa.int32()),  # how many samples the row became
+    ("row", pa.int32()),
+    ("key", pa.string()),  # what the input calls the row
+]
+
+
+@dataclass(frozen=True)
+class BuildUnit:
+    """A piece of work. ``source`` is the part of the recipe that it belongs to, ``name`` what it is called there.
+
+    ``id`` names files: letters, digits, dashes, underscores; equal wherever the data lies. ``payload`` is the builder's.
+    """
+
+    id: str
+    source: str
+    name: str
+    payload: Any = None
+
+
+@dataclass
+class Made:
+    """One input row: ``keep`` with its samples, or a reason without any. ``columns`` are the builder's own."""
+
+    verdict: str
+    key: str = ""
+    samples: list[Sample] = field(default_factory=list)
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+class Builder(Protocol):
+    """What a dataset is made of; pickled to workers. ``columns`` are the ledger's columns beside the base's."""
+
+    name: str
+    columns: list[tuple[str, pa.DataType]]
+
+    def units(self) -> list[BuildUnit]:
+        """All units, in a fixed order. Cheap."""
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """What the unit's output depends on, by name (recipe parts, input identity, library versions): JSON values."""
+
+    def make(self, unit: BuildUnit) -> Iterator[Made]:
+        """Every input row of the unit, in order, each once. Sample ids are unique in the dataset and hold no dots."""
+
+
+@dataclass(frozen=True)
+class MakeTask:
+    out: Path
+    builder: Builder
+    unit: BuildUnit
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    out: Path
+    plan: ShardPlan
+    seed: int
+    fingerprint: str
+
+
+def build(
+    builder: Builder, out: Path, pool: Pool, progress: RunProgress, *, shard_rows: int, seed: int, fresh: bool = False
+) -> dict[str, Any]:
+    """Make what is not made yet and pack it. Returns ``dataset.json``; same errors as ``curate.run``."""
+    out = out.resolve()
+    with output_lock(out):
+        tasks = [MakeTask(out, builder, unit) for unit in builder.units()]
+        _refuse_or_discard(tasks, out, shard_rows, seed, fresh)
+        clear_attempts(out)
+        layout = Layout(out)
+        todo = [task for task in tasks if read_manifest(layout.unit_manifest(task.unit.id)) is None]
+        progress.stage("make", len(tasks), len(tasks) - len(todo))
+        for _, manifest in pool.map(make_unit, todo):
+            drops = {word: n for word, n in manifest["verdicts"].items() if word != KEEP}
+            progress.advance(manifest["rows"], drops)
+        made = [_committed(layout.unit_manifest(task.unit.id)) for task in tasks]
+        return _pack(builder.name, out, made, shard_rows, seed, pool, progress)
+
+
+def make_unit(task: MakeTask) -> dict[str, Any]:
+    """Make one unit and commit its samples, ledger and sums."""
+    layout, unit, parts = Layout(task.out), task.unit, task.builder.parts(task.unit)
+    path = layout.unit_manifest(unit.id)
+    committed = read_manifest(path)
+    if committed is not None:
+        return committed
+    with attempt(task.out) as folder:
+        with ShardWriter(folder / "made.tar") as writer:
+            verdicts = _write_ledger(folder / "ledger.parquet", task, writer)
+        index = folder / "made.parquet"
+        digests = {"index_hash": file_hash(index), "ledger_hash": file_hash(folder / "ledger.parquet")}
+        publish(folder / "made.tar", layout.made(unit.id), writer.hash)
+        publish(index, layout.made(unit.id).with_suffix(".parquet"), digests["index_hash"])
+        publish(folder / "ledger.parquet", layout.ledger(unit.id), digests["ledger_hash"])
+    sums = {"rows": sum(verdicts.values()), "samples": len(writer.rows), "verdicts": dict(sorted(verdicts.items()))}
+    identity = {"unit": unit.id, "source": unit.source, "name": unit.name}
+    content = {**identity, **sums, "hash": writer.hash, **digests, "parts": parts, "fingerprint": fingerprint(parts)}
+    return create_manifest(path, content)
+
+
+def _write_ledger(target: Path, task: MakeTask, writer: ShardWriter) -> Counter[str]:
+    """Make every row; samples to ``writer``, one ledger row each. Returns rows by verdict."""
+    unit, schema = task.unit, ledger_schema(task.builder)
+    verdicts: Counter[str] = Counter()
+    waiting: list[dict[str, Any]] = []
+    with pq.ParquetWriter(target, schema, compression="lz4") as ledger:
+        for row, made in enumerate(task.builder.make(unit)):
+            if (made.verdict == KEEP) != bool(made.samples):
+                raise ContractError(f"{unit.name} row {row}: verdict {made.verdict} with {len(made.samples)} samples")
+            for sample in made.samples:
+                writer.write(sample)
+            verdicts[made.verdict] += 1
+            base = (sample_id(unit.id, row), unit.source, made.verdict, len(made.samples), row, made.key)
+            waiting.append({**dict(zip([name for name, _ in BASE_LEDGER], base, strict=True)), **made.columns})
+            if len(waiting) >= LEDGER_BATCH:
+                ledger.write_table(pa.Table.from_pylist(waiting, schema))
+                waiting = []
+        ledger.write_table(pa.Table.from_pylist(waiting, schema))
+    return verdicts
+
+
+def ledger_schema(builder: Builder) -> pa.Schema:
+    """The base's columns, then the builder's."""
+    return pa.schema([*BASE_LEDGER, *builder.columns])
+
+
+def copy_shard(task: CopyTask) -> dict[str, Any]:
+    """Pack one shard: samples of made units, unchanged, in the seeded order."""
+    committed = read_manifest(Layout(task.out).shard_manifest(task.plan.name))
+    return committed or commit_shard(task.out, task.plan.name, _samples(task), task.fingerprint)
+
+
+def _samples(task: CopyTask) -> Iterator[Sample]:
+    layout, storage = Layout(task.out), Storage()
+    for window in task.plan.windows:
+        owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
+        views: dict[int, tuple[memoryview, list[dict[str, Any]]]] = {}
+        for number in sorted(set(owner.tolist())):
+            path = layout.made(window.units[number])
+            with storage.mapped(str(path)) as data:
+                views[number] = data, read_parquet(path.with_suffix(".parquet")).to_pylist()
+        for unit, place in zip(owner.tolist(), rank.tolist(), strict=True):
+            data, rows = views[unit]
+            yield _sample(data, rows[place])
+
+
+def _sample(data: memoryview, row: dict[str, Any]) -> Sample:
+    images: list[tuple[str, Bytes, int, int]] = []
+    spans = zip(row["image_offsets"], row["image_sizes"], row["widths"], row["heights"], row["extensions"], strict=True)
+    for offset, size, width, height, extension in spans:
+        images.append((extension, data[offset : offset + size], width, height))
+    return Sample(orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]), images)
+
+
+def _pack(
+    name: str, out: Path, made: list[dict[str, Any]], shard_rows: int, seed: int, pool: Pool, progress: RunProgress
+) -> dict[str, Any]:
+    verdicts: dict[str, Counter[str]] = {}
+    for unit in made:
+        verdicts.setdefault(unit["source"], Counter()).update(unit["verdicts"])
+    root = merkle_root(f"{unit['unit']} {unit['hash']}" for unit in made)
+    order = windows(seed, WINDOW_UNITS, [(unit["unit"], unit["samples"]) for unit in made])
+    plans = shard_plans(name, shard_rows, order)
+    mark = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})
+    tasks = [CopyTask(out, plan, seed, mark) for plan in plans]
+    todo = [task for task in tasks if read_manifest(Layout(out).shard_manifest(task.plan.name)) is None]
+    progress.stage("pack", len(tasks), len(tasks) - len(todo))
+    for _, manifest in pool.map(copy_shard, todo):
+        progress.advance(manifest["samples"])
+    lineage = {
+        "made": root,
+        "pack": {"shard_rows": shard_rows, "seed": seed},
+        "rows": sum(unit["rows"] for unit in made),
+        "verdicts": {source: dict(sorted(counts.items())) for source, counts in sorted(verdicts.items())},
+        "units": [unit["unit"] for unit in made],
+    }
+    dataset = finish(name, out, plans, lineage)
+    if dataset["samples"] != sum(unit["samples"] for unit in made):
+        raise ContractError(f"{name}: the units made other numbers of samples than the shards hold")
+    return dataset
+
+
+def _committed(path: Path) -> dict[str, Any]:
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ContractError(f"{path}: the work was reported done but has no manifest")
+    return manifest
+
+
+def _refuse_or_discard(tasks: list[MakeTask], out: Path, shard_rows: int, seed: int, fresh: bool) -> None:
+    """Raise StaleError that names what changed; with ``fresh`` remove exactly that, and the shards."""
+    layout = Layout(out)
+    reasons, stale = _changes(tasks, layout)
+    dataset = read_manifest(layout.dataset)
+    if dataset is not None:
+        packed = dataset["lineage"]["pack"]
+        reasons += [
+            f"{k}: {packed[k]} -> {v}" for k, v in (("shard_rows", shard_rows), ("seed", seed)) if packed[k] != v
+        ]
+        known = {task.unit.id for task in tasks}
+        reasons += [f"{unit} is gone" for unit in dataset["lineage"]["units"] if unit not in known]
+        new = known - set(dataset["lineage"]["units"])
+        reasons += [f"{len(new)} new units"] if new else []
+    if not reasons:
+        return
+    if not fresh:
+        raise StaleError(
+            f"{out} holds other work: {'; '.join(reasons[:5])}. Choose another --output, or run with --fresh to discard "
+            "what this changes (units that did not change are kept)"
+        )
+    known = {task.unit.id for task in tasks}
+    gone = [p.stem for p in (out / "manifests" / "scan").glob("*.json") if p.stem not in known]
+    for unit in [*stale, *gone]:
+        layout.unit_manifest(unit).unlink(missing_ok=True)
+        for path in (layout.made(unit), layout.made(unit).with_suffix(".parquet"), layout.ledger(unit)):
+            path.unlink(missing_ok=True)
+    discard(layout, [], ledger=False)
+
+
+def _changes(tasks: Iterable[MakeTask], layout: Layout) -> tuple[list[str], list[str]]:
+    """What changed in units that are made already, in words, and their ids."""
+    reasons, stale = [], []
+    for task in tasks:
+        manifest = read_manifest(layout.unit_manifest(task.unit.id))
+        if manifest is None:
+            continue
+        parts = task.builder.parts(task.unit)
+        if manifest["fingerprint"] != fingerprint(parts):
+            names = [
+                name for name in sorted({*parts, *manifest["parts"]}) if manifest["parts"].get(name) != parts.get(name)
+            ]
+            reasons.append(f"{task.unit.source}/{task.unit.name}: {', '.join(names)} changed")
+            stale.append(task.unit.id)
+    return reasons, stale
