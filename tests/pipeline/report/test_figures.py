@@ -1,0 +1,140 @@
+"""The streamed counts are those of plain Python over all rows of the ledger at once."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.filters import FILTER_WORDS
+from pipeline.ledger import read_ledger
+from pipeline.report import content
+from pipeline.report.figures import Figures, collect
+from pipeline.report.gauges import NumberGauge, chosen_filters
+from tests.pipeline.report.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def figures(finished: Run) -> Figures:
+    return collect(finished.out, finished.recipe, None, lambda rows: None)
+
+
+@pytest.fixture(scope="module")
+def rows(finished: Run) -> list[dict[str, Any]]:
+    return [row for _, table in read_ledger(finished.out) for row in table.to_pylist()]
+
+
+def judged_value(word: str, row: dict[str, Any]) -> float:
+    """What a filter compares, said once more in plain Python."""
+    width, height = row["width"], row["height"]
+    values = {
+        "image_pixels": width * height,
+        "image_size": min(width, height),
+        "aspect_ratio": max(width, height) / min(width, height),
+        "text_length": row["characters"],
+        "characters": row["other"],
+        "clip": row["clip"],
+    }
+    return float(values[word])
+
+
+def test_verdicts_and_rows(figures: Figures, rows: list[dict[str, Any]]) -> None:
+    assert figures.rows == len(rows)
+    for source, counts in figures.verdicts.items():
+        assert counts == Counter(row["verdict"] for row in rows if row["source"] == source)
+    assert figures.kept == sum(row["verdict"] == "keep" for row in rows) > 0
+
+
+def test_every_count_of_every_number_gauge(figures: Figures, rows: list[dict[str, Any]]) -> None:
+    numbers = [tally for tally in figures.tallies if isinstance(tally.gauge, NumberGauge)]
+    assert len(numbers) == 6
+    for tally in numbers:
+        gauge = tally.gauge
+        assert isinstance(gauge, NumberGauge)
+        bit = 1 << FILTER_WORDS.index(gauge.word)
+        for source in gauge.judged:
+            own = [row for row in rows if row["source"] == source and row["fault"] is None]
+            alone = [row for row in own if row["failed"] & ~bit == 0]
+            assert tally.rows[source] == len(own)
+            assert tally.every[source].sum() == len(own)
+            assert tally.alone[source].sum() == len(alone)
+            assert tally.failed[source] == sum(bool(row["failed"] & bit) for row in own)
+            low, high = gauge.limits(source)
+            for which, part in (("every", own), ("alone", alone)):
+                passing = sum(_passes(judged_value(gauge.word, row), low, high) for row in part)
+                assert _between(gauge, getattr(tally, which)[source], low, high) == passing
+                assert passing == sum(not row["failed"] & bit for row in part)
+
+
+def _passes(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _between(gauge: NumberGauge, counts: np.ndarray, low: float | None, high: float | None) -> int:
+    """Rows between two thresholds by the bins alone: exact, because thresholds are edges."""
+    edges = gauge.edges.tolist()
+    first = 0 if low is None else edges.index(low) + 1
+    last = len(counts) if high is None else edges.index(high + (1 if gauge.integer else 0)) + 1
+    return int(counts[first:last].sum())
+
+
+def test_galleries_hold_the_nearest_rows_of_each_side(figures: Figures, rows: list[dict[str, Any]]) -> None:
+    tally = next(tally for tally in figures.tallies if tally.gauge.word == "image_size")
+    limits = {"one": 40, "two": 60}
+    for side, passes in (("inside", True), ("outside", False)):
+        distances = sorted(
+            abs(min(row["width"], row["height"]) - limits[row["source"]])
+            for row in rows
+            if row["fault"] is None and (min(row["width"], row["height"]) >= limits[row["source"]]) is passes
+        )
+        near = tally.near["minimum", side]
+        assert near.distance.tolist() == distances[: near.k]
+
+
+def test_galleries_do_not_depend_on_the_run_but_on_the_seed(finished: Run, figures: Figures) -> None:
+    again = collect(finished.out, finished.recipe, None, lambda rows: None)
+    assert [t.near.keys() for t in again.tallies] == [t.near.keys() for t in figures.tallies]
+    for mine, other in zip(again.tallies, figures.tallies, strict=True):
+        for side, near in mine.near.items():
+            assert [(p.unit, p.row) for p in near.picks] == [(p.unit, p.row) for p in other.near[side].picks]
+
+
+def test_only_candidates_are_picked(finished: Run) -> None:
+    none = collect(finished.out, finished.recipe, frozenset(), lambda rows: None)
+    assert all(not tally.near for tally in none.tallies)
+    assert none.tallies[0].rows.total() > 0
+
+
+def test_the_mix_counts_every_row_once(figures: Figures, finished: Run, rows: list[dict[str, Any]]) -> None:
+    mix = content.mix(figures, finished.recipe)
+    assert sum(cell[4] for cell in mix["cells"]) == len(rows)
+    assert sum(cell[5] for cell in mix["cells"]) == figures.kept
+    sources, resolutions = mix["dimensions"]["source"], mix["dimensions"]["resolution"]
+    small = [c for c in mix["cells"] if sources[c[0]] == "two" and resolutions[c[2]] == "under 200"]
+    assert sum(cell[4] for cell in small) == sum(row["source"] == "two" and row["fault"] is None for row in rows)
+
+
+def test_the_funnel_ends_at_what_was_kept(figures: Figures, finished: Run) -> None:
+    funnel = content.funnel(figures, finished.recipe)
+    assert funnel["steps"][-1]["left"] == funnel["kept"]
+    for source in funnel["sources"]:
+        dropped = sum(step["dropped"][source] for step in funnel["steps"])
+        assert funnel["rows"][source] - dropped == funnel["kept"][source]
+    order = [step["reason"] for step in funnel["steps"]]
+    assert order == ["unreadable", *chosen_filters(finished.recipe), "duplicate_image", "repeated_text"]
+
+
+def test_folded_histograms_lose_no_row(figures: Figures) -> None:
+    for tally in figures.tallies:
+        if isinstance(tally.gauge, NumberGauge):
+            chart = content.numbers(tally, tally.gauge)
+            for source, counts in chart["every"].items():
+                assert len(counts) == len(chart["edges"]) + 1
+                assert sum(counts) == tally.every[source].sum()
+
+
+def test_progress_counts_every_row(finished: Run) -> None:
+    seen: list[int] = []
+    collect(Path(finished.out), finished.recipe, None, seen.append)
+    assert len(seen) == 2 and sum(seen) == 18
