@@ -25,4 +25,7 @@ def hash_words(column: pa.Array) -> np.ndarray:
     """A binary(16) column as an array [n, 2] of uint64 (zero where null)."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     words = np.frombuffer(array.buffers()[1], np.uint64, 2 * len(array), 16 * array.offset)
-    return words.reshape(-1, 2)
+    words = words.reshape(-1, 2)
+    if array.null_count:  # what lies under a null is anything
+        words = words * np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.uint64)[:, None]
+    return words

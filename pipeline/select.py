@@ -121,7 +121,7 @@ def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int
     image, text = hash_words(columns["image_hash"]), hash_words(columns["text_hash"])
     words = {"image": image, "text": text, "pair": image ^ (text * MIX)}[rule.key][kept]
     if rule.sources is not None:
-        words = words ^ (MIX * np.uint64(1 + rule.sources.index(source)))
+        words = words ^ (np.full(2, MIX) * np.uint64(1 + rule.sources.index(source)))  # wraps, as arrays may
     result = np.empty(len(kept), KEY)
     result["low"], result["high"] = words[:, 0], words[:, 1]
     width, height, characters = (_numbers(columns[name])[kept] for name in ("width", "height", "characters"))
