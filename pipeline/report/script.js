@@ -83,10 +83,10 @@ function drawWords(box, chart) {
 function drawSizes(box, sizes) {
   const names = sizes.map(({ from, to }) => (from === to ? `${from}` : `${number.format(from)}–${number.format(to)}`));
   const values = sizes.map(({ clusters }) => clusters);
-  draw(box, [{ type: "bar", x: names, y: values, text: values.map((n) => number.format(n)), textposition: "outside", cliponaxis: false,
+  draw(box, [{ type: "bar", width: 0.5, x: names, y: values, text: values.map((n) => number.format(n)), textposition: "outside", cliponaxis: false,
     marker: { color: COLOURS[0] }, hovertemplate: "%{x} rows: %{y:,} clusters<extra></extra>" }], {
     margin: { l: LEFT, r: RIGHT, t: 22, b: 44 }, xaxis: { type: "category", title: { text: "rows in the cluster" } },
-    yaxis: { title: { text: "clusters" }, tickformat: ",d", rangemode: "tozero" },
+    yaxis: { title: { text: "clusters" }, tickformat: ",d", rangemode: "tozero", dtick: Math.max(...values) < 6 ? 1 : undefined },
   });
 }
 
@@ -143,7 +143,7 @@ function ticks(chart, width) {
 
 function short(edge) {
   if (Math.abs(edge) >= 1e6) return +(edge / 1e6).toPrecision(3) + "M";
-  return Math.abs(edge) >= 1e4 ? +(edge / 1e3).toPrecision(3) + "k" : String(+edge.toPrecision(4));
+  return Math.abs(edge) >= 1e3 ? +(edge / 1e3).toPrecision(3) + "k" : String(+edge.toPrecision(4));
 }
 
 function binName(chart, bin) {

@@ -203,8 +203,8 @@ def filters(report: Data, cards: Cards) -> Html:
 def duplicates(report: Data, cards: Cards) -> Html:
     parts = []
     for number, rule in enumerate(report["duplicates"]):
-        dropped, clusters = count(rule["dropped"]), count(rule["clusters"])
-        about = f"{dropped} rows dropped, in {clusters} clusters of rows with the same {rule['equal']}"
+        dropped, clusters = _many(rule["dropped"], "row"), _many(rule["clusters"], "cluster")
+        about = f"{dropped} dropped, in {clusters} of rows with the same {rule['equal']}"
         kept = "; one row of each is kept." if rule["allowed"] == 1 else f"; {rule['allowed']} rows of each are kept."
         inside: list[str] = [tag("h3", rule["word"].replace("_", " ").capitalize(), " ", tag("code", rule["word"]))]
         inside.append(tag("p.says", about, kept))
@@ -214,6 +214,10 @@ def duplicates(report: Data, cards: Cards) -> Html:
         parts.append(tag("article", *inside, attributes={"id": f"duplicates-{rule['word']}"}))
     says = "Rows that repeat another row, in clusters by size (kept rows included); the row that was kept stands first."
     return section("duplicates", "Duplicates", says, *(parts or [tag("p.note", "This recipe has no duplicate rule.")]))
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
 def faults(report: Data) -> Html:
