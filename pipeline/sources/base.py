@@ -56,6 +56,10 @@ class Source(ABC):
     def units(self, storage: Storage) -> list[Unit]:
         """The input files, sorted by name. Cheap. Raises RecipeError when there are none."""
 
+    def beside(self, unit: Unit) -> tuple[str, ...]:
+        """Paths of other files that a unit's columns depend on, where they exist."""
+        return ()
+
     @abstractmethod
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         """All rows of a unit in file order, in batches; images are views that live until the next batch.

@@ -57,6 +57,9 @@ class WebDataset(Source, Frozen):
     def units(self, storage: Storage) -> list[Unit]:
         return find_units(self.paths, storage)
 
+    def beside(self, unit: Unit) -> tuple[str, ...]:
+        return _beside(unit, ".parquet"), _beside(unit, "_stats.json")
+
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         try:
             with storage.mapped(unit.path) as data:
