@@ -20,6 +20,7 @@ class Source(StrEnum):
     openclip = "openclip"
     qwen = "qwen"
     qwen_vl = "qwen-vl"
+    causal_lm = "causal-lm"
 
 
 class Target(StrEnum):
@@ -74,6 +75,7 @@ def import_(
     path: Annotated[Path, typer.Argument(help="Their folder, or file.")],
     out: Annotated[Path, typer.Argument(help="A model folder; one that holds another part is added to.")],
     dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; theirs if not given.")] = None,
+    start: Annotated[str, typer.Option(help="Preset of the parts not imported yet.")] = "qwen-vl",
 ) -> None:
     """Convert weights into a model folder, one tensor at a time."""
     import torch
@@ -81,7 +83,8 @@ def import_(
     from model.convert import import_checkpoint
 
     with _one_line():
-        import_checkpoint(source.value, path, out, getattr(torch, dtype.value) if dtype else None)
+        wanted = getattr(torch, dtype.value) if dtype else None
+        import_checkpoint(source.value, path, out, dtype=wanted, start=start)
     typer.echo(f"{out}: {source.value} imported")
 
 

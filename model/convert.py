@@ -1,25 +1,30 @@
 """Import and export of weights, streamed tensor by tensor (reference sections 12.1, 12.5, 17, 18)."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
 import torch
+from transformers import AutoConfig, PreTrainedConfig
 
-from model.config import QwenVLConfig
+from model.config import AdapterConfig, QwenVLConfig
 from model.errors import ModelError
 from model.folder import copy_processor, import_tokenizer, read_config, write_model_files
-from model.foreign import openclip_config, read_json, released_config, released_text_config, to_released
+from model.foreign import HEAD_WIDTH, openclip_config, read_json, released_config, released_text_config, to_released
+from model.language import build_language_model
 from model.layouts import (
     OPENCLIP_IGNORED,
     QWEN_IGNORED,
     RELEASED_IGNORED,
     Link,
+    causal_lm_links,
     language_links,
     openclip_links,
     released_links,
 )
+from model.presets import preset
 from model.qwen_vl import QwenVLForConditionalGeneration
 from model.shards import (
     INDEX,
@@ -32,34 +37,30 @@ from model.shards import (
     write_shards,
 )
 
-Kind = Literal["openclip", "qwen", "qwen-vl"]
+Kind = Literal["openclip", "qwen", "qwen-vl", "causal-lm"]
 Layout = Literal["transformers", "released"]
 Shapes = dict[str, tuple[int, ...]]
 
 
 def import_checkpoint(
-    kind: Kind, source: Path, out: Path, dtype: torch.dtype | None = None, shard_bytes: int = SHARD_BYTES
+    kind: Kind,
+    source: Path,
+    out: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    start: str = "qwen-vl",
+    shard_bytes: int = SHARD_BYTES,
 ) -> QwenVLConfig:
     """Write foreign weights as (a part of) a model folder of ours; returns its configuration.
 
+    `causal-lm` takes a folder of any causal LM of transformers (SmolLM2, Qwen2.5, ...) as the language model.
     A folder that already holds another part is added to: `openclip` and then `qwen` give the start of stage 1, in
-    which only the adapter is missing (`load_model(..., fresh=...)`). Raises ModelError that lists wrong tensors.
+    which only the adapter is missing (`load_model(..., fresh=...)`). The parts that no import has described yet are
+    those of the preset `start`. Raises ModelError that lists wrong tensors.
     """
     stored = open_checkpoint(source)
-    config = read_config(out) if (out / "config.json").is_file() else QwenVLConfig()
-    ignored = RELEASED_IGNORED
-    if kind == "openclip":
-        vision = openclip_config(source, stored)
-        config = QwenVLConfig(vision, config.adapter_config, config.text_config)
-        links, ignored = openclip_links(config), OPENCLIP_IGNORED
-    elif kind == "qwen":
-        text = released_text_config(read_json(source / "config.json"))
-        config.adapter_config.num_attention_heads = max(1, text.hidden_size // 128)
-        config = QwenVLConfig(config.vision_config, config.adapter_config, text)
-        links, ignored = language_links(config), QWEN_IGNORED
-    else:
-        config = released_config(read_json(source / "config.json"))
-        links = released_links(config)
+    before = read_config(out) if (out / "config.json").is_file() else preset(start)
+    config, links, ignored = _recognise(kind, source, stored, before)
     stored = {name: tensor for name, tensor in stored.items() if not ignored.search(name)}
     compare_names(source, {link.theirs for link in links}, stored)
     plan = [_plan_import(link, stored[link.theirs], dtype) for link in links]
@@ -72,6 +73,32 @@ def import_checkpoint(
     write_model_files(out, config)
     write_index(out, weight_map)
     return config
+
+
+def _recognise(
+    kind: Kind, source: Path, stored: dict[str, Stored], before: QwenVLConfig
+) -> tuple[QwenVLConfig, list[Link], re.Pattern[str]]:
+    """Configuration of the whole with this part in it, its links, and which foreign names nobody needs."""
+    if kind == "qwen-vl":
+        config = released_config(read_json(source / "config.json"))
+        return config, released_links(config), RELEASED_IGNORED
+    if kind == "openclip":
+        config = QwenVLConfig(openclip_config(source, stored), before.adapter_config, before.text_config)
+        return config, openclip_links(config), OPENCLIP_IGNORED
+    text: PreTrainedConfig = (
+        released_text_config(read_json(source / "config.json"))
+        if kind == "qwen"
+        else AutoConfig.from_pretrained(source)
+    )
+    adapter = AdapterConfig(
+        query_grid=before.adapter_config.query_grid, num_attention_heads=max(1, text.hidden_size // HEAD_WIDTH)
+    )
+    config = QwenVLConfig(before.vision_config, adapter, text)
+    if kind == "qwen":
+        return config, language_links(config), QWEN_IGNORED
+    with torch.device("meta"):
+        prefix = build_language_model(text).base_model_prefix
+    return config, causal_lm_links(prefix, expected_shapes(config)), RELEASED_IGNORED
 
 
 def export_model(

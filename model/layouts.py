@@ -6,7 +6,7 @@ One Link ties one foreign tensor to one or more of ours, with the two functions 
 # mypy: disable-error-code="no-untyped-call"
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -62,6 +62,13 @@ def language_links(config: QwenVLConfig) -> list[Link]:
     if not config.tie_word_embeddings:
         links += [_same("lm_head.weight", "lm_head.weight")]
     return links
+
+
+def causal_lm_links(prefix: str, ours: Iterable[str]) -> list[Link]:
+    """A causal LM of transformers, whose body stands under `prefix`: the names stay, one level deeper."""
+    body = "model.language_model."
+    links = [_same(f"{prefix}.{name.removeprefix(body)}", name) for name in ours if name.startswith(body)]
+    return links + [_same(name, name) for name in ours if name == "lm_head.weight"]
 
 
 def openclip_links(config: QwenVLConfig) -> list[Link]:
