@@ -13,10 +13,12 @@ from pipeline.commit import file_hash, read_manifest
 from pipeline.errors import RecipeError
 from pipeline.fingerprint import merkle_root
 from pipeline.layout import Layout
-from pipeline.ledger import count_verdicts, read_ledger
+from pipeline.ledger import count_verdicts, ledger_units
+from pipeline.scan import read_parquet
 from pipeline.tar_index import index_tar
 
 KEEP = "keep"
+AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 
 class DiscrepancyError(Exception):
@@ -49,25 +51,33 @@ def _require(condition: bool, message: str) -> None:
         raise DiscrepancyError(message)
 
 
+def _require_bytes(path: Path, digest: str) -> None:
+    name = f"{path.parent.name}/{path.name}"
+    _require(path.is_file(), f"{name} is missing")
+    _require(file_hash(path) == digest, f"{name}: its bytes are not those that were committed")
+
+
 def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], dict[str, bytes]]:
     """Verdict counts over all units, and the kept rows: key -> image hash."""
     total: Counter[str] = Counter()
     by_source: dict[str, Counter[str]] = {}
     kept: dict[str, bytes] = {}
-    for unit, table in read_ledger(layout.out, ["id", "source", "verdict", "row", "image_hash"]):
-        scanned = read_manifest(layout.unit_manifest(unit))
-        _require(scanned is not None, f"ledger/{unit}.parquet: its unit has no scan manifest")
-        rows = (scanned or {})["rows"]
+    for unit, stated in ledger_units(layout.out).items():
+        scanned = read_manifest(layout.unit_manifest(unit)) or {}
+        _require(bool(scanned), f"{unit}: its scan manifest is missing")
+        _require_bytes(layout.columns(unit), scanned["hash"])
+        _require_bytes(layout.ledger(unit), stated["hash"])
+        table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned["rows"]
         _require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
         _require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
         counts = count_verdicts(table["verdict"])
-        by_source.setdefault((scanned or {})["source"], Counter()).update(counts)
+        by_source.setdefault(scanned["source"], Counter()).update(counts)
         total.update(counts)
         good = table.filter(pc.equal(table["verdict"].cast("string"), KEEP))
         kept.update(zip(good["id"].to_pylist(), good["image_hash"].to_pylist(), strict=True))
-    stated = dataset["lineage"]["verdicts"]
+    in_dataset = dataset["lineage"]["verdicts"]
     found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
-    _require(found == stated, f"verdicts by source: the ledger says {found}, dataset.json says {stated}")
+    _require(found == in_dataset, f"verdicts by source: the ledger says {found}, dataset.json says {in_dataset}")
     _require(sum(total.values()) == dataset["lineage"]["rows"], "rows in do not equal the verdicts")
     _require(len(kept) == total[KEEP], f"{total[KEEP]} rows are kept but only {len(kept)} different ids")
     return total, kept

@@ -21,7 +21,7 @@ from pipeline.scan import ScanTask, scan_task, scan_unit
 from pipeline.select import SELECT_VERSION, SelectTask, emit, judge, resolve
 from pipeline.sources.base import Unit
 from pipeline.sources.paths import owned
-from pipeline.stale import refuse_or_discard, remember_recipe
+from pipeline.stale import portable, refuse_or_discard, remember_recipe
 from pipeline.storage import Storage
 
 KEEP_WORD = "keep"
@@ -216,9 +216,7 @@ def _pack(
     lineage = {
         "scan": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in scanned),
         "select": selected["fingerprint"],
-        "recipe": curation.recipe.model_dump(
-            mode="json", exclude={"sources": {"__all__": {"read": {"paths", "image_folder"}}}}
-        ),
+        "recipe": portable(curation.recipe),
         "rows": selected["rows"],
         "verdicts": selected["verdicts"],
     }

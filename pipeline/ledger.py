@@ -112,12 +112,22 @@ def verdict_words(rules: tuple[Round, ...]) -> list[str | None]:
     return words
 
 
-def read_ledger(out: Path, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
-    """Unit and table, unit by unit in select's order, so that memory stays that of one unit."""
+def ledger_units(out: Path) -> dict[str, dict[str, Any]]:
+    """Unit -> its source, ledger hash and verdict counts, in select's order. Raises ContractError before select is done."""
     layout = Layout(out)
     manifest = read_manifest(layout.stage_manifest("select"))
     if manifest is None:
         raise ContractError(f"{out}: there is no ledger yet; `qvl curate run` makes it")
+    units: dict[str, dict[str, Any]] = {}
     for number in range(manifest["groups"]):
-        for unit in (read_manifest(layout.group_manifest("ledger", number)) or {"units": {}})["units"]:
-            yield unit, read_parquet(layout.ledger(unit), columns)
+        group = read_manifest(layout.group_manifest("ledger", number))
+        if group is None:
+            raise ContractError(f"{out}: the manifest of ledger group {number} is gone; run again")
+        units |= group["units"]
+    return units
+
+
+def read_ledger(out: Path, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+    """Unit and table, unit by unit in select's order, so that memory stays that of one unit."""
+    for unit in ledger_units(out):
+        yield unit, read_parquet(Layout(out).ledger(unit), columns)

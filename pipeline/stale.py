@@ -10,23 +10,24 @@ from pipeline.commit import read_manifest
 from pipeline.errors import StaleError
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, reading
 from pipeline.scan import ScanTask
 
 SHOWN = 5
-SELECT_KEYS = ("filters", "dedup", "tolerance")
 
 
-def _portable(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without folders, sources by name: what is compared between runs."""
-    content = recipe.model_dump(mode="json")
+def portable(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe alters data: no folders, no tolerances, no notes; sources by name, each with all its filters."""
+    content = recipe.model_dump(mode="json", exclude={"filters", "tolerance", "sources"})
     content["sources"] = {
-        source["name"]: {
-            **source,
-            "read": {k: v for k, v in source["read"].items() if k not in ("paths", "image_folder")},
+        source.name: {
+            **source.model_dump(mode="json", exclude={"name", "read", "table2"}),
+            "read": reading(source),
+            "filters": recipe.filters_of(source.name).model_dump(mode="json", exclude_none=True),
         }
-        for source in content["sources"]
+        for source in recipe.sources
     }
+    content["order"] = [source.name for source in recipe.sources]
     return content
 
 
@@ -34,7 +35,7 @@ def remember_recipe(recipe: Recipe, out: Path) -> None:
     """Leave the recipe beside its results, for the comparison of the next run and for readers."""
     path = Layout(out).recipe
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps(_portable(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    temporary.write_bytes(orjson.dumps(portable(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     temporary.replace(path)
 
 
@@ -43,8 +44,7 @@ def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: b
     layout = Layout(out)
     stale_units, gone = stale_scans(layout, tasks)
     before = read_manifest(layout.recipe)
-    changes = differences(before, _portable(recipe)) if before is not None else []
-    changes = [change for change in changes if not change.startswith(("tolerance", "table2"))]
+    changes = differences(before, portable(recipe)) if before is not None else []
     if not (stale_units or gone or changes):
         return
     if not fresh:
@@ -102,3 +102,4 @@ def discard(layout: Layout, units: list[str], ledger: bool) -> None:
     for folder in ("manifests/select", "manifests/pack", "select", *(["ledger"] if ledger else []), "shards"):
         shutil.rmtree(layout.out / folder, ignore_errors=True)
     layout.report.unlink(missing_ok=True)
+    layout.report.with_suffix(".json").unlink(missing_ok=True)

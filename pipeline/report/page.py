@@ -30,8 +30,8 @@ CHARTED = ("funnel", "mix", "filters", "duplicates")
 def write_report(out: Path, progress: RunProgress, recipe: Recipe | None = None) -> Path:
     """Write the report of a finished run; returns the page's path.
 
-    Without ``recipe`` it is taken from ``OUT/recipe.json``, which knows no folders: the page then has no pictures, and a
-    default filter that a source switched off counts as on. Raises ContractError where the run is not finished.
+    Without ``recipe`` it is taken from ``OUT/recipe.json``, which knows no folders: the page then has no
+    pictures. Raises ContractError where the run is not finished.
     """
     layout = Layout(out.resolve())
     dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
@@ -57,10 +57,11 @@ def remembered_recipe(layout: Layout) -> Recipe:
     stored = read_manifest(layout.recipe)
     if stored is None:
         raise ContractError(f"{layout.recipe}: missing; `qvl curate run` writes it")
-    for source in stored["sources"].values():
-        source["read"]["paths"] = []
-        source["filters"] = {word: chosen for word, chosen in source["filters"].items() if chosen is not None}
-    return Recipe.model_validate({**stored, "sources": list(stored["sources"].values())})
+    names = stored.pop("order")
+    sources = [{"name": name, **stored["sources"][name]} for name in names]
+    for source in sources:
+        source["read"] = {**source["read"], "paths": []}
+    return Recipe.model_validate({**stored, "sources": sources})
 
 
 def assemble(
