@@ -54,6 +54,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 
 
+# finds every caption that a pattern would change: one pass instead of one per pattern
+IRREGULAR = "|".join(f"(?:{pattern})" for pattern, _ in PATTERNS)
+
+
 class Clean(Frozen):
     """What cleaning does. Both default to on, as in the paper."""
 
@@ -76,7 +80,7 @@ def _settle(captions: pa.Array, changed: np.ndarray, settings: Clean) -> tuple[p
     for _ in range(MAX_ROUNDS):
         before = result.take(pa.array(changed))
         after = _once(before, settings)
-        moved = pc.fill_null(pc.not_equal(before, after), False).to_numpy(zero_copy_only=False)
+        moved = _flags(pc.not_equal(before, after))
         result = _put(result, changed[moved], after.filter(pa.array(moved)))
         changed = changed[moved]
         if len(changed) == 0:
@@ -89,13 +93,21 @@ def _once(captions: pa.Array, settings: Clean) -> pa.Array:
     if not settings.patterns:
         return cleaned
     cleaned = pc.utf8_normalize(cleaned, form="NFC")
+    irregular = np.flatnonzero(_flags(pc.match_substring_regex(cleaned, IRREGULAR)))
+    if len(irregular) == 0:
+        return cleaned
+    chosen = cleaned.take(pa.array(irregular))
     for pattern, replacement in PATTERNS:
-        cleaned = pc.replace_substring_regex(cleaned, pattern, replacement)
-    return cleaned
+        chosen = pc.replace_substring_regex(chosen, pattern, replacement)
+    return _put(cleaned, irregular, chosen)
+
+
+def _flags(matches: pa.BooleanArray) -> np.ndarray:
+    return pc.fill_null(matches, False).to_numpy(zero_copy_only=False)
 
 
 def _strip_html(captions: pa.Array) -> pa.Array:
-    marked = pc.fill_null(pc.match_substring_regex(captions, "[<&]"), False).to_numpy(zero_copy_only=False)
+    marked = _flags(pc.match_substring_regex(captions, "[<&]"))
     if not marked.any():
         return captions
     texts = [strip_html(text) for text in captions.filter(pa.array(marked)).to_pylist()]

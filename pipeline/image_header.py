@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import DataError
 
+FRAME = struct.Struct(">HHB")
 SEGMENT = struct.Struct(">BBH")
 JPEG_END = b"\xff\xd9"
 MAX_SIDE = 2**31 - 1
@@ -63,26 +64,41 @@ def read_header(data: bytes | memoryview) -> ImageHeader:
 
 
 def _jpeg(data: bytes | memoryview) -> ImageHeader:
-    """Walks the segments to the first scan. A thumbnail has an end mark of its own, before the scan."""
-    width = height = components = 0
+    """Walks the segments to the frame header, and to the first scan where the file does not end as it should."""
     orientation, at, marker = 1, 2, 0
+    while marker not in JPEG_FRAMES:
+        marker, length = _segment(data, at)
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _exif_orientation(bytes(data[at + 10 : at + 2 + length]))
+        at += 2 + length
+    height, width, components = FRAME.unpack_from(data, at + 3 - length)
+    if width == 0 or height == 0 or components not in JPEG_MODES:
+        raise HeaderError("damaged_header")
+    if data[-2:] != JPEG_END and not _ends_later(data, at):
+        raise HeaderError("truncated")
+    return ImageHeader("jpeg", width, height, JPEG_MODES[components], orientation)
+
+
+def _segment(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """Marker and length of the segment at a place; a fill byte is a segment that is one byte long.
+
+    Raises HeaderError where there is none, or where the scan begins before any frame header.
+    """
+    start, marker, length = SEGMENT.unpack_from(data, at)
+    if start != 0xFF or marker == 0xDA:
+        raise HeaderError("damaged_header")
+    return marker, -1 if marker == 0xFF else length
+
+
+def _ends_later(data: bytes | memoryview, at: int) -> bool:
+    """Is there an end mark behind the first scan? A thumbnail has one of its own, before it."""
+    marker = 0
     while marker != 0xDA and at + 4 <= len(data):
         start, marker, length = SEGMENT.unpack_from(data, at)
         if start != 0xFF:
             break
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker in JPEG_FRAMES:
-            height, width, components = struct.unpack_from(">HHB", data, at + 5)
-        elif marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            orientation = _exif_orientation(bytes(data[at + 10 : at + 2 + length]))
-        at += 2 + length
-    if width == 0 or height == 0 or components not in JPEG_MODES:
-        raise HeaderError("damaged_header")
-    if bytes(data[-2:]) != JPEG_END and bytes(data[at:]).find(JPEG_END) < 0:
-        raise HeaderError("truncated")
-    return ImageHeader("jpeg", width, height, JPEG_MODES[components], orientation)
+        at += 1 if marker == 0xFF else 2 + length
+    return bytes(data[at:]).find(JPEG_END) >= 0
 
 
 def _exif_orientation(tiff: bytes) -> int:

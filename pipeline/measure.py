@@ -58,8 +58,9 @@ def _measure(rows: Sequence[Row], first: int, settings: Clean, language: Languag
         "key": [row.key.encode("utf-8", "backslashreplace").decode() for row in rows],
         "url": [row.url.encode("utf-8", "backslashreplace").decode() for row in rows],
         "locator": [row.locator for row in rows],
-        **{name: [_rounded(row.numbers.get(name)) for row in rows] for name in MEASURES},
     }
+    brought = any(row.numbers for row in rows)
+    columns |= {name: [_rounded(row.numbers.get(name)) if brought else None for row in rows] for name in MEASURES}
     columns |= _images(rows) | _captions(rows, settings, language)
     columns["fault"] = [row.fault for row in rows]
     return pa.RecordBatch.from_arrays([_column(columns[f.name], f.type) for f in COLUMNS], schema=COLUMNS)

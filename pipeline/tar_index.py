@@ -109,6 +109,8 @@ class _Pending:
     def take(self, data: memoryview, header: _Header) -> Member | None:
         """The member that a header begins, or None for extended headers and folders."""
         body = header.at + BLOCK
+        if header.kind in REGULAR and self.name is None:
+            return Member(_name(bytes(data[header.at : body])), body, header.size)
         if header.kind == PAX:
             records = dict(_pax(bytes(data[body : body + header.size])))
             if b"path" in records:

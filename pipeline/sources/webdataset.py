@@ -97,7 +97,8 @@ class WebDataset(Source, Frozen):
             return "unreadable:no_image"
         if sample.image.size > self.max_image_bytes:
             return "unreadable:too_large"
-        if any(member is not None and member.size > MAX_TEXT_BYTES for member in (sample.text, sample.meta)):
+        text, meta = sample.text, sample.meta
+        if (text is not None and text.size > MAX_TEXT_BYTES) or (meta is not None and meta.size > MAX_TEXT_BYTES):
             return "unreadable:text_too_large"
         return None
 
