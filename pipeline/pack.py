@@ -96,11 +96,14 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
         for row, data in task.sources[unit.source].images(unit, rows_of_unit, Storage()):
             place = places[unit][row]
             if xxhash.xxh3_128_digest(data) != columns[3][place]:
-                raise DataError(f"{unit.name} row {row}: the image changed since it was scanned; run with --fresh")
+                raise DataError(
+                    f"{unit.name} row {row}: the image changed since it was scanned; choose another --output"
+                )
             images[place] = data
     found = [image for image in images if image is not None]
     if len(found) < len(rows):
-        raise DataError(f"{task.plan.name}: {len(rows) - len(found)} images are gone since they were scanned")
+        gone = f"{len(rows) - len(found)} images are gone since they were scanned"
+        raise DataError(f"{task.plan.name}: {gone}; bring them back or choose another --output")
     return found
 
 

@@ -1,0 +1,32 @@
+"""Schemas that readers of the output rely on."""
+
+import pytest
+
+from pipeline.ledger import LEDGER
+from pipeline.rows import COLUMNS, WORD_COLUMNS, sample_id, split_sample_id
+from pipeline.shard_writer import INDEX
+
+
+def test_the_ledger_holds_every_column_and_the_verdict() -> None:
+    assert [field for field in LEDGER if field.name in COLUMNS.names] == list(COLUMNS)
+    assert LEDGER.names[:5] == ["id", "source", "verdict", "failed", "dup_of"]
+
+
+def test_names_are_used_once() -> None:
+    for schema in (LEDGER, COLUMNS, INDEX):
+        assert len(set(schema.names)) == len(schema.names)
+
+
+def test_words_are_dictionaries() -> None:
+    assert set(WORD_COLUMNS) == {"format", "mode", "language", "fault"}
+
+
+@pytest.mark.parametrize(("unit", "row"), [("web-0123456789ab", 0), ("a-b-c", 12_345_678)])
+def test_sample_ids_go_both_ways(unit: str, row: int) -> None:
+    assert split_sample_id(sample_id(unit, row)) == (unit, row)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "a-b", "a-"])
+def test_what_is_no_sample_id(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no sample id|invalid literal"):
+        split_sample_id(text)

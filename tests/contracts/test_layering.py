@@ -1,0 +1,102 @@
+"""What importing costs and what our names may collide with."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training", "qvl")
+HEAVY = ("torch", "transformers", "ray", "pyarrow", "numpy", "duckdb", "plotly", "PIL", "fsspec")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "pipeline").rglob("*.py")
+)
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=120,
+    )
+
+
+def test_no_other_distribution_owns_one_of_our_names() -> None:
+    owners = packages_distributions()
+    assert {name: set(owners.get(name, ())) - {"qvl"} for name in OURS} == {name: set() for name in OURS}
+
+
+def test_no_other_folder_on_the_path_holds_one_of_our_names() -> None:
+    elsewhere = [Path(entry).resolve() for entry in sys.path if entry and Path(entry).resolve() != ROOT]
+    found = [
+        str(folder / name)
+        for folder in elsewhere
+        for name in OURS
+        if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+    ]
+    assert found == []
+
+
+def test_no_file_in_a_package_bears_a_packages_name() -> None:
+    found = [path for name in OURS[:-1] for path in (ROOT / name).rglob("*.py") if path.stem in OURS]
+    assert found == []
+
+
+def test_the_command_imports_nothing_heavy() -> None:
+    result = python(f"import sys, qvl; print([name for name in {HEAVY} if name in sys.modules])")
+    assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["curate", "--help"], ["curate", "run", "--help"]], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import atexit, sys
+atexit.register(lambda: print("HEAVY", [name for name in {HEAVY} if name in sys.modules]))
+import qvl
+qvl.main()
+"""
+    result = python(code, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "Usage" in result.stdout
+    assert "HEAVY []" in result.stdout
+
+
+def test_every_module_of_the_pipeline_imports_without_torch_and_ray() -> None:
+    code = """
+import importlib, sys
+for name in ("torch", "ray", "transformers"):
+    sys.modules[name] = None  # importing it raises
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print("done")
+"""
+    result = python(code, *MODULES)
+    assert result.stdout == "done\n", result.stderr[-2_000:]
+
+
+def test_importing_does_no_work() -> None:
+    """No thread is started, nothing is printed and nothing warns."""
+    code = """
+import importlib, sys, threading
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    result = python(code, *MODULES)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_an_error_of_the_user_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    result = python("import qvl; qvl.main()", "curate", "plan", str(tmp_path / "none.yaml"), "--output", str(tmp_path))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert os.fspath(tmp_path / "none.yaml") in result.stderr
