@@ -192,11 +192,9 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Loss and logits.
+        """With `labels` [B, L]: the loss (`label_loss`, over `num_items_in_batch`), and logits only if asked for.
 
-        With `labels` [B, L]: the loss (see `label_loss`; `num_items_in_batch` divides it) and no logits, unless
-        `logits_to_keep` asks for them. Without: logits of the last `logits_to_keep` positions, of the positions that
-        it lists, or of all (0 or None).
+        `logits_to_keep`: logits [B, ., V] of that many last positions, of the positions it lists, or of all (0, None).
         """
         output = self.model(
             input_ids=input_ids,
@@ -212,8 +210,8 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         if labels is not None:
             loss = label_loss(hidden_BLD, labels, self.lm_head, num_items_in_batch)
         if labels is None or logits_to_keep is not None:
-            keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            logits = self.lm_head(hidden_BLD if not isinstance(keep, slice | Tensor) else hidden_BLD[:, keep])
+            keep = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-(logits_to_keep or 0), None)
+            logits = self.lm_head(hidden_BLD[:, keep])
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,

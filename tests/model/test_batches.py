@@ -202,3 +202,14 @@ def test_other_language_models_by_their_config(family: str) -> None:
     model(ids, torch.randn(1, 3, 28, 28), labels=ids.masked_fill(ids >= START, -100)).loss.backward()
     assert model.model.vision_tower.conv1.weight.grad.abs().sum() > 0
     assert (model.lm_head.weight is model.get_input_embeddings().weight) == text.tie_word_embeddings
+
+
+def test_logits_are_given_where_asked(small: QwenVLForConditionalGeneration) -> None:
+    ids = torch.tensor([[7, 8, 9, 10]])
+    with torch.no_grad():
+        whole = small(ids).logits
+        assert torch.equal(small(ids, logits_to_keep=0).logits, whole)
+        torch.testing.assert_close(small(ids, logits_to_keep=2).logits, whole[:, -2:])
+        torch.testing.assert_close(small(ids, logits_to_keep=torch.tensor([1, 3])).logits, whole[:, [1, 3]])
+        assert small(ids, labels=ids).logits is None
+        assert small(ids, labels=ids, logits_to_keep=1).logits.shape[1] == 1
