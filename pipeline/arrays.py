@@ -29,3 +29,9 @@ def hash_words(column: pa.Array) -> np.ndarray:
     if array.null_count:  # what lies under a null is anything
         words = words * np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.uint64)[:, None]
     return words
+
+
+def flags(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A boolean column without nulls as numpy."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(array.to_numpy(zero_copy_only=False), bool)

@@ -1,4 +1,4 @@
-"""A curation: scan, select, pack, one after the other, each resumed from its manifests."""
+"""A curation: scan, score, select, pack, one after the other, each resumed from its manifests."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,10 +18,12 @@ from pipeline.pool import Pool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe, reader
 from pipeline.scan import ScanTask, scan_task, scan_unit
+from pipeline.score import ScoreTask
+from pipeline.score_stage import outdated, run_score, score_identity, score_tasks, with_pixel_faults
 from pipeline.select import SELECT_VERSION, SelectTask, emit, judge, resolve
 from pipeline.sources.base import Unit
 from pipeline.sources.paths import owned
-from pipeline.stale import portable, refuse_or_discard, remember_recipe
+from pipeline.stale import discard, portable, refuse_or_discard, remember_recipe
 from pipeline.storage import Storage
 
 KEEP_WORD = "keep"
@@ -62,7 +64,13 @@ def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: boo
         remember_recipe(recipe, out)
         clear_attempts(out)
         scanned = _scan(curation, tasks, pool, progress)
-        selected = _select(curation, scanned, pool, progress)
+        scoring = score_tasks(recipe, out, [task.unit for task in tasks], scanned)
+        if outdated(scoring, fresh):
+            discard(curation.layout, [], ledger=True)
+            scanned = _scan(curation, tasks, pool, progress)
+        scored = run_score(scoring, pool, progress)
+        _check_tolerance(recipe, with_pixel_faults(scanned, scored))
+        selected = _select(curation, scanned, scoring, pool, progress)
         return _pack(curation, scanned, selected, pool, progress)
 
 
@@ -116,8 +124,8 @@ def _check_tolerance(recipe: Recipe, units: list[dict[str, Any]]) -> None:
 UNIT_FAULTS = frozenset(("unit", "truncated_tar", "damaged_tar", "not_a_tar", "damaged_table"))
 
 
-def select_fingerprint(recipe: Recipe, scanned: list[dict[str, Any]]) -> str:
-    """What the verdicts depend on."""
+def select_fingerprint(recipe: Recipe, scanned: list[dict[str, Any]], scores: str | None = None) -> str:
+    """What the verdicts depend on; ``scores`` is the identity of the score stage."""
     judged = {s.name: [recipe.filters_of(s.name).model_dump(), s.priority, s.academic] for s in recipe.sources}
     return fingerprint(
         {
@@ -125,16 +133,17 @@ def select_fingerprint(recipe: Recipe, scanned: list[dict[str, Any]]) -> str:
             "units": [[unit["unit"], unit["hash"]] for unit in scanned],
             "filters": judged,
             "dedup": recipe.dedup.model_dump(),
+            "scores": scores,
         }
     )
 
 
 def _select(
-    curation: Curation, scanned: list[dict[str, Any]], pool: Pool, progress: RunProgress
+    curation: Curation, scanned: list[dict[str, Any]], scoring: list[ScoreTask], pool: Pool, progress: RunProgress
 ) -> list[dict[str, Any]]:
     """Ledger manifests of all groups."""
     layout, groups = curation.layout, make_groups(scanned)
-    mark = select_fingerprint(curation.recipe, scanned)
+    mark = select_fingerprint(curation.recipe, scanned, score_identity(scoring))
     write_groups(curation.out, groups)
     first = SelectTask(curation.out, curation.recipe, mark, 0)
     steps = 2 + 2 * len(first.rules)

@@ -17,6 +17,12 @@ class Layout:
     def unit_manifest(self, unit: str) -> Path:
         return self.out / "manifests" / "scan" / f"{unit}.json"
 
+    def score_manifest(self, unit: str) -> Path:
+        return self.out / "manifests" / "score" / f"{unit}.json"
+
+    def scores(self, unit: str) -> Path:
+        return self.out / "scores" / f"{unit}.parquet"
+
     def group_manifest(self, step: str, group: int) -> Path:
         return self.out / "manifests" / "select" / f"{step}-{group:06d}.json"
 

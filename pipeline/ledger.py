@@ -16,7 +16,8 @@ from pipeline.filters import FILTER_WORDS
 from pipeline.groups import Group
 from pipeline.layout import Layout
 from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
-from pipeline.scan import ROW_GROUP, read_columns, read_parquet
+from pipeline.scan import ROW_GROUP, read_parquet
+from pipeline.score import SCORES, read_measured
 from pipeline.select import FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
 
 LEDGER = pa.schema(
@@ -27,9 +28,11 @@ LEDGER = pa.schema(
         ("failed", pa.uint32()),  # bit i: filter i of FILTER_WORDS fails
         ("dup_of", pa.string()),  # id of the row that was kept instead
         *COLUMNS,
+        *SCORES,
     ]
 )
-LEDGER_WORDS = [*WORD_COLUMNS, "source", "verdict"]
+LEDGER_WORDS = [*WORD_COLUMNS, "source", "verdict", "score_state"]
+FAULT_COLUMNS = ("fault", "score_state")
 
 
 def write_ledger(task: SelectTask) -> dict[str, Any]:
@@ -67,13 +70,13 @@ def count_verdicts(column: pa.ChunkedArray) -> dict[str, int]:
 def _table(
     task: SelectTask, unit: str, source: str, codes: np.ndarray, failed: np.ndarray, dup_of: pa.Array
 ) -> pa.Table:
-    columns = read_columns(task.out, unit)
+    columns = read_measured(task.out, unit, [*COLUMNS.names, *SCORES.names], task.recipe.score)
     by_code = pa.array(verdict_words(task.rules), pa.string()).take(pa.array(codes))
-    verdict = pc.coalesce(columns["fault"].cast(pa.string()), pa.chunked_array([by_code]))
+    verdict = pc.coalesce(by_code, *(columns[name].combine_chunks().cast(pa.string()) for name in FAULT_COLUMNS))
     added = {
         "id": sample_ids(pa.scalar(unit), columns["row"]),
         "source": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(columns), np.int16)), pa.array([source])),
-        "verdict": verdict.combine_chunks().dictionary_encode().cast(WORDS),
+        "verdict": verdict.dictionary_encode().cast(WORDS),
         "failed": pa.array(failed),
         "dup_of": dup_of,
     }

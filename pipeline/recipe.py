@@ -10,6 +10,7 @@ from pipeline.caption import Clean
 from pipeline.errors import RecipeError
 from pipeline.filters import Filters
 from pipeline.frozen import Frozen
+from pipeline.score_recipe import Score
 from pipeline.sources.base import Source
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
@@ -75,6 +76,7 @@ class Recipe(Frozen):
     clean: Clean = Clean()
     language_model: str = "lid.176.ftz"
     filters: Filters = Filters()
+    score: Score | None = None
     dedup: Dedup = Dedup()
     pack: Pack = Pack()
     tolerance: Tolerance = Tolerance()

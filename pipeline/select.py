@@ -13,21 +13,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.arrays import hash_words
+from pipeline.arrays import flags, hash_words
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
 from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rank, rounds, split
 from pipeline.errors import ContractError
 from pipeline.filters import Filters
 from pipeline.groups import Group, read_groups
 from pipeline.layout import Layout
+from pipeline.pixels import BAD
 from pipeline.recipe import Recipe
 from pipeline.scan import read_columns
+from pipeline.score import read_measured
+from pipeline.score_recipe import Score
 
 SELECT_VERSION = 1
 KEEP = 0
 FAULT = 255
 FIRST_ROUND = 200
 FAULT_BIT = np.uint32(1 << 31)
+NO_BITS = np.uint32(0)
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,33 @@ def judge(task: SelectTask) -> dict[str, Any]:
         for unit, source in zip(task.group.units, task.group.sources, strict=True):
             filters = task.recipe.filters_of(source)
             needed = {name for _, _, chosen in filters.active() for name in chosen.reads}
-            parts.append(judge_rows(read_columns(task.out, unit, sorted({*needed, "fault"})), filters))
+            needed |= {"fault"} if task.recipe.score is None else {"fault", "score_state"}
+            columns = read_measured(task.out, unit, sorted(needed), task.recipe.score)
+            parts.append(judge_rows(columns, filters, scored_bits(filters, task.recipe.score)))
         return np.concatenate(parts)
 
     return commit_array(task, "judged", make)
 
 
-def judge_rows(columns: pa.Table, filters: Filters) -> np.ndarray:
-    """Failed bits (uint32) of rows given as columns; a row with a fault has ``FAULT_BIT`` and is judged by nothing."""
+def scored_bits(filters: Filters, score: Score | None) -> np.uint32:
+    """The filters that judge what stage score measured."""
+    measured = score.measured() if score else frozenset()
+    bits = (1 << bit for bit, _, chosen in filters.active() if measured & set(chosen.reads))
+    return np.uint32(sum(bits))
+
+
+def judge_rows(columns: pa.Table, filters: Filters, scored: np.uint32 = NO_BITS) -> np.ndarray:
+    """Failed bits (uint32) of rows given as columns; a row with a fault has ``FAULT_BIT`` and is judged by nothing.
+
+    A row whose pixels cannot be decoded has a fault too, unless a filter on scanned columns (one not in ``scored``) fails.
+    """
     failed = np.zeros(len(columns), np.uint32)
     for bit, _, chosen in filters.active():
         passed = flags(pc.fill_null(chosen.keep(columns), False))
         failed |= (~passed).astype(np.uint32) << np.uint32(bit)
+    if "score_state" in columns.column_names:
+        dark = flags(pc.starts_with(columns["score_state"].cast(pa.string()), BAD))
+        failed[dark & (failed & ~scored == 0)] = FAULT_BIT
     failed[flags(pc.is_valid(columns["fault"]))] = FAULT_BIT
     return failed
 
@@ -88,11 +107,6 @@ def first_failed(failed: np.ndarray) -> np.ndarray:
     codes[failed == 0] = KEEP
     codes[failed == FAULT_BIT] = FAULT
     return codes
-
-
-def flags(values: Any) -> np.ndarray:
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return np.asarray(array.to_numpy(zero_copy_only=False), bool)
 
 
 def emit(task: SelectTask) -> dict[str, Any]:

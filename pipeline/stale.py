@@ -14,11 +14,15 @@ from pipeline.recipe import Recipe, reading
 from pipeline.scan import ScanTask
 
 SHOWN = 5
+# not the paths of weights: their hashes are in the scores' manifests
+WEIGHT_FILES = {"clip": {"english": {"pretrained"}, "chinese": {"pretrained"}}}
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe alters data: no folders, no tolerances, no notes; sources by name, each with all its filters."""
-    content = recipe.model_dump(mode="json", exclude={"filters", "tolerance", "sources"})
+    content = recipe.model_dump(
+        mode="json", exclude={"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES}
+    )
     content["sources"] = {
         source.name: {
             **source.model_dump(mode="json", exclude={"name", "read", "table2"}),
@@ -96,10 +100,12 @@ def discard(layout: Layout, units: list[str], ledger: bool) -> None:
     for unit in units:
         layout.unit_manifest(unit).unlink(missing_ok=True)
         layout.columns(unit).unlink(missing_ok=True)
-    for stage in ("scan", "select"):
+        layout.scores(unit).unlink(missing_ok=True)
+    for stage in ("scan", "score", "select"):
         layout.stage_manifest(stage).unlink(missing_ok=True)
     layout.dataset.unlink(missing_ok=True)
-    for folder in ("manifests/select", "manifests/pack", "select", *(["ledger"] if ledger else []), "shards"):
+    select = ("manifests/score", "manifests/select", "select", *(["ledger"] if ledger else []))
+    for folder in (*select, "manifests/pack", "shards"):
         shutil.rmtree(layout.out / folder, ignore_errors=True)
     layout.report.unlink(missing_ok=True)
     layout.report.with_suffix(".json").unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""The pixels of a unit's rows, decoded once each in threads, to numbers."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image
+
+from pipeline.decode import BAD_PIXELS, SIDE, PixelError, decode
+from pipeline.errors import DataError
+from pipeline.perceptual_hash import hash_thumbnails, thumbnail
+from pipeline.score_recipe import Score
+from pipeline.sources.base import Bytes, Source, Unit
+from pipeline.storage import Storage
+
+BAD = "unreadable:"
+CHUNK = 64
+SYSTEMATIC_ROWS = 8
+NUMBERS = ("phash_spread", "clip_english", "clip_chinese")
+
+
+@dataclass
+class Measures:
+    """Score columns of a unit while they fill: values, and which are known."""
+
+    phash: npt.NDArray[np.uint64]
+    hashed: npt.NDArray[np.bool_]
+    numbers: dict[str, npt.NDArray[np.float32]]  # NaN where unknown
+
+    @classmethod
+    def empty(cls, rows: int) -> Self:
+        numbers = {name: np.full(rows, np.nan, np.float32) for name in NUMBERS}
+        return cls(np.zeros(rows, np.uint64), np.zeros(rows, bool), numbers)
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Measures from stored columns."""
+        result = cls.empty(len(table))
+        result.hashed = np.array(table["phash"].is_valid().to_numpy(zero_copy_only=False), bool)
+        result.phash = np.array(table["phash"].fill_null(0).to_numpy(), np.uint64)
+        for name in NUMBERS:
+            result.numbers[name] = np.array(table[name].to_numpy(zero_copy_only=False), np.float32)
+        return result
+
+    def columns(self) -> list[pa.Array]:
+        """Columns in the order of the stage's schema, null where unknown."""
+        numbers = [pa.array(self.numbers[name], mask=np.isnan(self.numbers[name])) for name in NUMBERS]
+        return [pa.array(self.phash, mask=~self.hashed), *numbers]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One row's pixels, or the reason why there are none."""
+
+    row: int
+    image: Image.Image | None
+    fault: str | None
+
+
+def measure_pixels(
+    source: Source, unit: Unit, columns: pa.Table, rows: Sequence[int], score: Score, into: Measures
+) -> dict[int, str]:
+    """Fill ``into`` for ``rows``. Returns row -> fault for those that could not be decoded."""
+    faults: dict[int, str] = {}
+    seen = 0
+    if not rows or (score.phash is None and score.clip is None):
+        return faults
+    places = sorted(_places(columns, rows), key=lambda place: place[1])
+    with ThreadPoolExecutor(1) as threads:
+        for chunk in _decoded(source.images(unit, places, Storage()), threads, SIDE):
+            seen += len(chunk)
+            faults |= {item.row: item.fault for item in chunk if item.fault is not None}
+            good = [item for item in chunk if item.image is not None]
+            if score.phash is not None and good:
+                _hash(good, into)
+    if seen != len(rows):
+        raise DataError(f"{unit.name}: {len(rows) - seen} images are gone since they were scanned")
+    _refuse_systematic(faults, len(rows))
+    return faults
+
+
+def _places(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]]:
+    chosen = columns.select(["row", "locator", "image_bytes"]).take(pa.array(rows))
+    return list(zip(*(chosen[name].to_pylist() for name in ("row", "locator", "image_bytes")), strict=True))
+
+
+def _decoded(images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, side: int) -> Iterator[list[Decoded]]:
+    """Chunks of decoded images; while one is used, the next is being decoded."""
+
+    def begin() -> list[Any]:
+        return [threads.submit(_decode, row, data, side) for row, data in islice(images, CHUNK)]
+
+    waiting = begin()
+    while waiting:
+        following = begin()
+        yield [future.result() for future in waiting]
+        waiting = following
+
+
+def _decode(row: int, data: Bytes, side: int) -> Decoded:
+    try:
+        return Decoded(row, decode(data, side), None)
+    except PixelError:
+        return Decoded(row, None, BAD_PIXELS)
+    except Exception as error:  # noqa: BLE001 - a file that crashes a decoder costs its own row, as in scan
+        return Decoded(row, None, f"{BAD}error:{type(error).__name__}")
+
+
+def _hash(good: list[Decoded], into: Measures) -> None:
+    rows = [item.row for item in good]
+    hashes, spread = hash_thumbnails(np.stack([thumbnail(item.image) for item in good if item.image is not None]))
+    into.phash[rows], into.hashed[rows], into.numbers["phash_spread"][rows] = hashes, True, spread
+
+
+def _refuse_systematic(faults: dict[int, str], tried: int) -> None:
+    """Raise where every image met the same unforeseen error: that is not the images' fault."""
+    errors = {word for word in faults.values() if word.startswith(f"{BAD}error:")}
+    if tried >= SYSTEMATIC_ROWS and len(faults) == tried and len(errors) == 1 and set(faults.values()) == errors:
+        raise RuntimeError(f"all {tried} images of a unit end in {errors.pop()}")

@@ -1,0 +1,96 @@
+"""Stage score as the driver sees it: which units are to be scored, and what came of it."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.commit import create_manifest, file_hash, read_manifest
+from pipeline.errors import ContractError, RecipeError, StaleError
+from pipeline.fingerprint import fingerprint, merkle_root
+from pipeline.layout import Layout
+from pipeline.pool import Pool
+from pipeline.progress import RunProgress
+from pipeline.recipe import Recipe
+from pipeline.score import SCORED, ScoreTask, pixel_faults, score_task, score_unit
+from pipeline.score_recipe import ClipModel
+from pipeline.sources.base import Unit
+
+Manifest = dict[str, Any]
+
+
+def weights_identity(model: ClipModel) -> str:
+    """Hash of a file of weights; open_clip's own name otherwise. Raises RecipeError where the file is not there."""
+    if not model.is_file:
+        return model.pretrained
+    path = Path(model.pretrained)
+    if not path.is_file():
+        raise RecipeError(f"score.clip: {path}: no such file of weights")
+    return file_hash(path)
+
+
+def score_tasks(recipe: Recipe, out: Path, units: list[Unit], scanned: list[Manifest]) -> list[ScoreTask]:
+    """A task per unit; none where the recipe asks for no scores."""
+    if recipe.score is None:
+        return []
+    models = recipe.score.clip.models() if recipe.score.clip else {}
+    weights = {name: weights_identity(model) for name, model in models.items()}
+    return [
+        score_task(recipe, recipe.source(unit.source), unit, out, manifest["hash"], weights)
+        for unit, manifest in zip(units, scanned, strict=True)
+    ]
+
+
+def outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
+    """True where scores were made with other weights or for other rows. Raises StaleError unless ``fresh``."""
+    for task in tasks:
+        manifest = read_manifest(Layout(task.out).score_manifest(task.unit.id))
+        if manifest is None or manifest["fingerprint"] == task.fingerprint:
+            continue
+        if fresh:
+            return True
+        changed = [name for name, value in task.parts.items() if manifest["parts"].get(name) != value]
+        raise StaleError(
+            f"{task.out} holds scores of {task.unit.name} that were made with other {', '.join(changed) or 'filters'}. "
+            "Choose another --output, or run with --fresh (scores that did not change are kept)"
+        )
+    return False
+
+
+def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list[Manifest]:
+    """Manifests of all units, in order; none where the recipe asks for no scores."""
+    if not tasks:
+        return []
+    layout = Layout(tasks[0].out)
+    todo = [task for task in tasks if read_manifest(layout.score_manifest(task.unit.id)) is None]
+    progress.stage("score", len(tasks), len(tasks) - len(todo))
+    for _, manifest in pool.map(score_unit, todo):
+        progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
+    manifests = [_committed(layout.score_manifest(task.unit.id)) for task in tasks]
+    content = {
+        "units": len(manifests),
+        "rows": sum(unit["rows"] for unit in manifests),
+        "root": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in manifests),
+    }
+    create_manifest(layout.stage_manifest("score"), content)
+    return manifests
+
+
+def _committed(path: Path) -> Manifest:
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ContractError(f"{path}: the work was reported done but has no manifest")
+    return manifest
+
+
+def with_pixel_faults(scanned: list[Manifest], scored: list[Manifest]) -> list[Manifest]:
+    """Scan's manifests with the rows added that have a header but no picture."""
+    if not scored:
+        return scanned
+    return [
+        {**unit, "faults": {**unit["faults"], **pixel_faults(score)}}
+        for unit, score in zip(scanned, scored, strict=True)
+    ]
+
+
+def score_identity(tasks: list[ScoreTask]) -> str | None:
+    """What the verdicts depend on of this stage: the models and the inputs, not which other rows have scores."""
+    return fingerprint([[task.unit.id, task.parts] for task in tasks]) if tasks else None
