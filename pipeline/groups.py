@@ -31,11 +31,6 @@ class Group:
     def starts(self) -> np.ndarray:
         return np.concatenate(([0], np.cumsum(self.rows)))
 
-    def locate(self, position: int) -> tuple[str, int]:
-        """Unit and row of a position."""
-        unit = int(np.searchsorted(self.starts, position, side="right")) - 1
-        return self.units[unit], position - int(self.starts[unit])
-
 
 def make_groups(units: list[dict[str, Any]], group_rows: int = GROUP_ROWS) -> list[Group]:
     """Groups over scan manifests, in their order; a unit is never split."""

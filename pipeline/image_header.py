@@ -132,8 +132,6 @@ def _png(data: bytes | memoryview) -> ImageHeader:
             orientation = _exif_orientation(bytes(data[at + 8 : at + 8 + length]))
         seen.add(kind)
         at += 12 + length
-    if at > len(data):
-        raise HeaderError("truncated")
     mode = "PA" if colour == 3 and b"tRNS" in seen else PNG_MODES[colour]
     return ImageHeader("png", width, height, f"{mode};16" if depth == 16 else mode, orientation, b"acTL" in seen)
 

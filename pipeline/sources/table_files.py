@@ -1,0 +1,186 @@
+"""Tables as files: parquet, JSONL, TSV, CSV, SBU's and COCO's JSON, each to records in the order of the file.
+
+A line that cannot be parsed is a word in place of a record; a file that cannot be read further raises OSError,
+pa.ArrowInvalid or orjson.JSONDecodeError.
+"""
+
+import csv
+import io
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import RecipeError
+from pipeline.sources.base import Bytes
+from pipeline.sources.columns import Column, Columns
+
+Format = Literal["parquet", "jsonl", "tsv", "csv", "sbu", "coco"]
+Record = dict[Any, Any]
+
+PARQUET_ROWS = 256
+MAX_FIELD = 16 << 20
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What to look for: the columns, a line of names (None: unless columns are positions), images by path or inside."""
+
+    columns: Columns
+    header: bool | None
+    by_path: bool
+
+
+def _parquet(path: Path, look: Look) -> Iterator[Record | str]:
+    with pq.ParquetFile(path) as file:
+        _require_columns(path, look, file.schema_arrow.names)
+        present = [name for name in look.columns.named() if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
+            values = [_undecoded(column).to_pylist() for column in batch.columns]
+            for row in zip(*values, strict=True):
+                yield dict(zip(batch.schema.names, row, strict=True))
+
+
+def _undecoded(column: pa.Array) -> pa.Array:
+    """Text as bytes, because nobody has checked that it is UTF-8; of a Hugging Face image only its bytes."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        return pc.struct_field(column, "bytes")
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
+    return column
+
+
+def _require_columns(path: Path, look: Look, present: Sequence[Column]) -> None:
+    """Raise RecipeError where a column that no row can do without is not there: a typing error would empty every row."""
+    columns = look.columns
+    wanted = [columns.caption, columns.path if look.by_path else columns.image]
+    missing = [str(name) for name in wanted if name is not None and name not in present]
+    if missing:
+        raise RecipeError(f"{path.name}: no column {', '.join(missing)}; it has {', '.join(map(str, present))}")
+
+
+def parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[int, Bytes]]:
+    """Only the row groups that hold a wanted row are read."""
+    with pq.ParquetFile(path) as file:
+        start = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if any(start <= row < start + rows for row in wanted):
+                at = start
+                for batch in file.iter_batches(PARQUET_ROWS, [group], [column], use_threads=False):
+                    for i in range(len(batch)):
+                        if at + i in wanted:
+                            value = batch.column(0)[i].as_py()
+                            yield at + i, value["bytes"] if isinstance(value, dict) else value
+                    at += len(batch)
+            start += rows
+
+
+def _jsonl(path: Path, look: Look) -> Iterator[Record | str]:
+    with path.open("rb") as file:
+        for line in file:
+            if not line.strip():
+                continue
+            try:
+                record = orjson.loads(line.removeprefix(BOM))
+            except orjson.JSONDecodeError:
+                yield "invalid_utf8" if not _is_utf8(line) else "bad_json"
+                continue
+            yield record if isinstance(record, dict) else "bad_json"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _tsv(path: Path, look: Look) -> Iterator[Record | str]:
+    """Quotes mean nothing: a caption may begin with one."""
+    with path.open("rb") as file:
+        lines = (line.removeprefix(BOM).rstrip(b"\r\n").split(b"\t") for line in file)
+        yield from _records(path, (fields for fields in lines if fields != [b""]), look)
+
+
+def _csv(path: Path, look: Look) -> Iterator[Record | str]:
+    """Fields may be quoted and hold line breaks."""
+    csv.field_size_limit(MAX_FIELD)
+    with io.TextIOWrapper(path.open("rb"), "utf-8-sig", errors="surrogateescape", newline="") as file:
+        yield from _records(path, _csv_lines(file), look)
+
+
+def _csv_lines(file: io.TextIOWrapper) -> Iterator[list[bytes] | None]:
+    reader = csv.reader(file)
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield None
+            continue
+        if fields:
+            yield [field.encode("utf-8", "surrogateescape") for field in fields]
+
+
+def _records(path: Path, lines: Iterator[list[bytes] | None], look: Look) -> Iterator[Record | str]:
+    """Lines under their names or positions; one with another number of fields than the first is a fault."""
+    by_position = any(isinstance(column, int) for column in look.columns.named())
+    first = next(lines, None)
+    if first is None:
+        return
+    names: list[Column] = list(range(len(first)))
+    has_header = not by_position if look.header is None else look.header
+    if has_header and not by_position:
+        names = [name.decode("utf-8", "replace") for name in first]
+    _require_columns(path, look, names)
+    for fields in lines if has_header else itertools.chain([first], lines):
+        if fields is None or len(fields) != len(names):
+            yield "bad_line"
+        else:
+            yield dict(zip(names, fields, strict=True))
+
+
+def _sbu(path: Path, look: Look) -> Iterator[Record | str]:
+    """One JSON object of parallel lists; a list that is too short makes the table damaged."""
+    content = orjson.loads(path.read_bytes())
+    lists = content.items() if isinstance(content, dict) else ()
+    columns = {name: values for name, values in lists if isinstance(values, list)}
+    if len({len(values) for values in columns.values()}) != 1:
+        raise pa.ArrowInvalid("lists of different lengths")
+    _require_columns(path, look, list(columns))
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _coco(path: Path, look: Look) -> Iterator[Record | str]:
+    """COCO captions: one row per annotation, with the fields of its image."""
+    content = orjson.loads(path.read_bytes())
+    try:
+        images = {image["id"]: image for image in content["images"]}
+        pairs = [(images.get(annotation["image_id"]), annotation) for annotation in content["annotations"]]
+    except (KeyError, TypeError):
+        raise pa.ArrowInvalid("no images and annotations of COCO") from None
+    for image, annotation in pairs:
+        yield {**image, **annotation} if image is not None else "no_image"
+
+
+READERS: dict[Format, Callable[[Path, Look], Iterator[Record | str]]] = {
+    "parquet": _parquet,
+    "jsonl": _jsonl,
+    "tsv": _tsv,
+    "csv": _csv,
+    "sbu": _sbu,
+    "coco": _coco,
+}
