@@ -1,5 +1,6 @@
 """Recipes: every mistake is named with its place, paths count from the recipe's folder, ours all load."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe, load_recipe, reading
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted([*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")])
+YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]
+# builders have recipes of their own, without readers
+SHIPPED = sorted(path for path in YAML if re.search(r"^ +(- )?read:", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 GOOD = """
 name: small
