@@ -48,6 +48,7 @@ GROUNDING_PROMPTS = {
 REGION_PROMPTS = {"en": ("This", " is"), "zh": ("这", "是")}
 ANSWER_PROMPTS = {"en": " Answer:", "zh": " 答案："}
 # the paper prints the English prompts alone; the Chinese ones are ours
+DETECTION_PROMPTS = {"en": "Which objects are in the image, and where?", "zh": "图中有哪些物体，在什么位置？"}
 OCR_PROMPTS = {"en": "OCR with grounding:", "zh": "识别文字并给出位置："}
 QUAD_BLANK = ""  # before every corner of a quad; notes on the paper differ (3 tokens more with a blank)
 
@@ -199,9 +200,10 @@ def vqa_turns(question: str, answer: str, language: str = "en") -> Turns:
     return _turns(f"{image(0)} {question}{ANSWER_PROMPTS.get(language, ANSWER_PROMPTS['en'])}", answer)
 
 
-def detection_turns(labels: Sequence[tuple[str, Sequence[Box]]], question: str) -> Turns:
-    """All objects of an image: the answer lists every label with its boxes."""
-    return _turns(f"{image(0)} {question} Answer:", "".join(grounded(text, boxes) for text, boxes in labels))
+def detection_turns(labels: Sequence[tuple[str, Sequence[Box]]], language: str = "en") -> Turns:
+    """All objects of an image, as a question: the answer lists every label with its boxes."""
+    question = DETECTION_PROMPTS.get(language, DETECTION_PROMPTS["en"])
+    return vqa_turns(question, "".join(grounded(text, boxes) for text, boxes in labels), language)
 
 
 def ocr_turns(records: Sequence[tuple[str, Quad]], language: str) -> Turns:
