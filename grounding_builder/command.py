@@ -1,0 +1,70 @@
+"""``qvl ground``: the command line of the grounding builder. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import Address, Fresh, Json, Output, RecipeFile, Workers, open_pool
+
+app = typer.Typer(no_args_is_help=True, help="Turn box annotations into grounding samples; check anybody's.")
+
+Data = Annotated[Path, typer.Argument(metavar="FILE", help="Shard (.tar), .json or .jsonl", show_default=False)]
+Images = Annotated[Path | None, typer.Option(help="Folder that image paths start from")]
+Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file that the list goes to")]
+
+
+@app.command()
+def build(
+    recipe: RecipeFile,
+    output: Output,
+    workers: Workers = "serial",
+    address: Address = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Annotations to shards, ledger and report; resumes by itself."""
+    from grounding_builder.recipe import load_recipe
+    from grounding_builder.run import run
+    from pipeline.errors import QvlError
+    from pipeline.progress import RunProgress
+    from pipeline.summary import print_summary
+
+    loaded = load_recipe(recipe)
+    try:
+        with RunProgress() as progress:
+            dataset, report = run(loaded, output, open_pool(workers, address), progress, fresh)
+    except KeyboardInterrupt:
+        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    if as_json:
+        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+    else:
+        print_summary(output, dataset, report)
+
+
+@app.command()
+def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
+    """Write the exclusion list of a recipe's benchmarks to a file, for curation and for made pages."""
+    from grounding_builder.benchmarks import exclusion
+    from grounding_builder.recipe import load_recipe
+    from grounding_builder.run import write_exclusion
+    from pipeline.storage import Storage
+
+    excluded = exclusion(load_recipe(recipe).exclude, Storage())
+    write_exclusion(excluded, output)
+    counts = {kind: len(values) for kind, values in excluded.entries.items()}
+    typer.echo(json.dumps(counts) if as_json else f"{output}: " + ", ".join(f"{n:,} by {k}" for k, n in counts.items()))
+
+
+@app.command()
+def lint(file: Data, images: Images = None, as_json: Json = False) -> None:
+    """Check boxes that somebody else wrote. Exit 1 where something is wrong."""
+    from grounding_builder.lint import lint_file, print_findings
+
+    found = lint_file(file, images)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_findings(file, found)
+    raise typer.Exit(1 if found["findings"] else 0)
