@@ -55,7 +55,7 @@ def tasks_of(recipe: Recipe, out: Path) -> list[PackTask]:
     selected = json.loads(curation.layout.stage_manifest("select").read_bytes())
     groups = range(selected["groups"])
     ledgers = [json.loads(curation.layout.group_manifest("ledger", number).read_bytes()) for number in groups]
-    return shard_tasks(curation, ledgers, selected["fingerprint"])
+    return shard_tasks(curation, curation.units(), ledgers, selected["fingerprint"])
 
 
 def main() -> None:

@@ -15,8 +15,17 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.commit import attempt, clear_attempts, create_manifest, file_hash, output_lock, publish, read_manifest
-from pipeline.dataset import commit_shard, finish
+from pipeline.commit import (
+    attempt,
+    clear_attempts,
+    create_manifest,
+    file_hash,
+    output_lock,
+    publish,
+    read_committed,
+    read_manifest,
+)
+from pipeline.dataset import commit_shard, committed_shard, finish
 from pipeline.errors import ContractError, StaleError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
@@ -109,7 +118,7 @@ def build(
         _refuse_or_discard(tasks, out, shard_rows, seed, fresh)
         clear_attempts(out)
         layout = Layout(out)
-        todo = [task for task in tasks if read_manifest(layout.unit_manifest(task.unit.id)) is None]
+        todo = [task for task in tasks if made_unit(task) is None]
         progress.stage("make", len(tasks), len(tasks) - len(todo))
         for _, manifest in pool.map(make_unit, todo):
             drops = {word: n for word, n in manifest["verdicts"].items() if word != KEEP}
@@ -118,11 +127,18 @@ def build(
         return _pack(builder.name, out, made, shard_rows, seed, pool, progress)
 
 
+def made_unit(task: MakeTask) -> dict[str, Any] | None:
+    """The manifest of a unit that is made already, or None."""
+    layout, unit = Layout(task.out), task.unit.id
+    files = [layout.made(unit), layout.made(unit).with_suffix(".parquet"), layout.ledger(unit)]
+    return read_committed(layout.unit_manifest(unit), fingerprint(task.builder.parts(task.unit)), files)
+
+
 def make_unit(task: MakeTask) -> dict[str, Any]:
     """Make one unit and commit its samples, ledger and sums."""
     layout, unit, parts = Layout(task.out), task.unit, task.builder.parts(task.unit)
     path = layout.unit_manifest(unit.id)
-    committed = read_manifest(path)
+    committed = made_unit(task)
     if committed is not None:
         return committed
     with attempt(task.out) as folder:
@@ -167,7 +183,7 @@ def ledger_schema(builder: Builder) -> pa.Schema:
 
 def copy_shard(task: CopyTask) -> dict[str, Any]:
     """Pack one shard: samples of made units, unchanged, in the seeded order."""
-    committed = read_manifest(Layout(task.out).shard_manifest(task.plan.name))
+    committed = committed_shard(task.out, task.plan, task.fingerprint)
     return committed or commit_shard(task.out, task.plan.name, _samples(task), task.fingerprint)
 
 
@@ -203,8 +219,8 @@ def _pack(
     order = windows(seed, WINDOW_UNITS, [(unit["unit"], unit["samples"]) for unit in made])
     plans = shard_plans(name, shard_rows, order)
     mark = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})
-    tasks = [CopyTask(out, plan, seed, mark) for plan in plans]
-    todo = [task for task in tasks if read_manifest(Layout(out).shard_manifest(task.plan.name)) is None]
+    tasks = [CopyTask(out, plan, seed, plan.fingerprint(mark)) for plan in plans]
+    todo = [task for task in tasks if committed_shard(out, task.plan, task.fingerprint) is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(copy_shard, todo):
         progress.advance(manifest["samples"])
@@ -215,10 +231,7 @@ def _pack(
         "verdicts": {source: dict(sorted(counts.items())) for source, counts in sorted(verdicts.items())},
         "units": [unit["unit"] for unit in made],
     }
-    dataset = finish(name, out, plans, lineage)
-    if dataset["samples"] != sum(unit["samples"] for unit in made):
-        raise ContractError(f"{name}: the units made other numbers of samples than the shards hold")
-    return dataset
+    return finish(name, out, plans, sum(unit["samples"] for unit in made), lineage)
 
 
 def _committed(path: Path) -> dict[str, Any]:

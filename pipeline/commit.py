@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from pipeline.errors import ContractError, QvlError
+from pipeline.errors import ContractError, DataError, QvlError
 
 ATTEMPTS = ".attempts"
 HASH_CHUNK = 1 << 22
@@ -103,12 +103,42 @@ def _disagreement(path: Path, content: dict[str, Any]) -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The committed manifest, or None where the work is not done."""
+    """The committed manifest, or None where the work is not done. Raises DataError for one that was damaged since."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except ValueError:
+        raise DataError(f"{path} is damaged; delete it and run the same command, that work is done again") from None
     return content
+
+
+def read_committed(path: Path, fingerprint: str, files: Iterable[Path]) -> dict[str, Any] | None:
+    """The manifest of work that is done and still there: of this fingerprint, with all its files.
+
+    Anything else (left by an interrupted --fresh, files deleted by hand) is removed, so that the work is done again.
+    """
+    content = read_manifest(path)
+    if content is None:
+        return None
+    if content.get("fingerprint") == fingerprint and all(file.is_file() for file in files):
+        return content
+    path.unlink(missing_ok=True)
+    return None
+
+
+def restate_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Create a summary's manifest; one of another fingerprint is left from before a change and makes way."""
+    before = read_manifest(path)
+    if before is not None and before.get("fingerprint") != content["fingerprint"]:
+        path.unlink()
+    return create_manifest(path, content)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all below it; a folder that is not there is fine, one that cannot be removed is an error."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,23 +1,25 @@
 """A curation: scan, score, select, pack, one after the other, each resumed from its manifests."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import clear_attempts, create_manifest, output_lock, read_manifest
-from pipeline.dataset import finish
+from pipeline.commit import clear_attempts, output_lock, read_manifest, restate_manifest
+from pipeline.dataset import committed_shard, finish
 from pipeline.errors import ContractError, DataError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.groups import Group, make_groups, write_groups
 from pipeline.layout import Layout
-from pipeline.ledger import write_ledger
+from pipeline.ledger import ledger_of, write_ledger
+from pipeline.near_steps import band, pair, pair_tasks, settle_near
 from pipeline.order import ShardPlan, shard_plans, windows
 from pipeline.pack import PACK_VERSION, PackTask, pack_shard, pack_tasks
 from pipeline.pool import Pool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe, reader
-from pipeline.scan import ScanTask, scan_task, scan_unit
+from pipeline.scan import ScanTask, scan_task, scan_unit, scanned_unit
 from pipeline.score import ScoreTask
 from pipeline.score_stage import outdated, run_score, score_identity, score_tasks, with_pixel_faults
 from pipeline.select import SELECT_VERSION, SelectTask, emit, judge, resolve
@@ -41,9 +43,14 @@ class Curation:
         return Layout(self.out)
 
     def units(self) -> list[Unit]:
-        """Every input file, sources in the recipe's order, files by name."""
+        """Every input file by source and name, whatever the order of the recipe."""
         found = ((source, reader(source).units(Storage())) for source in self.recipe.sources)
-        return [unit for source, units in found for unit in owned(units, source.name)]
+        units = sorted(
+            (u for source, some in found for u in owned(some, source.name)), key=lambda u: (u.source, u.name)
+        )
+        if len({unit.id for unit in units}) < len(units):
+            raise ContractError("two input files have the same unit id; rename one of them")
+        return units
 
     def scan_tasks(self) -> list[ScanTask]:
         storage = Storage()
@@ -71,13 +78,15 @@ def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: boo
         scored = run_score(scoring, pool, progress)
         _check_tolerance(recipe, with_pixel_faults(scanned, scored))
         selected = _select(curation, scanned, scoring, pool, progress)
-        return _pack(curation, scanned, selected, pool, progress)
+        mark = _committed(curation.layout.stage_manifest("select"))["fingerprint"]
+        packing = shard_tasks(curation, [task.unit for task in tasks], selected, mark)
+        return _pack(curation, scanned, packing, pool, progress)
 
 
 def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunProgress) -> list[dict[str, Any]]:
     """Manifests of all units, in order."""
     layout = curation.layout
-    todo = [task for task in tasks if read_manifest(layout.unit_manifest(task.unit.id)) is None]
+    todo = [task for task in tasks if scanned_unit(task) is None]
     progress.stage("scan", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(scan_unit, todo):
         progress.advance(manifest["rows"], manifest["faults"])
@@ -87,8 +96,9 @@ def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunPr
         "units": len(manifests),
         "rows": sum(unit["rows"] for unit in manifests),
         "root": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in manifests),
+        "fingerprint": fingerprint([unit["fingerprint"] for unit in manifests]),
     }
-    create_manifest(layout.stage_manifest("scan"), content)
+    restate_manifest(layout.stage_manifest("scan"), content)
     return manifests
 
 
@@ -146,8 +156,8 @@ def _select(
     mark = select_fingerprint(curation.recipe, scanned, score_identity(scoring))
     write_groups(curation.out, groups)
     first = SelectTask(curation.out, curation.recipe, mark, 0)
-    steps = 2 + 2 * len(first.rules)
-    done = read_manifest(layout.stage_manifest("select")) is not None
+    steps = 2 + sum(2 if rule.near is None else 5 for rule in first.rules)
+    done = all(ledger_of(SelectTask(first.out, first.recipe, mark, group.number)) is not None for group in groups)
     progress.stage("select", steps, steps if done else 0)
     if not done:
         _select_steps(first, groups, pool, progress)
@@ -157,7 +167,7 @@ def _select(
     if rows != sum(sum(counts.values()) for counts in verdicts.values()):
         raise ContractError(f"select: {rows} rows in, {verdicts} out")
     content = {"fingerprint": mark, "groups": len(groups), "rows": rows, "verdicts": verdicts}
-    create_manifest(layout.stage_manifest("select"), content)
+    restate_manifest(layout.stage_manifest("select"), content)
     return manifests
 
 
@@ -169,13 +179,18 @@ def _select_steps(first: SelectTask, groups: list[Group], pool: Pool, progress: 
     for _ in pool.map(judge, over(every)):
         pass
     progress.advance()
-    for rule in range(len(first.rules)):
-        for _ in pool.map(emit, over(every, rule)):
-            pass
-        progress.advance()
-        for _ in pool.map(resolve, over(range(first.partitions), rule)):
-            pass
-        progress.advance()
+    for rule, chosen in enumerate(first.rules):
+        steps: list[tuple[Callable[[SelectTask], Any], list[SelectTask]]] = [
+            (emit, over(every, rule)),
+            (resolve, over(range(first.partitions), rule)),
+        ]
+        if chosen.near is not None:
+            pairs = pair_tasks(replace(first, rule=rule))
+            steps += [(band, over(every, rule)), (pair, pairs), (settle_near, over(range(1), rule))]
+        for step, tasks in steps:
+            for _ in pool.map(step, tasks):
+                pass
+            progress.advance()
     drops: Counter[str] = Counter()
     for _, manifest in pool.map(write_ledger, over(every)):
         for unit in manifest["units"].values():
@@ -199,7 +214,8 @@ def plans(curation: Curation, ledgers: list[dict[str, Any]], units: list[Unit]) 
     return shard_plans(curation.recipe.name, pack.shard_rows, order)
 
 
-def shard_tasks(curation: Curation, ledgers: list[dict[str, Any]], selected: str) -> list[PackTask]:
+def shard_tasks(curation: Curation, units: list[Unit], ledgers: list[dict[str, Any]], selected: str) -> list[PackTask]:
+    """Every shard as a task, bound to the verdicts and to the order that it was planned from."""
     mark = fingerprint(
         {
             "version": PACK_VERSION,
@@ -208,17 +224,14 @@ def shard_tasks(curation: Curation, ledgers: list[dict[str, Any]], selected: str
             "pack": curation.recipe.pack.model_dump(),
         }
     )
-    units = curation.units()
     return pack_tasks(curation.recipe, curation.out, plans(curation, ledgers, units), units, mark)
 
 
 def _pack(
-    curation: Curation, scanned: list[dict[str, Any]], ledgers: list[dict[str, Any]], pool: Pool, progress: RunProgress
+    curation: Curation, scanned: list[dict[str, Any]], tasks: list[PackTask], pool: Pool, progress: RunProgress
 ) -> dict[str, Any]:
-    layout = curation.layout
-    selected = _committed(layout.stage_manifest("select"))
-    tasks = shard_tasks(curation, ledgers, selected["fingerprint"])
-    todo = [task for task in tasks if read_manifest(layout.shard_manifest(task.plan.name)) is None]
+    selected = _committed(curation.layout.stage_manifest("select"))
+    todo = [task for task in tasks if committed_shard(task.out, task.plan, task.fingerprint) is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(pack_shard, todo):
         progress.advance(manifest["samples"])
@@ -229,8 +242,5 @@ def _pack(
         "rows": selected["rows"],
         "verdicts": selected["verdicts"],
     }
-    dataset = finish(curation.recipe.name, curation.out, [task.plan for task in tasks], lineage)
     kept = sum(counts.get(KEEP_WORD, 0) for counts in selected["verdicts"].values())
-    if dataset["samples"] != kept:
-        raise ContractError(f"pack: {kept} rows were kept, {dataset['samples']} are in shards")
-    return dataset
+    return finish(curation.recipe.name, curation.out, [task.plan for task in tasks], kept, lineage)

@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.commit import (
+    attempt,
+    create_manifest,
+    file_hash,
+    publish,
+    read_committed,
+    read_manifest,
+    restate_manifest,
+)
 from pipeline.errors import ContractError
-from pipeline.fingerprint import merkle_root
+from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
 from pipeline.order import ShardPlan
 from pipeline.shard_writer import Sample, ShardWriter
@@ -16,7 +24,7 @@ COUNTED = ("sources", "languages", "tasks")
 SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")
 
 
-def commit_shard(out: Path, name: str, samples: Iterable[Sample], fingerprint: str) -> dict[str, Any]:
+def commit_shard(out: Path, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
     """Write samples to a shard and its index, and commit both. Returns the shard's manifest."""
     layout = Layout(out)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
@@ -32,7 +40,7 @@ def commit_shard(out: Path, name: str, samples: Iterable[Sample], fingerprint: s
         publish(index, layout.index(name), index_hash)
     content = {
         "shard": name,
-        "fingerprint": fingerprint,
+        "fingerprint": mark,
         "samples": len(writer.rows),
         "bytes": size,
         "image_bytes": writer.image_bytes,
@@ -43,8 +51,22 @@ def commit_shard(out: Path, name: str, samples: Iterable[Sample], fingerprint: s
     return create_manifest(layout.shard_manifest(name), content)
 
 
-def finish(name: str, out: Path, plans: list[ShardPlan], lineage: dict[str, Any]) -> dict[str, Any]:
-    """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from."""
+def committed_shard(out: Path, plan: ShardPlan, mark: str) -> dict[str, Any] | None:
+    """The manifest of a shard that is made already from these very rows, or None."""
+    layout = Layout(out)
+    files = [layout.shard(plan.name), layout.index(plan.name)]
+    committed = read_committed(layout.shard_manifest(plan.name), mark, files)
+    if committed is not None and files[0].stat().st_size != committed["bytes"]:
+        layout.shard_manifest(plan.name).unlink()
+        return None
+    return committed
+
+
+def finish(name: str, out: Path, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
+    """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from.
+
+    Raises ContractError, and writes nothing, where the shards do not hold the ``expected`` number of samples.
+    """
     layout, shards = Layout(out), []
     totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
     for plan in plans:
@@ -56,13 +78,16 @@ def finish(name: str, out: Path, plans: list[ShardPlan], lineage: dict[str, Any]
         shards.append({field: manifest[field] for field in SHARD_FIELDS})
         for kind, total in totals.items():
             total.update(manifest[kind])
+    if sum(shard["samples"] for shard in shards) != expected:
+        raise ContractError(f"{name}: {expected} samples were to be packed, the shards hold other numbers: {shards}")
     content = {
         "name": name,
-        "samples": sum(shard["samples"] for shard in shards),
+        "fingerprint": fingerprint(lineage),
+        "samples": expected,
         "bytes": sum(shard["bytes"] for shard in shards),
         **{kind: dict(sorted(total.items())) for kind, total in totals.items()},
         "hash": merkle_root(shard["hash"] for shard in shards),
         "shards": shards,
         "lineage": lineage,
     }
-    return create_manifest(layout.dataset, content)
+    return restate_manifest(layout.dataset, content)

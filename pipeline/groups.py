@@ -5,7 +5,7 @@ function of the units' row counts, so they mean the same in every run.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Group:
     sources: tuple[str, ...]
     rows: tuple[int, ...]
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         return np.concatenate(([0], np.cumsum(self.rows)))
 
@@ -36,11 +36,13 @@ def make_groups(units: list[dict[str, Any]], group_rows: int = GROUP_ROWS) -> li
     """Groups over scan manifests, in their order; a unit is never split."""
     groups: list[Group] = []
     current: list[dict[str, Any]] = []
+    rows = 0
     for unit in units:
         current.append(unit)
-        if sum(member["rows"] for member in current) >= group_rows:
+        rows += unit["rows"]
+        if rows >= group_rows:
             groups.append(_group(len(groups), current))
-            current = []
+            current, rows = [], 0
     if current:
         groups.append(_group(len(groups), current))
     return groups

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
 from pipeline.duplicates import LOSER, Round
 from pipeline.errors import ContractError
 from pipeline.filters import FILTER_WORDS
@@ -35,13 +35,20 @@ LEDGER_WORDS = [*WORD_COLUMNS, "source", "verdict", "score_state"]
 FAULT_COLUMNS = ("fault", "score_state")
 
 
+def ledger_of(task: SelectTask) -> dict[str, Any] | None:
+    """The manifest of a group's ledger where it is written already, or None."""
+    layout = Layout(task.out)
+    files = [layout.ledger(unit) for unit in task.group.units]
+    return read_committed(layout.group_manifest("ledger", task.number), task.fingerprint, files)
+
+
 def write_ledger(task: SelectTask) -> dict[str, Any]:
     """The ledger of one group, a file per unit, and its sums by unit. Asserts that every row has one verdict."""
     path = Layout(task.out).group_manifest("ledger", task.number)
-    committed = read_manifest(path)
+    group, units = task.group, {}
+    committed = ledger_of(task)
     if committed is not None:
         return committed
-    group, units = task.group, {}
     codes = codes_after(task, task.number, len(task.rules))
     failed = np.load(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT
     dup_of = _keepers(task)

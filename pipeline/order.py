@@ -5,9 +5,12 @@ from a random place. Shard k holds rows [k * shard_rows, (k + 1) * shard_rows) o
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import xxhash
+
+from pipeline.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,17 @@ class Window:
 
     def rows(self, seed: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Unit numbers (in the window) and ranks among the unit's kept rows of places [first, last) of the order."""
-        names = xxhash.xxh3_128_intdigest("\n".join(self.units).encode(), seed)
-        shuffled = np.random.Generator(np.random.Philox(key=names)).permutation(sum(self.kept))
-        chosen = shuffled[max(0, first - self.start) : max(0, last - self.start)]
+        chosen = _permutation(self.units, sum(self.kept), seed)[max(0, first - self.start) : max(0, last - self.start)]
         starts = np.concatenate(([0], np.cumsum(self.kept)))
         owner = np.searchsorted(starts, chosen, side="right") - 1
         return owner, chosen - starts[owner]
+
+
+@lru_cache(maxsize=2)
+def _permutation(units: tuple[str, ...], rows: int, seed: int) -> np.ndarray:
+    """Order of a window's rows. Cached: the shards of a window are made one after the other."""
+    names = xxhash.xxh3_128_intdigest("\n".join(units).encode(), seed)
+    return np.random.Generator(np.random.Philox(key=names)).permutation(rows)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class ShardPlan:
     first: int
     last: int
     windows: tuple[Window, ...]
+
+    def fingerprint(self, mark: str) -> str:
+        """What the shard depends on: ``mark`` (verdicts, name, seed) and the very rows that it holds."""
+        return fingerprint([mark, self.first, self.last, [[w.units, w.kept, w.start] for w in self.windows]])
 
 
 def windows(seed: int, window_units: int, kept: list[tuple[str, int]]) -> list[Window]:
@@ -62,10 +74,8 @@ def shard_plans(name: str, shard_rows: int, order: list[Window]) -> list[ShardPl
         last = min(total, first + shard_rows)
         while order[at].end <= first:
             at += 1
-        overlapping = [order[at]]
-        for window in order[at + 1 :]:
-            if window.start >= last:
-                break
-            overlapping.append(window)
-        plans.append(ShardPlan(f"{name}-{number:06d}", first, last, tuple(overlapping)))
+        until = at + 1
+        while until < len(order) and order[until].start < last:
+            until += 1
+        plans.append(ShardPlan(f"{name}-{number:06d}", first, last, tuple(order[at:until])))
     return plans

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline.commit import read_manifest
-from pipeline.dataset import commit_shard
+from pipeline.dataset import commit_shard, committed_shard
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.markup import caption_turns
@@ -40,9 +39,7 @@ class PackTask:
     fingerprint: str
 
 
-def pack_tasks(
-    recipe: Recipe, out: Path, plans: list[ShardPlan], units: list[Unit], fingerprint: str
-) -> list[PackTask]:
+def pack_tasks(recipe: Recipe, out: Path, plans: list[ShardPlan], units: list[Unit], mark: str) -> list[PackTask]:
     """One task per shard, each with no more than it needs."""
     by_id = {unit.id: unit for unit in units}
     readers: dict[str, Source] = {source.name: source.read for source in recipe.sources}
@@ -50,13 +47,13 @@ def pack_tasks(
     for plan in plans:
         needed = {name: by_id[name] for window in plan.windows for name in window.units}
         sources = {unit.source: readers[unit.source] for unit in needed.values()}
-        tasks.append(PackTask(out, plan, needed, sources, recipe.pack.seed, fingerprint))
+        tasks.append(PackTask(out, plan, needed, sources, recipe.pack.seed, plan.fingerprint(mark)))
     return tasks
 
 
 def pack_shard(task: PackTask) -> dict[str, Any]:
     """Write and commit one shard and its index. Raises DataError where an input changed since scan."""
-    committed = read_manifest(Layout(task.out).shard_manifest(task.plan.name))
+    committed = committed_shard(task.out, task.plan, task.fingerprint)
     if committed is not None:
         return committed
     rows, units = _rows(task)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.caption import Clean
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed
 from pipeline.fingerprint import file_identity, fingerprint
 from pipeline.language import LanguageModel
 from pipeline.layout import Layout
@@ -60,12 +60,18 @@ def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: Path, storage
     return ScanTask(out, unit, reader(source), recipe.clean, recipe.language_model, parts)
 
 
+def scanned_unit(task: ScanTask) -> dict[str, Any] | None:
+    """The manifest of a unit that is scanned already, or None."""
+    layout, unit = Layout(task.out), task.unit.id
+    return read_committed(layout.unit_manifest(unit), fingerprint(task.parts), [layout.columns(unit)])
+
+
 def scan_unit(task: ScanTask) -> dict[str, Any]:
     """Scan a unit and commit its columns. Returns the manifest; does nothing where it exists already."""
     layout = Layout(task.out)
     path = layout.unit_manifest(task.unit.id)
-    committed = read_manifest(path)
-    if committed is not None and committed["fingerprint"] == fingerprint(task.parts):
+    committed = scanned_unit(task)
+    if committed is not None:
         return committed
     with attempt(task.out) as folder:
         written = folder / "columns.parquet"

@@ -1,12 +1,11 @@
 """Is an output folder the work of this recipe and of these inputs? If not: say what differs, or discard it on request."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.commit import read_manifest
+from pipeline.commit import read_manifest, remove_tree
 from pipeline.errors import StaleError
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
@@ -31,7 +30,6 @@ def portable(recipe: Recipe) -> dict[str, Any]:
         }
         for source in recipe.sources
     }
-    content["order"] = [source.name for source in recipe.sources]
     return content
 
 
@@ -49,6 +47,8 @@ def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: b
     stale_units, gone = stale_scans(layout, tasks)
     before = read_manifest(layout.recipe)
     changes = differences(before, portable(recipe)) if before is not None else []
+    if before is None and (layout.out / "manifests").is_dir():
+        changes = ["recipe.json is missing, so nobody knows of what recipe this is the work"]
     if not (stale_units or gone or changes):
         return
     if not fresh:
@@ -93,19 +93,20 @@ def _short(value: Any) -> str:
 
 
 def discard(layout: Layout, units: list[str], ledger: bool) -> None:
-    """Remove units, what select made (with ``ledger``), and all shards.
+    """Remove all shards, what select made (with ``ledger``), and units: the last stage first.
 
-    Manifests go first, then files, so that a kill in between leaves nothing that looks done.
+    A kill in between leaves stages that are done and nothing that looks done and is not.
     """
+    layout.dataset.unlink(missing_ok=True)
+    layout.report.unlink(missing_ok=True)
+    layout.report.with_suffix(".json").unlink(missing_ok=True)
+    for folder in ("manifests/pack", "shards"):
+        remove_tree(layout.out / folder)
+    for stage in ("select", "score", "scan"):
+        layout.stage_manifest(stage).unlink(missing_ok=True)
+    for folder in ("manifests/select", "select", *(["ledger"] if ledger else []), "manifests/score"):
+        remove_tree(layout.out / folder)
     for unit in units:
         layout.unit_manifest(unit).unlink(missing_ok=True)
         layout.columns(unit).unlink(missing_ok=True)
         layout.scores(unit).unlink(missing_ok=True)
-    for stage in ("scan", "score", "select"):
-        layout.stage_manifest(stage).unlink(missing_ok=True)
-    layout.dataset.unlink(missing_ok=True)
-    select = ("manifests/score", "manifests/select", "select", *(["ledger"] if ledger else []))
-    for folder in (*select, "manifests/pack", "shards"):
-        shutil.rmtree(layout.out / folder, ignore_errors=True)
-    layout.report.unlink(missing_ok=True)
-    layout.report.with_suffix(".json").unlink(missing_ok=True)

@@ -57,8 +57,7 @@ def remembered_recipe(layout: Layout) -> Recipe:
     stored = read_manifest(layout.recipe)
     if stored is None:
         raise ContractError(f"{layout.recipe}: missing; `qvl curate run` writes it")
-    names = stored.pop("order")
-    sources = [{"name": name, **stored["sources"][name]} for name in names]
+    sources = [{"name": name, **source} for name, source in stored["sources"].items()]
     for source in sources:
         source["read"] = {**source["read"], "paths": []}
     return Recipe.model_validate({**stored, "sources": sources})
