@@ -5,7 +5,9 @@ from pathlib import Path
 
 import typer
 
+import grounding_builder.command
 import pipeline.command
+import synth_ocr.command
 from pipeline.errors import QvlError, RecipeError
 
 app = typer.Typer(
@@ -15,6 +17,8 @@ app = typer.Typer(
     help="Curate image-text data at web scale and train a vision-language model from it.",
 )
 app.add_typer(pipeline.command.app, name="curate")
+app.add_typer(grounding_builder.command.app, name="ground")
+app.add_typer(synth_ocr.command.app, name="ocr")
 
 
 EXAMPLES = Path(__file__).parent / "examples"

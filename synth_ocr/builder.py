@@ -1,0 +1,40 @@
+"""The OCR dataset as a builder of the base: sources to units, outcomes to ledger rows and samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.build import BuildUnit, Made
+from synth_ocr.recipe import OcrRecipe, OcrSource
+from synth_ocr.sample import COLUMNS, made
+
+OCR_VERSION = 1  # of what the code makes of equal inputs: raise it when samples change
+
+
+@dataclass
+class OcrBuilder:
+    """Every source's units; a unit's output depends on its source's settings, its inputs and the library versions."""
+
+    recipe: OcrRecipe
+    name: str = field(init=False)
+    columns: list[tuple[str, pa.DataType]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name, self.columns = self.recipe.name, COLUMNS
+
+    def units(self) -> list[BuildUnit]:
+        return [unit for source in self.recipe.sources for unit in source.read.units(source.name)]
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        shared = {"version": OCR_VERSION, "seed": self.recipe.seed, "text_tokens": self.recipe.text_tokens}
+        return {**shared, **self._source(unit).read.parts(unit)}
+
+    def make(self, unit: BuildUnit) -> Iterator[Made]:
+        read = self._source(unit).read
+        for row, outcome in enumerate(read.outcomes(unit, self.recipe.seed)):
+            yield made(outcome, unit, read.kind, row, self.recipe.text_tokens)
+
+    def _source(self, unit: BuildUnit) -> OcrSource:
+        return next(source for source in self.recipe.sources if source.name == unit.source)

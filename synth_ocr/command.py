@@ -1,0 +1,50 @@
+"""``qvl ocr``: the command line of the OCR pages. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from pipeline.command import Address, Fresh, Json, Output, RecipeFile, Workers, open_pool
+
+app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified places into shards.")
+
+
+@app.callback()
+def ocr() -> None:
+    """Scenes, PDF and HTML pages in English and Chinese."""
+
+
+@app.command()
+def build(
+    recipe: RecipeFile,
+    output: Output = Path("out/ocr"),
+    workers: Workers = "serial",
+    address: Address = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
+    from pipeline.build import build as build_dataset
+    from pipeline.errors import QvlError
+    from pipeline.progress import RunProgress
+    from pipeline.summary import print_summary
+    from synth_ocr.builder import OcrBuilder
+    from synth_ocr.recipe import load_recipe
+    from synth_ocr.report import write_report
+
+    loaded = load_recipe(recipe)
+    builder = OcrBuilder(loaded)
+    try:
+        with RunProgress() as progress:
+            dataset = build_dataset(
+                builder, output, open_pool(workers, address), progress,
+                shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh,
+            )  # fmt: skip
+            report = write_report(output)
+    except KeyboardInterrupt:
+        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    if as_json:
+        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+    else:
+        print_summary(output, dataset, report)

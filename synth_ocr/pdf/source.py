@@ -1,0 +1,81 @@
+"""PDF documents as a source: one document is one unit, one page is one row."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import xxhash
+from pydantic import Field
+
+from pipeline.build import BuildUnit
+from pipeline.errors import RecipeError
+from pipeline.frozen import Frozen
+from pipeline.storage import Storage
+from synth_ocr.confined import Limits, Stopped, confined
+from synth_ocr.page import Outcome
+from synth_ocr.rules import PageRules
+
+
+class Pdf(Frozen):
+    """``long_side``: pixels of the rendered page. ``pages``: at most so many of a document, chosen by the seed.
+
+    ``seconds`` and ``megabytes`` bound one page and the process that reads it.
+    """
+
+    kind: Literal["pdf"] = "pdf"
+    paths: tuple[str, ...] = Field(min_length=1)
+    long_side: int = Field(default=1024, ge=64, le=8192)
+    pages: int | None = Field(default=None, ge=1)
+    seconds: float = Field(default=60.0, gt=0)
+    megabytes: int = Field(default=4096, ge=256)
+    maximum_bytes: int = Field(default=200_000_000, ge=1)
+    rules: PageRules = PageRules(latin_extended=True)
+
+    def units(self, source: str) -> list[BuildUnit]:
+        """One per document, in the order of their paths."""
+        storage, found = Storage(), []
+        for pattern in self.paths:
+            files = storage.glob(pattern)
+            if not files:
+                raise RecipeError(
+                    f"{source}: nothing matches {pattern}; `sh scripts/ocr_packages.sh` installs the demo's files"
+                )
+            found += files
+        width = len(str(len(found)))
+        return [
+            BuildUnit(f"{source}-{number:0{max(4, width)}d}", source, PurePosixPath(path).name, path)
+            for number, path in enumerate(sorted(set(found)))
+        ]
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """The document's bytes and MuPDF's version beside the settings."""
+        import pymupdf
+
+        return {
+            "read": self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes"}),
+            "document": xxhash.xxh3_128_hexdigest(Storage().read(unit.payload)),
+            "pymupdf": [str(version) for version in pymupdf.version[:2]],
+        }
+
+    def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
+        """Pages in order. A document that stops its process loses the pages that were left, each with that verdict."""
+        from synth_ocr.pdf.document import DocumentTask, read_document
+
+        storage = Storage()
+        if storage.size(unit.payload) > self.maximum_bytes:
+            yield Outcome("", "unreadable:too_large")
+            return
+        data = storage.read(unit.payload)
+        child = confined(read_document, Limits(self.seconds, self.megabytes))
+        task = DocumentTask(data, self.pages, seed, unit.id, self.long_side, self.rules)
+        left: list[str] = [""]
+        try:
+            for item in child.results(task):
+                if isinstance(item, list):
+                    left = item
+                else:
+                    left = left[1:]
+                    yield item
+        except Stopped as reason:
+            for key in left:
+                yield Outcome(key, str(reason))

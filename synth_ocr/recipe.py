@@ -1,0 +1,84 @@
+"""The recipe of an OCR dataset: YAML, read into frozen models."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.errors import RecipeError
+from pipeline.frozen import Frozen
+from pipeline.recipe import SourceName, UniqueKeys
+from synth_ocr.pdf.source import Pdf
+
+PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers")
+
+
+class OcrSource(Frozen):
+    """A named source of pages."""
+
+    name: SourceName
+    read: Pdf
+
+
+class OcrRecipe(Frozen):
+    """Sources in, a dataset called ``name`` out. ``text_tokens``: room for the OCR text of a page in the sequence.
+
+    The paper's second stage has 2048 positions, an image takes 258 of them (section 9): 1790 are left.
+    """
+
+    name: SourceName
+    seed: int = 0
+    text_tokens: int = Field(default=1790, ge=64)
+    shard_rows: int = Field(default=1000, ge=1)
+    sources: tuple[OcrSource, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "OcrRecipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+
+def load_recipe(path: Path) -> OcrRecipe:
+    """Read a recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe") from None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
+    try:
+        return OcrRecipe.model_validate(_anchored(content, path.resolve().parent))
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in fault['loc']) or 'recipe'}: {fault['msg']}" for fault in error.errors()
+        ]
+        raise RecipeError(f"{path}: {'; '.join(lines)}") from None
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths count from the recipe's folder, wherever the command is run."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if "://" in value else str(folder / value)
+        return [anchor(each) for each in value] if isinstance(value, list) else value
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: anchor(value) if key in PATH_KEYS and _plain(value) else walk(value) for key, value in node.items()
+            }
+        return [walk(each) for each in node] if isinstance(node, list) else node
+
+    result: dict[str, Any] = walk(content)
+    return result
+
+
+def _plain(value: Any) -> bool:
+    """A path or a list of paths, not a list of mappings that hold some."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))

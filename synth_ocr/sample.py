@@ -1,0 +1,124 @@
+"""A page as a sample (regions as structure, turns as the paper writes them) and as a row of the ledger."""
+
+import math
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pipeline.build import KEEP, BuildUnit, Made
+from pipeline.coordinates import Quad
+from pipeline.markup import ocr_turns
+from pipeline.rows import WORDS
+from pipeline.shard_writer import Sample
+from synth_ocr.geometry import Points, around, fractions, heading
+from synth_ocr.page import Line, Outcome, Page
+from synth_ocr.text import language_of, tokens
+
+QUAD_TOKENS = 37  # of one record without its text (traps, B)
+PROMPT_TOKENS = 12
+
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("kind", WORDS),  # scene, pdf, html
+    ("language", WORDS),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("lines", pa.int32()),
+    ("characters", pa.int32()),
+    ("records_cut", pa.int32()),  # lines that the sequence has no room for; they stay in regions
+    ("unlabelled_ink", pa.float32()),  # share of the text ink in no line's box
+    ("heights", pa.list_(pa.float32())),  # pixels, per line
+    ("contrasts", pa.list_(pa.float32())),  # 0..255, per line
+    ("ink_shares", pa.list_(pa.float32())),  # per line
+    ("agreements", pa.list_(pa.float32())),  # IoU of promised and found ink, per line
+    ("angles", pa.list_(pa.float32())),  # degrees, per line
+    ("lost", pa.string()),  # lines dropped by reason, JSON
+    ("fonts", pa.list_(pa.string())),
+    ("notes", pa.string()),  # what the kind adds, JSON
+]
+
+
+def fitting(lines: list[Line], text_tokens: int) -> int:
+    """How many records of the reading order fit: always whole ones (traps, B)."""
+    used = PROMPT_TOKENS
+    for number, line in enumerate(lines):
+        used += QUAD_TOKENS + tokens(line.text)
+        if used > text_tokens:
+            return number
+    return len(lines)
+
+
+def regions(page: Page, width: int, height: int) -> list[dict[str, Any]]:
+    """Lines in reading order, then their words, then paragraphs. ``order`` counts per level, ``parent`` is an index."""
+    members: dict[int, list[int]] = {}
+    for number, line in enumerate(page.lines):
+        members.setdefault(line.paragraph, []).append(number)
+    first = len(page.lines) + sum(len(line.words) for line in page.lines)
+    place = {paragraph: first + i for i, paragraph in enumerate(members)}
+    found = []
+    for number, line in enumerate(page.lines):
+        region = _region(line.text, line.quad, "line", number, width, height)
+        region |= {"parent": place[line.paragraph], "layout": fractions(line.layout, width, height)}
+        region |= {"ink_share": round(line.ink_share, 3), "contrast": round(line.contrast, 1)}
+        found.append(region | {"pixel_height": round(line.pixel_height, 1)})
+    words = [(word, number) for number, line in enumerate(page.lines) for word in line.words]
+    for order, (word, parent) in enumerate(words):
+        found.append(_region(word.text, word.quad, "word", order, width, height) | {"parent": parent})
+    for order, lines in enumerate(members.values()):
+        quads = [page.lines[i].quad for i in lines]
+        text = "\n".join(page.lines[i].text for i in lines)
+        found.append(_region(text, around(quads, heading(quads[0])), "paragraph", order, width, height))
+    return found
+
+
+def _region(text: str, quad: Points, level: str, order: int, width: int, height: int) -> dict[str, Any]:
+    return {"phrase": text, "image": 0, "quad": fractions(quad, width, height), "level": level, "order": order}
+
+
+def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: int, url: str = "") -> Made:
+    """The ledger row of an outcome, with its sample where it is kept. ``text_tokens``: room for the whole OCR text."""
+    page = outcome.page
+    if outcome.verdict != KEEP or page is None:
+        return Made(outcome.verdict, outcome.key, columns={"kind": kind})
+    language = language_of(page.text)
+    kept = fitting(page.lines, text_tokens)
+    if kept == 0:
+        return Made("no_room", outcome.key, columns={"kind": kind})
+    records: list[tuple[str, Quad]] = []
+    for line in page.lines[:kept]:
+        a, b, c, d, e, f, g, h = fractions(line.quad, outcome.width, outcome.height)
+        records.append((line.text, (a, b, c, d, e, f, g, h)))
+    content = {
+        "id": f"{unit.id}-{outcome.key}",
+        "source": unit.source,
+        "task": "ocr",
+        "language": language,
+        "turns": ocr_turns(records, language),
+        "regions": regions(page, outcome.width, outcome.height),
+        "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
+    }
+    sample = Sample(content, [("jpg", outcome.jpeg, outcome.width, outcome.height)])
+    return Made(KEEP, outcome.key, [sample], columns(outcome, page, kind, language, len(page.lines) - kept))
+
+
+def columns(outcome: Outcome, page: Page, kind: str, language: str, cut: int) -> dict[str, Any]:
+    """The ledger's values of a kept page."""
+    angles = [math.degrees(math.atan2(dy, dx)) for dx, dy in (heading(line.quad) for line in page.lines)]
+    return {
+        "kind": kind,
+        "language": language,
+        "width": outcome.width,
+        "height": outcome.height,
+        "lines": len(page.lines),
+        "characters": sum(len(line.text.replace(" ", "")) for line in page.lines),
+        "records_cut": cut,
+        "unlabelled_ink": round(page.unlabelled_ink, 5),
+        "heights": [round(line.pixel_height, 1) for line in page.lines],
+        "contrasts": [round(line.contrast, 1) for line in page.lines],
+        "ink_shares": [round(line.ink_share, 3) for line in page.lines],
+        "agreements": [round(line.agreement, 4) for line in page.lines],
+        "angles": [round(angle, 1) for angle in angles],
+        "lost": orjson.dumps(dict(sorted(page.lost.items()))).decode(),
+        "fonts": page.fonts,
+        "notes": orjson.dumps(page.notes, option=orjson.OPT_SORT_KEYS).decode(),
+    }

@@ -1,0 +1,102 @@
+"""From a recipe to shards: verdicts for every page, the same bytes again, limits on hostile documents."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.audit import audit
+from pipeline.build import build
+from pipeline.errors import RecipeError, StaleError
+from pipeline.pool import SerialPool
+from pipeline.progress import RunProgress
+from synth_ocr.builder import OcrBuilder
+from synth_ocr.confined import Confined, Limits, Stopped
+from synth_ocr.gallery import picked
+from synth_ocr.recipe import OcrRecipe, load_recipe
+from synth_ocr.report import write_report
+from tests.synth_ocr import trap_pdf as trap
+
+
+def run(recipe: OcrRecipe, out: Path) -> dict[str, Any]:
+    return build(OcrBuilder(recipe), out, SerialPool(), RunProgress(), shard_rows=5, seed=recipe.seed)
+
+
+def recipe(folder: Path, **settings: Any) -> OcrRecipe:
+    read = {"kind": "pdf", "paths": [str(folder / "*.pdf")], "long_side": 800, "rules": {"minimum_characters": 5}}
+    return OcrRecipe.model_validate({"name": "pages", "sources": [{"name": "docs", "read": read}], **settings})
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number, draw in enumerate((None, trap.slanted, trap.cells)):
+        (folder / f"{number}.pdf").write_bytes(trap.saved(trap.document(draw), no_new_id=True))
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 but no more")
+    return folder
+
+
+def test_pages_become_samples_and_bad_documents_verdicts(tmp_path: Path, documents: Path) -> None:
+    dataset = run(recipe(documents), tmp_path / "a")
+    assert dataset["lineage"]["verdicts"] == {"docs": {"keep": 3, "unreadable:broken": 1}}
+    assert audit(tmp_path / "a")["discrepancy"] is None
+    assert run(recipe(documents), tmp_path / "b")["hash"] == dataset["hash"]
+    assert write_report(tmp_path / "a").stat().st_size > 10_000
+
+
+def test_a_sample_has_turns_and_regions_of_three_levels(tmp_path: Path, documents: Path) -> None:
+    from pipeline.layout import Layout
+
+    dataset = run(recipe(documents), tmp_path)
+    for shown in picked(Layout(tmp_path), dataset):
+        levels = {region["level"] for region in shown.regions}
+        assert levels == {"line", "word", "paragraph"}
+        for region in shown.regions:
+            assert all(0 <= value <= 1 for value in region["quad"])
+            if region["level"] != "paragraph":
+                parent = shown.regions[region["parent"]]
+                assert parent["level"] == ("line" if region["level"] == "word" else "paragraph")
+
+
+def test_a_changed_document_is_refused_by_name(tmp_path: Path, documents: Path) -> None:
+    run(recipe(documents), tmp_path / "a")
+    (documents / "0.pdf").write_bytes(trap.saved(trap.document(trap.false_bold)))
+    with pytest.raises(StaleError, match="document changed"):
+        run(recipe(documents), tmp_path / "a")
+
+
+def test_a_recipe_that_matches_nothing_or_is_misspelt_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="nothing matches"):
+        OcrBuilder(recipe(tmp_path / "none")).units()
+    path = tmp_path / "r.yaml"
+    path.write_text("name: x\nsources: [{name: a, read: {kind: pdf, paths: [x], lung_side: 3}}]\n")
+    with pytest.raises(RecipeError, match="lung_side"):
+        load_recipe(path)
+
+
+def endless(_: Any) -> Iterator[int]:
+    yield 1
+    time.sleep(60)
+
+
+def greedy(_: Any) -> Iterator[int]:
+    yield len(bytearray(3 << 30))
+
+
+def test_the_child_is_stopped_by_time_and_by_memory_and_serves_again() -> None:
+    slow = Confined(endless, Limits(1.0, 4096))
+    results = slow.results(None)
+    # the first start imports the test's modules
+    slow.limits = Limits(30.0, 4096)
+    assert next(results) == 1
+    slow.limits = Limits(0.2, 4096)
+    with pytest.raises(Stopped, match="unreadable:time"):
+        next(results)
+    hungry = Confined(greedy, Limits(30.0, 2048))
+    for _ in range(2):
+        with pytest.raises(Stopped, match="unreadable:memory"):
+            list(hungry.results(None))
+    hungry.close()

@@ -1,0 +1,171 @@
+"""PDF traps: what cannot be seen is no label, what can be seen is not lost."""
+
+import numpy as np
+import pymupdf
+import pytest
+
+from synth_ocr.geometry import heading, is_sound
+from synth_ocr.page import Page, PageRejected
+from synth_ocr.pdf.document import DocumentTask, read_document, read_page
+from synth_ocr.rules import PageRules
+from tests.synth_ocr import trap_pdf as trap
+
+LAX = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1)
+
+
+def read(doc: pymupdf.Document, long_side: int = 800) -> Page:
+    pymupdf.TOOLS.unset_quad_corrections(True)
+    again = pymupdf.open(stream=trap.saved(doc), filetype="pdf")
+    return read_page(again[0], long_side, LAX)
+
+
+def texts(page: Page) -> list[str]:
+    return [line.text for line in page.lines]
+
+
+def verdicts(data: bytes, rules: PageRules) -> list[str]:
+    found = read_document(DocumentTask(data, None, 0, "doc", 800, rules))
+    return [each.verdict for each in found if not isinstance(each, list)]
+
+
+def box(page: Page, text: str) -> tuple[float, float, float, float]:
+    quad = next(line.quad for line in page.lines if line.text == text)
+    (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
+    return x0, y0, x1, y1
+
+
+@pytest.mark.parametrize("name", trap.HIDING)
+def test_hidden_text_is_no_label(name: str) -> None:
+    page = read(trap.document(trap.HIDING[name]))
+    assert texts(page) == [trap.GENUINE]
+    assert page.unlabelled_ink < 0.01
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+@pytest.mark.parametrize("crop", [False, True])
+def test_boxes_hold_the_ink_on_turned_and_cropped_pages(turn: int, crop: bool) -> None:
+    doc = trap.document()
+    if crop:
+        doc[0].set_mediabox(pymupdf.Rect(-50, -30, 400, 300))
+        doc[0].set_cropbox(pymupdf.Rect(30, 20, 390, 290))
+    doc[0].set_rotation(turn)
+    page = read(doc)
+    assert texts(page) == [trap.GENUINE]
+    dark = page.image.min(axis=2) < 128
+    rows, columns = np.nonzero(dark)
+    x0, y0, x1, y1 = box(page, trap.GENUINE)
+    assert abs(x0 - columns.min()) <= 2 and abs(x1 - columns.max() - 1) <= 2
+    assert abs(y0 - rows.min()) <= 2 and abs(y1 - rows.max() - 1) <= 2
+    expected = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
+    assert heading(page.lines[0].quad) == pytest.approx(expected)
+    assert is_sound(page.lines[0].quad)
+
+
+def test_user_unit_scales_page_and_boxes_alike() -> None:
+    doc = trap.document()
+    doc.xref_set_key(doc[0].xref, "UserUnit", "3")
+    page = read(doc)
+    assert texts(page) == [trap.GENUINE] and page.unlabelled_ink < 0.01
+
+
+def test_a_word_cut_by_a_clip_is_no_record() -> None:
+    page = read(trap.document(trap.half_clipped))
+    assert texts(page) == [trap.GENUINE]
+    assert page.unlabelled_ink > 0.05
+
+
+def test_false_bold_comes_once() -> None:
+    page = read(trap.document(trap.false_bold))
+    assert texts(page) == [trap.GENUINE, "Twice drawn"]
+
+
+def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn() -> None:
+    assert texts(read(trap.document(trap.ligatures)))[1] == "efficient fish"
+    assert texts(read(trap.document(trap.soft_hyphen)))[1].rstrip("-") == "end of a hyphen"
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (trap.equal_luminance, "Red upon green"), (trap.light_on_dark, "White on dark"), (trap.in_form, "Inside a form"),
+        (trap.upwards, "Upwards line"), (trap.slanted, "Slanted line"),
+    ],
+)  # fmt: skip
+def test_visible_text_is_not_lost(draw: trap.Draw, text: str) -> None:
+    page = read(trap.document(draw))
+    assert texts(page) == [trap.GENUINE, text]
+    assert page.unlabelled_ink < 0.01
+    assert all(is_sound(line.quad) for line in page.lines)
+
+
+def test_a_slanted_line_has_a_slanted_tight_quad() -> None:
+    page = read(trap.document(trap.slanted))
+    line = next(line for line in page.lines if line.text == "Slanted line")
+    dx, dy = heading(line.quad)
+    assert abs(abs(np.degrees(np.arctan2(dy, dx))) - 30) < 1.5
+    assert line.pixel_height < 50
+
+
+def test_cells_far_apart_are_two_records() -> None:
+    assert texts(read(trap.document(trap.cells)))[1:] == ["Left cell", "Right cell"]
+
+
+@pytest.mark.parametrize("draw", [trap.annotation, trap.widget])
+def test_annotations_are_neither_drawn_nor_labelled(draw: trap.Draw) -> None:
+    page = read(trap.document(draw))
+    assert texts(page) == [trap.GENUINE] and page.unlabelled_ink < 0.01
+
+
+def test_type_three_fonts_do_not_make_giant_boxes() -> None:
+    page = read(trap.document(trap.type_three))
+    for line in page.lines:
+        assert line.quad.min() >= -1 and line.quad.max() <= 801
+
+
+def test_ink_without_text_rejects_the_page() -> None:
+    data = trap.saved(trap.document(trap.unknown_glyphs))
+    assert verdicts(data, PageRules(minimum_characters=1)) == ["unlabelled_ink"]
+
+
+def test_scans_blank_pages_and_odd_files_are_verdicts() -> None:
+    assert verdicts(trap.saved(trap.document(trap.ocr_layer)), LAX) == ["scanned"]
+    blank = pymupdf.open()
+    blank.new_page()
+    assert verdicts(trap.saved(blank), LAX) == ["blank"]
+    assert verdicts(b"%PDF-1.7 nothing of the kind", LAX) == ["unreadable:broken"]
+    assert verdicts(b"", LAX) == ["unreadable:broken"]
+    locked = trap.saved(trap.document(), encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="u", owner_pw="o")
+    assert verdicts(locked, LAX) == ["unreadable:encrypted"]
+    assert verdicts(trap.saved(trap.document(width=30_000, height=300)), LAX) == ["page_size"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Zażółć gęślą", "latin_extended"), ("\uf6c5\uf6c5 private", "private_use"),
+        ("see <box> here", "markup"),
+    ],
+)  # fmt: skip
+def test_character_rules_reject_the_page(text: str, verdict: str) -> None:
+    def draw(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+        page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+        page.insert_text(trap.PLACE, text, fontname="dj", fontsize=20)
+
+    data = trap.saved(trap.document(draw))
+    assert verdicts(data, PageRules(latin_extended=True, minimum_characters=1)) == [verdict]
+    if verdict == "latin_extended":
+        assert verdicts(data, PageRules(minimum_characters=1)) == ["keep"]
+
+
+def test_too_few_too_many_too_small() -> None:
+    data = trap.saved(trap.document())
+    assert verdicts(data, PageRules(minimum_characters=200)) == ["too_few_characters"]
+    assert verdicts(data, PageRules(minimum_characters=1, maximum_characters=3)) == ["too_many_characters"]
+    assert verdicts(data, PageRules(minimum_side=700)) == ["too_small"]
+
+
+def test_a_page_without_visible_text_is_rejected() -> None:
+    doc = pymupdf.open()
+    trap.mode_three(doc, doc.new_page())
+    with pytest.raises(PageRejected, match="no_visible_text"):
+        read(doc)
