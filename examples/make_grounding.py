@@ -289,7 +289,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def grit_row(number: int, photo: Photo) -> Record:
     """Spans are floats and count code points. The last row's first expression holds another one."""
     chinese = number % 3 == 2
-    names = [t.chinese if chinese else f"a {t.category}" for t in photo.things]
+    names = [t.chinese if chinese else t.category for t in photo.things]
     opening, joint, ending = (
         ("😀 画面上有", "和", "。") if chinese else ("😀 A picture of ", " beside ", ", pasted on a painting")
     )

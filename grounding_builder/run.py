@@ -31,7 +31,7 @@ def run(
         fresh=fresh,
     )
     write_exclusion(excluded, out / EXCLUSION)
-    return dataset, write_report(out, recipe)
+    return dataset, write_report(out)
 
 
 def write_exclusion(excluded: Exclusion, path: Path) -> None:

@@ -1,0 +1,174 @@
+"""The numbers of the report, from the ledger and the shards.
+
+Counts of rows, boxes and tasks are of everything; distributions and phrases are of the first ``SAMPLED`` samples, which
+the seeded order makes a fair draw.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from pipeline.commit import read_manifest
+from pipeline.errors import ContractError
+from pipeline.layout import Layout
+from pipeline.storage import Storage
+
+SAMPLED = 200_000
+GRID = 20
+AREA_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.85)  # shares of the image
+WORD_EDGES = (1, 2, 3, 5, 8, 12, 20)
+PER_CELL = 6  # cards per task and source
+TOP = 30
+PAPER = {"grounded_caption": 3_500_000, "referring": 8_700_000, "region_caption": 8_700_000}
+
+Counts = dict[str, Counter[str]]
+
+
+@dataclass
+class Card:
+    """A sample to be drawn."""
+
+    content: dict[str, Any]
+    image: bytes
+
+
+@dataclass
+class Figures:
+    """Nested counters are by source, then by word."""
+
+    dataset: dict[str, Any]
+    rows: Counter[str] = field(default_factory=Counter)
+    verdicts: Counts = field(default_factory=dict)
+    boxes_in: Counter[str] = field(default_factory=Counter)
+    lost: Counts = field(default_factory=dict)
+    flags: Counts = field(default_factory=dict)
+    leaks: Counts = field(default_factory=dict)
+    tasks: Counts = field(default_factory=dict)
+    languages: Counts = field(default_factory=dict)
+    per_sample: Counter[int] = field(default_factory=Counter)
+    areas: Counter[str] = field(default_factory=Counter)
+    words: Counter[str] = field(default_factory=Counter)
+    phrases: Counter[str] = field(default_factory=Counter)
+    heat: list[list[int]] = field(default_factory=lambda: [[0] * GRID for _ in range(GRID)])
+    sampled: int = 0
+    cards: dict[str, list[Card]] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON values."""
+        names = (
+            "rows",
+            "verdicts",
+            "boxes_in",
+            "lost",
+            "flags",
+            "leaks",
+            "tasks",
+            "languages",
+            "areas",
+            "words",
+            "heat",
+        )
+        plain = {name: getattr(self, name) for name in names}
+        boxes = {str(number): count for number, count in sorted(self.per_sample.items())}
+        made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
+        parity = {task: {"made": made[task], "paper": count} for task, count in PAPER.items()}
+        return {
+            "name": self.dataset["name"],
+            "hash": self.dataset["hash"],
+            "samples": self.dataset["samples"],
+            "sampled": self.sampled,
+            **plain,
+            "boxes_per_sample": boxes,
+            "top_phrases": self.phrases.most_common(TOP),
+            "parity": parity,
+        }
+
+
+def collect(out: Path) -> Figures:
+    """Read a finished build. Raises ContractError where there is none."""
+    layout = Layout(out.resolve())
+    dataset = read_manifest(layout.dataset)
+    if dataset is None:
+        raise ContractError(f"{out}: there is no finished build here; `qvl ground build` makes one")
+    figures = Figures(dataset)
+    for unit in dataset["lineage"]["units"]:
+        _ledger(layout.ledger(unit), figures)
+    for shard in dataset["shards"]:
+        _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), figures)
+    return figures
+
+
+def _ledger(path: Path, figures: Figures) -> None:
+    """Verdicts, lost boxes, flags and leaks of one unit."""
+    columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks"]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(65_536, columns=columns, use_threads=False):
+            for row in batch.to_pylist():
+                source = row["source"]
+                figures.rows[source] += 1
+                figures.boxes_in[source] += row["regions"]
+                figures.verdicts.setdefault(source, Counter())[row["verdict"]] += 1
+                figures.lost.setdefault(source, Counter()).update(row["lost"])
+                figures.flags.setdefault(source, Counter()).update(row["flags"])
+                figures.leaks.setdefault(source, Counter()).update(row["benchmarks"])
+
+
+def _shard(path: Path, index: Path, figures: Figures) -> None:
+    table = pq.read_table(
+        index, columns=["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
+    )
+    for source, task, language in zip(*(table[c].to_pylist() for c in ("source", "task", "language")), strict=True):
+        figures.tasks.setdefault(source, Counter())[task] += 1
+        figures.languages.setdefault(source, Counter())[language] += 1
+    if figures.sampled >= SAMPLED:
+        return
+    with Storage().mapped(str(path)) as data:
+        for row in table.to_pylist():
+            content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
+            _content(content, figures)
+            cards = figures.cards.setdefault(f"{content['task']}/{content['source']}", [])
+            if len(cards) < PER_CELL and row["image_offsets"] and _fresh(content, cards):
+                start, size = row["image_offsets"][0], row["image_sizes"][0]
+                cards.append(Card(content, bytes(data[start : start + size])))
+
+
+def _fresh(content: dict[str, Any], cards: list[Card]) -> bool:
+    """Whether the picture is not in the row of cards yet."""
+    return all(card.content["origin"]["sha"] != content["origin"]["sha"] for card in cards)
+
+
+def _content(content: dict[str, Any], figures: Figures) -> None:
+    """Boxes and phrases of one sample."""
+    figures.sampled += 1
+    figures.per_sample[len(content["regions"])] += 1
+    for region in content["regions"]:
+        x1, y1, x2, y2 = region["box"]
+        figures.areas[_bucket((x2 - x1) * (y2 - y1), AREA_EDGES)] += 1
+        figures.words[_bucket(_length(region["phrase"]), WORD_EDGES)] += 1
+        figures.phrases[region["phrase"].casefold()] += 1
+        for row, column in _cells((x1, y1, x2, y2)):
+            figures.heat[row][column] += 1
+
+
+def _length(phrase: str) -> int:
+    """Words; of a text without blanks between words its characters."""
+    return len(phrase.split()) if phrase.isascii() else len(phrase.replace(" ", ""))
+
+
+def _bucket(value: float, edges: tuple[float, ...]) -> str:
+    below = next((edge for edge in edges if value <= edge), None)
+    return f"<= {below:g}" if below is not None else f"> {edges[-1]:g}"
+
+
+def _cells(box: tuple[float, float, float, float]) -> Iterator[tuple[int, int]]:
+    """Cells of the heat map whose centre the box covers."""
+    for row in range(GRID):
+        for column in range(GRID):
+            x, y = (column + 0.5) / GRID, (row + 0.5) / GRID
+            if box[0] <= x <= box[2] and box[1] <= y <= box[3]:
+                yield row, column
