@@ -1,7 +1,8 @@
 """The members of a tar, from their headers alone.
 
 Reads POSIX ustar, GNU long names and sizes, and pax records. Names are keys and never become paths. A damaged or cut
-archive gives every whole member before the damage and says where it stopped.
+archive gives every whole member before the damage and says where it stopped. Archives one behind the other are read to
+the last; zeros that cannot be the end of an archive are a hole in the file, and damage.
 """
 
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ BLOCK = 512
 REGULAR = frozenset((ord("0"), 0, ord("7")))
 PAX, LONG_NAME, FOLDER = ord("x"), ord("L"), ord("5")
 EXTENDED = frozenset(b"xgLK")
+ANNOUNCING = frozenset(b"xLK")  # a member must follow
 MAX_EXTENDED = 16 << 20
 PLAIN_BLOCKS = (2 << 30) // BLOCK  # looking at each block of a larger archive could cost more than a step per member
 WITHOUT_BODY = frozenset(b"123456")
 OCTAL = frozenset(b"01234567")
 MAX_DIGITS = 20
+RECORD = 20 * BLOCK  # GNU tar and Python fill an archive up to this
+MAX_END = 1 << 20  # the largest usual record; more zeros than that were never written
 
 
 class Member(NamedTuple):
@@ -46,7 +50,8 @@ def index_tar(data: memoryview) -> TarIndex:
     plain = _plain_members(data)
     if plain is not None:
         return TarIndex(plain)
-    index, headers = TarIndex(), _walk(data)
+    index = TarIndex()
+    headers, hole = _walk(data)
     pending = _Pending()
     bad = _first_bad_checksum(data, [header.at for header in headers])
     for number, header in enumerate(headers):
@@ -56,9 +61,11 @@ def index_tar(data: memoryview) -> TarIndex:
         if header.fault is not None:
             index.fault = header.fault
             break
+        pending = _Pending() if header.first else pending
         member = pending.take(data, header)
         if member is not None:
             index.members.append(member)
+    index.fault = index.fault or ("damaged_tar" if hole else None)
     return index
 
 
@@ -84,7 +91,7 @@ def _plain_members(data: memoryview) -> list[Member] | None:
     bodies = (at + 1) * BLOCK
     ends = bodies + -(-sizes // BLOCK) * BLOCK
     last = int(ends[-1])
-    if (ends[:-1] != at[1:] * BLOCK).any() or last + BLOCK > len(data) or any(data[last : last + BLOCK]):
+    if (ends[:-1] != at[1:] * BLOCK).any() or last + BLOCK > len(data) or _behind_zeros(data, last) < len(data):
         return None
     names = np.ascontiguousarray(heads[:, :100]).view("S100").ravel().tolist()
     if any(b"\0" in name for name in names) or _first_bad_checksum(data, (at * BLOCK).tolist()) >= 0:
@@ -95,23 +102,47 @@ def _plain_members(data: memoryview) -> list[Member] | None:
 
 @dataclass(slots=True)
 class _Header:
-    """A header block: where it is, its kind, the stated size of its body; ``fault`` where the archive ends badly."""
+    """A header block: where it is, its kind, the stated size of its body; ``fault`` where the archive ends badly.
+
+    ``first`` is True for the first one of an archive.
+    """
 
     at: int
     kind: int = 0
     size: int = 0
     fault: str | None = None
+    first: bool = False
 
 
-def _walk(data: memoryview) -> list[_Header]:
-    """All headers, by their sizes; the last one may be a fault. A pax size overrides the size that follows it."""
+def _walk(data: memoryview) -> tuple[list[_Header], bool]:
+    """All headers of all archives, by their sizes; the last one may be a fault. True where zeros are no archive's end."""
     headers: list[_Header] = []
-    position, end = 0, len(data)
+    hole, start = False, 0
+    while True:
+        end = _walk_archive(data, start, headers)
+        if end is None:
+            return headers, hole
+        behind = _behind_zeros(data, end)
+        hole = hole or not _is_end(data, start, end, behind) or (bool(headers) and headers[-1].kind in ANNOUNCING)
+        if behind == len(data):
+            return headers, hole
+        if behind + BLOCK > len(data) or _first_bad_checksum(data, [behind]) >= 0:
+            headers.append(_Header(behind, fault="damaged_tar" if headers else "not_a_tar"))
+            return headers, hole
+        start = behind
+
+
+def _walk_archive(data: memoryview, start: int, headers: list[_Header]) -> int | None:
+    """Append the headers of the archive at ``start``; where its zeros begin, or None after a fault.
+
+    A pax size overrides the size that follows it.
+    """
+    position, end = start, len(data)
     override: int | None = None
     while position + BLOCK <= end:
         block = bytes(data[position : position + BLOCK])
         if block[0] == 0 and not any(block):
-            return headers
+            return position
         kind = block[156]
         try:
             size = int(block[124:135], 8) if block[124:135].isdigit() else _number(block[124:136])
@@ -119,7 +150,7 @@ def _walk(data: memoryview) -> list[_Header]:
                 raise ValueError("a name of that length")
         except ValueError:
             headers.append(_Header(position, fault="damaged_tar" if headers else "not_a_tar"))
-            return headers
+            return None
         if kind == PAX:
             override = _pax_size(bytes(data[position + BLOCK : position + BLOCK + size]), override)
         elif kind not in EXTENDED and override is not None:
@@ -128,11 +159,34 @@ def _walk(data: memoryview) -> list[_Header]:
             size = 0
         if position + BLOCK + size > end:
             headers.append(_Header(position, fault="truncated_tar"))
-            return headers
-        headers.append(_Header(position, kind, size))
+            return None
+        headers.append(_Header(position, kind, size, first=position == start))
         position += BLOCK + -(-size // BLOCK) * BLOCK
     headers.append(_Header(position, fault="truncated_tar" if headers else "not_a_tar"))
-    return headers
+    return None
+
+
+def _is_end(data: memoryview, start: int, end: int, behind: int) -> bool:
+    """Whether the zeros in [end, behind) close the archive that began at ``start``.
+
+    Where more follows they do if they fill a record, or are the two blocks of the standard as at the end of the file, and
+    the body before them does not end in zeros too: a hole seldom looks like that.
+    """
+    if behind == len(data):
+        return True
+    if end > start and not any(data[end - BLOCK : end]):
+        return False
+    zeros = behind - end
+    if (behind - start) % RECORD == 0 and 2 * BLOCK <= zeros < RECORD + 2 * BLOCK:
+        return True
+    bare = not any(data[-2 * BLOCK :]) and any(data[-3 * BLOCK : -2 * BLOCK])
+    return bare and zeros == 2 * BLOCK
+
+
+def _behind_zeros(data: memoryview, start: int) -> int:
+    """The first block from ``start`` on that holds anything but zeros, or the end of the data; looks MAX_END far."""
+    near = np.frombuffer(data[start : start + MAX_END], np.uint8) != 0
+    return start + (int(near.argmax()) // BLOCK * BLOCK if near.any() else len(near))
 
 
 @dataclass(slots=True)

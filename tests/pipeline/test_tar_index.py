@@ -122,6 +122,72 @@ def test_one_block_of_zeros_ends_an_archive() -> None:
     assert index(archive[: end + BLOCK]).fault is None
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("end", [2 * BLOCK, None], ids=["bare ends", "padded ends"])
+def test_archives_one_behind_the_other_are_read_to_the_last(layout: str, end: int | None) -> None:
+    first, second = (tar_bytes([(f"{name}{n}", data) for n, data in MEMBERS], LAYOUTS[layout]) for name in "xy")
+    if end is not None:
+        first, second = (data.rstrip(b"\0") for data in (first, second))
+        first, second = (data + bytes(-len(data) % BLOCK + end) for data in (first, second))
+    found = index(first + second + first)
+    assert [m.name for m in found.members] == [f"{name}{n}" for name in "xyx" for n, _ in MEMBERS]
+    assert found.fault is None
+    one = index(second).members[1]
+    assert found.members[6] == one._replace(offset=one.offset + len(first))
+
+
+def test_a_cut_in_the_second_archive_is_noticed() -> None:
+    archive = tar_bytes(MEMBERS)
+    found = index(archive + archive[:2_000])
+    assert (len(found.members), found.fault) == (len(MEMBERS) + 1, "truncated_tar")
+
+
+def test_a_name_does_not_reach_over_the_end_of_its_archive() -> None:
+    announced = pax(b"14 path=other\n")[: 2 * BLOCK]
+    found = index(announced + bytes(2 * BLOCK) + tar_bytes(MEMBERS[:1]))
+    assert ([m.name for m in found.members], found.fault) == (["a.jpg"], "damaged_tar")
+    assert index(announced + bytes(2 * BLOCK)).fault == "damaged_tar"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(at=st.integers(0, 40), length=st.integers(1, 16), tail=st.integers(0, 2))
+def test_a_hole_is_never_an_end(layout: str, at: int, length: int, tail: int) -> None:
+    """Zeros over one header or more: every member is there, or there is a fault."""
+    members = [(f"{n}.{kind}", b"x" * size) for n in range(8) for kind, size in (("jpg", 3_000), ("txt", 9))]
+    archive = bytearray(tar_bytes(members, LAYOUTS[layout]))
+    whole = index(bytes(archive)).members
+    start, end = at * BLOCK, min((at + length) * BLOCK, whole[-1].offset)
+    archive[start:end] = bytes(max(0, end - start))
+    found = index(bytes(archive) + b"tail"[:tail])
+    assert found.fault is not None or found.members == whole
+
+
+def test_a_page_of_zeros_over_a_header_is_damage_and_what_follows_is_read() -> None:
+    members = [(f"{n}.txt", b"x" * 512) for n in range(20)]
+    archive = bytearray(tar_bytes(members))
+    archive[4_096:8_192] = bytes(4_096)
+    found = index(bytes(archive))
+    assert [m.name for m in found.members] == [f"{n}.txt" for n in range(20) if not 4 <= n < 8]
+    assert found.fault == "damaged_tar"
+
+
+@pytest.mark.parametrize("junk", [b"x", b"junk" * 500])
+def test_anything_else_behind_the_end_is_damage(junk: bytes) -> None:
+    found = index(tar_bytes(MEMBERS) + junk)
+    assert ([m.name for m in found.members], found.fault) == ([name for name, _ in MEMBERS], "damaged_tar")
+
+
+def test_gigabytes_of_zeros_behind_the_end_are_damage_and_cost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tar"
+    path.write_bytes(tar_bytes(MEMBERS))
+    os.truncate(path, 10 << 30)
+    start = time.process_time()
+    with Storage().mapped(str(path)) as data:
+        found = index_tar(data)
+    assert (len(found.members), found.fault) == (len(MEMBERS), "damaged_tar")
+    assert time.process_time() - start < 1
+
+
 @given(st.integers(0, BLOCK - 1), st.integers(1, 255), st.integers(0, 4))
 def test_a_flipped_byte_in_a_header_is_damage(at: int, flip: int, number: int) -> None:
     archive = bytearray(tar_bytes(MEMBERS))
