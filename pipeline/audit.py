@@ -4,153 +4,130 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
-from pipeline.commit import file_hash, read_manifest
-from pipeline.errors import RecipeError
-from pipeline.fingerprint import merkle_root
+from pipeline.audit_shards import DiscrepancyError, Expected, audit_shards, require, require_bytes
+from pipeline.build import WINDOW_UNITS
+from pipeline.commit import read_manifest
+from pipeline.errors import DataError, RecipeError
 from pipeline.layout import Layout
 from pipeline.ledger import count_verdicts, ledger_units
+from pipeline.order import ShardPlan, Window, shard_plans, windows
 from pipeline.scan import read_parquet
-from pipeline.tar_index import index_tar
 
 KEEP = "keep"
 AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 
-class DiscrepancyError(Exception):
-    """The first thing that does not add up."""
-
-
 def audit(out: Path) -> dict[str, Any]:
-    """Counts, and ``discrepancy``: None, or one line with the first that was found."""
+    """Counts, and ``discrepancy``: None, or one line with the first that was found. Memory is that of one window."""
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
-    if dataset is None:
-        raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json); `qvl curate run` makes one")
-    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": len(dataset["shards"]), "hash": dataset["hash"]}
+    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None}
     try:
+        dataset = read_manifest(layout.dataset)
+        if dataset is None:
+            raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json)")
+        result |= {"shards": len(dataset["shards"]), "hash": dataset["hash"]}
         if "made" in dataset["lineage"]:
-            verdicts, kept = _audit_made(layout, dataset), None
+            verdicts, plans = _audit_made(layout, dataset)
+            expected: _MadeRows | _KeptRows = _MadeRows(layout, dataset["lineage"]["pack"]["seed"])
         else:
-            verdicts, kept = _audit_ledger(layout, dataset)
-        result["rows"] = sum(verdicts.values())
-        result["kept"] = verdicts[KEEP]
-        result["dropped"] = result["rows"] - result["kept"]
-        _audit_shards(layout, dataset, kept)
-    except DiscrepancyError as error:
+            verdicts, plans = _audit_ledger(layout, dataset)
+            expected = _KeptRows(layout, dataset["lineage"]["recipe"]["pack"]["seed"])
+        result |= {"rows": sum(verdicts.values()), "kept": verdicts[KEEP]}
+        result["dropped"] = sum(verdicts.values()) - verdicts[KEEP]
+        audit_shards(layout, dataset, plans, expected.of)
+    except (DiscrepancyError, DataError) as error:
         return {**result, "discrepancy": str(error)}
     return {**result, "discrepancy": None}
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise DiscrepancyError(message)
-
-
-def _require_bytes(path: Path, digest: str) -> None:
-    name = f"{path.parent.name}/{path.name}"
-    _require(path.is_file(), f"{name} is missing")
-    _require(file_hash(path) == digest, f"{name}: its bytes are not those that were committed")
-
-
-def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], dict[str, bytes]]:
-    """Verdict counts over all units, and the kept rows: key -> image hash."""
-    total: Counter[str] = Counter()
+def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+    """Verdict counts over all units, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
-    kept: dict[str, bytes] = {}
+    kept: list[tuple[str, int]] = []
     for unit, stated in ledger_units(layout.out).items():
         scanned = read_manifest(layout.unit_manifest(unit)) or {}
-        _require(bool(scanned), f"{unit}: its scan manifest is missing")
-        _require_bytes(layout.columns(unit), scanned["hash"])
-        _require_bytes(layout.ledger(unit), stated["hash"])
+        require(bool(scanned), f"{unit}: its scan manifest is missing")
+        require_bytes(layout.columns(unit), scanned["hash"])
+        require_bytes(layout.ledger(unit), stated["hash"])
         table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned["rows"]
-        _require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
-        _require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
+        require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
+        require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
         counts = count_verdicts(table["verdict"])
+        require(counts == stated["verdicts"], f"{unit}: the ledger says {counts}, its manifest {stated['verdicts']}")
         by_source.setdefault(scanned["source"], Counter()).update(counts)
-        total.update(counts)
-        good = table.filter(pc.equal(table["verdict"].cast("string"), KEEP))
-        kept.update(zip(good["id"].to_pylist(), good["image_hash"].to_pylist(), strict=True))
-    in_dataset = dataset["lineage"]["verdicts"]
-    found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
-    _require(found == in_dataset, f"verdicts by source: the ledger says {found}, dataset.json says {in_dataset}")
-    _require(sum(total.values()) == dataset["lineage"]["rows"], "rows in do not equal the verdicts")
-    _require(len(kept) == total[KEEP], f"{total[KEEP]} rows are kept but only {len(kept)} different ids")
-    return total, kept
+        kept.append((unit, counts.get(KEEP, 0)))
+    recipe = dataset["lineage"]["recipe"]
+    order = windows(recipe["pack"]["seed"], recipe["pack"]["window_units"], kept)
+    return _add_up(by_source, dataset), shard_plans(dataset["name"], recipe["pack"]["shard_rows"], order)
 
 
-def _audit_made(layout: Layout, dataset: dict[str, Any]) -> Counter[str]:
-    """Verdict counts over the units of a build, from their ledgers; samples add up to those in the shards."""
-    total: Counter[str] = Counter()
+def _audit_made(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+    """The same over the units of a build, from their ledgers."""
     by_source: dict[str, Counter[str]] = {}
-    samples = 0
+    made: list[tuple[str, int]] = []
     for unit in dataset["lineage"]["units"]:
-        made, path = read_manifest(layout.unit_manifest(unit)), layout.ledger(unit)
-        _require(made is not None and path.is_file(), f"{unit}: its manifest or its ledger is missing")
-        manifest = made or {}
-        _require(
-            file_hash(path) == manifest["ledger_hash"], f"ledger/{path.name}: its bytes are not those that were made"
+        manifest = read_manifest(layout.unit_manifest(unit)) or {}
+        require(bool(manifest), f"{unit}: its manifest is missing")
+        require_bytes(layout.ledger(unit), manifest["ledger_hash"])
+        require_bytes(layout.made(unit), manifest["hash"])
+        table = pq.read_table(layout.ledger(unit), columns=["verdict", "samples"])
+        counts, samples = count_verdicts(table["verdict"]), pc.sum(table["samples"]).as_py() or 0
+        require(
+            counts == manifest["verdicts"], f"{unit}: the ledger says {counts}, its manifest {manifest['verdicts']}"
         )
-        table = pq.read_table(path, columns=["verdict", "samples"])
-        counts = count_verdicts(table["verdict"])
-        _require(
-            counts == manifest["verdicts"], f"{unit}: the ledger says {counts}, the manifest {manifest['verdicts']}"
-        )
+        require(samples == manifest["samples"], f"{unit}: the ledger says {samples} samples, not {manifest['samples']}")
         by_source.setdefault(manifest["source"], Counter()).update(counts)
-        total.update(counts)
-        samples += pc.sum(table["samples"]).as_py() or 0
+        made.append((unit, samples))
+    pack = dataset["lineage"]["pack"]
+    order = windows(pack["seed"], WINDOW_UNITS, made)
+    return _add_up(by_source, dataset), shard_plans(dataset["name"], pack["shard_rows"], order)
+
+
+def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Counter[str]:
+    """Verdicts over all sources. They are those of dataset.json."""
     found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
-    _require(found == dataset["lineage"]["verdicts"], "verdicts by source: the ledgers and dataset.json disagree")
-    _require(
-        samples == dataset["samples"], f"the ledgers tell of {samples} samples, dataset.json of {dataset['samples']}"
-    )
+    stated = dataset["lineage"]["verdicts"]
+    require(found == stated, f"verdicts by source: the ledger says {found}, dataset.json says {stated}")
+    total: Counter[str] = sum(by_source.values(), Counter())
+    rows = dataset["lineage"]["rows"]
+    require(sum(total.values()) == rows, f"{rows} rows went in, {sum(total.values())} have a verdict")
     return total
 
 
-def _audit_shards(layout: Layout, dataset: dict[str, Any], kept: dict[str, bytes] | None) -> None:
-    seen: set[str] = set()
-    for shard in dataset["shards"]:
-        path = layout.shard(shard["shard"])
-        _require(path.is_file(), f"{path.name} is missing")
-        _require(
-            path.stat().st_size == shard["bytes"], f"{path.name}: {path.stat().st_size} bytes, not {shard['bytes']}"
-        )
-        data = path.read_bytes()
-        _require(
-            xxhash.xxh3_128_hexdigest(data) == shard["hash"], f"{path.name}: its bytes are not those that were packed"
-        )
-        index = layout.index(shard["shard"])
-        _require(index.is_file() and file_hash(index) == shard["index_hash"], f"{index.name} is missing or was changed")
-        _audit_members(path.name, data, pq.read_table(index).to_pylist(), kept, seen)
-    _require(not kept, f"{len(kept or ())} kept rows are in no shard, the first is {next(iter(kept or ()), '')}")
-    _require(len(seen) == dataset["samples"], f"{len(seen)} samples are in the shards, not {dataset['samples']}")
-    _require(
-        merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'"
-    )
-    present = {path.stem for path in layout.dataset.parent.glob("*.tar")}
-    stray = sorted(present - {shard["shard"] for shard in dataset["shards"]})
-    _require(not stray, f"shards/{stray[0] if stray else ''}.tar belongs to no manifest")
+class _KeptRows:
+    """The rows that a shard of a curation must hold, in order, from the ledger."""
+
+    def __init__(self, layout: Layout, seed: int) -> None:
+        self.layout, self.seed = layout, seed
+
+    def of(self, plan: ShardPlan) -> list[Expected]:
+        return [row for window in plan.windows for row in self._window(window, plan)]
+
+    def _window(self, window: Window, plan: ShardPlan) -> list[Expected]:
+        tables = []
+        for unit in window.units:
+            table = read_parquet(self.layout.ledger(unit), ["id", "verdict", "image_hash", "caption"])
+            good = table.filter(pc.equal(table["verdict"].cast("string"), KEEP))
+            columns = (good[name].to_pylist() for name in ("id", "image_hash", "caption"))
+            tables.append(list(zip(*columns, strict=True)))
+        owner, rank = window.rows(self.seed, plan.first, plan.last)
+        return [Expected(*tables[i][j]) for i, j in zip(owner.tolist(), rank.tolist(), strict=True)]
 
 
-def _audit_members(
-    name: str, data: bytes, index: list[dict[str, Any]], kept: dict[str, bytes] | None, seen: set[str]
-) -> None:
-    """Members, index and ledger agree; image bytes are the source's. Takes the found keys out of ``kept``."""
-    found = index_tar(memoryview(data))
-    _require(found.fault is None, f"{name}: {found.fault}")
-    members = sum(1 + len(row["image_offsets"]) for row in index)
-    _require(len(found.members) == members, f"{name}: {len(found.members)} members, its index knows {members}")
-    for row in index:
-        key = row["key"]
-        _require(key not in seen, f"{name}: {key} is twice in the shards")
-        seen.add(key)
-        if kept is not None:
-            _require(key in kept, f"{name}: {key} was not kept")
-            image = data[row["image_offsets"][0] : row["image_offsets"][0] + row["image_sizes"][0]]
-            _require(xxhash.xxh3_128_digest(image) == kept.pop(key), f"{name}: the image of {key} is not the source's")
-        content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-        _require(content["id"] == key, f"{name}: the index points {key} to the JSON of {content['id']}")
+class _MadeRows:
+    """The samples that a shard of a build must hold, in order, from the units' own indexes."""
+
+    def __init__(self, layout: Layout, seed: int) -> None:
+        self.layout, self.seed = layout, seed
+
+    def of(self, plan: ShardPlan) -> list[Expected]:
+        result = []
+        for window in plan.windows:
+            owner, rank = window.rows(self.seed, plan.first, plan.last)
+            paths = [self.layout.made(unit).with_suffix(".parquet") for unit in window.units]
+            keys = {i: read_parquet(paths[i], ["key"])["key"].to_pylist() for i in set(owner.tolist())}
+            result += [Expected(keys[i][j]) for i, j in zip(owner.tolist(), rank.tolist(), strict=True)]
+        return result

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.commit import clear_attempts, output_lock, read_manifest, restate_manifest
 from pipeline.dataset import committed_shard, finish
+from pipeline.decontaminate import benchmarks_identity, decontaminate
 from pipeline.errors import ContractError, DataError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.groups import Group, make_groups, write_groups
@@ -88,8 +89,11 @@ def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunPr
     layout = curation.layout
     todo = [task for task in tasks if scanned_unit(task) is None]
     progress.stage("scan", len(tasks), len(tasks) - len(todo))
+    broken: list[dict[str, Any]] = []
     for _, manifest in pool.map(scan_unit, todo):
         progress.advance(manifest["rows"], manifest["faults"])
+        broken += [manifest] if _is_broken(manifest) else []
+        _check_units(curation.recipe, broken, len(tasks))
     manifests = [_committed(layout.unit_manifest(task.unit.id)) for task in tasks]
     _check_tolerance(curation.recipe, manifests)
     content = {
@@ -122,11 +126,19 @@ def _check_tolerance(recipe: Recipe, units: list[dict[str, Any]]) -> None:
             f"{lost} of {rows} rows are unreadable ({worst}), more than tolerance.unreadable_rows "
             f"{recipe.tolerance.unreadable_rows}; mend the input or raise it"
         )
-    broken = [unit for unit in units if any(word.split(":")[1] in UNIT_FAULTS for word in unit["faults"])]
-    if len(broken) > recipe.tolerance.unreadable_units * len(units):
+    _check_units(recipe, [unit for unit in units if _is_broken(unit)], len(units))
+
+
+def _is_broken(unit: dict[str, Any]) -> bool:
+    """Could the unit not be read to its end?"""
+    return any(word.split(":")[1] in UNIT_FAULTS for word in unit["faults"])
+
+
+def _check_units(recipe: Recipe, broken: list[dict[str, Any]], units: int) -> None:
+    if len(broken) > recipe.tolerance.unreadable_units * units:
         names = ", ".join(f"{unit['name']} ({', '.join(unit['faults'])})" for unit in broken[:3])
         raise DataError(
-            f"{len(broken)} of {len(units)} input files cannot be read to their end: {names}; mend them or raise "
+            f"{len(broken)} of {units} input files cannot be read to their end: {names}; mend them or raise "
             f"tolerance.unreadable_units ({recipe.tolerance.unreadable_units})"
         )
 
@@ -144,6 +156,7 @@ def select_fingerprint(recipe: Recipe, scanned: list[dict[str, Any]], scores: st
             "filters": judged,
             "dedup": recipe.dedup.model_dump(),
             "scores": scores,
+            "benchmarks": benchmarks_identity(recipe),
         }
     )
 
@@ -156,7 +169,7 @@ def _select(
     mark = select_fingerprint(curation.recipe, scanned, score_identity(scoring))
     write_groups(curation.out, groups)
     first = SelectTask(curation.out, curation.recipe, mark, 0)
-    steps = 2 + sum(2 if rule.near is None else 5 for rule in first.rules)
+    steps = 2 + bool(curation.recipe.decontaminate) + sum(2 if rule.near is None else 5 for rule in first.rules)
     done = all(ledger_of(SelectTask(first.out, first.recipe, mark, group.number)) is not None for group in groups)
     progress.stage("select", steps, steps if done else 0)
     if not done:
@@ -179,6 +192,10 @@ def _select_steps(first: SelectTask, groups: list[Group], pool: Pool, progress: 
     for _ in pool.map(judge, over(every)):
         pass
     progress.advance()
+    if first.recipe.decontaminate:
+        for _ in pool.map(decontaminate, over(every)):
+            pass
+        progress.advance()
     for rule, chosen in enumerate(first.rules):
         steps: list[tuple[Callable[[SelectTask], Any], list[SelectTask]]] = [
             (emit, over(every, rule)),

@@ -57,7 +57,8 @@ def print_plan(content: dict[str, Any]) -> None:
         known = f"{entry['rows']:,}" if entry["reused"] else "after scan"
         table.add_row(name, f"{entry['units']:,}", f"{entry['bytes']:,}", f"{entry['reused']:,}", known)
     console.print(table)
+    if content["stale"]:
+        console.print(f"refused: {content['stale']}", style="bold red", markup=False)
+        return
     for stage, done in content["stages"].items():
         console.print(f"{stage:<7} {'done, nothing to run' if done else 'runs'}")
-    if content["stale"]:
-        console.print(f"refused: {content['stale']}", style="bold red")

@@ -4,6 +4,7 @@ A function gets one item and returns a small result; files are its output and pi
 the Ray pool therefore give the same bytes. Results come in completion order with the item that they belong to.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -48,7 +49,7 @@ class RayPool:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         import ray
 
-        task = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(_attempted(function))
         pending: dict[ray.ObjectRef, Item] = {}
         source = iter(items)
         try:
@@ -59,10 +60,12 @@ class RayPool:
                     return
                 done, _ = ray.wait(list(pending), num_returns=1)
                 for reference in done:
-                    result: Result = ray.get(reference)
+                    result, failure = ray.get(reference)
+                    if failure is not None:
+                        raise failure
                     yield pending.pop(reference), result
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            raise RuntimeError(f"a task failed in its worker:\n{error}") from None
         except ray.exceptions.WorkerCrashedError as error:
             raise QvlError(
                 f"a worker died {RETRIES + 1} times on the same work ({_line(error)}); look at its memory, then {CONTINUE}"
@@ -75,6 +78,19 @@ class RayPool:
         import ray
 
         ray.shutdown()
+
+
+def _attempted(function: Callable[[Item], Result]) -> Callable[[Item], tuple[Result | None, Exception | None]]:
+    """The function as a task: errors that a user can mend come back as they are, bugs with their worker's traceback."""
+
+    @functools.wraps(function)
+    def task(item: Item) -> tuple[Result | None, Exception | None]:
+        try:
+            return function(item), None
+        except (QvlError, OSError) as error:
+            return None, error
+
+    return task
 
 
 def _line(error: Exception) -> str:
