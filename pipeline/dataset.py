@@ -62,11 +62,21 @@ def committed_shard(out: Path, plan: ShardPlan, mark: str) -> dict[str, Any] | N
     return committed
 
 
+def remove_strays(out: Path, plans: list[ShardPlan]) -> None:
+    """Remove shards that belong to no plan: an interrupted change left them. Call it while holding the output's lock."""
+    layout, names = Layout(out), {plan.name for plan in plans}
+    for folder in (layout.dataset.parent, layout.shard_manifest("x").parent):
+        for path in folder.glob("*-[0-9]*.*"):
+            if path.stem not in names:
+                path.unlink()
+
+
 def finish(name: str, out: Path, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
     """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from.
 
     Raises ContractError, and writes nothing, where the shards do not hold the ``expected`` number of samples.
     """
+    remove_strays(out, plans)
     layout, shards = Layout(out), []
     totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
     for plan in plans:

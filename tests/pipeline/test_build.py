@@ -106,4 +106,4 @@ def test_audit_finds_a_flipped_byte(tmp_path: Path) -> None:
     data = bytearray(shard.read_bytes())
     data[600] ^= 1
     shard.write_bytes(data)
-    assert "not those that were packed" in audit(tmp_path)["discrepancy"]
+    assert "its bytes are not those that were committed" in audit(tmp_path)["discrepancy"]

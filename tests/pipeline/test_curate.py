@@ -413,3 +413,55 @@ def test_a_nondeterministic_attempt_is_an_alarm(data: Path, out: Path) -> None:
     path.write_bytes(orjson.dumps({**manifest, "samples": 1}))
     with pytest.raises(ContractError):
         curate(data, out)
+
+
+@pytest.mark.parametrize("unlinked", [0, 1, 2])
+def test_a_fresh_run_killed_while_it_discards_still_ends_in_the_right_dataset(
+    unlinked: int, data: Path, out: Path, tmp_path: Path
+) -> None:
+    """After any part of discarding, nothing that belongs to the old input is used again."""
+    short = [{"key": f"0{i:02d}", "caption": "dog", "url": f"u{i}", "image": jpeg(i)} for i in range(ROWS)]
+    write_img2dataset(data / "web", "00000", short, count=ROWS)
+    layout = Layout(out)
+    unit = next(
+        m["unit"]
+        for m in map(read_manifest, (out / "manifests" / "scan").glob("*.json"))
+        if m and m["name"] == "00000.tar"
+    )
+    gone = [layout.unit_manifest(unit), layout.stage_manifest("scan"), layout.stage_manifest("select")]
+    for path in gone[: unlinked + 1]:
+        path.unlink()
+    expected = curate(data, tmp_path / "clean")
+    try:
+        found = curate(data, out)
+    except StaleError:
+        found = curate(data, out, fresh=True)
+    assert found["hash"] == expected["hash"]
+    assert audit(out)["discrepancy"] is None
+
+
+@pytest.mark.parametrize("lost", ["shards/small-000001.tar", "shards/small-000000.parquet", "ledger", "columns"])
+def test_what_was_deleted_by_hand_is_made_again_by_the_same_command(lost: str, data: Path, out: Path) -> None:
+    before = audit(out)["hash"]
+    path = out / lost
+    victim = sorted(path.iterdir())[0] if path.is_dir() else path
+    victim.unlink()
+    assert audit(out)["discrepancy"] is not None
+    assert curate(data, out)["hash"] == before
+    assert audit(out)["discrepancy"] is None
+
+
+def test_the_order_of_sources_in_the_recipe_changes_nothing(data: Path, tmp_path: Path) -> None:
+    turned = content()
+    turned["sources"].reverse()
+    assert curate(data, tmp_path / "a")["hash"] == curate(data, tmp_path / "b", sources=turned["sources"])["hash"]
+
+
+def test_a_damaged_manifest_is_named_and_its_work_done_again(data: Path, out: Path) -> None:
+    path = Layout(out).stage_manifest("select")
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"select.json is damaged; delete it"):
+        curate(data, out)
+    path.unlink()
+    curate(data, out)
+    assert audit(out)["discrepancy"] is None

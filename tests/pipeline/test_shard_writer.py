@@ -169,7 +169,7 @@ def test_a_dataset_adds_its_shards_up(tmp_path: Path) -> None:
     plans = shard_plans("d", 6, windows(0, 1, [("u", 12)]))
     for plan in plans:
         commit_shard(tmp_path, plan.name, samples(), "mark")
-    found = finish("d", tmp_path, plans, {"rows": 20})
+    found = finish("d", tmp_path, plans, 12, {"rows": 20})
     assert (found["samples"], found["tasks"], found["lineage"]) == (12, {"caption": 10, "text": 2}, {"rows": 20})
     assert [shard["shard"] for shard in found["shards"]] == ["d-000000", "d-000001"]
     assert found["bytes"] == sum(shard["bytes"] for shard in found["shards"])
@@ -178,7 +178,7 @@ def test_a_dataset_adds_its_shards_up(tmp_path: Path) -> None:
 def test_a_missing_or_short_shard_is_no_dataset(tmp_path: Path) -> None:
     plans = shard_plans("d", 6, windows(0, 1, [("u", 6)]))
     with pytest.raises(ContractError, match="d-000000"):
-        finish("d", tmp_path, plans, {})
+        finish("d", tmp_path, plans, 6, {})
     commit_shard(tmp_path, "d-000000", samples()[:5], "mark")
     with pytest.raises(ContractError, match="d-000000"):
-        finish("d", tmp_path, plans, {})
+        finish("d", tmp_path, plans, 6, {})
