@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.recipe import Recipe
+from pipeline.recipe import NearDuplicate, Recipe
 
 KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
 LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
@@ -35,14 +35,16 @@ class Round:
     """One duplicate rule: ``word`` is its reason, ``key`` what must be equal, ``allowed`` how many rows may stay.
 
     ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
-    position. ``sources`` limits the rule to these, each for itself.
+    position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys
+    are near (``pipeline.near_steps``).
     """
 
     word: str
-    key: Literal["image", "text", "pair"]
+    key: Literal["image", "text", "pair", "look"]
     allowed: int = 1
     rank: Literal["pixels", "characters"] = "pixels"
     sources: tuple[str, ...] | None = None
+    near: NearDuplicate | None = None
 
 
 def rounds(recipe: Recipe) -> tuple[Round, ...]:
@@ -55,12 +57,14 @@ def rounds(recipe: Recipe) -> tuple[Round, ...]:
         result.append(Round("duplicate_image", "image"))
     elif recipe.dedup.pair:
         result.append(Round("duplicate_pair", "pair"))
+    if recipe.dedup.near_duplicate is not None:
+        result.append(Round("near_duplicate", "look", near=recipe.dedup.near_duplicate))
     if recipe.dedup.repeated_text is not None:
         result.append(Round("repeated_text", "text", allowed=recipe.dedup.repeated_text))
     return tuple(result)
 
 
-ROUND_WORDS = ("longest_caption", "duplicate_image", "duplicate_pair", "repeated_text")
+ROUND_WORDS = ("longest_caption", "duplicate_image", "duplicate_pair", "near_duplicate", "repeated_text")
 
 
 def partitions(rows: int) -> int:

@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
 from pipeline.scan import ROW_GROUP, read_parquet
 from pipeline.score import SCORES, read_measured
-from pipeline.select import FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
+from pipeline.select import BENCHMARK, FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
 
 LEDGER = pa.schema(
     [
@@ -78,7 +78,8 @@ def _table(
     task: SelectTask, unit: str, source: str, codes: np.ndarray, failed: np.ndarray, dup_of: pa.Array
 ) -> pa.Table:
     columns = read_measured(task.out, unit, [*COLUMNS.names, *SCORES.names], task.recipe.score)
-    by_code = pa.array(verdict_words(task.rules), pa.string()).take(pa.array(codes))
+    benchmarks = tuple(benchmark.name for benchmark in task.recipe.decontaminate)
+    by_code = pa.array(verdict_words(task.rules, benchmarks), pa.string()).take(pa.array(codes))
     verdict = pc.coalesce(by_code, *(columns[name].combine_chunks().cast(pa.string()) for name in FAULT_COLUMNS))
     added = {
         "id": sample_ids(pa.scalar(unit), columns["row"]),
@@ -112,11 +113,12 @@ def _keepers(task: SelectTask) -> pa.Array:
     return ids.take(pa.array(np.maximum(taken, 0), mask=taken < 0)) if len(lost) else pa.nulls(total, pa.string())
 
 
-def verdict_words(rules: tuple[Round, ...]) -> list[str | None]:
+def verdict_words(rules: tuple[Round, ...], benchmarks: tuple[str, ...] = ()) -> list[str | None]:
     """Reason by verdict code; None where the fault column has the word."""
     words: list[str | None] = [None] * 256
     words[KEEP] = "keep"
     words[1 : 1 + len(FILTER_WORDS)] = FILTER_WORDS
+    words[BENCHMARK : BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for i, rule in enumerate(rules):
         words[FIRST_ROUND + i] = rule.word
     return words

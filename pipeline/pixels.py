@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.decode import BAD_PIXELS, SIDE, PixelError, decode
 from pipeline.errors import DataError
-from pipeline.perceptual_hash import hash_thumbnails, thumbnail
+from pipeline.perceptual_hash import hash_thumbnails, thumbnail, tint
 from pipeline.score_recipe import Score
 from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
@@ -29,13 +29,14 @@ class Measures:
     """Score columns of a unit while they fill: values, and which are known."""
 
     phash: npt.NDArray[np.uint64]
+    tint: npt.NDArray[np.uint64]
     hashed: npt.NDArray[np.bool_]
     numbers: dict[str, npt.NDArray[np.float32]]  # NaN where unknown
 
     @classmethod
     def empty(cls, rows: int) -> Self:
         numbers = {name: np.full(rows, np.nan, np.float32) for name in NUMBERS}
-        return cls(np.zeros(rows, np.uint64), np.zeros(rows, bool), numbers)
+        return cls(np.zeros(rows, np.uint64), np.zeros(rows, np.uint64), np.zeros(rows, bool), numbers)
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
@@ -43,6 +44,7 @@ class Measures:
         result = cls.empty(len(table))
         result.hashed = np.array(table["phash"].is_valid().to_numpy(zero_copy_only=False), bool)
         result.phash = np.array(table["phash"].fill_null(0).to_numpy(), np.uint64)
+        result.tint = np.array(table["phash_tint"].fill_null(0).to_numpy(), np.uint64)
         for name in NUMBERS:
             result.numbers[name] = np.array(table[name].to_numpy(zero_copy_only=False), np.float32)
         return result
@@ -50,7 +52,8 @@ class Measures:
     def columns(self) -> list[pa.Array]:
         """Columns in the order of the stage's schema, null where unknown."""
         numbers = [pa.array(self.numbers[name], mask=np.isnan(self.numbers[name])) for name in NUMBERS]
-        return [pa.array(self.phash, mask=~self.hashed), *numbers]
+        hashes = [pa.array(values, mask=~self.hashed) for values in (self.phash, self.tint)]
+        return [*hashes, *numbers]
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,10 @@ def _decode(row: int, data: Bytes, side: int) -> Decoded:
 
 def _hash(good: list[Decoded], into: Measures) -> None:
     rows = [item.row for item in good]
-    hashes, spread = hash_thumbnails(np.stack([thumbnail(item.image) for item in good if item.image is not None]))
+    images = [item.image for item in good if item.image is not None]
+    hashes, spread = hash_thumbnails(np.stack([thumbnail(image) for image in images]))
     into.phash[rows], into.hashed[rows], into.numbers["phash_spread"][rows] = hashes, True, spread
+    into.tint[rows] = np.array([tint(image) for image in images], np.uint64)
 
 
 def _refuse_systematic(faults: dict[int, str], tried: int) -> None:

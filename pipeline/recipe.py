@@ -1,5 +1,6 @@
 """The recipe of a curation: YAML, read into frozen models. What alters data stands here and nowhere else."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pipeline.caption import Clean
 from pipeline.errors import RecipeError
 from pipeline.filters import Filters
 from pipeline.frozen import Frozen
-from pipeline.score_recipe import Score
+from pipeline.score_recipe import Score, is_weight_file
 from pipeline.sources.base import Source
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
@@ -41,11 +42,34 @@ class SourceSpec(Frozen):
     table2: Table2 | None = None
 
 
+class NearDuplicate(Frozen):
+    """Images that look alike: perceptual hashes at most ``radius`` bits apart, colours of the quarters at most ``tint``.
+
+    Pictures whose hash saw less contrast than ``minimum_spread`` (grey levels) are left alone.
+    """
+
+    radius: int = Field(default=3, ge=0, le=4)
+    tint: int = Field(default=6, ge=0, le=255)
+    minimum_spread: float = Field(default=4.0, ge=0)
+
+
+class Benchmark(Frozen):
+    """Images that must not be trained on: a list of ``qvl curate hash``, or a folder of images.
+
+    ``radius``: bits in which perceptual hashes may differ; null compares bytes alone.
+    """
+
+    name: SourceName
+    path: str
+    radius: Annotated[int, Field(ge=0, le=4)] | None = 3
+
+
 class Dedup(Frozen):
-    """Exact duplicates inside and across sources; a rule that is null does not run."""
+    """Duplicates inside and across sources; a rule that is null does not run."""
 
     image: bool = True
     pair: bool = True
+    near_duplicate: NearDuplicate | None = None
     repeated_text: Annotated[int, Field(ge=1)] | None = 10
 
 
@@ -77,6 +101,7 @@ class Recipe(Frozen):
     language_model: str = "lid.176.ftz"
     filters: Filters = Filters()
     score: Score | None = None
+    decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
     dedup: Dedup = Dedup()
     pack: Pack = Pack()
     tolerance: Tolerance = Tolerance()
@@ -86,6 +111,18 @@ class Recipe(Frozen):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _hashes_are_measured(self) -> "Recipe":
+        hashed = self.score is not None and self.score.phash is not None
+        if self.dedup.near_duplicate is not None and not hashed:
+            raise ValueError("dedup.near_duplicate needs `score: {phash: {}}`")
+        if not hashed and any(benchmark.radius is not None for benchmark in self.decontaminate):
+            raise ValueError("decontaminate needs `score: {phash: {}}`, or `radius: null` to compare bytes alone")
+        names = [benchmark.name for benchmark in self.decontaminate]
+        if len(set(names)) != len(names):
+            raise ValueError("two benchmarks have the same name")
         return self
 
     def source(self, name: str) -> SourceSpec:
@@ -150,9 +187,23 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
                 read["paths"] = [anchor(path) for path in read["paths"]]
             if read.get("image_folder") is not None:
                 read["image_folder"] = anchor(read["image_folder"])
+    benchmarks = content.get("decontaminate")
+    for benchmark in benchmarks if isinstance(benchmarks, list) else ():
+        if isinstance(benchmark, dict) and "path" in benchmark:
+            benchmark["path"] = anchor(benchmark["path"])
+    _anchor_weights(content, anchor)
     if str(content.get("language_model", "lid.176.ftz")) != "lid.176.ftz":
         content["language_model"] = anchor(content["language_model"])
     return content
+
+
+def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> None:
+    """Files of weights; open_clip's own names stay as they are."""
+    score = content.get("score")
+    clip = score.get("clip") if isinstance(score, dict) else None
+    for model in clip.values() if isinstance(clip, dict) else ():
+        if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
+            model["pretrained"] = anchor(model["pretrained"])
 
 
 def reading(source: SourceSpec) -> dict[str, Any]:

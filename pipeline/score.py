@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.arrays import flags
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed
 from pipeline.decode import DECODE_VERSION
 from pipeline.errors import ContractError
 from pipeline.filters import Filters
@@ -35,6 +35,7 @@ SCORE_VERSION = 1
 SCORES = pa.schema(
     [
         ("phash", pa.uint64()),  # perceptual hash
+        ("phash_tint", pa.uint64()),  # mean colours of the quarters
         ("phash_spread", pa.float32()),  # contrast that it saw, in grey levels: near 0 the hash says nothing
         ("clip_english", pa.float32()),
         ("clip_chinese", pa.float32()),
@@ -103,8 +104,8 @@ def score_unit(task: ScoreTask) -> dict[str, Any]:
     """Score a unit and commit its columns. Returns the manifest; does nothing where it exists already."""
     layout = Layout(task.out)
     path = layout.score_manifest(task.unit.id)
-    committed = read_manifest(path)
-    if committed is not None and committed["fingerprint"] == task.fingerprint:
+    committed = read_committed(path, task.fingerprint, [layout.scores(task.unit.id)])
+    if committed is not None:
         return committed
     table = _scores(task)
     with attempt(task.out) as folder:

@@ -11,6 +11,11 @@ class PerceptualHash(Frozen):
     """The 64-bit hash; nothing to set: hashes of different kinds cannot be compared."""
 
 
+def is_weight_file(name: str) -> bool:
+    """Weights in a file, not one of open_clip's names."""
+    return "/" in name or name.endswith((".pt", ".pth", ".bin", ".safetensors"))
+
+
 class ClipModel(Frozen):
     """A dual encoder of open_clip: ``model`` is its architecture, ``pretrained`` one of its names or a file of weights."""
 
@@ -20,8 +25,7 @@ class ClipModel(Frozen):
 
     @property
     def is_file(self) -> bool:
-        """Weights in a file, not one of open_clip's names."""
-        return "/" in self.pretrained or self.pretrained.endswith((".pt", ".pth", ".bin", ".safetensors"))
+        return is_weight_file(self.pretrained)
 
 
 class Clip(Frozen):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import create_manifest, file_hash, read_manifest
+from pipeline.commit import file_hash, read_committed, read_manifest, restate_manifest
 from pipeline.errors import ContractError, RecipeError, StaleError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
@@ -60,7 +60,7 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     if not tasks:
         return []
     layout = Layout(tasks[0].out)
-    todo = [task for task in tasks if read_manifest(layout.score_manifest(task.unit.id)) is None]
+    todo = [task for task in tasks if not _done(task)]
     progress.stage("score", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(score_unit, todo):
         progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
@@ -68,10 +68,16 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     content = {
         "units": len(manifests),
         "rows": sum(unit["rows"] for unit in manifests),
-        "root": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in manifests),
+        "fingerprint": merkle_root(f"{unit['unit']} {unit['hash']}" for unit in manifests),
     }
-    create_manifest(layout.stage_manifest("score"), content)
+    restate_manifest(layout.stage_manifest("score"), content)
     return manifests
+
+
+def _done(task: ScoreTask) -> bool:
+    layout = Layout(task.out)
+    path = layout.score_manifest(task.unit.id)
+    return read_committed(path, task.fingerprint, [layout.scores(task.unit.id)]) is not None
 
 
 def _committed(path: Path) -> Manifest:

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrays import flags, hash_words
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_manifest
+from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
 from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rank, rounds, split
 from pipeline.errors import ContractError
 from pipeline.filters import Filters
 from pipeline.groups import Group, read_groups
 from pipeline.layout import Layout
+from pipeline.near_duplicates import mixed
 from pipeline.pixels import BAD
 from pipeline.recipe import Recipe
 from pipeline.scan import read_columns
@@ -30,6 +31,7 @@ SELECT_VERSION = 1
 KEEP = 0
 FAULT = 255
 FIRST_ROUND = 200
+BENCHMARK = 100  # code of the recipe's first benchmark
 FAULT_BIT = np.uint32(1 << 31)
 NO_BITS = np.uint32(0)
 
@@ -131,6 +133,8 @@ def emit(task: SelectTask) -> dict[str, Any]:
 
 def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
     rule = task.rules[task.rule]
+    if rule.near is not None:
+        return look_keys(task, unit, source, kept, start)
     columns = read_columns(task.out, unit, ["image_hash", "text_hash", "width", "height", "characters"])
     image, text = hash_words(columns["image_hash"]), hash_words(columns["text_hash"])
     words = {"image": image, "text": text, "pair": image ^ (text * MIX)}[rule.key][kept]
@@ -138,12 +142,33 @@ def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int
         words = words ^ (np.full(2, MIX) * np.uint64(1 + rule.sources.index(source)))  # wraps, as arrays may
     result = np.empty(len(kept), KEY)
     result["low"], result["high"] = words[:, 0], words[:, 1]
-    width, height, characters = (_numbers(columns[name])[kept] for name in ("width", "height", "characters"))
-    result["rank"] = rank(rule, width * height, characters, task.recipe.source(source).priority)
-    result["group"], result["row"] = task.number, kept + start
+    fill_places(result, task, source, columns, kept, start)
     if rule.key != "text":
         return result
     return result[flags(pc.is_valid(columns["text_hash"]))[kept]]
+
+
+def fill_places(
+    result: np.ndarray, task: SelectTask, source: str, columns: pa.Table, kept: np.ndarray, start: int
+) -> None:
+    """Rank and place of records of a unit's rows ``kept``."""
+    width, height, characters = (_numbers(columns[name])[kept] for name in ("width", "height", "characters"))
+    result["rank"] = rank(task.rules[task.rule], width * height, characters, task.recipe.source(source).priority)
+    result["group"], result["row"] = task.number, kept + start
+
+
+def look_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
+    """Records of the rows that have a perceptual hash with contrast: ``low`` is the hash, ``high`` its tint, spread."""
+    names = ["phash", "phash_tint", "phash_spread", "width", "height", "characters"]
+    columns = read_measured(task.out, unit, names, task.recipe.score)
+    near = task.rules[task.rule].near
+    spread = columns["phash_spread"].combine_chunks().to_numpy(zero_copy_only=False)  # NaN where there is no hash
+    kept = kept[spread[kept] >= np.float32(near.minimum_spread if near else 0)]
+    result = np.empty(len(kept), KEY)
+    result["low"] = _numbers(columns["phash"])[kept]
+    result["high"] = mixed(result["low"]) ^ _numbers(columns["phash_tint"])[kept]
+    fill_places(result, task, source, columns, kept, start)
+    return result
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -166,9 +191,17 @@ def resolve(task: SelectTask) -> dict[str, Any]:
     return commit_array(task, f"losers-{rule.word}", make)
 
 
+def codes_after_filters(task: SelectTask, group: int) -> np.ndarray:
+    """Verdict codes of a group after the filters alone."""
+    return first_failed(np.load(Layout(task.out).work("judged", group)))
+
+
 def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
-    """Verdict codes of a group after the filters and the first ``rule`` duplicate rules."""
-    codes = first_failed(np.load(Layout(task.out).work("judged", group)))
+    """Verdict codes of a group after the filters, decontamination and the first ``rule`` duplicate rules."""
+    codes = codes_after_filters(task, group)
+    if task.recipe.decontaminate:
+        marks = np.load(Layout(task.out).work("benchmarks", group))
+        codes[marks > 0] = marks[marks > 0]
     for i in range(rule):
         codes[lost_rows(task, group, i)["row"]] = FIRST_ROUND + i
     return codes
@@ -176,10 +209,13 @@ def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
 
 def lost_rows(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """Losers of one rule that lie in one group, over all partitions."""
-    word = task.rules[rule].word
+    word, layout = task.rules[rule].word, Layout(task.out)
+    paths = [layout.work(f"losers-{word}", part) for part in range(task.partitions)]
+    if task.rules[rule].near is not None:
+        paths.append(layout.work(f"settled-{word}", 0))
     found = [np.empty(0, LOSER)]
-    for part in range(task.partitions):
-        all_lost = np.load(Layout(task.out).work(f"losers-{word}", part), mmap_mode="r")
+    for path in paths:
+        all_lost = np.load(path, mmap_mode="r")
         first, last = np.searchsorted(all_lost["group"], [group, group + 1])
         found.append(all_lost[first:last])
     return np.concatenate(found)
@@ -198,7 +234,7 @@ def commit_array(
     """Commit an array under a step's name, once."""
     layout = Layout(task.out)
     path = layout.group_manifest(step, task.number)
-    committed = read_manifest(path)
+    committed = read_committed(path, task.fingerprint, [layout.work(step, task.number)])
     if committed is not None:
         return committed
     with attempt(task.out) as folder:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from pipeline.commit import read_manifest, remove_tree
+from pipeline.decontaminate import benchmarks_identity
 from pipeline.errors import StaleError
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
@@ -20,7 +21,8 @@ WEIGHT_FILES = {"clip": {"english": {"pretrained"}, "chinese": {"pretrained"}}}
 def portable(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe alters data: no folders, no tolerances, no notes; sources by name, each with all its filters."""
     content = recipe.model_dump(
-        mode="json", exclude={"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES}
+        mode="json",
+        exclude={"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES, "decontaminate": True},
     )
     content["sources"] = {
         source.name: {
@@ -30,6 +32,7 @@ def portable(recipe: Recipe) -> dict[str, Any]:
         }
         for source in recipe.sources
     }
+    content["decontaminate"] = benchmarks_identity(recipe)
     return content
 
 

@@ -215,7 +215,7 @@ def test_an_error_that_every_image_meets_is_raised(data: Path, tmp_path: Path, m
 def test_measures_survive_their_columns() -> None:
     measures = Measures.empty(3)
     measures.phash[1], measures.hashed[1], measures.numbers["clip_english"][2] = 2**64 - 1, True, 0.25
-    names = ["phash", *pipeline.pixels.NUMBERS]
+    names = ["phash", "phash_tint", *pipeline.pixels.NUMBERS]
     again = Measures.of(pa.table(dict(zip(names, measures.columns(), strict=True))))
     assert again.columns() == measures.columns()
     assert again.columns()[0].to_pylist() == [None, 2**64 - 1, None]
