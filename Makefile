@@ -36,7 +36,7 @@ bench: .stamps/dev
 
 .stamps/dev: .stamps/venv pyproject.toml constraints.txt scripts/system_packages.sh
 	sh scripts/system_packages.sh
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ground,model,ocr]'
 	touch $@ .stamps/base
 
 clean:
