@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 import grounding_builder.command
+import model.command
 import pipeline.command
 import synth_ocr.command
 from pipeline.errors import QvlError, RecipeError
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.add_typer(pipeline.command.app, name="curate")
 app.add_typer(grounding_builder.command.app, name="ground")
 app.add_typer(synth_ocr.command.app, name="ocr")
+app.add_typer(model.command.app, name="model")
 
 
 EXAMPLES = Path(__file__).parent / "examples"
