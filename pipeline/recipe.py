@@ -13,6 +13,7 @@ from pipeline.filters import Filters
 from pipeline.frozen import Frozen
 from pipeline.score_recipe import Score, is_weight_file
 from pipeline.sources.base import Source
+from pipeline.sources.paths import escaped
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
 
@@ -179,12 +180,20 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def anchor(path: Any) -> Any:
         return str(folder / path) if isinstance(path, str) and "://" not in path else path
 
+    def anchor_pattern(pattern: Any) -> Any:
+        if not isinstance(pattern, str) or "://" in pattern or pattern.startswith("/"):
+            return pattern
+        above = folder
+        while pattern.startswith("../"):
+            above, pattern = above.parent, pattern.removeprefix("../")
+        return f"{escaped(str(above)).rstrip('/')}/{pattern}"
+
     sources = content.get("sources")
     for source in sources if isinstance(sources, list) else ():
         read = source.get("read") if isinstance(source, dict) else None
         if isinstance(read, dict):
             if isinstance(read.get("paths"), list):
-                read["paths"] = [anchor(path) for path in read["paths"]]
+                read["paths"] = [anchor_pattern(path) for path in read["paths"]]
             if read.get("image_folder") is not None:
                 read["image_folder"] = anchor(read["image_folder"])
     benchmarks = content.get("decontaminate")

@@ -5,6 +5,7 @@ a unit is read once from start to end, so range requests would gain nothing.
 """
 
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,13 @@ class Storage:
         filesystem, inner = fsspec.core.url_to_fs(path)
         return str(inner) if self.is_local(path) else str(filesystem.unstrip_protocol(inner))
 
+    def place(self, path: str) -> str:
+        """Where a file lies: equal for all spellings of its folder; a link is a file of its own."""
+        if not self.is_local(path):
+            return self.canonical(path)
+        plain = _plain(path)
+        return str(Path(os.path.realpath(plain.parent)) / plain.name)
+
     def glob(self, pattern: str) -> list[str]:
         """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
         filesystem, inner = fsspec.core.url_to_fs(pattern)
@@ -42,6 +50,12 @@ class Storage:
             return _plain(path).is_file()
         filesystem, inner = fsspec.core.url_to_fs(path)
         return bool(filesystem.exists(inner))
+
+    def is_folder(self, path: str) -> bool:
+        if self.is_local(path):
+            return _plain(path).is_dir()
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return bool(filesystem.isdir(inner))
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Bytes [start, end)."""

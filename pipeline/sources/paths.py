@@ -1,36 +1,111 @@
-"""Patterns to units: sorted, named below their fixed folder, never twice."""
+"""Patterns to units: sorted, named below their fixed folder, never twice.
+
+A pattern may hold ``*``, ``**``, ``?``, ``[ab]`` and, as WebDataset's users write them, ``{00000..00099}`` and ``{a,b}``.
+A wildcard in square brackets (``[*]``) stands for itself.
+"""
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.errors import RecipeError
 from pipeline.sources.base import Unit
 from pipeline.storage import Storage
 
-WILDCARD = re.compile(r"[*?\[{]")
+ESCAPED = re.compile(r"\[([*?\[{])\]")
+WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")
+BRACES = re.compile(r"(?<!\[)\{([^{}]*,[^{}]*|(\d+)\.\.(\d+))\}")
+MAX_NUMBERS = 10_000_000
+
+
+def escaped(folder: str) -> str:
+    """A folder's name as a pattern that matches it alone."""
+    return re.sub(r"([*?\[{])", r"[\1]", folder)
 
 
 def fixed_folder(pattern: str) -> str:
     """The part of a pattern before its first wildcard, cut at a slash."""
-    match = WILDCARD.search(pattern)
-    return posixpath.dirname(pattern[: match.start()] + "x") if match else posixpath.dirname(pattern)
+    starts = (match.start() for match in WILDCARD.finditer(pattern) if match[1])
+    first = next(starts, None)
+    folder = posixpath.dirname(pattern if first is None else pattern[:first] + "x")
+    return ESCAPED.sub(r"\1", folder)
+
+
+def expanded(pattern: str) -> Iterator[str]:
+    """The pattern for each way to fill its braces, in order. Braces without comma or range are themselves."""
+    match = BRACES.search(pattern)
+    if match is None:
+        yield pattern
+        return
+    for word in _numbers(pattern, match[2], match[3]) if match[2] else match[1].split(","):
+        yield from expanded(pattern[: match.start()] + word + pattern[match.end() :])
+
+
+def _numbers(pattern: str, first: str, last: str) -> list[str]:
+    """Both ends included; as wide as the ends where one of them begins with a zero."""
+    start, end = int(first), int(last)
+    if abs(end - start) >= MAX_NUMBERS:
+        raise RecipeError(f"{pattern}: more than {MAX_NUMBERS:,} numbers in one range")
+    padded = any(word.startswith("0") and len(word) > 1 for word in (first, last))
+    width = max(len(first), len(last)) if padded else 0
+    step = 1 if end >= start else -1
+    return [f"{number:0{width}d}" for number in range(start, end + step, step)]
 
 
 def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
-    """Units of all patterns, without a source name yet. Raises RecipeError for a pattern that matches nothing."""
+    """Units of all patterns, without a source name yet; a file that two patterns match is one unit.
+
+    Raises RecipeError for a pattern that matches nothing, for a folder, and for two files that would share a name.
+    """
     units: dict[str, Unit] = {}
+    seen: set[str] = set()
     for pattern in patterns:
-        found = storage.glob(pattern)
-        if not found:
-            raise RecipeError(f"{pattern}: no such file; paths are relative to the recipe's folder")
         root = storage.canonical(fixed_folder(pattern)).rstrip("/") + "/"
-        for path in found:
+        for path in _found(pattern, storage):
+            place = storage.place(path)
+            if place in seen:
+                continue
+            seen.add(place)
             name = path.removeprefix(root) if path.startswith(root) else posixpath.basename(path)
-            if name in units and units[name].path != path:
+            if name in units:
                 raise RecipeError(f"{path}: another file of this source is also named {name}; give them two sources")
             units[name] = Unit(source="", name=name, path=path)
     return [units[name] for name in sorted(units)]
+
+
+def _found(pattern: str, storage: Storage) -> list[str]:
+    """Files that a pattern names. Every filling of its braces must be there: a shard that is missing is a mistake."""
+    each = dict.fromkeys(expanded(pattern))
+    if len(each) > 1 and not any(match[1] for match in WILDCARD.finditer(next(iter(each)))):
+        return _listed(pattern, [ESCAPED.sub(r"\1", path) for path in each], storage)
+    found: dict[str, None] = {}
+    for one in each:
+        paths = storage.glob(one)
+        if not paths:
+            raise _missing(ESCAPED.sub(r"\1", one))
+        if len(paths) == 1 and storage.canonical(ESCAPED.sub(r"\1", one)) == paths[0] and storage.is_folder(paths[0]):
+            shown = ESCAPED.sub(r"\1", one).rstrip("/")
+            raise RecipeError(f"{shown} is a folder; write {shown}/*.tar, or what else its files are called")
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def _listed(pattern: str, paths: list[str], storage: Storage) -> list[str]:
+    """The same for plain paths: one look at the folder, not one at each of a hundred thousand files."""
+    count = 1
+    while count:
+        pattern, count = BRACES.subn("*", pattern)
+    present = set(storage.glob(pattern))
+    spelled = [storage.canonical(path) for path in paths]
+    for path, spelling in zip(paths, spelled, strict=True):
+        if spelling not in present and not storage.exists(path):
+            raise _missing(path)
+    return spelled
+
+
+def _missing(path: str) -> RecipeError:
+    return RecipeError(f"{path}: no such file; paths are relative to the recipe's folder")
 
 
 def owned(units: list[Unit], source: str) -> list[Unit]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import orjson
 import pyarrow as pa
+from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
@@ -34,7 +35,7 @@ class Table(Source, Frozen):
     """
 
     kind: Literal["table"] = "table"
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = Field(min_length=1)
     format: Format | None = None
     header: bool | None = None
     preset: Preset | None = None

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
@@ -49,7 +50,7 @@ class WebDataset(Source, Frozen):
     """Tars named by glob patterns, relative to the recipe's folder, or fsspec URLs."""
 
     kind: Literal["webdataset"] = "webdataset"
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = Field(min_length=1)
     preset: Preset = "img2dataset"
     columns: Columns = Columns()
     max_image_bytes: int = 100_000_000

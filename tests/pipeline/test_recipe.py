@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe, load_recipe, reading
+from pipeline.storage import Storage
 
 ROOT = Path(__file__).parents[2]
 YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]
@@ -62,8 +63,25 @@ def test_relative_paths_count_from_the_recipes_folder(tmp_path: Path, monkeypatc
     monkeypatch.chdir("/")
     web, local = load(tmp_path, GOOD).sources
     assert web.read.paths == (f"{tmp_path}/data/*.tar", "/abs/*.tar", "s3://bucket/*.tar")
-    assert local.read.paths == (f"{tmp_path}/../t.jsonl",)
+    assert local.read.paths == (f"{tmp_path.parent}/t.jsonl",)
     assert getattr(local.read, "image_folder", None) == f"{tmp_path}/images"
+
+
+@pytest.mark.parametrize("name", ["dir[1]", "dir{a}", "dir{a,b}", "d*r?", "[", "}{"])
+def test_the_recipes_folder_is_no_pattern(tmp_path: Path, name: str) -> None:
+    """Whatever the folder is called: the same files under the same names."""
+    for folder in (tmp_path / name, tmp_path / "dir1", tmp_path / "plain"):
+        (folder / "data").mkdir(parents=True)
+        for file in ("data/0.tar", "data/1.tar", "up.tar"):
+            (folder / file).touch()
+    text = "name: x\nsources: [{{name: a, read: {{kind: webdataset, paths: [{}]}}}}]"
+    for paths in ("'data/*.tar'", "'data/{0..1}.tar'", "data/0.tar", "../plain/up.tar", "'../plain/u*.tar'"):
+        found, plain = (
+            load(folder, text.format(paths)).sources[0].read.units(Storage())
+            for folder in (tmp_path / name, tmp_path / "plain")
+        )
+        assert [unit.name for unit in found] == [unit.name for unit in plain]
+        assert all(name in unit.path for unit in found) != paths.strip("'").startswith("..")
 
 
 def test_a_language_model_by_path_counts_from_there_too(tmp_path: Path) -> None:
@@ -99,6 +117,7 @@ def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) 
         (("priority: 1", "priority: -1"), "sources.1.priority", "greater than or equal"),
         (("minimum: 0.3", "minimum: x"), "clip.minimum", "number"),
         (('paths: [data/*.tar, /abs/*.tar, "s3://bucket/*.tar"]', "paths: data/*.tar"), "paths", "tuple"),
+        (('paths: ["../t.jsonl"]', "paths: []"), "sources.1.read.table.paths", "at least 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, str], place: str, what: str) -> None:

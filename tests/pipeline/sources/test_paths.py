@@ -7,7 +7,7 @@ import fsspec
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.sources.paths import find_units, fixed_folder, owned
+from pipeline.sources.paths import expanded, find_units, fixed_folder, owned
 from pipeline.storage import Storage
 
 NAMES = ["00001.tar", "00000.tar", "sub/00000.tar"]
@@ -35,6 +35,9 @@ def data(tmp_path: Path) -> Iterator[Path]:
         ("/data/[ab]/x.tar", "/data"),
         ("s3://bucket/set/**/*.tar", "s3://bucket/set"),
         ("*.tar", ""),
+        ("/data/{a,b}/x.tar", "/data"),
+        ("/d[[]1]/[*][?][{]/*.tar", "/d[1]/*?{"),
+        ("/d[[]1]/x.tar", "/d[1]"),
     ],
 )
 def test_the_fixed_folder_ends_before_the_first_wildcard(pattern: str, folder: str) -> None:
@@ -69,6 +72,91 @@ def test_the_folder_of_the_process_does_not_matter(
 def test_a_file_that_two_patterns_match_is_read_once(data: Path, storage: Storage) -> None:
     patterns = (f"{data}/here/*.tar", f"{data}/here/00000.tar")
     assert [unit.name for unit in find_units(patterns, storage)] == ["00000.tar", "00001.tar"]
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ("here/**/*.tar", "here/sub/*.tar"),
+        ("here/**/*.tar", "there/../here/*.tar"),
+        ("here/**/*.tar", "link/*.tar"),
+        ("here/**/*.tar", "here/{00000,00001}.tar", "here/sub/00000.tar"),
+    ],
+)
+def test_a_file_that_two_patterns_match_under_two_names_is_read_once(
+    data: Path, storage: Storage, patterns: tuple[str, ...]
+) -> None:
+    (data / "link").symlink_to(data / "here")
+    units = find_units(tuple(f"{data}/{pattern}" for pattern in patterns), storage)
+    assert len(units) == 3
+    assert len({Path(unit.path).resolve() for unit in units}) == 3
+
+
+def test_a_file_named_twice_by_a_wildcard_through_a_link_is_two_files(data: Path, storage: Storage) -> None:
+    (data / "here" / "00002.tar").symlink_to("00000.tar")
+    assert len(find_units((f"{data}/here/*.tar",), storage)) == 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("{a,b}.tar", ["a.tar", "b.tar"]),
+        ("{08..11}.tar", ["08.tar", "09.tar", "10.tar", "11.tar"]),
+        ("{8..10}", ["8", "9", "10"]),
+        ("{2..0}", ["2", "1", "0"]),
+        ("{000..1}", ["000", "001"]),
+        ("{a,}{0..1}", ["a0", "a1", "0", "1"]),
+        ("x{a,b{1..2}}", ["xa", "xb1", "xa", "xb2"]),
+        ("{a}", ["{a}"]),
+        ("[{]a,b}{1,2}", ["[{]a,b}1", "[{]a,b}2"]),
+        ("{}..{..}", ["{}..{..}"]),
+    ],
+)
+def test_braces_are_expanded_as_in_a_shell(pattern: str, paths: list[str]) -> None:
+    assert list(expanded(pattern)) == paths
+
+
+@pytest.mark.parametrize("root", ["{data}/here", "file://{data}/here", "memory://bucket"])
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{00000..00001}.tar", ["00000.tar", "00001.tar"]),
+        ("0000{1,0}.tar", ["00000.tar", "00001.tar"]),
+        ("{00001,sub/00000}.tar", ["00001.tar", "sub/00000.tar"]),
+        ("{sub/0,0}000[0].tar", ["00000.tar", "sub/00000.tar"]),
+    ],
+)
+def test_files_by_braces(data: Path, storage: Storage, root: str, pattern: str, names: list[str]) -> None:
+    found = find_units((root.replace("{data}", str(data)) + "/" + pattern,), storage)
+    assert [unit.name for unit in found] == names
+
+
+def test_a_missing_number_of_a_range_is_named(data: Path, storage: Storage) -> None:
+    with pytest.raises(RecipeError, match=r"here/00002\.tar: no such file"):
+        find_units((f"{data}/here/{{00000..00003}}.tar",), storage)
+    with pytest.raises(RecipeError, match=r"here/b\*: no such file"):
+        find_units((f"{data}/here/{{0,b}}*",), storage)
+
+
+def test_a_range_beyond_reason_is_refused(storage: Storage) -> None:
+    with pytest.raises(RecipeError, match="numbers in one range"):
+        find_units(("/data/{0..99999999999}.tar",), storage)
+
+
+def test_a_hundred_thousand_numbers_take_no_look_each(tmp_path: Path, storage: Storage) -> None:
+    for number in range(1_000):
+        (tmp_path / f"{number:05d}.tar").touch()
+    looks: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Storage, "exists", lambda self, path: looks.append(path))
+        assert len(find_units((f"{tmp_path}/{{00000..00999}}.tar",), storage)) == 1_000
+    assert looks == []
+
+
+@pytest.mark.parametrize("root", ["{data}/here", "{data}/here/", "memory://bucket"])
+def test_a_folder_is_no_input_file(data: Path, storage: Storage, root: str) -> None:
+    with pytest.raises(RecipeError, match=r"is a folder; write .*/\*\.tar"):
+        find_units((root.replace("{data}", str(data)),), storage)
 
 
 def test_two_files_of_one_name_are_refused(data: Path, storage: Storage) -> None:
