@@ -79,15 +79,17 @@ class WebDataset(Source, Frozen):
         columns = self.columns.over(PRESETS[self.preset])
         measures = columns.measures()
         for sample in group(index.members):
-            status = statuses.pop(sample.key, None)
+            found = statuses.get(sample.key)
+            status = found.pop() if found else None
             row = Row(sample.key, locator=sample.image.offset if sample.image else -1, fault=self._fault(sample))
             if row.fault is None:
                 _fill(row, data, sample, status or {}, columns, measures)
             yield row
         if index.fault:
             yield unit_fault(index.fault)
-        for key, status in statuses.items():
-            yield _not_downloaded(key, status, cut=index.fault is not None)
+        for key, left in statuses.items():
+            for status in reversed(left):
+                yield _not_downloaded(key, status, cut=index.fault is not None)
         for _ in range(_unaccounted(unit, storage)):
             yield Row(key="", fault="download:unaccounted")
 
@@ -172,8 +174,11 @@ def _beside(unit: Unit, ending: str) -> str:
     return unit.path.removesuffix(".tar") + ending
 
 
-def _statuses(unit: Unit, storage: Storage) -> dict[str, dict[str, Any]]:
-    """img2dataset's table by key; empty where there is none."""
+def _statuses(unit: Unit, storage: Storage) -> dict[str, list[Record]]:
+    """Rows of img2dataset's table by key, to be taken from the end; empty where there is none.
+
+    A key may stand twice; its samples in the tar are those that were downloaded, in order.
+    """
     path = _beside(unit, ".parquet")
     if not storage.exists(path):
         return {}
@@ -186,7 +191,13 @@ def _statuses(unit: Unit, storage: Storage) -> dict[str, dict[str, Any]]:
         ) from None
     if "key" not in table.column_names or "status" not in table.column_names:
         return {}
-    return {str(record["key"]): record for record in table.to_pylist()}
+    records: dict[str, list[Record]] = {}
+    for record in reversed(table.to_pylist()):
+        records.setdefault(str(record["key"]), []).append(record)
+    for same in records.values():
+        if len(same) > 1:
+            same.sort(key=lambda record: record["status"] == "success")
+    return dict(reversed(records.items()))
 
 
 def _not_downloaded(key: str, status: dict[str, Any], cut: bool) -> Row:

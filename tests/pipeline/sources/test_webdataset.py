@@ -55,6 +55,31 @@ def test_a_success_that_the_tar_does_not_hold(tmp_path: Path, storage: Storage) 
     assert faults(rows_of(path, storage)) == {"0": None, **dict.fromkeys("12", "unreadable:missing_in_tar")}
 
 
+def test_every_row_of_a_key_that_stands_twice_in_the_table_has_a_verdict(tmp_path: Path, storage: Storage) -> None:
+    given = [row("1", None, "x"), row("0", jpeg(0), "a"), row("1", jpeg(1), "b"), row("1", None, "y"), row("2", None)]
+    path = write_img2dataset(tmp_path, "00000", given)
+    failed = "download:failed_to_download"
+    assert [(r.key, r.caption, r.url, r.fault) for r in rows_of(path, storage)] == [
+        ("0", b"a", "http://x/0", None),
+        ("1", b"b", "http://x/1", None),
+        ("1", b"x", "http://x/1", failed),
+        ("1", b"y", "http://x/1", failed),
+        ("2", b"a dog", "http://x/2", failed),
+    ]
+
+
+def test_a_key_that_was_downloaded_twice_takes_its_own_rows_of_the_table(tmp_path: Path, storage: Storage) -> None:
+    table = {"key": ["0", "0", "0"], "url": ["u", "v", "w"], "similarity": [0.1, 0.2, 0.3], "status": ["success"] * 3}
+    pq.write_table(pa.table(table), tmp_path / "x.parquet")
+    members = [("0.jpg", jpeg(0)), ("0.txt", b"a"), ("0.jpg", jpeg(1)), ("0.txt", b"b")]
+    rows = rows_in(tmp_path, members, storage, columns=Columns(clip="similarity"))
+    assert [(r.url, r.numbers, r.fault) for r in rows] == [
+        ("u", {"clip": 0.1}, None),
+        ("v", {"clip": 0.2}, None),
+        ("w", {}, "unreadable:missing_in_tar"),
+    ]
+
+
 def test_a_cut_tar_keeps_the_rows_before_the_cut(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row(str(i), jpeg(i)) for i in range(4)])
     data = path.read_bytes()
