@@ -53,8 +53,8 @@ def make_unit(rng: np.random.Generator, rows: int, total: int) -> pa.Table:
     def word(values: list[str]) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(rng.integers(0, len(values), rows), pa.int16()), values)
 
-    def ints(low: int, high: int, kind: Any = pa.int32()) -> pa.Array:
-        return pa.array(rng.integers(low, high, rows)).cast(kind)
+    def ints(low: int, high: int, kind: Any = None) -> pa.Array:
+        return pa.array(rng.integers(low, high, rows)).cast(kind or pa.int32())
 
     captions = pa.array([f"a photograph of object {i} on a wooden table near the sea" for i in ids[0]])
     given: dict[str, Any] = {

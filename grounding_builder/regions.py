@@ -26,7 +26,7 @@ class Boxes(Frozen):
     collapsed: Literal["widen", "drop"] = "widen"
 
 
-def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:  # noqa: PLR0911 - a return per reason
+def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
     """Fractions of a box given by its corners x1, y1, x2, y2 in pixels, clipped to the image; or the reason of its drop."""
     x1, y1, x2, y2 = corners
     if not (x1 - x1 == 0 and y1 - y1 == 0 and x2 - x2 == 0 and y2 - y2 == 0):
