@@ -7,6 +7,7 @@ pa.ArrowInvalid or orjson.JSONDecodeError.
 import csv
 import io
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ Record = dict[Any, Any]
 
 PARQUET_ROWS = 256
 MAX_FIELD = 16 << 20
+MAX_LINES = 256  # of one row
+END: list[bytes] = []
 BOM = b"\xef\xbb\xbf"
 
 
@@ -121,27 +124,57 @@ def _csv(path: Path, look: Look) -> Iterator[Record | str]:
 
 
 def _csv_lines(file: io.TextIOWrapper) -> Iterator[list[bytes] | None]:
-    reader = csv.reader(file)
+    """Rows as fields, None for a line that is none.
+
+    A quote that nobody closes would swallow the lines behind it: where a row of several lines has another width than the
+    first one, breaks a rule, spans too many lines or meets the end of the file, its first line alone is bad, and the
+    others are read again.
+    """
+    again: deque[str] = deque()
+    taken: list[str] = []
+    reader = csv.reader(_fed(file, again, taken), strict=True)
+    width = -1
     while True:
+        taken.clear()
         try:
-            fields = next(reader)
-        except StopIteration:
-            return
+            fields = next(reader, None)
         except csv.Error:
-            yield None
+            fields = []
+        if fields is None:
+            return
+        if not fields and len(taken) == 1 and not taken[0].strip("\r\n"):
             continue
-        if fields:
+        width = len(fields) if width < 0 else width
+        if fields and (len(fields) == width or len(taken) == 1):
             yield [field.encode("utf-8", "surrogateescape") for field in fields]
+            continue
+        again.extendleft(reversed(taken[1:]))
+        reader = csv.reader(_fed(file, again, taken), strict=True)
+        yield None
+
+
+def _fed(file: io.TextIOWrapper, again: deque[str], taken: list[str]) -> Iterator[str]:
+    """Lines to be read again, then those of the file; each is noted in ``taken``, which may not grow too long."""
+    while line := again.popleft() if again else file.readline():
+        taken.append(line)
+        if len(taken) > MAX_LINES:
+            raise csv.Error("a quote that nobody closes")
+        yield line
 
 
 def _records(path: Path, lines: Iterator[list[bytes] | None], look: Look) -> Iterator[Record | str]:
     """Lines under their names or positions; one with another number of fields than the first is a fault."""
     by_position = any(isinstance(column, int) for column in look.columns.named())
-    first = next(lines, None)
-    if first is None:
+    has_header = not by_position if look.header is None else look.header
+    bad, first = 0, next(lines, END)
+    while first is None:
+        bad, first = bad + 1, next(lines, END)
+    if bad and has_header:
+        raise pa.ArrowInvalid("the line of names cannot be read")
+    yield from itertools.repeat("bad_line", bad)
+    if first is END:
         return
     names: list[Column] = list(range(len(first)))
-    has_header = not by_position if look.header is None else look.header
     if has_header and not by_position:
         names = [name.decode("utf-8", "replace") for name in first]
     _require_columns(path, look, names)

@@ -290,6 +290,39 @@ def test_a_field_beyond_the_limit_is_a_bad_line(folder: Path, storage: Storage) 
     assert (rows[-1].caption, rows[-1].fault) == (b"ok", None)
 
 
+@pytest.mark.parametrize("more", [0, 5, 300, 3_000])
+@pytest.mark.parametrize("end", ["", '2.jpg,"quoted"\n', '2.jpg,"two\nlines"\n', '2.jpg,"one, two"\n', '2.jpg,""\n'])
+def test_an_unclosed_quote_costs_its_line_alone(folder: Path, storage: Storage, more: int, end: str) -> None:
+    good = "".join(f"0.jpg,good {i}\n" for i in range(more))
+    (folder / "t.csv").write_text(f'file,text\n0.jpg,first\n0.jpg,"open\n{good}{end}', newline="")
+    rows = read_all(with_paths(folder, "t.csv"), storage)
+    assert [row.fault for row in rows[:2]] == [None, "unreadable:bad_line"]
+    assert texts(rows[2 : 2 + more]) == [f"good {i}" for i in range(more)]
+    assert len(rows) == 2 + more + bool(end)
+    assert {row.fault for row in rows[2 : 2 + more]} <= {None}
+
+
+def test_every_line_of_quotes_has_a_verdict(folder: Path, storage: Storage) -> None:
+    (folder / "t.csv").write_text("file,text\n" + '0.jpg,"\n' * 501)
+    rows = read_all(with_paths(folder, "t.csv"), storage)
+    assert [row.fault for row in rows] == [*[None] * 250, "unreadable:bad_line"]
+    (folder / "t.csv").write_text("file,text\n" + '0.jpg,"a" b\n' * 300 + "0.jpg,good\n")
+    rows = read_all(with_paths(folder, "t.csv"), storage)
+    assert [row.fault for row in rows] == [*["unreadable:bad_line"] * 300, None]
+
+
+def test_a_line_of_names_that_cannot_be_read_is_a_damaged_table(folder: Path, storage: Storage) -> None:
+    (folder / "t.csv").write_text('file,"text" x\n0.jpg,a\n')
+    rows = read_all(with_paths(folder, "t.csv"), storage)
+    assert [row.fault for row in rows] == ["unreadable:damaged_table"]
+
+
+def test_a_bad_first_line_of_a_table_without_names(folder: Path, storage: Storage) -> None:
+    (folder / "t.csv").write_text('0.jpg,"a" b\n0.jpg,good\n')
+    rows = read_all(with_paths(folder, "t.csv", columns=Columns(path=0, caption=1)), storage)
+    assert [(row.caption, row.fault) for row in rows] == [(b"", "unreadable:bad_line"), (b"good", None)]
+
+
 @pytest.mark.parametrize("ending", ["tsv", "csv"])
 @pytest.mark.parametrize("content", [b"", b"file\ttext\n", b"file,text\n"])
 def test_a_table_without_rows(folder: Path, storage: Storage, ending: str, content: bytes) -> None:
