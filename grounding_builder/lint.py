@@ -129,21 +129,26 @@ def _records(path: Path, images: Path, found: Findings) -> Iterator[Record]:
     if path.suffix == ".tar":
         yield from _shard(path, found)
         return
-    if path.suffix in (".jsonl", ".ndjson"):
-        rows: Iterator[tuple[int, bytes | Any]] = enumerate(path.open("rb"), 1)
-    else:
-        try:
-            content = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise DataError(f"{path}: not JSON: {error}; JSON lines end in .jsonl") from None
-        rows = enumerate(content if isinstance(content, list) else [content], 1)
-    for number, row in rows:
+    for number, row in enumerate(_rows(path), 1):
         try:
             record = _record(orjson.loads(row) if isinstance(row, bytes) else row, f"{path.name}:{number}", images)
         except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError, ValueError):
             found.add("unreadable", f"{path.name}:{number}")
             continue
         yield record
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    """Lines as bytes, or the elements of a JSON list."""
+    if path.suffix in (".jsonl", ".ndjson"):
+        with path.open("rb") as lines:
+            yield from lines
+        return
+    try:
+        content = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{path}: not JSON: {error}; JSON lines end in .jsonl") from None
+    yield from content if isinstance(content, list) else [content]
 
 
 def _record(row: dict[str, Any], place: str, images: Path) -> Record:

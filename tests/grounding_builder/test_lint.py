@@ -1,0 +1,69 @@
+"""Lint: every kind of fault in other people's data, and none where there is none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from grounding_builder.command import app
+from grounding_builder.lint import lint_file
+from pipeline.errors import DataError, RecipeError
+from tests.grounding_builder.helpers import jpeg
+
+
+def lint(path: Path, *texts: str, **more: Any) -> dict[str, int]:
+    turns = [{"from": "user" if n % 2 == 0 else "assistant", "value": text} for n, text in enumerate(texts)]
+    path.write_text(json.dumps([{"id": "1", "conversations": turns, **more}]))
+    return {kind: finding["count"] for kind, finding in lint_file(path)["findings"].items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("<ref>a</ref><box>(1,2),(3,4)</box>", {}),
+        ("<ref>a</ref><box> ( 1, 2 ), (3,4)</box><box>(0,0),(999,999)</box>", {}),
+        ("<box>(3,2),(1,4)</box>", {"swapped": 1}),
+        ("<box>(1,2),(1000,4)</box>", {"1000": 1}),
+        ("<box>(1,2),(1001,4)</box><box>(-1,2),(3,4)</box>", {"outside": 2}),
+        ("<box>(1,2),(1,4)</box>", {"zero_area": 1}),
+        ("<box>(1,2)</box><box></box>", {"malformed": 2}),
+        ("<ref>a<box>(1,2),(3,4)</box>", {"unclosed": 1}),
+        ("<quad>(1,1),(9,1),(9,5),(1,5)</quad>", {}),
+        ("<quad>(1,1),(9,1),(9,5)</quad>", {"malformed": 1}),
+    ],
+)
+def test_numbers_and_tags(tmp_path: Path, text: str, kinds: dict[str, int]) -> None:
+    assert lint(tmp_path / "data.json", "look", text) == kinds
+
+
+def test_images(tmp_path: Path) -> None:
+    (tmp_path / "turned.jpg").write_bytes(jpeg(40, 20, orientation=6))
+    (tmp_path / "good.jpg").write_bytes(jpeg(40, 20))
+    file = tmp_path / "data.json"
+    assert lint(file, "<img>good.jpg</img>hi", width=40, height=20) == {}
+    assert lint(file, "<img>good.jpg</img>hi", width=20, height=40) == {"size_mismatch": 1}
+    assert lint(file, "<img>turned.jpg</img>hi") == {"exif_rotated": 1}
+    assert lint(file, "hi", image="none.jpg") == {"image": 1}
+
+
+def test_lines_that_are_no_records_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    good = {"messages": [{"role": "user", "content": "<box>(1,2),(3,4)</box>"}]}
+    file.write_text("\n".join([json.dumps(good), "nonsense", "[1]", json.dumps({"turns": [{"text": "x"}]})]))
+    found = lint_file(file)
+    assert (found["records"], found["boxes"], found["findings"]["unreadable"]["count"]) == (2, 1, 2)
+    file.with_suffix(".json").write_text("nonsense")
+    with pytest.raises(DataError, match="not JSON"):
+        lint_file(file.with_suffix(".json"))
+    with pytest.raises(RecipeError, match="no such file"):
+        lint_file(tmp_path / "none.json")
+
+
+def test_command(tmp_path: Path) -> None:
+    lint(tmp_path / "bad.json", "<box>(3,2),(1,4)</box>")
+    result = CliRunner().invoke(app, ["lint", str(tmp_path / "bad.json")])
+    assert result.exit_code == 1 and "swapped" in result.output
+    result = CliRunner().invoke(app, ["lint", str(tmp_path / "bad.json"), "--json"])
+    assert json.loads(result.output)["findings"]["swapped"]["first"] == ["bad.json:1: <box>(3,2),(1,4)</box>"]
