@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import xxhash
@@ -91,9 +92,18 @@ def unit_fault(why: str) -> Row:
     return Row(key="", fault=f"unreadable:{why}")
 
 
+def caption_of(value: Any) -> bytes | None:
+    """A caption's bytes; none for a null, None for what is no text. UTF-8 is checked later, for all sources alike."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if value is None:
+        return b""
+    return value if isinstance(value, bytes) else None
+
+
 def number(value: Any) -> float | None:
     """A finite float from what a table holds, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | bytes):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | bytes | Decimal):
         return None
     try:
         result = float(value)

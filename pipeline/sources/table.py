@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
-from pipeline.sources.base import Bytes, Row, Source, Unit, batches, number, unit_fault
+from pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from pipeline.sources.paths import find_units
 from pipeline.sources.table_files import READERS, Format, Look, Record, parquet_images
@@ -26,6 +26,9 @@ ENDINGS: dict[str, Format] = {
     ".tsv": "tsv",
     ".csv": "csv",
 }
+
+
+CHECKED = ("key", "url", *MEASURES)  # beside the caption and the image, without which no row is of use
 
 
 class Table(Source, Frozen):
@@ -71,7 +74,8 @@ class Table(Source, Frozen):
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
     def _look(self) -> Look:
-        return Look(self.all_columns(), self.header, by_path=self.image_folder is not None)
+        said = tuple(getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None)
+        return Look(self.all_columns(), self.header, by_path=self.image_folder is not None, said=said)
 
     def _image_column(self) -> Column | None:
         columns = self.all_columns()
@@ -87,9 +91,10 @@ class Table(Source, Frozen):
         if isinstance(record, str):
             return Row(key=str(position), fault=f"unreadable:{record}")
         columns = self.all_columns()
+        caption = caption_of(record.get(columns.caption) if columns.caption is not None else None)
         row = Row(
             key=_text(record, columns.key, str(position)),
-            caption=_encoded(record, columns.caption),
+            caption=caption or b"",
             url=_text(record, columns.url, ""),
             locator=position,
         )
@@ -98,7 +103,10 @@ class Table(Source, Frozen):
             value = number(record.get(column)) if column is not None else None
             if value is not None:
                 row.numbers[name] = value
-        self._attach(row, record, storage)
+        if caption is None:
+            row.fault = "unreadable:bad_caption"
+        else:
+            self._attach(row, record, storage)
         return row
 
     def _attach(self, row: Row, record: Record, storage: Storage) -> None:
@@ -106,8 +114,8 @@ class Table(Source, Frozen):
         column = self._image_column()
         if column is not None:
             value = record.get(column)
-            row.image = value.get("bytes") if isinstance(value, dict) else value
-            row.fault = None if isinstance(row.image, bytes) else "unreadable:no_image"
+            data = value.get("bytes") if isinstance(value, dict) else value
+            row.image, row.fault = (data, None) if isinstance(data, bytes) else (None, "unreadable:no_image")
         else:
             try:
                 row.image, row.fault = self._read_image(self._path(record), storage)
@@ -160,11 +168,3 @@ def _text(record: Record, column: Column | None, default: str) -> str:
     if value is None:
         return default
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _encoded(record: Record, column: Column | None) -> bytes:
-    """The caption as bytes: UTF-8 is checked later, for all sources alike."""
-    value = record.get(column) if column is not None else None
-    if isinstance(value, bytes):
-        return value
-    return b"" if value is None else str(value).encode("utf-8", "surrogatepass")

@@ -29,21 +29,30 @@ PARQUET_ROWS = 256
 MAX_FIELD = 16 << 20
 MAX_LINES = 256  # of one row
 END: list[bytes] = []
+HOLDS_BYTES = (
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
+)
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Look:
-    """What to look for: the columns, a line of names (None: unless columns are positions), images by path or inside."""
+    """What to look for: the columns, a line of names (None: unless columns are positions), images by path or inside.
+
+    ``said``: columns that the recipe itself names; those of a preset may be missing.
+    """
 
     columns: Columns
     header: bool | None
     by_path: bool
+    said: tuple[Column, ...] = ()
 
 
 def _parquet(path: Path, look: Look) -> Iterator[Record | str]:
     with pq.ParquetFile(path) as file:
         _require_columns(path, look, file.schema_arrow.names)
+        _require_bytes(path, look, file.schema_arrow)
         present = [name for name in look.columns.named() if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
             values = [_undecoded(column).to_pylist() for column in batch.columns]
@@ -63,12 +72,30 @@ def _undecoded(column: pa.Array) -> pa.Array:
 
 
 def _require_columns(path: Path, look: Look, present: Sequence[Column]) -> None:
-    """Raise RecipeError where a column that no row can do without is not there: a typing error would empty every row."""
+    """Raise RecipeError where a column that the recipe names is not there: a typing error would empty every row.
+
+    Of a preset only those columns must be there that no row can do without.
+    """
     columns = look.columns
-    wanted = [columns.caption, columns.path if look.by_path else columns.image]
+    wanted = [columns.caption, columns.path if look.by_path else columns.image, *look.said]
     missing = [str(name) for name in wanted if name is not None and name not in present]
     if missing:
         raise RecipeError(f"{path.name}: no column {', '.join(missing)}; it has {', '.join(map(str, present))}")
+
+
+def _require_bytes(path: Path, look: Look, schema: pa.Schema) -> None:
+    """Raise RecipeError where the column of images holds something else than bytes."""
+    column = None if look.by_path and look.columns.path is not None else look.columns.image
+    if column is None or column not in schema.names:
+        return
+    kind = schema.field(column).type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not any(fits(kind) for fits in HOLDS_BYTES):
+        raise RecipeError(
+            f"{path.name}: column {column} is {kind} and holds no image bytes; set `columns: {{image: ...}}`"
+        )
 
 
 def parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[int, Bytes]]:
@@ -205,6 +232,9 @@ def _coco(path: Path, look: Look) -> Iterator[Record | str]:
         pairs = [(images.get(annotation["image_id"]), annotation) for annotation in content["annotations"]]
     except (KeyError, TypeError):
         raise pa.ArrowInvalid("no images and annotations of COCO") from None
+    whole = next(({**image, **annotation} for image, annotation in pairs if image is not None), None)
+    if whole is not None:
+        _require_columns(path, look, list(whole))
     for image, annotation in pairs:
         yield {**image, **annotation} if image is not None else "no_image"
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
-from pipeline.sources.base import Bytes, Row, Source, Unit, batches, number, unit_fault
+from pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from pipeline.sources.paths import find_units
 from pipeline.storage import Storage
@@ -121,7 +121,11 @@ def _fill(
     elif text is not None and not columns.caption_from_record:
         row.caption = bytes(data[text.offset : text.offset + text.size])
     else:
-        row.caption = str(record.get(columns.caption) or "").encode("utf-8", "surrogatepass")
+        caption = caption_of(record.get(columns.caption))
+        if caption is None:
+            row.fault = "unreadable:bad_caption"
+            return
+        row.caption = caption
     if image is not None:
         row.image = data[image.offset : image.offset + image.size]
     for name, column in measures:
@@ -207,8 +211,8 @@ def _not_downloaded(key: str, status: dict[str, Any], cut: bool) -> Row:
         reason = "unreadable:after_the_cut" if cut else "unreadable:missing_in_tar"
     else:
         reason = f"download:{word}"
-    caption = status.get("caption")
-    return Row(key=key, caption=str(caption or "").encode(), url=str(status.get("url") or ""), fault=reason)
+    caption = caption_of(status.get("caption")) or b""
+    return Row(key=key, caption=caption, url=str(status.get("url") or ""), fault=reason)
 
 
 def _unaccounted(unit: Unit, storage: Storage) -> int:

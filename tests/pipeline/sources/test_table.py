@@ -2,6 +2,7 @@
 
 import csv
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.sources.base import Row
+from pipeline.sources.base import Row, number
 from pipeline.sources.columns import Columns
 from pipeline.sources.table import Table
 from pipeline.storage import Storage
@@ -24,8 +25,8 @@ INVALID = b"caf\xe9 au lait"
 def folder(tmp_path: Path) -> Path:
     """Three pictures in ``images``, one secret outside."""
     (tmp_path / "images" / "sub").mkdir(parents=True)
-    for number, name in enumerate(("0.jpg", "1.jpg", "sub/2.jpg")):
-        (tmp_path / "images" / name).write_bytes(jpeg(number))
+    for seed, name in enumerate(("0.jpg", "1.jpg", "sub/2.jpg")):
+        (tmp_path / "images" / name).write_bytes(jpeg(seed))
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     return tmp_path
 
@@ -64,6 +65,60 @@ def test_parquet_with_image_bytes(tmp_path: Path, storage: Storage) -> None:
         ("8", "猫", images[1], {}),
         ("9", "", images[2], {"clip": 1.0}),
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([["A photo"], []], pa.list_(pa.string())),
+        pa.array([{"en": "A photo"}, {"en": ""}]),
+        pa.array([5, 0]),
+        pa.array([True, False]),
+        pa.array([0, 1], pa.date32()),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, values: pa.Array) -> None:
+    path = write_parquet(tmp_path, {"text": values, "jpg": [jpeg(0), jpeg(1)]})
+    rows = read_all(in_table(path, caption="text", image="jpg"), storage)
+    assert [(r.caption, r.image, r.fault) for r in rows] == [(b"", None, "unreadable:bad_caption")] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array([1, 2]), "int64"),
+        (pa.array([[1], [2]]), "list<"),
+        (pa.array([{"path": "a"}, {"path": "b"}]), "struct<"),
+        (pa.array([{"bytes": 1}, {"bytes": 2}]), "int64"),
+    ],
+)
+def test_an_image_column_without_bytes_is_named_with_its_type(
+    tmp_path: Path, storage: Storage, values: pa.Array, kind: str
+) -> None:
+    path = write_parquet(tmp_path, {"image": values})
+    with pytest.raises(RecipeError, match=rf"t\.parquet: column image is {kind}.*no image bytes"):
+        read_all(in_table(path, image="image"), storage)
+
+
+def test_an_image_column_of_nulls_is_no_mistake_of_the_recipe(tmp_path: Path, storage: Storage) -> None:
+    path = write_parquet(tmp_path, {"image": pa.nulls(2)})
+    assert {row.fault for row in read_all(in_table(path, image="image"), storage)} == {"unreadable:no_image"}
+
+
+@pytest.mark.parametrize("value", [5, "text", ["x"], {"bytes": 5}, {"path": "x"}, 1.5, True, None])
+def test_an_image_that_is_no_bytes_is_a_fault(folder: Path, storage: Storage, value: Any) -> None:
+    write_jsonl(folder, [{"text": "a", "image": value}])
+    rows = read_all(in_table(folder / "t.jsonl", caption="text", image="image"), storage)
+    assert [(row.image, row.fault) for row in rows] == [(None, "unreadable:no_image")]
+
+
+def test_decimal_scores(tmp_path: Path, storage: Storage) -> None:
+    scores = pa.array([Decimal("0.31"), None], pa.decimal128(5, 3))
+    path = write_parquet(tmp_path, {"jpg": [b"x", b"y"], "clip": scores})
+    rows = read_all(in_table(path, image="jpg", clip="clip"), storage)
+    assert [row.numbers for row in rows] == [{"clip": 0.31}, {}]
+    assert [number(Decimal(word)) for word in ("nan", "snan", "inf", "1e999")] == [None] * 4
 
 
 def test_a_null_image_is_a_fault(tmp_path: Path, storage: Storage) -> None:
@@ -238,7 +293,8 @@ def test_values_of_any_type(folder: Path, storage: Storage) -> None:
     write_jsonl(folder, [{"text": value, "file": "0.jpg", "score": value} for value in values])
     columns = Columns(caption="text", path="file", clip="score")
     rows = read_all(with_paths(folder, "t.jsonl", columns=columns), storage)
-    assert texts(rows) == ["t", "", "5", "1.5", "True", "['x']", "{'a': 1}"]
+    assert texts(rows) == ["t", "", "", "", "", "", ""]
+    assert [row.fault for row in rows] == [None, None, *["unreadable:bad_caption"] * 5]
     assert [row.numbers.get("clip") for row in rows] == [None, None, 5.0, 1.5, None, None, None]
 
 
@@ -333,7 +389,7 @@ def test_a_table_without_rows(folder: Path, storage: Storage, ending: str, conte
 
 
 @pytest.mark.parametrize("ending", ["tsv", "csv", "parquet"])
-@pytest.mark.parametrize("wrong", ["caption", "path"])
+@pytest.mark.parametrize("wrong", ["caption", "path", "clip", "nsfw", "aesthetic", "url", "key"])
 def test_a_misspelt_column_is_named(folder: Path, storage: Storage, ending: str, wrong: str) -> None:
     (folder / "t.tsv").write_text("text\tfile\na\t0.jpg\n")
     (folder / "t.csv").write_text("text,file\na,0.jpg\n")
@@ -341,6 +397,22 @@ def test_a_misspelt_column_is_named(folder: Path, storage: Storage, ending: str,
     columns = Columns(**{"caption": "text", "path": "file", wrong: "txet"})
     with pytest.raises(RecipeError, match=rf"t\.{ending}: no column txet; it has text, file"):
         read_all(with_paths(folder, f"t.{ending}", columns=columns), storage)
+
+
+def test_a_column_of_a_preset_may_be_missing_but_not_one_that_the_recipe_names(folder: Path, storage: Storage) -> None:
+    write_parquet(folder, {"TEXT": ["a"], "URL": ["u"], "file": ["0.jpg"]})
+    assert read_all(preset(folder, "t.parquet", "laion", path="file"), storage)[0].numbers == {}
+    assert read_all(preset(folder, "t.parquet", "laion", path="file", clip=None), storage)[0].numbers == {}
+    with pytest.raises(RecipeError, match=r"no column similarity; it has TEXT, URL, file"):
+        read_all(preset(folder, "t.parquet", "laion", path="file", clip="similarity"), storage)
+
+
+def test_a_misspelt_column_of_coco_is_named(folder: Path, storage: Storage) -> None:
+    content = {"images": [{"id": 1, "file_name": "0.jpg"}], "annotations": [{"image_id": 1, "caption": "c"}]}
+    (folder / "t.json").write_text(json.dumps(content))
+    table = preset(folder, "t.json", "coco", clip="score").model_copy(update={"format": "coco"})
+    with pytest.raises(RecipeError, match="no column score; it has id, file_name, image_id, caption"):
+        read_all(table, storage)
 
 
 def test_an_unknown_ending_asks_for_the_format(folder: Path, storage: Storage) -> None:

@@ -156,6 +156,16 @@ def test_without_a_text_the_caption_is_that_of_the_json(tmp_path: Path, storage:
     assert rows[0].caption.decode() == "狗"
 
 
+@pytest.mark.parametrize("caption", [["a"], {"en": "a"}, 5, 0, False, []])
+def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, caption: Any) -> None:
+    members = [("a.jpg", jpeg(0)), ("a.json", json.dumps({"caption": caption}).encode()), ("b.jpg", jpeg(1))]
+    rows = rows_in(tmp_path, members, storage)
+    assert [(r.caption, r.image, r.fault) for r in rows] == [
+        (b"", None, "unreadable:bad_caption"),
+        (b"", jpeg(1), None),
+    ]
+
+
 @pytest.mark.parametrize("meta", [b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 5_000, b'{"caption": "\\ud800"}'])
 def test_bad_json_costs_its_row_alone(tmp_path: Path, storage: Storage, meta: bytes) -> None:
     members = [("a.jpg", jpeg(0)), ("a.json", meta), ("b.jpg", jpeg(1)), ("b.json", b"{}")]
