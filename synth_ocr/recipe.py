@@ -1,7 +1,7 @@
 """The recipe of an OCR dataset: YAML, read into frozen models."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -10,6 +10,7 @@ from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
 from pipeline.recipe import SourceName, UniqueKeys
 from synth_ocr.pdf.source import Pdf
+from synth_ocr.scene.source import Scene
 
 PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers")
 
@@ -18,7 +19,7 @@ class OcrSource(Frozen):
     """A named source of pages."""
 
     name: SourceName
-    read: Pdf
+    read: Annotated[Scene | Pdf, Field(discriminator="kind")]
 
 
 class OcrRecipe(Frozen):

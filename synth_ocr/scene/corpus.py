@@ -1,0 +1,86 @@
+"""Running text for scenes, cleaned once; and faker's people, firms and sums."""
+
+import re
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+import xxhash
+from faker import Faker
+
+from pipeline.errors import RecipeError
+from pipeline.storage import Storage
+from synth_ocr.scene.lines import Unit, units
+from synth_ocr.scene.settings import Corpus
+from synth_ocr.text import PRIVATE_USE, UNKNOWN, WIDE, clean
+
+Language = Literal["en", "zh"]
+LOCALES = {"en": "en_US", "zh": "zh_CN"}
+DIVIDER = re.compile(r"^\s*(?:%|-{3,}|={3,})\s*$", re.MULTILINE)  # between fortunes, under headings
+TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
+JOINT = re.compile(rf"(?<={WIDE.pattern})\s*\n\s*(?={WIDE.pattern})")  # a line end between Chinese is no blank
+WIKI = re.compile(
+    r"\[\[(?:File|Image|文件|图像|Category|分类):[^\]]*\]\]|\{\{[^}]*\}\}|<[^>]+>|'''?|\|thumb\|?|={2,}", re.IGNORECASE
+)
+LINK = re.compile(r"\[\[(?:[^|\]]*\|)?([^\]]*)\]\]")
+WINDOW = 6_000  # characters read for one page
+
+
+def plain(text: str) -> str:
+    """Without wiki mark-up and without characters that no label may hold."""
+    return clean(
+        UNKNOWN.sub(
+            "",
+            PRIVATE_USE.sub(
+                "", LINK.sub(r"\1", WIKI.sub(" ", DIVIDER.sub(" ", JOINT.sub("", TERMINAL.sub("", text)))))
+            ),
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def read_text(path: str, column: str, most: int) -> str:
+    """A corpus file as it is, cut after ``most`` bytes."""
+    if path.endswith(".parquet"):
+        with Storage().local(path) as local:
+            rows = pq.read_table(local, columns=[column])[column].to_pylist()
+        return "\n".join(row for row in rows if row)[:most]
+    data = Storage().read_range(path, 0, min(Storage().size(path), most))
+    return data.decode("utf-8", "ignore")
+
+
+def files_of(corpora: tuple[Corpus, ...]) -> list[tuple[Corpus, str]]:
+    """Every file with its corpus. Raises RecipeError for a pattern that names nothing."""
+    found = []
+    for corpus in corpora:
+        for pattern in corpus.texts:
+            paths = Storage().glob(pattern)
+            if not paths:
+                raise RecipeError(f"no text matches {pattern}; `sh scripts/ocr_packages.sh` installs the demo's")
+            found += [(corpus, path) for path in paths]
+    return found
+
+
+def passage(files: list[tuple[Corpus, str]], rng: np.random.Generator) -> list[Unit]:
+    """The units of a stretch of running text that begins at a random place, after the next blank or full stop."""
+    weights = np.array([corpus.weight for corpus, _ in files])
+    corpus, path = files[int(rng.choice(len(files), p=weights / weights.sum()))]
+    text = read_text(path, corpus.column, corpus.maximum_bytes)
+    start = int(rng.integers(0, max(1, len(text) - WINDOW)))
+    piece = text[start : start + WINDOW]
+    begin = re.search(r"[\s。！？]", piece) if start else None
+    return list(units(plain(piece[begin.end() :] if begin else piece)))
+
+
+def faker_of(language: Language, rng: np.random.Generator) -> Faker:
+    """One generator per item, seeded by the item."""
+    faker = Faker(LOCALES[language])
+    faker.seed_instance(int(rng.integers(0, 2**31)))
+    return faker
+
+
+def identity(files: list[tuple[Corpus, str]]) -> list[str]:
+    """Names and hashes of the corpus files."""
+    return [f"{PurePosixPath(path).name} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for _, path in files]

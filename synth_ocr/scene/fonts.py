@@ -1,0 +1,167 @@
+"""Font faces and what they can really draw, judged by their outlines."""
+
+import os
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import uharfbuzz as hb  # type: ignore[import-untyped]
+import xxhash
+from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
+from PIL import ImageFont, features
+
+from pipeline.errors import RecipeError
+from pipeline.storage import Storage
+from synth_ocr.scene.settings import FontChoice
+
+SIMPLIFIED = ("CJK SC", "UKai CN", "UMing CN")
+COVERAGE_VERSION = 1
+IDENTICAL = 3  # more code points than this with one outline: a placeholder
+TRUSTED = 0x0250  # below, equal shapes are honest (space-like signs aside); .notdef is refused everywhere
+
+
+@dataclass(frozen=True, order=True)
+class Face:
+    """One face of a font file."""
+
+    path: str
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.path).name}:{self.index}"
+
+
+def has_raqm() -> bool:
+    """Whether Pillow shapes with raqm; without it kerning, ligatures and vertical forms are missing."""
+    return bool(features.check("raqm"))
+
+
+@lru_cache(maxsize=256)
+def load(face: Face, size: int) -> ImageFont.FreeTypeFont:
+    """The face at ``size`` pixels per em."""
+    return ImageFont.truetype(face.path, size, index=face.index)
+
+
+@lru_cache(maxsize=256)
+def line_ratio(face: Face) -> float:
+    """Ascent plus descent, in sizes."""
+    ascent, descent = load(face, 200).getmetrics()
+    return (ascent + descent) / 200
+
+
+@lru_cache(maxsize=64)
+def coverage(face: Face) -> frozenset[int]:
+    """Code points that the face draws; kept in the user's cache by the font file's hash, seconds for a Chinese face."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = base / "qvl" / f"glyphs-{COVERAGE_VERSION}-{file_hash(face.path)}-{face.index}.npy"
+    if place.is_file():
+        return frozenset(np.load(place).tolist())
+    found = drawn(face)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.save(file, np.array(sorted(found), np.int32))
+    temporary.replace(place)
+    return found
+
+
+def drawn(face: Face) -> frozenset[int]:
+    """Code points in the face's cmap with an outline that is not empty, not .notdef's and not one of many."""
+    font = hb.Font(hb.Face(hb.Blob.from_file_path(face.path), face.index))
+    groups: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
+    blanks = {0x20, 0x3000}
+    covered = set()
+    for code in font.face.unicodes:
+        glyph = font.get_nominal_glyph(code)
+        extents = font.get_glyph_extents(glyph) if glyph else None
+        if extents is None:
+            continue
+        if extents.width and extents.height:
+            key = (extents.x_bearing, extents.y_bearing, extents.width, extents.height, font.get_glyph_h_advance(glyph))
+            groups[key].append((code, glyph))
+        elif code in blanks:
+            covered.add(code)
+    notdef = _outline(font, 0)
+    for members in groups.values():
+        covered |= _honest(font, members, notdef)
+    return frozenset(covered)
+
+
+def _honest(font: hb.Font, members: list[tuple[int, int]], notdef: bytes) -> set[int]:
+    """Of code points with equal extents those whose outline is neither .notdef's nor shared by too many."""
+    shapes: dict[bytes, list[int]] = defaultdict(list)
+    for code, glyph in members:
+        shapes[_outline(font, glyph) if len(members) > 1 or notdef else b""].append(code)
+    good: set[int] = set()
+    for shape, codes in shapes.items():
+        if shape != notdef or not notdef:
+            good |= set(codes) if len(codes) <= IDENTICAL else {code for code in codes if code < TRUSTED}
+    return good
+
+
+def _outline(font: hb.Font, glyph: int) -> bytes:
+    """A digest of the glyph's contours."""
+    pieces: list[float] = []
+    functions = hb.DrawFuncs()
+    functions.set_move_to_func(lambda x, y, c: pieces.extend((1, x, y)))
+    functions.set_line_to_func(lambda x, y, c: pieces.extend((2, x, y)))
+    functions.set_quadratic_to_func(lambda a, b, x, y, c: pieces.extend((3, a, b, x, y)))
+    functions.set_cubic_to_func(lambda a, b, d, e, x, y, c: pieces.extend((4, a, b, d, e, x, y)))
+    font.draw_glyph(glyph, functions)
+    return xxhash.xxh3_128_digest(repr(pieces).encode()) if pieces else b""
+
+
+def covers(face: Face, text: str) -> bool:
+    """Whether the face draws every character."""
+    return coverage(face).issuperset(map(ord, text))
+
+
+def faces_of(choices: tuple[FontChoice, ...]) -> list[Face]:
+    """All faces in a fixed order. Raises RecipeError where nothing is found."""
+    found: list[Face] = []
+    for choice in choices:
+        paths = [path for pattern in choice.fonts for path in Storage().glob(pattern)] + _family(choice.family)
+        if not paths:
+            raise RecipeError(
+                f"no font for {choice.family or choice.fonts}; `sh scripts/ocr_packages.sh` installs the demo's"
+            )
+        for path in sorted(set(paths)):
+            found += [Face(path, index) for index in choice.faces or (wanted_face(path),)]
+    return sorted(set(found))
+
+
+def _family(family: str | None) -> list[str]:
+    """Files of an installed family, upright and of regular weight, as fontconfig names them."""
+    if family is None:
+        return []
+    command = ["fc-list", "-f", "%{file}\n", f":family={family}"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except FileNotFoundError:
+        raise RecipeError("fc-list is not installed; name font files instead of families") from None
+    return sorted(set(listed.split("\n")) - {""})
+
+
+@lru_cache(maxsize=256)
+def wanted_face(path: str) -> int:
+    """The simplified Chinese face of a collection, else its first."""
+    if not path.lower().endswith((".ttc", ".otc")):
+        return 0
+    with TTCollection(path, lazy=True) as collection:
+        names = [_name(font) for font in collection.fonts]
+    plain = [i for i, name in enumerate(names) if any(mark in name for mark in SIMPLIFIED) and "Mono" not in name]
+    return plain[0] if plain else 0
+
+
+def _name(font: TTFont) -> str:
+    return str(font["name"].getDebugName(4) or font["name"].getDebugName(1) or "")
+
+
+@lru_cache(maxsize=512)
+def file_hash(path: str) -> str:
+    """xxh3-128 of the font file."""
+    return xxhash.xxh3_128_hexdigest(Path(path).read_bytes())

@@ -1,0 +1,106 @@
+"""Scenes as a source: a unit is a range of indices; (seed, source, index) alone decides a scene."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import xxhash
+from pydantic import Field
+
+from pipeline.build import BuildUnit
+from pipeline.errors import RecipeError
+from pipeline.frozen import Frozen
+from pipeline.storage import Storage
+from synth_ocr.page import Outcome, PageRejected
+from synth_ocr.rules import PageRules, finish
+from synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLayout
+
+
+class Scene(Frozen):
+    """``count`` scenes of a language. Folders are glob patterns. Without ``papers`` paper is made, as without
+    ``backgrounds`` plain colours are."""
+
+    kind: Literal["scene"] = "scene"
+    language: Literal["en", "zh"]
+    count: int = Field(ge=1)
+    per_unit: int = Field(default=50, ge=1)
+    fonts: tuple[FontChoice, ...] = Field(min_length=1)
+    corpora: tuple[Corpus, ...] = Field(min_length=1)
+    backgrounds: tuple[str, ...] = ()
+    papers: tuple[str, ...] = ()
+    canvas: Canvas = Canvas()
+    layout: TextLayout = TextLayout()
+    effects: Effects = Effects()
+    rules: PageRules = PageRules(minimum_characters=1, unlabelled_ink=0.05, private_use=True)
+
+    def units(self, source: str) -> list[BuildUnit]:
+        """Ranges of ``per_unit`` indices."""
+        firsts = range(0, self.count, self.per_unit)
+        return [
+            BuildUnit(f"{source}-{n:06d}", source, f"scenes {first}", (first, min(self.count, first + self.per_unit)))
+            for n, first in enumerate(firsts)
+        ]
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """Settings, the bytes of fonts, texts and pictures, and the libraries that draw."""
+        import cv2
+        import faker
+        import PIL
+        from PIL import features
+
+        from synth_ocr.scene.corpus import files_of, identity
+        from synth_ocr.scene.fonts import faces_of, file_hash
+
+        skipped = {"corpora", "backgrounds", "papers", "fonts", "count", "per_unit"}
+        versions = {"pillow": PIL.__version__, "cv2": cv2.__version__, "numpy": np.__version__, "faker": faker.VERSION}
+        versions |= {name: str(features.version(name)) for name in ("freetype2", "raqm", "harfbuzz", "fribidi")}
+        return {
+            "read": self.model_dump(mode="json", exclude=skipped),
+            "range": list(unit.payload),
+            "fonts": [f"{face.name} {file_hash(face.path)}" for face in faces_of(self.fonts)],
+            "texts": identity(files_of(self.corpora)),
+            "pictures": [xxhash.xxh3_128_hexdigest(Storage().read(path)) for path in self._pictures()],
+            "libraries": versions,
+        }
+
+    def _pictures(self) -> list[str]:
+        return [*_files(self.backgrounds), *_files(self.papers)]
+
+    def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
+        """One scene per index, each from its own generator."""
+        import cv2
+
+        from synth_ocr.scene.render import scene
+
+        cv2.setNumThreads(1)
+        stock = self.stock()
+        name = xxhash.xxh3_64_intdigest(unit.source.encode())
+        for index in range(*unit.payload):
+            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, name, index))))
+            key = f"s{index:07d}"
+            try:
+                yield finish(key, scene(stock, rng), self.rules)
+            except PageRejected as reason:
+                yield Outcome(key, str(reason))
+
+    def stock(self) -> Any:
+        """What the scenes are made of; fonts and texts are read once per process."""
+        from synth_ocr.scene.corpus import files_of
+        from synth_ocr.scene.fonts import faces_of
+        from synth_ocr.scene.render import Stock
+
+        return Stock(
+            self.language, faces_of(self.fonts), _files(self.backgrounds), _files(self.papers), files_of(self.corpora),
+            self.canvas, self.layout, self.effects, self.rules,
+        )  # fmt: skip
+
+
+def _files(patterns: tuple[str, ...]) -> list[str]:
+    """All matching files in order. Raises RecipeError for a pattern that names nothing."""
+    found: list[str] = []
+    for pattern in patterns:
+        files = Storage().glob(pattern)
+        if not files:
+            raise RecipeError(f"nothing matches {pattern}; `sh scripts/ocr_packages.sh` installs the demo's files")
+        found += files
+    return found
