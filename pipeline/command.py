@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.threshold_command import hash_images, solve, whatif
+
 if TYPE_CHECKING:
     from pipeline.pool import Pool
 
@@ -120,3 +122,8 @@ def trace(
         typer.echo(json.dumps(content, default=str))
     else:
         print_trace(content)
+
+
+app.command()(whatif)
+app.command()(solve)
+app.command("hash")(hash_images)

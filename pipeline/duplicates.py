@@ -83,11 +83,7 @@ def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
 
 def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
     """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
-    suspects = keys[_has_twin(keys["low"])]
-    order = np.lexsort([suspects["row"], suspects["group"], ~suspects["rank"], suspects["high"], suspects["low"]])
-    suspects = suspects[order]
-    first = np.ones(len(suspects), bool)
-    first[1:] = (suspects["low"][1:] != suspects["low"][:-1]) | (suspects["high"][1:] != suspects["high"][:-1])
+    suspects, first = in_order(keys[twins(keys["low"])])
     index = np.arange(len(suspects))
     start = np.maximum.accumulate(np.where(first, index, 0))
     lost = index - start >= rule.allowed
@@ -98,7 +94,15 @@ def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
     return result[np.lexsort([result["row"], result["group"]])]
 
 
-def _has_twin(values: np.ndarray) -> np.ndarray:
+def in_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Records by key, the best first, and True where a key begins."""
+    ordered = keys[np.lexsort([keys["row"], keys["group"], ~keys["rank"], keys["high"], keys["low"]])]
+    first = np.ones(len(ordered), bool)
+    first[1:] = (ordered["low"][1:] != ordered["low"][:-1]) | (ordered["high"][1:] != ordered["high"][:-1])
+    return ordered, first
+
+
+def twins(values: np.ndarray) -> np.ndarray:
     """True where a value occurs more than once."""
     order = np.argsort(values)
     ordered = values[order]

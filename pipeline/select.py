@@ -123,7 +123,7 @@ def emit(task: SelectTask) -> dict[str, Any]:
         for i, (unit, source) in enumerate(zip(task.group.units, task.group.sources, strict=True)):
             if rule.sources is None or source in rule.sources:
                 kept = np.flatnonzero(codes[starts[i] : starts[i + 1]] == KEEP)
-                parts.append(_keys(task, unit, source, kept, int(starts[i])))
+                parts.append(row_keys(task, unit, source, kept, int(starts[i])))
         ordered, bounds = split(np.concatenate(parts), task.partitions)
         offsets.extend(int(bound) for bound in bounds)
         return ordered
@@ -131,7 +131,8 @@ def emit(task: SelectTask) -> dict[str, Any]:
     return commit_array(task, f"keys-{task.rules[task.rule].word}", make, lambda: {"offsets": offsets})
 
 
-def _keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
+def row_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
+    """Records of a unit's rows ``kept`` for one duplicate rule; the unit's first row is ``start`` in its group."""
     rule = task.rules[task.rule]
     if rule.near is not None:
         return look_keys(task, unit, source, kept, start)
