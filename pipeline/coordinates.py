@@ -21,7 +21,8 @@ MAX_PIXELS = 16_384 * RESIZE_STEP**2
 
 def to_cell(fraction: float, scale: int) -> int:
     """The integer that stands for a fraction, clamped to 0..scale. Raises ValueError for what is no number."""
-    return min(scale, max(0, round(scale * fraction)))
+    cell = round(scale * fraction)
+    return cell if 0 <= cell <= scale else (0 if cell < 0 else scale)
 
 
 def from_cell(value: float, scale: int) -> float:
@@ -37,21 +38,25 @@ def box_cells(box: Box, across: int, down: int) -> Cells:
     x1, y1, x2, y2 = box
     if not (x1 <= x2 and y1 <= y2):
         raise ValueError(f"{box}: corners are swapped")
-    left, right = _apart(to_cell(x1, across), to_cell(x2, across), across)
-    top, bottom = _apart(to_cell(y1, down), to_cell(y2, down), down)
+    left, right = to_cell(x1, across), to_cell(x2, across)
+    top, bottom = to_cell(y1, down), to_cell(y2, down)
+    if left >= right:
+        left, right = _apart(left, across)
+    if top >= bottom:
+        top, bottom = _apart(top, down)
     return left, top, right, bottom
 
 
-def _apart(low: int, high: int, scale: int) -> tuple[int, int]:
-    if low < high:
-        return low, high
-    return (low, low + 1) if low < scale else (low - 1, low)
+def _apart(cell: int, scale: int) -> tuple[int, int]:
+    return (cell, cell + 1) if cell < scale else (cell - 1, cell)
 
 
 def collapses(box: Box, scale: int = QWEN_VL_SCALE) -> bool:
     """Whether a side of the box vanishes on the grid, so that writing it would widen it."""
-    x1, y1, x2, y2 = (to_cell(value, scale) for value in box)
-    return x1 >= x2 or y1 >= y2
+    x1, y1, x2, y2 = box
+    if (x2 - x1) * scale > 2 and (y2 - y1) * scale > 2:
+        return False
+    return to_cell(x1, scale) >= to_cell(x2, scale) or to_cell(y1, scale) >= to_cell(y2, scale)
 
 
 def resized(width: int, height: int, least: int = MIN_PIXELS, most: int = MAX_PIXELS) -> Size:

@@ -119,9 +119,10 @@ def ref(text: str, dialect: Dialect = QWEN_VL) -> str:
 
 def box(b: Box, dialect: Dialect = QWEN_VL, size: Size | None = None) -> str:
     """A box in its marks. A side that vanishes on the grid becomes one cell; swapped corners raise ValueError."""
-    if dialect in TAGS:
+    tags = TAGS.get(dialect)
+    if tags is not None:
         x1, y1, x2, y2 = box_cells(b, SCALES[dialect], SCALES[dialect])
-        return f"{TAGS[dialect].box[0]}({x1},{y1}),({x2},{y2}){TAGS[dialect].box[1]}"
+        return f"{tags.box[0]}({x1},{y1}),({x2},{y2}){tags.box[1]}"
     if dialect == "kosmos-2":
         first, last = kosmos_indices(b)
         return f"<object><patch_index_{first:04d}><patch_index_{last:04d}></object>"
@@ -142,14 +143,14 @@ def quad(q: Quad, dialect: Dialect = QWEN_VL) -> str:
 def grounded(text: str, boxes: Sequence[Box], dialect: Dialect = QWEN_VL, size: Size | None = None) -> str:
     """A phrase and all its boxes, as a model of the dialect writes them."""
     written = [box(b, dialect, size) for b in boxes]
+    if dialect in TAGS:
+        return ref(text, dialect) + "".join(written)
     if dialect == "kosmos-2":
         inner = [w.removeprefix("<object>").removesuffix("</object>") for w in written]
         return f"{ref(text, dialect)}<object>{'</delimiter_of_multi_objects/>'.join(inner)}</object>"
     if dialect == "shikra":
         return f"{text}[{';'.join(w[1:-1] for w in written)}]"
-    if dialect == "qwen2.5-vl":
-        return json.dumps([{**json.loads(w), "label": text} for w in written], ensure_ascii=False)
-    return ref(text, dialect) + "".join(written)
+    return json.dumps([{**json.loads(w), "label": text} for w in written], ensure_ascii=False)
 
 
 def _known(size: Size | None, dialect: Dialect) -> Size:
