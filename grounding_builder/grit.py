@@ -6,7 +6,7 @@ before it is cut. An input row is a caption.
 
 import posixpath
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from grounding_builder.drafts import Annotations, Draft, Item, Piece, Task, referring, region_caption
+from grounding_builder.drafts import Annotations, Draft, Item, Piece, Task, both_ways
 from grounding_builder.regions import Boxes, Region, fit, flags, regions_of
 from grounding_builder.spans import Span, choose
 from pipeline import markup
@@ -114,20 +114,15 @@ class Grit(Annotations):
     def draft(self, record: Record, image: Bytes | None = None) -> Draft:
         """One row. ``width`` and ``height`` of GRIT are those of the original file: only their ratio is trusted."""
         key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
-        width, height = (
-            record.get("original_width") or record.get("width"),
-            record.get("original_height") or record.get("height"),
-        )
+        width, height = (record.get(f"original_{name}") or record.get(name) for name in ("width", "height"))
         size = (int(width), int(height)) if width and height else None
-        path = posixpath.join(self.image_folder or "", f"{key}.jpg")
-        draft = Draft(
-            key, None, path if image is None else image, _ids(record), size, True, str(record.get("url") or "")
-        )
+        source: str | Bytes = image if image is not None else posixpath.join(self.image_folder or "", f"{key}.jpg")
+        draft = Draft(key, None, source, _ids(record), size, True, str(record.get("url") or ""))
         if image is None and record.get("status", SUCCESS) != SUCCESS:
             return draft.drop(f"download:{record['status']}")
         try:
             spans = self._spans(draft, caption or "", _annotations(record, self.phrases))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return draft.drop("unreadable:bad_spans")
         if not caption:
             return draft.drop("empty_caption")
@@ -142,9 +137,14 @@ class Grit(Annotations):
         draft.items = self._items(caption, spans)
         return draft
 
+    @cached_property
+    def _rule(self) -> Boxes:
+        """The rule for boxes that come as fractions: a side has no pixels there."""
+        return self.boxes.model_copy(update={"min_side": 0.0})
+
     def _spans(self, draft: Draft, caption: str, rows: list[list[float]]) -> list[Span]:
         """Spans that stay; the reason of every box that does not goes to the draft."""
-        draft.regions, rule = len(rows), relative(self.boxes)
+        draft.regions, rule = len(rows), self._rule
         found: dict[tuple[int, int], Span] = {}
         for row in rows:
             if len(row) != 7:
@@ -152,18 +152,22 @@ class Grit(Annotations):
                 continue
             start, end = trimmed(caption, int(row[0]), int(row[1]))
             reason = _text_fault(caption, start, end) or ("low_score" if row[6] < self.min_score else None)
-            box = fit((row[2], row[3], row[4], row[5]), 1.0, 1.0, rule) if not reason else ""
+            box = reason or fit((row[2], row[3], row[4], row[5]), 1.0, 1.0, rule)
             if isinstance(box, str):
-                draft.lost.append(reason or box)
+                draft.lost.append(box)
                 continue
-            span = found.setdefault((start, end), Span(start, end, [], 0.0))
+            span = found.get((start, end))
+            if span is None:
+                span = found[start, end] = Span(start, end, [], 0.0)
             if box in span.boxes:
                 draft.lost.append("duplicate")
             else:
                 span.boxes.append(box)
                 span.score += row[6]
         chosen = choose(list(found.values()))
-        draft.lost += ["nested"] * (sum(len(s.boxes) for s in found.values()) - sum(len(s.boxes) for s in chosen))
+        if len(chosen) < len(found):
+            gone = sum(len(s.boxes) for s in found.values()) - sum(len(s.boxes) for s in chosen)
+            draft.lost += ["nested"] * gone
         return chosen
 
     def _items(self, caption: str, spans: list[Span]) -> list[Item]:
@@ -178,24 +182,19 @@ class Grit(Annotations):
             items.append(
                 Item("grounded_caption", language, markup.grounded_caption_turns(caption, places, language), regions)
             )
+        if "referring" not in self.tasks and "region_caption" not in self.tasks:
+            return items
         phrases: dict[str, Span] = {}
         for span in sorted(spans, key=lambda span: (-span.score / len(span.boxes), span.start)):
-            phrase = caption[span.start : span.end]
-            same = phrases.setdefault(phrase.casefold(), Span(span.start, span.end, [], 0.0))
-            same.boxes += [box for box in span.boxes if box not in same.boxes]
+            words = caption[span.start : span.end].casefold()
+            same = phrases.get(words)
+            if same is None:
+                phrases[words] = Span(span.start, span.end, list(span.boxes), span.score)
+            else:
+                same.boxes += [box for box in span.boxes if box not in same.boxes]
         for span in list(phrases.values())[: self.per_image]:
-            phrase = caption[span.start : span.end]
-            if "referring" in self.tasks:
-                items.append(referring(phrase, span.boxes, language))
-            if "region_caption" in self.tasks:
-                items += [region_caption(phrase, box, language) for box in span.boxes]
+            items += both_ways(caption[span.start : span.end], span.boxes, language, self.tasks)
         return items
-
-
-@lru_cache(maxsize=64)
-def relative(rule: Boxes) -> Boxes:
-    """The rule for boxes that come as fractions: a side has no pixels there."""
-    return rule.model_copy(update={"min_side": 0.0})
 
 
 def trimmed(caption: str, start: int, end: int) -> tuple[int, int]:
@@ -219,10 +218,8 @@ def _text_fault(caption: str, start: int, end: int) -> str | None:
 
 def _cuts(caption: str, place: int) -> bool:
     """Whether a word goes on across this place; scripts without blanks between words are not asked."""
-    if not 0 < place < len(caption):
-        return False
-    before, after = caption[place - 1], caption[place]
-    return before.isalnum() and after.isalnum() and before < "\u2e80" and after < "\u2e80"
+    around = caption[place - 1 : place + 1] if place else ""
+    return len(around) == 2 and around.isalnum() and max(around) < "\u2e80"
 
 
 def escaped(caption: str, spans: list[Span]) -> tuple[str, list[Span]]:

@@ -35,7 +35,8 @@ def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
         return "box:swapped"
     if x2 == x1 or y2 == y1:
         return "box:zero_area"
-    left, top, right, bottom = max(0.0, x1), max(0.0, y1), min(width, x2), min(height, y2)
+    left, top = x1 if x1 > 0 else 0.0, y1 if y1 > 0 else 0.0
+    right, bottom = x2 if x2 < width else width, y2 if y2 < height else height
     if right <= left or bottom <= top:
         return "box:outside"
     if (right - left) * (bottom - top) < rule.min_visible * (x2 - x1) * (y2 - y1):

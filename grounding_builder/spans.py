@@ -7,6 +7,7 @@ most characters, then the highest score. Earliest-end-first greedy finds as many
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 from pipeline.coordinates import Box
 
@@ -20,16 +21,12 @@ class Span:
     boxes: list[Box]
     score: float
 
-    @property
-    def value(self) -> tuple[int, int, float]:
-        return len(self.boxes), self.end - self.start, self.score
-
 
 def choose(spans: list[Span]) -> list[Span]:
     """The disjoint spans with the greatest (boxes, characters, score), in order. O(n log n)."""
     if len(spans) < 2:
         return spans
-    ordered = sorted(spans, key=lambda span: (span.end, span.start))
+    ordered = sorted(spans, key=attrgetter("end", "start"))
     if all(one.end <= other.start for one, other in pairwise(ordered)):
         return ordered
     ends = [span.end for span in ordered]
@@ -39,8 +36,9 @@ def choose(spans: list[Span]) -> list[Span]:
         before = bisect_right(ends, span.start)
         boxes, characters, score = best[before]
         more = (boxes + len(span.boxes), characters + span.end - span.start, score + span.score)
-        taken.append(before if more > best[-1] else -1)
-        best.append(max(more, best[-1]))
+        better = more > best[-1]
+        taken.append(before if better else -1)
+        best.append(more if better else best[-1])
     return _walk(ordered, taken)
 
 
