@@ -17,6 +17,7 @@ from pipeline.sources.paths import escaped
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
 
+KINDS = ("webdataset", "table")
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
@@ -71,7 +72,7 @@ class Dedup(Frozen):
     image: bool = True
     pair: bool = True
     near_duplicate: NearDuplicate | None = None
-    repeated_text: Annotated[int, Field(ge=1)] | None = 10
+    repeated_text: Annotated[int, Field(ge=1, lt=2**31)] | None = 10
 
 
 class Pack(Frozen):
@@ -81,9 +82,9 @@ class Pack(Frozen):
     petabytes would read every byte from a random place.
     """
 
-    shard_rows: int = Field(default=5_000, ge=1)
-    window_units: int = Field(default=16, ge=1)
-    seed: int = 0
+    shard_rows: int = Field(default=5_000, ge=1, lt=2**31)
+    window_units: int = Field(default=16, ge=1, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class Tolerance(Frozen):
@@ -112,6 +113,16 @@ class Recipe(Frozen):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_let_rows_pass(self) -> "Recipe":
+        """Checked when they are put together: a source may set one bound and leave the other to the defaults."""
+        for source in self.sources:
+            for _, word, chosen in self.filters_of(source.name).active():
+                why = chosen.contradiction()
+                if why is not None:
+                    raise ValueError(f"filters.{word} of source {source.name}: {why}")
         return self
 
     @model_validator(mode="after")
@@ -165,13 +176,36 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _explain(error: ValidationError) -> str:
-    """Each mistake as ``place: what``; a misspelt key is called by its name."""
+    """Each mistake as ``place: what``; what follows from another mistake (a list too short without it) is left out."""
+    faults = error.errors()
+    places = [_place(fault["loc"]) for fault in faults]
     lines = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"])
-        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        lines.append(f"{place or 'recipe'}: {what}")
+    for place, fault in zip(places, faults, strict=True):
+        deeper = any(other != place and other[: len(place)] == place for other in places)
+        if not (deeper and fault["type"] == "too_short"):
+            lines.append(f"{'.'.join(place) or 'recipe'}: {_what(fault)}")
     return "; ".join(lines)
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    """As it stands in the file: pydantic names the kind of a reader too."""
+    parts = [str(part) for part in location]
+    return [part for i, part in enumerate(parts) if not (part in KINDS and i and parts[i - 1] == "read")]
+
+
+def _what(fault: Any) -> str:
+    """The mistake in words that a recipe's author knows; a misspelt key is called by its name."""
+    context = fault.get("ctx", {})
+    words = {
+        "extra_forbidden": "unknown key",
+        "tuple_type": "must be a list, such as [a, b]",
+        "too_short": f"needs at least {context.get('min_length')} entry",
+        "model_type": "must be a mapping, such as {key: value}",
+        "model_attributes_type": "must be a mapping, such as {key: value}",
+        "union_tag_not_found": f"needs `kind:`, one of {', '.join(KINDS)}",
+        "union_tag_invalid": f"kind {context.get('tag')} is none of {', '.join(KINDS)}",
+    }
+    return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The filters, one file each, and the set that a recipe may ask for."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.filters.animated import Animated
 from pipeline.filters.aspect_ratio import AspectRatio
@@ -55,9 +56,15 @@ class Filters(Frozen):
                 yield bit, word, chosen
 
     def over(self, defaults: "Filters") -> "Filters":
-        """These filters, with the defaults where this set says nothing; ``word: null`` switches a default off."""
-        said = self.model_fields_set
-        return Filters(**{w: getattr(self if w in said else defaults, w) for w in type(self).model_fields})
+        """These filters, value by value over the defaults; ``word: null`` switches a default off."""
+        merged: dict[str, Any] = {}
+        for word in type(self).model_fields:
+            own, default = getattr(self, word), getattr(defaults, word)
+            if word not in self.model_fields_set:
+                merged[word] = default
+            else:
+                merged[word] = own if own is None or default is None else own.over(default)
+        return Filters(**merged)
 
 
 FILTER_WORDS: tuple[str, ...] = tuple(Filters.model_fields)

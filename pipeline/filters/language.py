@@ -1,6 +1,6 @@
 """The caption is in a wanted language. The paper keeps English and Chinese."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,11 +8,13 @@ from pydantic import Field
 
 from pipeline.filters.base import Filter, among, between
 
+Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]  # ISO 639, in some models with the script
+
 
 class Language(Filter):
     reads: ClassVar[tuple[str, ...]] = ("language", "language_probability")
 
-    allowed: tuple[str, ...] = ("en", "zh")
+    allowed: tuple[Code, ...] = Field(default=("en", "zh"), min_length=1)
     minimum_probability: float = Field(default=0.0, ge=0.0, le=1.0)
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:

@@ -133,9 +133,32 @@ def test_a_source_says_only_what_differs() -> None:
     own = Filters.model_validate({"emoji": None, "text_length": {"maximum": 50}, "clip": {"minimum": 0.3}})
     active = {word: chosen for _, word, chosen in own.over(defaults).active()}
     assert set(active) == {"text_length", "image_size", "clip"}
-    assert active["text_length"].model_dump() == {"minimum": 6, "maximum": 50}
+    assert active["text_length"].model_dump() == {"minimum": 9, "maximum": 50}
     assert Filters().over(defaults).model_dump() == defaults.model_dump()
     assert not list(Filters().active())
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "both"),
+    [
+        (
+            {"language": {"allowed": ["en"], "minimum_probability": 0.9}},
+            {"language": {"minimum_probability": 0.5}},
+            {"allowed": ("en",), "minimum_probability": 0.5},
+        ),
+        (
+            {"language": {"allowed": ["de"]}},
+            {"language": {"allowed": ["en", "zh"]}},
+            {"allowed": ("en", "zh"), "minimum_probability": 0.0},
+        ),
+        ({"language": {"allowed": ["de"]}}, {"language": {}}, {"allowed": ("de",), "minimum_probability": 0.0}),
+        ({}, {"language": {"allowed": ["de"]}}, {"allowed": ("de",), "minimum_probability": 0.0}),
+    ],
+)
+def test_a_source_overrides_value_by_value(default: dict[str, Any], own: dict[str, Any], both: dict[str, Any]) -> None:
+    merged = Filters.model_validate(own).over(Filters.model_validate(default))
+    assert merged.language is not None
+    assert merged.language.model_dump() == both
 
 
 def test_the_order_of_the_recipe_does_not_matter() -> None:

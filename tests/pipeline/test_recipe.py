@@ -108,7 +108,7 @@ def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) 
         (("emoji: {}", "emojis: {}"), "filters.emojis", "unknown key"),
         (("minimum_side: 100", "minimum: 100"), "filters.image_size.minimum", "unknown key"),
         (("priority: 1", "prioritty: 1"), "sources.1.prioritty", "unknown key"),
-        (("image_folder: images", "images: images"), "sources.1.read.table.images", "unknown key"),
+        (("image_folder: images", "images: images"), "sources.1.read.images", "unknown key"),
         (("caption: text", "capton: text"), "columns.capton", "unknown key"),
         (("name: small", "title: small"), "name", "Field required"),
         (("name: small", "name: Not OK"), "name", "pattern"),
@@ -116,8 +116,24 @@ def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) 
         (("kind: table", "kind: tabel"), "sources.1.read", "tabel"),
         (("priority: 1", "priority: -1"), "sources.1.priority", "greater than or equal"),
         (("minimum: 0.3", "minimum: x"), "clip.minimum", "number"),
-        (('paths: [data/*.tar, /abs/*.tar, "s3://bucket/*.tar"]', "paths: data/*.tar"), "paths", "tuple"),
-        (('paths: ["../t.jsonl"]', "paths: []"), "sources.1.read.table.paths", "at least 1"),
+        (('paths: [data/*.tar, /abs/*.tar, "s3://bucket/*.tar"]', "paths: data/*.tar"), "sources.0.read.paths", "list"),
+        (('paths: ["../t.jsonl"]', "paths: []"), "sources.1.read.paths", "at least 1"),
+        (("kind: table, ", ""), "sources.1.read", "webdataset, table"),
+        (("minimum: 0.3", "minimum: .nan"), "clip.minimum", "finite"),
+        (("minimum: 0.3", "minimum: .inf"), "clip.minimum", "finite"),
+        (("emoji: {}", "image_format: {allowed: [jpg]}"), "filters.image_format.allowed.0", "'jpeg'"),
+        (("emoji: {}", "image_format: {allowed: []}"), "filters.image_format.allowed", "at least 1"),
+        (("emoji: {}", "image_mode: {allowed: [rgb]}"), "filters.image_mode.allowed.0", "'RGB'"),
+        (("emoji: {}", "language: {allowed: [EN]}"), "filters.language.allowed.0", "pattern"),
+        (("emoji: {}", "language: {allowed: [english]}"), "filters.language.allowed.0", "pattern"),
+        (("emoji: {}", "language: {allowed: []}"), "filters.language.allowed", "at least 1"),
+        (("emoji: {}", "emoji: 5"), "filters.emoji", "mapping"),
+        (("emoji: {}", "word_count: {minimum: 9, maximum: 5}"), "word_count", "minimum 9 is above maximum 5"),
+        (("emoji: {}", "text_length: {minimum: 1001}"), "text_length", "minimum 1001 is above maximum 1000"),
+        (("emoji: {}", "image_bytes: {maximum: 4999}"), "image_bytes of source web", "minimum 5000"),
+        (("name: small", "name: small\npack: {seed: -1}"), "pack.seed", "greater than or equal to 0"),
+        (("name: small", f"name: small\npack: {{seed: {2**70}}}"), "pack.seed", "less than"),
+        (("name: small", f"name: small\npack: {{shard_rows: {2**70}}}"), "pack.shard_rows", "less than"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, str], place: str, what: str) -> None:
@@ -126,6 +142,18 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, st
     message = mistake(tmp_path, text)
     assert place in message
     assert what in message
+    assert ("; " in message) == ("title" in change[1]), "one mistake, or two where a key has another name"
+    assert not {"tuple", "discriminator", "value error"} & set(message.lower().replace(":", " ").split())
+
+
+def test_a_source_may_set_one_bound_and_leave_the_other_to_the_recipe(tmp_path: Path) -> None:
+    text = GOOD.replace("emoji: {}", "text_length: {minimum: 2000, maximum: 5000}")
+    own = text.replace("emoji: null", "text_length: {minimum: 1500}")
+    chosen = load(tmp_path, own).filters_of("web").text_length
+    assert chosen is not None
+    assert (chosen.minimum, chosen.maximum) == (1_500, 5_000)
+    message = mistake(tmp_path, text.replace("emoji: null", "text_length: {maximum: 1500}"))
+    assert "filters.text_length of source web: minimum 2000 is above maximum 1500" in message
 
 
 def test_every_mistake_is_in_the_one_line(tmp_path: Path) -> None:

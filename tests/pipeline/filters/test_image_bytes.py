@@ -8,5 +8,14 @@ def test_files_below_the_minimum_are_dropped() -> None:
     assert kept(ImageBytes(), image_bytes=[4_999, 5_000, 50_000_000, None]) == [False, True, True, False]
 
 
+def test_bounds_beyond_the_columns_numbers() -> None:
+    sizes = [0, 2**31 - 1, None]
+    assert kept(ImageBytes(minimum=3_000_000_000), image_bytes=sizes) == [False, False, False]
+    assert kept(ImageBytes(minimum=2**70), image_bytes=sizes) == [False, False, False]
+    assert kept(ImageBytes(minimum=0, maximum=2**31), image_bytes=sizes) == [True, True, False]
+    assert kept(ImageBytes(minimum=0, maximum=2**70), image_bytes=sizes) == [True, True, False]
+    assert kept(ImageBytes(minimum=0, maximum=-(2**70)), image_bytes=sizes) == [False, False, False]
+
+
 def test_the_maximum_binds_where_it_is_set() -> None:
     assert kept(ImageBytes(minimum=0, maximum=100), image_bytes=[0, 100, 101]) == [True, True, False]
