@@ -1,0 +1,1 @@
+"""Pages of HTML, rendered by a headless browser."""

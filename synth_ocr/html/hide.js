@@ -1,0 +1,21 @@
+// Make all text transparent and nothing else: the fill alone, so borders and backgrounds of the text's colour stay.
+(() => {
+  const css = `*, *::before, *::after, *::marker, *::placeholder, *::first-line, *::first-letter {
+    -webkit-text-fill-color: transparent !important; -webkit-text-stroke-color: transparent !important;
+    text-shadow: none !important; text-decoration-color: transparent !important; text-emphasis-color: transparent !important; }
+    *::marker { color: transparent !important; }
+    svg text, svg tspan, svg textPath { fill: transparent !important; stroke: transparent !important; }`;
+  const hide = (root) => {
+    const style = document.createElement("style");
+    style.textContent = css;
+    (root.head || root.documentElement || root).appendChild(style);
+    for (const element of root.querySelectorAll("*")) {
+      const shadow = element.shadowRoot || (window.__shadows && window.__shadows.get(element));
+      if (shadow) hide(shadow);
+      if (element.style && element.style.webkitTextFillColor)
+        element.style.setProperty("-webkit-text-fill-color", "transparent", "important");
+    }
+  };
+  hide(document);
+  return true;
+})()

@@ -1,0 +1,168 @@
+"""Fragments to verified lines: merged along a line, measured on the differential shot, words cut at ink gaps."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from subprocess import run
+
+import cv2
+import numpy as np
+
+from synth_ocr.geometry import Points, area, around, bounds, heading, rect_quad, tight_quad
+from synth_ocr.html.tree import Fragment
+from synth_ocr.page import Line, Word
+from synth_ocr.pdf.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
+from synth_ocr.text import LETTER, PRIVATE_USE, WIDE, clean
+
+EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
+HOLE = 3.0  # of the font size: ink of one fragment has no such gap
+LOW = 0.25  # ink lower than this share of the font size, in a fragment with letters: covered or clipped
+
+
+@dataclass
+class Piece:
+    """A fragment with its ink."""
+
+    fragment: Fragment
+    text: str
+    quad: Points
+
+
+def read_lines(fragments: list[Fragment], evidence: Evidence) -> tuple[list[Line], Counter[str]]:
+    """Lines in document order, and what was dropped for what."""
+    lost: Counter[str] = Counter()
+    runs: list[list[Piece]] = []
+    broken = False
+    for fragment in fragments:
+        piece, reason = look(fragment, evidence)
+        if piece is None:
+            lost[reason] += 1
+            broken = True
+        elif runs and not broken and follows(runs[-1][-1], piece):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+        if piece is not None:
+            broken = False
+    blocks: dict[tuple[int, int], int] = {}
+    return [_line(each, blocks.setdefault(each[0].fragment.block, len(blocks)), evidence) for each in runs], lost
+
+
+def look(fragment: Fragment, evidence: Evidence) -> tuple[Piece | None, str]:
+    """The fragment's ink, or the reason why it is no record."""
+    text = clean(fragment.text)
+    height, width = evidence.ink.shape
+    (left, top), (right, bottom) = fragment.quad.min(axis=0), fragment.quad.max(axis=0)
+    if not text or right <= 0 or bottom <= 0 or left >= width or top >= height:
+        return None, "outside" if text else "empty"
+    if left < -EDGE or top < -EDGE or right > width + EDGE or bottom > height + EDGE:
+        return None, "cut_by_edge"
+    if not PRIVATE_USE.search(text) and not drawable().issuperset(map(ord, text.replace(" ", ""))):
+        return None, "tofu"
+    x0, y0, x1, y1 = bounds(fragment.quad, width, height, margin=1)
+    ink = evidence.ink[y0:y1, x0:x1]
+    if not fragment.upright:
+        mask = np.zeros(ink.shape, np.uint8)
+        cv2.fillConvexPoly(mask, np.round(fragment.quad - (x0, y0)).astype(np.int32), 1)
+        ink = ink & mask.astype(bool)
+    count = int(np.count_nonzero(ink))
+    if count < 2 or count < LEAST_SHARE * 0.5 * abs(area(fragment.quad)):
+        return None, "invisible"
+    quad = tight_quad(ink, x0, y0, fragment.direction if not fragment.upright else (1.0, 0.0))
+    assert quad is not None
+    if is_cut(fragment, text, quad, ink):
+        return None, "cut"
+    if fragment.upright and fragment.direction[1] and not all(WIDE.match(c) for c in text.replace(" ", "")):
+        quad = quad[[1, 2, 3, 0]]
+    return Piece(fragment, text, quad), ""
+
+
+def is_cut(fragment: Fragment, text: str, quad: Points, ink: np.ndarray) -> bool:
+    """Part of the text is covered or clipped: ink stays away from an end of the box, has a hole, or is too low."""
+    dx, dy = fragment.direction
+    ends, found = fragment.quad @ (dx, dy), quad @ (dx, dy)
+    blanks = (len(fragment.text) - len(fragment.text.lstrip()), len(fragment.text) - len(fragment.text.rstrip()))
+    gaps = (found.min() - ends.min(), ends.max() - found.max())
+    for char, gap, blank in zip((text[0], text[-1]), gaps, blanks, strict=True):
+        bearing = LETTER_BEARING if LETTER.match(char) else SIGN_BEARING
+        if gap > max(2.5, (bearing + 0.5 * blank) * fragment.size):
+            return True
+    if not fragment.upright:
+        return False
+    along = np.flatnonzero(ink.any(axis=0 if dx else 1))
+    if int(np.max(np.diff(along), initial=0)) > HOLE * fragment.size:
+        return True
+    across = quad @ (-dy, dx)
+    return bool(LETTER.search(text)) and float(across.max() - across.min()) < LOW * fragment.size
+
+
+@cache
+def drawable() -> frozenset[int]:
+    """Code points that some installed font has, by fontconfig: others are drawn as boxes."""
+    listed = run(["fc-list", "-f", "%{charset}\n"], capture_output=True, text=True, check=True, timeout=120).stdout
+    found: set[int] = set()
+    for spans in set(listed.split("\n")):
+        for span in spans.split():
+            low, _, high = span.partition("-")
+            found.update(range(int(low, 16), int(high or low, 16) + 1))
+    return frozenset(found)
+
+
+def follows(last: Piece, piece: Piece) -> bool:
+    """Whether a fragment goes on where the last one stopped: same block, same line, no wide gap."""
+    one, two = last.fragment, piece.fragment
+    if one.block != two.block or one.upright != two.upright or abs(np.dot(one.direction, two.direction)) < 0.99:
+        return False
+    dx, dy = one.direction
+    low, high = one.quad @ (-dy, dx), two.quad @ (-dy, dx)
+    shared = min(low.max(), high.max()) - max(low.min(), high.min())
+    if shared < 0.5 * min(low.max() - low.min(), high.max() - high.min()):
+        return False
+    behind, ahead = one.quad @ (dx, dy), two.quad @ (dx, dy)
+    gap = max(ahead.min() - behind.max(), behind.min() - ahead.max())
+    return bool(-0.5 * one.size < gap < one.size)
+
+
+def _line(run_: list[Piece], paragraph: int, evidence: Evidence) -> Line:
+    parts = []
+    for piece in run_:
+        raw = piece.fragment.text
+        parts.append((" " if raw[:1].isspace() else "") + piece.text + (" " if raw[-1:].isspace() else ""))
+    for number in range(1, len(run_)):
+        if _gap(run_[number - 1], run_[number]) > 0.15 * run_[number].fragment.size:
+            parts[number] = " " + parts[number].lstrip()
+    text = clean("".join(parts))
+    quad = around([piece.quad for piece in run_], heading(run_[0].quad))
+    layout = around([piece.fragment.quad for piece in run_], heading(run_[0].quad))
+    line = Line(text, quad, layout, [], paragraph)
+    measure(line, quad, evidence)
+    line.words = words_of(line, evidence, run_[0].fragment)
+    return line
+
+
+def _gap(left: Piece, right: Piece) -> float:
+    """Pixels between the boxes of two fragments."""
+    axis = left.fragment.direction
+    return float((right.fragment.quad @ axis).min() - (left.fragment.quad @ axis).max())
+
+
+def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
+    """Words by the widest gaps in the line's ink; one word for the line where gaps do not tell."""
+    texts = line.text.split(" ")
+    if len(texts) == 1 or not fragment.upright or fragment.direction[1]:
+        return [Word(line.text, line.quad)]
+    x0, y0, x1, y1 = bounds(line.quad, evidence.ink.shape[1], evidence.ink.shape[0])
+    columns = np.flatnonzero(evidence.ink[y0:y1, x0:x1].any(axis=0))
+    steps = np.diff(columns)
+    order = np.argsort(-steps, kind="stable")
+    wanted = len(texts) - 1
+    if len(order) < wanted or (len(order) > wanted and steps[order[wanted - 1]] <= steps[order[wanted]]):
+        return [Word(line.text, line.quad)]
+    cuts = np.sort(order[:wanted])
+    starts, ends = [0, *(cuts + 1).tolist()], [*cuts.tolist(), len(columns) - 1]
+    words = []
+    for text, start, end in zip(texts, starts, ends, strict=True):
+        left, right = x0 + int(columns[start]), x0 + int(columns[end]) + 1
+        rows = np.flatnonzero(evidence.ink[y0:y1, left:right].any(axis=1))
+        words.append(Word(text, rect_quad((left, y0 + int(rows[0]), right, y0 + int(rows[-1]) + 1))))
+    return words

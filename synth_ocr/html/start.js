@@ -1,0 +1,25 @@
+// Before any script of the page: a fixed clock, fixed chance, no motion, and closed shadow roots kept in reach.
+(() => {
+  const shadows = new WeakMap();
+  Object.defineProperty(window, "__shadows", { value: shadows });
+  const attach = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function (options) {
+    const root = attach.call(this, options);
+    shadows.set(this, root);
+    return root;
+  };
+  let state = 1;
+  Math.random = () => (state = (state * 48271) % 2147483647) / 2147483647;
+  const fixed = Date.UTC(2024, 0, 15, 9, 30);
+  const Real = Date;
+  window.Date = class extends Real {
+    constructor(...parts) { parts.length ? super(...parts) : super(fixed); }
+    static now() { return fixed; }
+  };
+  addEventListener("DOMContentLoaded", () => {
+    const style = document.createElement("style");
+    style.textContent = `*, *::before, *::after { animation: none !important; transition: none !important;
+      caret-color: transparent !important; scroll-behavior: auto !important; }`;
+    (document.head || document.documentElement).appendChild(style);
+  });
+})();
