@@ -51,7 +51,7 @@ def unit_parts(recipe: Recipe, source: SourceSpec, unit: Unit, storage: Storage)
         "clean": recipe.clean.model_dump(),
         "language": language_model(recipe.language_model).fingerprint,
         "input": file_identity(storage, unit.path),
-        "beside": [file_identity(storage, path) for path in reader(source).beside(unit) if storage.exists(path)],
+        "beside": reader(source).side_inputs(unit, storage),
     }
 
 

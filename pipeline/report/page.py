@@ -37,8 +37,8 @@ def write_report(out: Path, progress: RunProgress, recipe: Recipe | None = None)
     dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
     if dataset is None or selected is None:
         raise ContractError(f"{out}: there is no finished run here; `qvl curate run` makes one")
+    units = {} if recipe is None else {unit.id: unit for unit in Curation(recipe, layout.out).units()}
     recipe = recipe or remembered_recipe(layout)
-    units = {unit.id: unit for unit in Curation(recipe, layout.out).units()}
     gallery = Gallery(layout.out, recipe, units)
     scanned = list((layout.out / "manifests" / "scan").glob("*.json"))
     progress.stage("report", len(scanned) + 1)
@@ -59,7 +59,7 @@ def remembered_recipe(layout: Layout) -> Recipe:
         raise ContractError(f"{layout.recipe}: missing; `qvl curate run` writes it")
     sources = [{"name": name, **source} for name, source in stored["sources"].items()]
     for source in sources:
-        source["read"] = {**source["read"], "paths": []}
+        source["read"] = {**source["read"], "paths": ["unknown"]}
     return Recipe.model_validate({**stored, "sources": sources})
 
 

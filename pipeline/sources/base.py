@@ -57,9 +57,9 @@ class Source(ABC):
     def units(self, storage: Storage) -> list[Unit]:
         """The input files, sorted by name. Cheap. Raises RecipeError when there are none."""
 
-    def beside(self, unit: Unit) -> tuple[str, ...]:
-        """Paths of other files that a unit's columns depend on, where they exist."""
-        return ()
+    def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
+        """Identities of whatever else a unit's columns depend on (JSON values, no paths of folders). Cheap."""
+        return []
 
     @abstractmethod
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:

@@ -5,10 +5,11 @@ A line that cannot be parsed is a row with a fault; the lines around it are read
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
+import xxhash
 from pydantic import Field
 
 from pipeline.errors import RecipeError
@@ -48,6 +49,23 @@ class Table(Source, Frozen):
 
     def units(self, storage: Storage) -> list[Unit]:
         return find_units(self.paths, storage)
+
+    def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
+        """Names and sizes of the images that the table names, as one hash; of a remote folder that would cost too much.
+
+        So images that were added, removed or replaced by others of another size make the unit out of date.
+        """
+        if self._image_column() is not None or self.image_folder is None or not storage.is_local(self.image_folder):
+            return []
+        digest = xxhash.xxh3_128()
+        try:
+            with storage.local(unit.path) as local:
+                for record in READERS[self._format(unit)](local, self._look()):
+                    if not isinstance(record, str):
+                        digest.update(_named_size(record, self.all_columns().path, self._path(record), storage))
+        except (OSError, pa.ArrowInvalid, orjson.JSONDecodeError):
+            return []
+        return [{"images": digest.hexdigest()}]
 
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         reader = READERS[self._format(unit)]
@@ -161,6 +179,12 @@ class Table(Source, Frozen):
                 path = self._path(record) if position in wanted and not isinstance(record, str) else None
                 if path is not None:
                     yield position, path
+
+
+def _named_size(record: Record, column: Column | None, path: str | None, storage: Storage) -> bytes:
+    """An image's name in the table and its size, -1 where there is none."""
+    size = storage.size(path) if path is not None and storage.exists(path) else -1
+    return f"{_text(record, column, '')}\n{size}\n".encode("utf-8", "surrogatepass")
 
 
 def _text(record: Record, column: Column | None, default: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.errors import RecipeError
+from pipeline.fingerprint import file_identity
 from pipeline.frozen import Frozen
 from pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from pipeline.sources.columns import PRESETS, Column, Columns, Preset
@@ -58,8 +59,9 @@ class WebDataset(Source, Frozen):
     def units(self, storage: Storage) -> list[Unit]:
         return find_units(self.paths, storage)
 
-    def beside(self, unit: Unit) -> tuple[str, ...]:
-        return _beside(unit, ".parquet"), _beside(unit, "_stats.json")
+    def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
+        paths = (_beside(unit, ".parquet"), _beside(unit, "_stats.json"))
+        return [file_identity(storage, path) for path in paths if storage.exists(path)]
 
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         try:

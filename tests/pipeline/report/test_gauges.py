@@ -9,7 +9,7 @@ from pipeline.filters import FILTER_WORDS, Filters
 from pipeline.recipe import Recipe
 from pipeline.report.gauges import NumberGauge, WordGauge, about, chosen_filters, gauges
 
-SOURCE = {"read": {"kind": "webdataset", "paths": []}}
+SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
 
 
 def recipe_with(filters: dict[str, Any], other: dict[str, Any] | None = None) -> Recipe:
