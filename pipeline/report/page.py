@@ -57,6 +57,9 @@ def remembered_recipe(layout: Layout) -> Recipe:
     stored = read_manifest(layout.recipe)
     if stored is None:
         raise ContractError(f"{layout.recipe}: missing; `qvl curate run` writes it")
+    stored.pop("decontaminate", None)  # known by what it holds, not by where it lies
+    if stored.get("score"):
+        stored["score"].pop("clip", None)
     sources = [{"name": name, **source} for name, source in stored["sources"].items()]
     for source in sources:
         source["read"] = {**source["read"], "paths": ["unknown"]}
