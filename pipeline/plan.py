@@ -49,7 +49,7 @@ def _by_source(tasks: list[ScanTask], layout: Layout) -> dict[str, dict[str, int
 
 def print_plan(content: dict[str, Any]) -> None:
     """The plan as a table."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names are the user's
     table = Table(title=f"Plan of {content['name']}", title_justify="left")
     for name in ("source", "units", "bytes", "scanned already", "rows known"):
         table.add_column(name, justify="left" if name == "source" else "right")

@@ -15,14 +15,14 @@ class RunProgress:
     """A bar per stage on a terminal; elsewhere (a log file) ten plain lines per stage. Writes to standard error."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, markup=False, emoji=False)
         columns = (
             TextColumn("{task.description:<8}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[drops]}"),
+            TextColumn("{task.fields[drops]}", style="dim", markup=False),  # reasons hold words of the data
         )
         self._bars = Progress(*columns, console=self.console, disable=not sys.stderr.isatty())
         self._task: TaskID | None = None

@@ -11,7 +11,7 @@ KEEP = "keep"
 
 def print_summary(out: Path, dataset: dict[str, Any], report: Path) -> None:
     """Tables on standard output."""
-    console = Console()
+    console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
     console.print(funnel_table(dataset["lineage"]["verdicts"]))
     console.print(mix_table(dataset))
     console.print(f"dataset  {out / 'shards'}   {dataset['samples']:,} samples in {len(dataset['shards'])} shards")

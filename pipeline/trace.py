@@ -24,12 +24,12 @@ def trace_sample(out: Path, sample: str) -> dict[str, Any]:
         unit, row = split_sample_id(sample)
     except ValueError:
         raise DataError(f"{sample}: not a sample id (SOURCE-HASH-ROW); for a source row use --row FILE ROW") from None
-    return _trace(Layout(out.resolve()), unit, row, MAX_CHAIN)
+    return _trace(_known(out), unit, row, MAX_CHAIN)
 
 
 def trace_row(out: Path, file: str, row: int) -> dict[str, Any]:
     """Everything about a row of an input file, named as in the ledger's units or by the end of its path."""
-    layout = Layout(out.resolve())
+    layout = _known(out)
     found = []
     for path in sorted((layout.out / "manifests" / "scan").glob("*.json")):
         manifest = read_manifest(path) or {}
@@ -42,6 +42,14 @@ def trace_row(out: Path, file: str, row: int) -> dict[str, Any]:
         names = ", ".join(f"{manifest['source']}/{manifest['name']}" for manifest in found)
         raise DataError(f"{file}: which of {names}?")
     return _trace(layout, found[0]["unit"], row, MAX_CHAIN)
+
+
+def _known(out: Path) -> Layout:
+    """The output's layout. Raises DataError where no run has written anything."""
+    layout = Layout(out.resolve())
+    if not layout.recipe.is_file():
+        raise DataError(f"{out}: no output of `qvl curate run` is there")
+    return layout
 
 
 def _trace(layout: Layout, unit: str, row: int, depth: int) -> dict[str, Any]:
@@ -88,7 +96,7 @@ def _shard(layout: Layout, table: Any, unit: str, row: int) -> dict[str, Any] | 
 
 def print_trace(content: dict[str, Any], title: str = "") -> None:
     """The trace as tables; what a row lost to follows below it."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names and captions are the data's
     table = Table(title=title or content["id"], title_justify="left", show_header=False)
     for name in ("id", "file", "row", "verdict"):
         table.add_row(name, str(content[name]))
