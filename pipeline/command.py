@@ -1,6 +1,5 @@
 """``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
 
-import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,6 @@ from pipeline.threshold_command import hash_images, solve, whatif
 
 if TYPE_CHECKING:
     from pipeline.pool import Pool
-
-OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -48,13 +45,14 @@ def run(
 ) -> None:
     """Scan, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
     from pipeline.curate import run as run_curation
-    from pipeline.errors import QvlError
+    from pipeline.errors import QvlError, explained
     from pipeline.progress import RunProgress
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe import check_output, load_recipe
     from pipeline.report.page import write_report
     from pipeline.summary import print_summary
 
     loaded = load_recipe(recipe)
+    check_output(loaded, output)
     try:
         with RunProgress() as progress:
             dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
@@ -62,12 +60,10 @@ def run(
     except KeyboardInterrupt:
         raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
     except OSError as error:
-        if error.errno not in OUTPUT_ERRORS:
+        line = explained(error, output)
+        if line is None:
             raise
-        raise QvlError(
-            f"{output}: {error.strerror} ({error.filename or 'while writing'}); nothing is lost: make room, then run the "
-            "same command again, it continues where this run was"
-        ) from None
+        raise line from None
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:
@@ -78,9 +74,11 @@ def run(
 def plan(recipe: RecipeFile, output: Output, as_json: Json = False) -> None:
     """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way."""
     from pipeline.plan import make_plan, print_plan
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe import check_output, load_recipe
 
-    content = make_plan(load_recipe(recipe), output)
+    loaded = load_recipe(recipe)
+    check_output(loaded, output)
+    content = make_plan(loaded, output)
     if as_json:
         typer.echo(json.dumps(content))
     else:

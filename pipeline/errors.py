@@ -1,5 +1,18 @@
 """The errors that a user can act on. Anything else is a bug and shows its traceback."""
 
+import errno
+from pathlib import Path
+
+WAYS_OUT = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room in your quota",
+    errno.EFBIG: "choose a file system that takes larger files",
+    errno.EROFS: "it is mounted read-only: mount it for writing",
+    errno.EACCES: "mend the permissions of that path",
+    errno.EPERM: "mend the permissions of that path",
+    errno.EIO: "look at the disk",
+}
+
 
 class QvlError(Exception):
     """One line that says what is wrong, where, and the way out. The command exits with 2."""
@@ -19,3 +32,16 @@ class ContractError(QvlError):
 
 class DataError(QvlError):
     """The data is damaged beyond what the recipe tolerates."""
+
+
+def explained(error: OSError, output: Path) -> QvlError | None:
+    """An error of the operating system during a run, in one line with the way out; None where there is none to tell."""
+    name = str(error.filename or (error.args[0] if error.args else ""))
+    inside = Path(name).is_relative_to(output) or Path(name).is_relative_to(output.resolve())
+    again = "nothing is lost: {}, then run the same command again, it continues where this run was"
+    if isinstance(error, FileNotFoundError) and not inside:
+        return DataError(f"{name}: an input file is gone; {again.format('put it back')}")
+    if error.errno not in WAYS_OUT:
+        return None
+    way = again.format(WAYS_OUT[error.errno])
+    return QvlError(f"{error.filename or output}: {error.strerror} (output {output}); {way}")

@@ -11,11 +11,13 @@ from pipeline.caption import Clean
 from pipeline.errors import RecipeError
 from pipeline.filters import Filters
 from pipeline.frozen import Frozen
+from pipeline.layout import Layout
 from pipeline.score_recipe import Score, is_weight_file
 from pipeline.sources.base import Source
-from pipeline.sources.paths import escaped
+from pipeline.sources.paths import escaped, matches
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
+from pipeline.storage import Storage
 
 KINDS = ("webdataset", "table")
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
@@ -247,6 +249,24 @@ def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> No
     for model in clip.values() if isinstance(clip, dict) else ():
         if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
             model["pretrained"] = anchor(model["pretrained"])
+
+
+def check_output(recipe: Recipe, out: Path) -> None:
+    """Raise RecipeError for an output that is no folder, and for inputs that would match the run's own files."""
+    for folder in (out, *out.parents):
+        if folder.exists() and not folder.is_dir():
+            raise RecipeError(f"--output {out}: {folder} is a file; name a folder")
+    layout = Layout(out.resolve())
+    names = (layout.shard(f"{recipe.name}-000000"), layout.index(f"{recipe.name}-000000"))
+    written = (*names, layout.dataset, layout.recipe, layout.ledger("x"), layout.columns("x"), layout.scores("x"))
+    for source in recipe.sources:
+        for pattern in source.read.paths:
+            caught = next((path for path in written if matches(pattern, path, Storage())), None)
+            if caught is not None:
+                raise RecipeError(
+                    f"{pattern}: matches what the run itself would write, such as {caught}; "
+                    "choose an --output outside of the inputs, or a narrower pattern"
+                )
 
 
 def reading(source: SourceSpec) -> dict[str, Any]:

@@ -8,6 +8,9 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+
+from fsspec.utils import glob_translate
 
 from pipeline.errors import RecipeError
 from pipeline.sources.base import Unit
@@ -26,10 +29,14 @@ def escaped(folder: str) -> str:
 
 def fixed_folder(pattern: str) -> str:
     """The part of a pattern before its first wildcard, cut at a slash."""
+    return ESCAPED.sub(r"\1", _fixed(pattern))
+
+
+def _fixed(pattern: str) -> str:
+    """The same as it stands in the pattern."""
     starts = (match.start() for match in WILDCARD.finditer(pattern) if match[1])
     first = next(starts, None)
-    folder = posixpath.dirname(pattern if first is None else pattern[:first] + "x")
-    return ESCAPED.sub(r"\1", folder)
+    return posixpath.dirname(pattern if first is None else pattern[:first] + "x")
 
 
 def expanded(pattern: str) -> Iterator[str]:
@@ -93,10 +100,7 @@ def _found(pattern: str, storage: Storage) -> list[str]:
 
 def _listed(pattern: str, paths: list[str], storage: Storage) -> list[str]:
     """The same for plain paths: one look at the folder, not one at each of a hundred thousand files."""
-    count = 1
-    while count:
-        pattern, count = BRACES.subn("*", pattern)
-    present = set(storage.glob(pattern))
+    present = set(storage.glob(_any_filling(pattern)))
     spelled = [storage.canonical(path) for path in paths]
     for path, spelling in zip(paths, spelled, strict=True):
         if spelling not in present and not storage.exists(path):
@@ -106,6 +110,24 @@ def _listed(pattern: str, paths: list[str], storage: Storage) -> list[str]:
 
 def _missing(path: str) -> RecipeError:
     return RecipeError(f"{path}: no such file; paths are relative to the recipe's folder")
+
+
+def matches(pattern: str, path: Path, storage: Storage) -> bool:
+    """Whether a pattern of local files would find ``path`` (absolute, links resolved), were it there."""
+    if not storage.is_local(pattern):
+        return False
+    whole = storage.canonical(_any_filling(pattern))
+    folder = _fixed(whole)
+    root = escaped(str(Path(ESCAPED.sub(r"\1", folder)).resolve())).rstrip("/")
+    return re.match(glob_translate(f"{root}/{whole[len(folder) :].lstrip('/')}"), str(path)) is not None
+
+
+def _any_filling(pattern: str) -> str:
+    """The pattern with a star for each pair of braces."""
+    count = 1
+    while count:
+        pattern, count = BRACES.subn("*", pattern)
+    return pattern
 
 
 def owned(units: list[Unit], source: str) -> list[Unit]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.recipe import Recipe, load_recipe, reading
+from pipeline.recipe import Recipe, check_output, load_recipe, reading
 from pipeline.storage import Storage
 
 ROOT = Path(__file__).parents[2]
@@ -173,6 +173,25 @@ NO_RECIPES = [
 @pytest.mark.parametrize("text", NO_RECIPES)
 def test_what_is_no_recipe_is_one_line_too(tmp_path: Path, text: str) -> None:
     mistake(tmp_path, text)
+
+
+@pytest.mark.parametrize("pattern", ["'**/*.tar'", "'*/shards/*.tar'", "'**/*.parquet'", "'{out,data}/ledger/*'"])
+def test_inputs_that_would_match_the_output_are_refused(tmp_path: Path, pattern: str) -> None:
+    recipe = load(tmp_path, f"name: x\nsources: [{{name: a, read: {{kind: webdataset, paths: [{pattern}]}}}}]")
+    with pytest.raises(RecipeError, match=r"the run itself would write, such as .*out/.*choose an --output"):
+        check_output(recipe, tmp_path / "out")
+    check_output(recipe, tmp_path.parent / "elsewhere")
+
+
+def test_inputs_beside_the_output_are_none_of_its_files(tmp_path: Path) -> None:
+    check_output(load(tmp_path, GOOD), tmp_path / "out")
+
+
+@pytest.mark.parametrize("out", ["file", "file/below/it"])
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match="file is a file; name a folder"):
+        check_output(load(tmp_path, GOOD), tmp_path / out)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

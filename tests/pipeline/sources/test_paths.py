@@ -7,7 +7,7 @@ import fsspec
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.sources.paths import expanded, find_units, fixed_folder, owned
+from pipeline.sources.paths import expanded, find_units, fixed_folder, matches, owned
 from pipeline.storage import Storage
 
 NAMES = ["00001.tar", "00000.tar", "sub/00000.tar"]
@@ -157,6 +157,32 @@ def test_a_hundred_thousand_numbers_take_no_look_each(tmp_path: Path, storage: S
 def test_a_folder_is_no_input_file(data: Path, storage: Storage, root: str) -> None:
     with pytest.raises(RecipeError, match=r"is a folder; write .*/\*\.tar"):
         find_units((root.replace("{data}", str(data)),), storage)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("{data}/here/**/*.tar", True),
+        ("{data}/**/*.tar", True),
+        ("file://{data}/here/*/{00..99,x}.tar", True),
+        ("{data}/link/sub/*", True),
+        ("{data}/there/../here/*/x.tar", True),
+        ("{data}/here/[s]ub/x.tar", True),
+        ("{data}/here/sub/x.tar", True),
+        ("here/*/*.tar", True),
+        ("{data}/here/*.tar", False),
+        ("{data}/here/**/*.parquet", False),
+        ("{data}/there/**/*.tar", False),
+        ("{data}/here/[[]s]ub/x.tar", False),
+        ("memory://here/**/*.tar", False),
+    ],
+)
+def test_what_a_pattern_would_find(
+    data: Path, storage: Storage, pattern: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "link").symlink_to(data / "here")
+    monkeypatch.chdir(data)
+    assert matches(pattern.replace("{data}", str(data)), data.resolve() / "here" / "sub" / "x.tar", storage) is found
 
 
 def test_two_files_of_one_name_are_refused(data: Path, storage: Storage) -> None:
