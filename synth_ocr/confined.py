@@ -21,7 +21,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """``seconds`` of wall clock between two results, ``megabytes`` of address space of the child."""
+    """``seconds`` of wall clock between two results, ``megabytes`` of address space of the child; 0 for none."""
 
     seconds: float
     megabytes: int
@@ -35,7 +35,8 @@ def serve(connection: Connection, function: Callable[[Any], Iterator[Any]], mega
 
     An error that nobody foresaw ends the child with its traceback; the other end learns its class, a verdict.
     """
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+    if megabytes:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
         try:

@@ -9,17 +9,18 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
 from pipeline.recipe import SourceName, UniqueKeys
+from synth_ocr.html.source import Html
 from synth_ocr.pdf.source import Pdf
 from synth_ocr.scene.source import Scene
 
-PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers")
+PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs")
 
 
 class OcrSource(Frozen):
     """A named source of pages."""
 
     name: SourceName
-    read: Annotated[Scene | Pdf, Field(discriminator="kind")]
+    read: Annotated[Scene | Pdf | Html, Field(discriminator="kind")]
 
 
 class OcrRecipe(Frozen):

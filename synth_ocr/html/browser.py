@@ -28,8 +28,10 @@ FLAGS = (
 )  # fmt: skip
 STYLES = ("display", "transform", "writing-mode", "font-size", "rotate")
 SETTLE = """() => Promise.race([
-  Promise.all([document.fonts.ready, ...[...document.images].slice(0, 200).map(i => i.decode().catch(() => 0))]).then(() => 1),
+  Promise.all([document.fonts.ready,
+    ...[...document.images].slice(0, 200).map(i => i.decode().catch(() => 0))]).then(() => 1),
   new Promise(done => setTimeout(() => done(1), %d))])"""
+FONT_NODES = 12
 RECYCLE = 100  # pages per browser: memory of long-lived ones grows
 
 
@@ -155,7 +157,7 @@ def capture(tab: Tab, session: CDPSession) -> Shot:
     script = (HERE / "hide.js").read_text("utf-8")
     for frame in tab.frames:
         frame.evaluate(script)
-    return Shot(with_text, picture(session), snapshot, quads, origins, _fonts(session))
+    return Shot(with_text, picture(session), snapshot, quads, origins, _fonts(session, snapshot))
 
 
 def picture(session: CDPSession) -> Pixels:
@@ -231,16 +233,26 @@ def _origin(session: CDPSession, node: int) -> tuple[float, float]:
     return float(content[0]), float(content[1])
 
 
-def _fonts(session: CDPSession) -> list[str]:
-    """Which fonts drew the page."""
+def _fonts(session: CDPSession, snapshot: dict[str, Any]) -> list[str]:
+    """Which fonts drew some of the page's texts."""
     session.send("DOM.enable")
     session.send("CSS.enable")
-    root = session.send("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
-    body = session.send("DOM.querySelector", {"nodeId": root, "selector": "body"})["nodeId"]
-    if not body:
-        return []
-    used = session.send("CSS.getPlatformFontsForNode", {"nodeId": body})["fonts"]
-    return sorted({font["familyName"] for font in used})
+    session.send("DOM.getDocument", {"depth": 0})
+    nodes = _spread([node for each in snapshot["documents"] for node in _texts(each)])
+    pushed = session.send("DOM.pushNodesByBackendIdsToFrontend", {"backendNodeIds": nodes})["nodeIds"]
+    used = [session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"] for node in pushed if node]
+    return sorted({font["familyName"] for fonts in used for font in fonts})
+
+
+def _texts(document: dict[str, Any]) -> list[int]:
+    """Backend ids of a document's laid-out text nodes."""
+    layout, nodes = document["layout"], document["nodes"]
+    return [nodes["backendNodeId"][n] for n, text in zip(layout["nodeIndex"], layout["text"], strict=True) if text >= 0]
+
+
+def _spread(nodes: list[int]) -> list[int]:
+    """At most FONT_NODES of them, evenly."""
+    return nodes[:: max(1, -(-len(nodes) // FONT_NODES))]
 
 
 @lru_cache(maxsize=1)

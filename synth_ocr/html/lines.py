@@ -16,6 +16,8 @@ from synth_ocr.text import LETTER, PRIVATE_USE, WIDE, clean
 
 EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
 HOLE = 3.0  # of the font size: ink of one fragment has no such gap
+UNDERLINE = 0.85  # a row with so much ink is a line under (or through) the text
+LEAST_BLANK = 0.15  # of the font size, between two words' ink
 LOW = 0.25  # ink lower than this share of the font size, in a fragment with letters: covered or clipped
 
 
@@ -152,11 +154,15 @@ def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
     if len(texts) == 1 or not fragment.upright or fragment.direction[1]:
         return [Word(line.text, line.quad)]
     x0, y0, x1, y1 = bounds(line.quad, evidence.ink.shape[1], evidence.ink.shape[0])
-    columns = np.flatnonzero(evidence.ink[y0:y1, x0:x1].any(axis=0))
+    ink = evidence.ink[y0:y1, x0:x1]
+    ink = ink[ink.mean(axis=1) < UNDERLINE] if len(ink) else ink
+    columns = np.flatnonzero(ink.any(axis=0))
     steps = np.diff(columns)
     order = np.argsort(-steps, kind="stable")
     wanted = len(texts) - 1
     if len(order) < wanted or (len(order) > wanted and steps[order[wanted - 1]] <= steps[order[wanted]]):
+        return [Word(line.text, line.quad)]
+    if steps[order[wanted - 1]] < LEAST_BLANK * fragment.size:
         return [Word(line.text, line.quad)]
     cuts = np.sort(order[:wanted])
     starts, ends = [0, *(cuts + 1).tolist()], [*cuts.tolist(), len(columns) - 1]

@@ -54,6 +54,8 @@ def read_page(job: Job, view: View, rules: PageRules) -> Page:
 
 def crop_line(pieces: list[Fragment], height: int) -> int:
     """Where the picture ends: above the first line that the screen's bottom cuts, unless that loses half of it."""
-    tops = [float(piece.quad[:, 1].min()) for piece in pieces if piece.quad[:, 1].min() < height < piece.quad[:, 1].max()]
+    tops = [
+        float(piece.quad[:, 1].min()) for piece in pieces if piece.quad[:, 1].min() < height < piece.quad[:, 1].max()
+    ]
     cut = int(np.floor(min(tops, default=height)))
     return cut if cut >= LEAST_LEFT * height else height

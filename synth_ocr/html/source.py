@@ -1,0 +1,144 @@
+"""HTML as a source: saved pages, WARC files, and templates filled by faker."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import xxhash
+from pydantic import Field, model_validator
+
+from pipeline.build import BuildUnit
+from pipeline.errors import RecipeError
+from pipeline.frozen import Frozen
+from pipeline.storage import Storage
+from synth_ocr.confined import Limits, Stopped, confined
+from synth_ocr.page import Outcome
+from synth_ocr.rules import PageRules
+
+VIEWS = ((1280, 960), (1024, 1024), (800, 1200), (1366, 768), (600, 1024))
+
+
+class Html(Frozen):
+    """One of: ``paths`` (saved pages; they see files below ``root`` alone), ``warcs``, ``templates`` (a language).
+
+    ``count``: pages made of templates, or at most so many saved pages. ``seconds`` bound one page, scripts included.
+    """
+
+    kind: Literal["html"] = "html"
+    paths: tuple[str, ...] = ()
+    root: str | None = None
+    warcs: tuple[str, ...] = ()
+    templates: Literal["en", "zh"] | None = None
+    count: int | None = Field(default=None, ge=1)
+    per_unit: int = Field(default=25, ge=1)
+    views: tuple[tuple[int, int], ...] = Field(default=VIEWS, min_length=1)
+    scale: float = Field(default=1.0, gt=0, le=4)
+    seconds: float = Field(default=20.0, gt=0)
+    scripts: bool = True
+    rules: PageRules = PageRules()
+
+    @model_validator(mode="after")
+    def _one_input(self) -> "Html":
+        if sum(bool(each) for each in (self.paths, self.warcs, self.templates)) != 1:
+            raise ValueError("give exactly one of paths, warcs, templates")
+        if self.templates and self.count is None:
+            raise ValueError("templates need a count")
+        return self
+
+    def units(self, source: str) -> list[BuildUnit]:
+        """Runs of files, one per WARC file, or ranges of indices."""
+        if self.warcs:
+            files = self._files(source, self.warcs)
+            return [BuildUnit(f"{source}-{n:05d}", source, PurePosixPath(f).name, f) for n, f in enumerate(files)]
+        if self.templates:
+            ranges = [
+                (first, min(self.count or 0, first + self.per_unit))
+                for first in range(0, self.count or 0, self.per_unit)
+            ]
+            return [BuildUnit(f"{source}-{n:05d}", source, f"pages {r[0]}", r) for n, r in enumerate(ranges)]
+        files = self._files(source, self.paths)
+        if self.count is not None and self.count < len(files):
+            ranked = sorted(files, key=lambda f: xxhash.xxh3_64_intdigest(self._name(f).encode()))
+            files = sorted(ranked[: self.count])
+        chunks = [files[first : first + self.per_unit] for first in range(0, len(files), self.per_unit)]
+        return [BuildUnit(f"{source}-{n:05d}", source, self._name(chunk[0]), chunk) for n, chunk in enumerate(chunks)]
+
+    def _files(self, source: str, patterns: tuple[str, ...]) -> list[str]:
+        found: set[str] = set()
+        for pattern in patterns:
+            files = Storage().glob(pattern)
+            if not files:
+                raise RecipeError(
+                    f"{source}: nothing matches {pattern}; `sh scripts/ocr_packages.sh` installs the demo's files"
+                )
+            found.update(files)
+        return sorted(found)
+
+    def _name(self, path: str) -> str:
+        """A saved page's name below the root."""
+        root = Path(self.root or Path(path).parent).resolve()
+        resolved = Path(path).resolve()
+        if not resolved.is_relative_to(root):
+            raise RecipeError(f"{path}: not below root {root}")
+        return resolved.relative_to(root).as_posix()
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """Settings, the bytes that go in, and the browser and fonts that draw."""
+        from synth_ocr.html.versions import versions
+
+        read = self.model_dump(mode="json", exclude={"paths", "root", "warcs", "count", "per_unit", "seconds"})
+        return {"read": read, "input": self._identity(unit), "libraries": versions()}
+
+    def _identity(self, unit: BuildUnit) -> Any:
+        if self.warcs:
+            return xxhash.xxh3_128_hexdigest(Storage().read(unit.payload))
+        if self.templates:
+            return list(unit.payload)
+        return [f"{self._name(path)} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for path in unit.payload]
+
+    def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
+        """Pages in order; the page that stops its process is a verdict, those after it go on in a new one."""
+        from synth_ocr.html.render import PagesTask, render_pages
+
+        jobs = [(job, self._view(job.url, seed)) for job in self._jobs(unit, seed)]
+        # no limit of address space: the browser reserves far more than it uses
+        child = confined(render_pages, Limits(self.seconds * 3, 0))
+        done = 0
+        while done < len(jobs):
+            try:
+                for outcome in child.results(PagesTask(tuple(jobs[done:]), self.rules)):
+                    done += 1
+                    yield outcome
+            except Stopped as reason:
+                yield Outcome(jobs[done][0].key, str(reason))
+                done += 1
+
+    def _view(self, url: str, seed: int) -> Any:
+        from synth_ocr.html.browser import View
+
+        width, height = self.views[xxhash.xxh3_64_intdigest(url.encode(), seed) % len(self.views)]
+        return View(width, height, self.scale, self.seconds, self.scripts)
+
+    def _jobs(self, unit: BuildUnit, seed: int) -> list[Any]:
+        from synth_ocr.html.browser import ORIGIN, Job
+
+        if self.warcs:
+            from synth_ocr.html.warc import jobs
+
+            return jobs(unit.payload)
+        if self.templates:
+            from synth_ocr.html.templates import filled
+
+            made = []
+            for index in range(*unit.payload):
+                sequence = np.random.SeedSequence((seed, xxhash.xxh3_64_intdigest(unit.source.encode()), index))
+                page = filled(self.templates, np.random.Generator(np.random.Philox(sequence)))
+                url = f"{ORIGIN}{unit.source}/{index}"
+                made.append(Job(f"t{index:07d}", url, "", {url: ("text/html; charset=utf-8", page.encode())}))
+            return made
+        return [
+            Job(f"h{n:04d}", ORIGIN + quote(self._name(path)), str(self.root or Path(path).parent))
+            for n, path in enumerate(unit.payload)
+        ]

@@ -1,0 +1,24 @@
+"""Which browser and which fonts draw: bytes differ across them."""
+
+import subprocess
+from functools import cache
+
+import xxhash
+
+from pipeline.errors import RecipeError
+from synth_ocr.html.browser import executable
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The browser's version and a hash of the installed fonts' names and versions. Raises RecipeError without browser."""
+    path = executable()
+    if path is None:
+        raise RecipeError("no chromium is installed: sh scripts/ocr_packages.sh")
+    command = [path, "--version", "--no-sandbox"]
+    browser = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    fonts = subprocess.run(
+        ["fc-list", "-f", "%{family} %{style} %{fontversion}\n"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    listed = "\n".join(sorted(set(fonts.split("\n"))))
+    return {"browser": browser, "fonts": xxhash.xxh3_64_hexdigest(listed.encode())}
