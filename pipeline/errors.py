@@ -7,7 +7,7 @@ WAYS_OUT = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room in your quota",
     errno.EFBIG: "choose a file system that takes larger files",
-    errno.EROFS: "it is mounted read-only: mount it for writing",
+    errno.EROFS: "mount it for writing (it is read-only)",
     errno.EACCES: "mend the permissions of that path",
     errno.EPERM: "mend the permissions of that path",
     errno.EIO: "look at the disk",

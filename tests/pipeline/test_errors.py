@@ -14,7 +14,7 @@ OUT = Path("/data/out")
     ("number", "way"),
     [
         (errno.ENOSPC, "make room"),
-        (errno.EROFS, "mounted read-only"),
+        (errno.EROFS, "mount it for writing"),
         (errno.EACCES, "mend the permissions"),
         (errno.EIO, "look at the disk"),
     ],
