@@ -7,6 +7,7 @@ before it is cut. An input row is a caption.
 import posixpath
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import orjson
@@ -30,6 +31,7 @@ Record = dict[str, Any]
 ROWS_PER_PIECE = 20_000
 BATCH_ROWS = 1_024
 SUCCESS = "success"
+NESTED = (pa.list_(pa.list_(pa.float64())), pa.large_list(pa.large_list(pa.float64())))
 TRIMMED = " \t\r\n.,;:!?\"'()[]。，；：！？、"
 COLUMNS = ["key", "id", "url", "caption", "width", "height", "noun_chunks", "ref_exps", "status", "image", "jpg"]
 
@@ -94,13 +96,14 @@ class Grit(Annotations):
 
     def _parquet(self, path: str, first: int, storage: Storage) -> Iterator[Draft]:
         with storage.local(path) as local, pq.ParquetFile(local, memory_map=True) as file:
-            columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+            unread = {"noun_chunks"} if self.phrases == "ref_exps" else set()
+            columns = [name for name in COLUMNS if name in file.schema_arrow.names and name not in unread]
             seen = 0
             for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 start, end = max(first - seen, 0), min(first + ROWS_PER_PIECE - seen, len(batch))
                 seen += len(batch)
                 if start < end:
-                    for record in batch.slice(start, end - start).to_pylist():
+                    for record in _records(batch.slice(start, end - start)):
                         yield self.draft(record, _cell(record.get("image") or record.get("jpg")))
 
     def _jsonl(self, path: str, storage: Storage) -> Iterator[Draft]:
@@ -248,6 +251,21 @@ def _annotations(record: Record, phrases: str) -> list[list[float]]:
 
 def _ids(record: Record) -> tuple[str, ...]:
     return (f"coyo:{record['id']}",) if record.get("id") is not None else ()
+
+
+def _records(batch: pa.RecordBatch) -> Iterator[Record]:
+    """Rows of a batch; nested lists of numbers are taken apart at once, which is several times as quick."""
+    columns = [_nested(column) if column.type in NESTED else column.to_pylist() for column in batch.columns]
+    names = batch.schema.names
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _nested(column: pa.Array) -> list[list[list[float]]]:
+    inner = column.values
+    outer, edges, numbers = column.offsets.to_pylist(), inner.offsets.to_pylist(), inner.values.to_pylist()
+    rows = [numbers[start:end] for start, end in pairwise(edges)]
+    return [rows[start:end] for start, end in pairwise(outer)]
 
 
 def _cell(value: Any) -> Bytes | None:
