@@ -34,10 +34,8 @@ from grounding_builder.drafts import Annotations, Task
 from grounding_builder.grit import Grit
 from grounding_builder.refcoco import RefCoco
 from grounding_builder.visual_genome import VisualGenome
-from pipeline.build import MakeTask, build, make_unit
+from pipeline.build import MakeTask, make_unit
 from pipeline.exclusion import Exclusion
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
 from pipeline.storage import Storage
 
 WORDS = (
@@ -152,7 +150,7 @@ def make_all(source: Annotations, out: Path, excluded: Exclusion, count: int) ->
 
 
 def refcoco(folder: Path, scale: float) -> Result:
-    """All of RefCOCO's 142,210 expressions on 19,994 images, from the pickle to packed shards (images of 1 kB)."""
+    """All of RefCOCO's 142,210 expressions on 19,994 images, from the pickle to committed samples (images of 1 kB)."""
     images, expressions, rng = int(19_994 * scale), int(142_210 * scale), random.Random(3)
     tiny = photo(rng, 64, 48)
     annotations: list[dict[str, Any]] = []
@@ -181,11 +179,11 @@ def refcoco(folder: Path, scale: float) -> Result:
     rows = sum(1 for piece in source.pieces(Storage()) for _ in source.drafts(piece, Storage()))
     strings, clock = clock.seconds(), Clock()
     builder = Grounding("bench", (source,), Exclusion())
-    dataset = build(builder, folder / "out", SerialPool(), RunProgress(), shard_rows=5_000, seed=0)
-    packed = clock.seconds()
+    made = make_unit(MakeTask(folder / "out", builder, builder.units()[0]))
+    committed = clock.seconds()
     times = {"to strings s": strings[0], "to strings processor s": strings[1]}
-    times |= {"to packed shards s": packed[0], "to packed shards processor s": packed[1]}
-    return {"expressions": rows, "samples": dataset["samples"], **times}
+    times |= {"to committed samples s": committed[0], "to committed samples processor s": committed[1]}
+    return {"expressions": rows, "samples": made["samples"], **times}
 
 
 def vg_region(image: int, number: int, rng: random.Random) -> dict[str, Any]:
