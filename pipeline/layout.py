@@ -23,6 +23,9 @@ class Layout:
     def scores(self, unit: str) -> Path:
         return self.out / "scores" / f"{unit}.parquet"
 
+    def embeddings(self, unit: str) -> Path:
+        return self.out / "embeddings" / f"{unit}.parquet"
+
     def group_manifest(self, step: str, group: int) -> Path:
         return self.out / "manifests" / "select" / f"{step}-{group:06d}.json"
 

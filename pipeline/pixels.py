@@ -1,10 +1,11 @@
 """The pixels of a unit's rows, decoded once each in threads, to numbers."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,18 @@ from PIL import Image
 from pipeline.decode import BAD_PIXELS, SIDE, PixelError, decode
 from pipeline.errors import DataError
 from pipeline.perceptual_hash import hash_thumbnails, thumbnail, tint
-from pipeline.score_recipe import Score
+from pipeline.score_recipe import Clip, Score
 from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
 
+if TYPE_CHECKING:
+    from pipeline.clip_model import ClipScorer
+
+Vectors = dict[str, list[tuple[list[int], npt.NDArray[np.float16]]]]
 BAD = "unreadable:"
 CHUNK = 64
 SYSTEMATIC_ROWS = 8
+MAX_THREADS = 16
 NUMBERS = ("phash_spread", "clip_english", "clip_chinese")
 
 
@@ -32,6 +38,7 @@ class Measures:
     tint: npt.NDArray[np.uint64]
     hashed: npt.NDArray[np.bool_]
     numbers: dict[str, npt.NDArray[np.float32]]  # NaN where unknown
+    vectors: Vectors = field(default_factory=dict)
 
     @classmethod
     def empty(cls, rows: int) -> Self:
@@ -63,6 +70,7 @@ class Decoded:
     row: int
     image: Image.Image | None
     fault: str | None
+    squares: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
 def measure_pixels(
@@ -74,13 +82,16 @@ def measure_pixels(
     if not rows or (score.phash is None and score.clip is None):
         return faults
     places = sorted(_places(columns, rows), key=lambda place: place[1])
-    with ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(source.images(unit, places, Storage()), threads, SIDE):
+    towers = Towers.open(score.clip, columns) if score.clip else None
+    with ThreadPoolExecutor(towers.threads if towers else 1) as threads:
+        for chunk in _decoded(source.images(unit, places, Storage()), threads, towers):
             seen += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
             good = [item for item in chunk if item.image is not None]
             if score.phash is not None and good:
                 _hash(good, into)
+            if towers is not None and good:
+                towers.measure(good, into)
     if seen != len(rows):
         raise DataError(f"{unit.name}: {len(rows) - seen} images are gone since they were scanned")
     _refuse_systematic(faults, len(rows))
@@ -92,11 +103,14 @@ def _places(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]
     return list(zip(*(chosen[name].to_pylist() for name in ("row", "locator", "image_bytes")), strict=True))
 
 
-def _decoded(images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, side: int) -> Iterator[list[Decoded]]:
+def _decoded(
+    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "Towers | None"
+) -> Iterator[list[Decoded]]:
     """Chunks of decoded images; while one is used, the next is being decoded."""
+    size = towers.batch if towers else CHUNK
 
     def begin() -> list[Any]:
-        return [threads.submit(_decode, row, data, side) for row, data in islice(images, CHUNK)]
+        return [threads.submit(_decode, row, data, towers) for row, data in islice(images, size)]
 
     waiting = begin()
     while waiting:
@@ -105,13 +119,60 @@ def _decoded(images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, s
         waiting = following
 
 
-def _decode(row: int, data: Bytes, side: int) -> Decoded:
+def _decode(row: int, data: Bytes, towers: "Towers | None") -> Decoded:
     try:
-        return Decoded(row, decode(data, side), None)
+        image = decode(data, towers.side if towers else SIDE)
+        return Decoded(row, image, None, towers.prepare(row, image) if towers else {})
     except PixelError:
         return Decoded(row, None, BAD_PIXELS)
     except Exception as error:  # noqa: BLE001 - a file that crashes a decoder costs its own row, as in scan
         return Decoded(row, None, f"{BAD}error:{type(error).__name__}")
+
+
+@dataclass(frozen=True)
+class Towers:
+    """The CLIP models of a recipe, and which of them scores which row."""
+
+    models: dict[str, "ClipScorer"]
+    captions: list[str]
+    chinese: list[bool]
+    batch: int
+
+    @classmethod
+    def open(cls, clip: Clip, columns: pa.Table) -> Self:
+        """Loads the models, once per process."""
+        from pipeline.clip_model import scorer
+
+        models = {name: scorer(spec, clip.compile)[0] for name, spec in clip.models().items()}
+        chinese = [clip.chinese is not None and word == "zh" for word in columns["language"].to_pylist()]
+        return cls(models, columns["caption"].to_pylist(), chinese, clip.batch)
+
+    @property
+    def side(self) -> int:
+        """Pixels that the shorter side needs; never less than without CLIP, so that the hashes agree."""
+        return max(SIDE, *(model.side for model in self.models.values()))
+
+    @property
+    def threads(self) -> int:
+        return min(MAX_THREADS, len(os.sched_getaffinity(0)))
+
+    def model_of(self, row: int) -> str:
+        """The model of the row's language."""
+        return "clip_chinese" if self.chinese[row] else "clip_english"
+
+    def prepare(self, row: int, image: Image.Image) -> dict[str, npt.NDArray[np.uint8]]:
+        name = self.model_of(row)
+        return {name: self.models[name].prepare(image)}
+
+    def measure(self, good: list[Decoded], into: "Measures") -> None:
+        """Scores of a batch, by each model those of its language."""
+        for name, model in self.models.items():
+            mine = [item for item in good if name in item.squares]
+            if mine:
+                rows = [item.row for item in mine]
+                scores, vectors = model.scores([item.squares[name] for item in mine], [self.captions[r] for r in rows])
+                into.numbers[name][rows] = scores
+                into.vectors.setdefault(name, []).append((rows, vectors.half().cpu().numpy()))
 
 
 def _hash(good: list[Decoded], into: Measures) -> None:

@@ -45,17 +45,20 @@ class RayPool:
             options = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
             ray.init(log_to_driver=False, logging_level="error", **options)
         self.cpus = int(ray.cluster_resources().get("CPU", 1))
+        self.gpus = int(ray.cluster_resources().get("GPU", 0))
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         import ray
 
-        task = ray.remote(num_cpus=1, max_retries=RETRIES)(_attempted(function))
+        # max_calls: a worker with a GPU would be ended after one task, and the model loaded for every unit
+        task = ray.remote(num_cpus=1, max_retries=RETRIES, max_calls=0)(_attempted(function))
         pending: dict[ray.ObjectRef, Item] = {}
         source = iter(items)
         try:
             while True:
                 while len(pending) < self.cpus * IN_FLIGHT_PER_CPU and (item := next(source, None)) is not None:
-                    pending[task.remote(item)] = item
+                    gpus = getattr(item, "gpus", 0) if self.gpus else 0
+                    pending[task.options(num_gpus=gpus).remote(item)] = item
                 if not pending:
                     return
                 done, _ = ray.wait(list(pending), num_returns=1)

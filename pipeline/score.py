@@ -24,7 +24,7 @@ from pipeline.filters import Filters
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
 from pipeline.perceptual_hash import HASH_VERSION
-from pipeline.pixels import BAD, Measures, measure_pixels
+from pipeline.pixels import BAD, Measures, Vectors, measure_pixels
 from pipeline.recipe import Recipe, SourceSpec, reader
 from pipeline.rows import WORDS
 from pipeline.scan import ROW_GROUP, read_columns, read_parquet
@@ -58,6 +58,11 @@ class ScoreTask:
     parts: dict[str, Any]
 
     @property
+    def gpus(self) -> int:
+        """GPUs that the task can use, where a cluster has any."""
+        return 1 if self.score.clip else 0
+
+    @property
     def wanted(self) -> str:
         """Identity of the rows that are asked for."""
         cheap = (
@@ -81,7 +86,7 @@ def score_task(
         "version": [SCORE_VERSION, DECODE_VERSION, HASH_VERSION],
         "columns": scanned,
         "phash": recipe.score.phash is not None,
-        "clip": {name: [m.model, weights[name], m.precision] for name, m in (clip.models() if clip else {}).items()},
+        "clip": {name: [weights[name], m.precision] for name, m in (clip.models() if clip else {}).items()},
     }
     return ScoreTask(out, unit, reader(source), recipe.filters_of(source.name), recipe.score, parts)
 
@@ -107,20 +112,21 @@ def score_unit(task: ScoreTask) -> dict[str, Any]:
     committed = read_committed(path, task.fingerprint, [layout.scores(task.unit.id)])
     if committed is not None:
         return committed
-    table = _scores(task)
+    table, vectors = _scores(task)
     with attempt(task.out) as folder:
         written = folder / "scores.parquet"
         words = [field.name for field in SCORES if field.type == WORDS]
         pq.write_table(table, written, compression="lz4", use_dictionary=words, row_group_size=ROW_GROUP)
         digest = file_hash(written)
         publish(written, layout.scores(task.unit.id), digest)
+        stored = store_vectors(task, vectors, folder)
     states = Counter(table["score_state"].to_pylist())
-    sums = {"rows": len(table), "states": dict(sorted(states.items())), "hash": digest}
+    sums = {"rows": len(table), "states": dict(sorted(states.items())), "hash": digest, **stored}
     unit = {"unit": task.unit.id, "source": task.unit.source, "name": task.unit.name}
     return create_manifest(path, {**unit, **sums, "parts": task.parts, "fingerprint": task.fingerprint})
 
 
-def _scores(task: ScoreTask) -> pa.Table:
+def _scores(task: ScoreTask) -> tuple[pa.Table, Vectors]:
     """Every row of the unit: known scores, new ones, and why the rest has none."""
     needed = {"fault", "row", "locator", "image_bytes", "caption", "language"}
     for _, _, chosen in task.filters.active():
@@ -140,7 +146,33 @@ def _scores(task: ScoreTask) -> pa.Table:
         states[row] = found.get(row, SCORED)
     state = pa.array(states, pa.string()).dictionary_encode().cast(WORDS)
     identity = {IDENTITY: fingerprint(task.parts).encode()}
-    return pa.Table.from_arrays([*measures.columns(), state], schema=SCORES.with_metadata(identity))
+    return pa.Table.from_arrays([*measures.columns(), state], schema=SCORES.with_metadata(identity)), measures.vectors
+
+
+def store_vectors(task: ScoreTask, vectors: Vectors, folder: Path) -> dict[str, Any]:
+    """Hashes of the weights, and of the image vectors' file where the recipe keeps them: row, model, vector (fp16)."""
+    clip = task.score.clip
+    if clip is None:
+        return {}
+    from pipeline.clip_model import scorer
+
+    weights = {name: scorer(spec, clip.compile)[1] for name, spec in clip.models().items()}
+    if not clip.embeddings:
+        return {"weights": weights}
+    tables = []
+    for name, pieces in sorted(vectors.items()):
+        rows = np.concatenate([np.array(rows, np.int32) for rows, _ in pieces])
+        values = np.concatenate([piece for _, piece in pieces])
+        vector = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        order = np.argsort(rows, kind="stable")
+        table = pa.table({"row": rows, "model": pa.array([name] * len(rows)), "vector": vector})
+        tables.append(table.take(pa.array(order)))
+    written = folder / "embeddings.parquet"
+    empty = pa.table({"row": pa.array([], pa.int32())})
+    pq.write_table(pa.concat_tables(tables, promote_options="default") if tables else empty, written)
+    digest = file_hash(written)
+    publish(written, Layout(task.out).embeddings(task.unit.id), digest)
+    return {"weights": weights, "embeddings": digest}
 
 
 def _reasons(columns: pa.Table, task: ScoreTask) -> list[str]:
@@ -156,7 +188,8 @@ def _reasons(columns: pa.Table, task: ScoreTask) -> list[str]:
 def _cached(task: ScoreTask, rows: int) -> pa.Table | None:
     """What an earlier recipe had scored of the same unit with the same models."""
     path = Layout(task.out).scores(task.unit.id)
-    if not path.is_file():
+    keeps_vectors = task.score.clip is not None and task.score.clip.embeddings
+    if keeps_vectors or not path.is_file():  # vectors are made all at once
         return None
     table = read_parquet(path)
     same = (table.schema.metadata or {}).get(IDENTITY) == fingerprint(task.parts).encode() and len(table) == rows

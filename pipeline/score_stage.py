@@ -18,13 +18,15 @@ Manifest = dict[str, Any]
 
 
 def weights_identity(model: ClipModel) -> str:
-    """Hash of a file of weights; open_clip's own name otherwise. Raises RecipeError where the file is not there."""
-    if not model.is_file:
-        return model.pretrained
-    path = Path(model.pretrained)
-    if not path.is_file():
-        raise RecipeError(f"score.clip: {path}: no such file of weights")
-    return file_hash(path)
+    """Hashes of a file of weights and of its configuration; open_clip's own names stand for themselves.
+
+    Raises RecipeError where a file is not there.
+    """
+    named = (model.model, model.model.endswith(".json")), (model.pretrained, model.is_file)
+    for path in (name for name, is_file in named if is_file):
+        if not Path(path).is_file():
+            raise RecipeError(f"score.clip: {path}: no such file")
+    return " ".join(file_hash(Path(name)) if is_file else name for name, is_file in named)
 
 
 def score_tasks(recipe: Recipe, out: Path, units: list[Unit], scanned: list[Manifest]) -> list[ScoreTask]:
@@ -65,6 +67,9 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     for _, manifest in pool.map(score_unit, todo):
         progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
     manifests = [_committed(layout.score_manifest(task.unit.id)) for task in tasks]
+    weights = {fingerprint(manifest.get("weights")) for manifest in manifests}
+    if len(weights) > 1:
+        raise ContractError("workers scored with different weights under one name; compare their caches of open_clip")
     content = {
         "units": len(manifests),
         "rows": sum(unit["rows"] for unit in manifests),

@@ -15,7 +15,7 @@ from pipeline.scan import ScanTask
 
 SHOWN = 5
 # not the paths of weights: their hashes are in the scores' manifests
-WEIGHT_FILES = {"clip": {"english": {"pretrained"}, "chinese": {"pretrained"}}}
+WEIGHT_FILES = {"clip": {"english": {"model", "pretrained"}, "chinese": {"model", "pretrained"}}}
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:

@@ -4,12 +4,13 @@ Rows are in select's order, unit after unit. What depends on the rows alone (whi
 in ``OUT/whatif``: a cache that may be deleted at any time.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,8 @@ from pipeline.select import SelectTask, row_keys
 
 THREADS = 4
 
+Result = TypeVar("Result")
+
 
 def stored_recipe(out: Path) -> tuple[Recipe, str]:
     """The recipe of a finished run, without its paths, and the fingerprint of its verdicts."""
@@ -42,7 +45,7 @@ def stored_recipe(out: Path) -> tuple[Recipe, str]:
     clip = (content.get("score") or {}).get("clip") or {}
     for model in ("english", "chinese"):
         if clip.get(model):
-            clip[model]["pretrained"] = "-"
+            clip[model] |= {"model": "-", "pretrained": "-"}
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
     return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected["fingerprint"]
@@ -55,6 +58,8 @@ class Twins:
     ``rows`` are numbers over all rows, ``runs`` number the keys. Of a rule of near duplicates ``keys`` and ``pairs`` hold
     the records and the near hashes.
     """
+
+    PARTS: ClassVar[tuple[str, ...]] = ("rows", "runs", "keys", "pairs")
 
     rows: np.ndarray
     runs: np.ndarray
@@ -95,9 +100,17 @@ class Stored:
 
     def ledgers(self, columns: Iterable[str]) -> Iterable[pa.Table]:
         """These ledger columns of every unit, in order."""
-        names = sorted(set(columns))
+        return self.over_units(columns, lambda _, table: table)
+
+    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
+        """``function`` of each unit's source and these ledger columns, in threads; results in order."""
+        names, layout = sorted(set(columns)), Layout(self.out)
+
+        def one(unit: tuple[str, str]) -> Result:
+            return function(unit[1], read_parquet(layout.ledger(unit[0]), names))
+
         with ThreadPoolExecutor(THREADS) as threads:
-            yield from threads.map(lambda unit: read_parquet(Layout(self.out).ledger(unit[0]), names), self.units)
+            yield from threads.map(one, self.units)
 
     def twins(self, recipe: Recipe, rule: int) -> Twins:
         """The twins of one of the recipe's duplicate rules, from the cache where they were asked for before."""
@@ -106,15 +119,15 @@ class Stored:
         priorities = {source.name: source.priority for source in recipe.sources}
         name = fingerprint([self.fingerprint, _identity(chosen), priorities])
         folder = self.out / "whatif"
-        path = folder / f"{name}.npz"
-        if not path.is_file():
+        paths = [folder / f"{name}-{part}.npy" for part in Twins.PARTS]
+        if not all(path.is_file() for path in paths):
             folder.mkdir(exist_ok=True)
             made = self._make_twins(task, chosen)
-            temporary = folder / f"{name}.tmp.npz"
-            np.savez(temporary, rows=made.rows, runs=made.runs, keys=made.keys, pairs=made.pairs)
-            temporary.replace(path)
-        with np.load(path) as loaded:
-            return Twins(loaded["rows"], loaded["runs"], loaded["keys"], loaded["pairs"])
+            for part, path in zip(Twins.PARTS, paths, strict=True):
+                temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
+                np.save(temporary, getattr(made, part))
+                temporary.replace(path)
+        return Twins(*(np.load(path, mmap_mode="r") for path in paths))
 
     def _make_twins(self, task: SelectTask, chosen: Round) -> Twins:
         keys = np.concatenate([np.empty(0, KEY), *(self._keys(task, group) for group in self.groups)])
@@ -127,7 +140,7 @@ class Stored:
         ordered, first = in_order(keys[met])
         rows = self.starts[ordered["group"]] + ordered["row"]
         near = ordered if chosen.near else np.empty(0, KEY)
-        return Twins(rows, np.cumsum(first) - 1, near, pairs)
+        return Twins(rows, (np.cumsum(first) - 1).astype(np.int32), near, pairs)
 
     def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
         """Records of all readable rows of a group, whatever the filters say."""

@@ -3,6 +3,7 @@
 Rows that the change lets pass and that stage score never looked at are counted as ``unscored``, neither kept nor lost.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,7 +24,15 @@ from pipeline.stored import Stored, Twins
 
 KEEP, UNSCORED = "keep", "unscored"
 DARK = f"{BAD}bad_pixels"
-ANY = "all"
+# which states of a row count as what: 1 kept before, 2 kept after, 4 unscored after
+PARTS = {
+    "rows": range(8),
+    "kept_before": (1, 3, 5, 7),
+    "kept_after": (2, 3),
+    "gained": (2,),
+    "lost": (1,),
+    "unscored": (4, 5),
+}
 
 
 @dataclass
@@ -31,9 +40,11 @@ class Words:
     """Verdict words by code, growing as words are met. Keep is 0, filters follow in their order."""
 
     known: dict[str, int] = field(default_factory=lambda: {KEEP: 0, **{w: i for i, w in enumerate(FILTER_WORDS, 1)}})
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def code(self, word: str) -> int:
-        return self.known.setdefault(word, len(self.known))
+        with self.lock:
+            return self.known.setdefault(word, len(self.known))
 
     def codes(self, column: pa.DictionaryArray) -> np.ndarray:
         """Codes (uint16) of a dictionary column without nulls."""
@@ -81,42 +92,38 @@ class Answer:
 
     def content(self) -> dict[str, Any]:
         """The answer for JSON and for printing."""
-        kept_before, kept_after = self.before == 0, self.after == 0
-        unscored = self.after == self.words.code(UNSCORED)
-        parts = {
-            "rows": np.ones(len(self.before), bool),
-            "kept_before": kept_before,
-            "kept_after": kept_after,
-            "gained": kept_after & ~kept_before,
-            "lost": kept_before & ~kept_after & ~unscored,
-            "unscored": unscored,
-        }
-        by = {name: np.bincount(self.cells[part], minlength=len(self.names)).tolist() for name, part in parts.items()}
+        state = (self.before == 0).astype(np.int32)
+        state += 2 * (self.after == 0).astype(np.int32) + 4 * (self.after == self.words.code(UNSCORED))
+        counts = np.bincount(self.cells * 8 + state, minlength=8 * len(self.names)).reshape(-1, 8)
+        by = {name: counts[:, list(states)].sum(axis=1).tolist() for name, states in PARTS.items()}
         return {
-            **{name: int(part.sum()) for name, part in parts.items()},
+            **{name: sum(numbers) for name, numbers in by.items()},
             "missing": self.missing,
             "uncompared": self.uncompared,
             "before": self.funnel(self.before),
             "after": self.funnel(self.after),
-            "by": [{"cell": list(cell), **{name: by[name][i] for name in parts}} for i, cell in enumerate(self.names)],
+            "by": [{"cell": list(cell), **{name: by[name][i] for name in PARTS}} for i, cell in enumerate(self.names)],
         }
 
 
 def whatif(stored: Stored, changed: Recipe, by: Iterable[str] = ("source",)) -> Answer:
     """What ``changed`` (sources and scores as stored) would keep."""
     dimensions = tuple(by)
-    words, cells, parts = Words(), Cells(dimensions), []
+    words, cells = Words(), Cells(dimensions)
     columns = {"verdict", "failed", *(name for name in dimensions if name != "source")}
     if stored.recipe.score is not None:
         columns.add("score_state")
     for source in {source for _, source in stored.units}:
         columns |= {name for _, _, chosen in _changed(stored.recipe, changed, source) for name in chosen.reads}
-    missing = uncompared = 0
-    for (_, source), table in zip(stored.units, stored.ledgers(columns), strict=True):
+
+    def one(source: str, table: pa.Table) -> tuple[_Judged, np.ndarray, np.ndarray]:
         judged = _judge(table, source, stored.recipe, changed, words)
-        parts.append((judged.before, judged.after, cells.of(table, source), cells.source(source, len(table))))
-        missing, uncompared = missing + judged.missing, uncompared + judged.uncompared
-    before, after, cell, sources = (np.concatenate([p[i] for p in parts] or [np.zeros(0, int)]) for i in range(4))
+        return judged, cells.of(table, source), cells.source(source, len(table))
+
+    parts = list(stored.over_units(columns, one))
+    before, after = (np.concatenate([getattr(p[0], name) for p in parts]) for name in ("before", "after"))
+    cell, sources = (np.concatenate([p[i] for p in parts]) for i in (1, 2))
+    missing, uncompared = sum(p[0].missing for p in parts), sum(p[0].uncompared for p in parts)
     run_rules(stored, changed, words, after)
     names = list(cells.known)
     return Answer(words, before, after, cell, names, sources, list(cells.sources), missing, uncompared)
@@ -129,21 +136,25 @@ class Cells:
     dimensions: tuple[str, ...]
     known: dict[tuple[str, ...], int] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def source(self, name: str, rows: int) -> np.ndarray:
-        return np.full(rows, self.sources.setdefault(name, len(self.sources)), np.int64)
+        with self.lock:
+            number = self.sources.setdefault(name, len(self.sources))
+        return np.full(rows, number, np.int32)
 
     def of(self, table: pa.Table, source: str) -> np.ndarray:
         """The cell of each row of a unit."""
-        codes = np.zeros(len(table), np.int64)
+        codes = np.zeros(len(table), np.int32)
         combinations: list[tuple[str, ...]] = [()]
         for name in self.dimensions:
-            values, labels = (np.zeros(len(table), np.int64), [source]) if name == "source" else _labels(table[name])
+            values, labels = (np.zeros(len(table), np.int32), [source]) if name == "source" else _labels(table[name])
             codes = codes * len(labels) + values
             combinations = [(*before, label) for before in combinations for label in labels]
         present = np.flatnonzero(np.bincount(codes, minlength=len(combinations)))
-        numbers = np.zeros(len(combinations), np.int64)
-        numbers[present] = [self.known.setdefault(combinations[i], len(self.known)) for i in present.tolist()]
+        numbers = np.zeros(len(combinations), np.int32)
+        with self.lock:
+            numbers[present] = [self.known.setdefault(combinations[i], len(self.known)) for i in present.tolist()]
         result: np.ndarray = numbers[codes]
         return result
 
@@ -153,7 +164,7 @@ def _labels(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     if not pa.types.is_dictionary(array.type):
         array = array.cast(pa.string()).dictionary_encode()
     labels = [str(word) for word in array.dictionary.to_pylist()]
-    return array.indices.fill_null(len(labels)).to_numpy().astype(np.int64), [*labels, "unknown"]
+    return array.indices.fill_null(len(labels)).to_numpy().astype(np.int32), [*labels, "unknown"]
 
 
 def _changed(old: Recipe, new: Recipe, source: str) -> list[tuple[int, str, Any]]:

@@ -1,0 +1,180 @@
+"""CLIP scores through open_clip: any architecture and weights, on a CUDA device or on the CPU.
+
+The only module of the base that loads torch, and only where a recipe asks for scores. Preprocessing follows the model's own
+settings on an image that was decoded at a smaller scale; what that does to the scores is in benchmarks/results/clip.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import open_clip
+import torch  # type: ignore[import-not-found, unused-ignore]
+import xxhash
+from PIL import Image
+from torch.nn import functional  # type: ignore[import-not-found, unused-ignore]
+
+from pipeline.errors import RecipeError
+from pipeline.score_recipe import ClipModel
+
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its images: ``size`` x ``size``, cut from the middle or squashed."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    squash: bool
+    interpolation: str
+
+    @classmethod
+    def of(cls, model: Any) -> "Preprocessing":
+        """From open_clip's settings of a model. Raises RecipeError for the few models that pad."""
+        config = open_clip.get_model_preprocess_cfg(model)
+        size = config["size"]
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        mode, interpolation = config.get("resize_mode") or "shortest", config.get("interpolation") or "bicubic"
+        if sides[0] != sides[1] or mode not in ("shortest", "squash") or interpolation not in FILTERS:
+            raise RecipeError(f"score.clip: images of {sides} by {mode}, {interpolation}: not supported")
+        return cls(sides[0], tuple(config["mean"]), tuple(config["std"]), mode == "squash", interpolation)
+
+    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The part of an image that becomes the model's square: what resizing and cutting the middle leaves."""
+        if self.squash:
+            return 0, 0, width, height
+        shorter = min(width, height)
+        resized = [int(self.size * side / shorter) if side > shorter else self.size for side in (width, height)]
+        left, top = (round((side - self.size) / 2) for side in resized)
+        x, y = width / resized[0], height / resized[1]
+        return left * x, top * y, min(width, (left + self.size) * x), min(height, (top + self.size) * y)
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """The model's square [size, size, 3] of an RGB image."""
+        box = self.box(*image.size)
+        square = image.resize((self.size, self.size), FILTERS[self.interpolation], box=box)
+        return np.asarray(square, np.uint8)
+
+    def cut(self, image: Image.Image) -> Pixels:
+        """The part to be resized on the device, whole pixels."""
+        left, top, right, bottom = (round(edge) for edge in self.box(*image.size))
+        return np.asarray(image.crop((left, top, right, bottom)), np.uint8)
+
+
+class ClipScorer:
+    """One model on one device: images and captions to cosines."""
+
+    def __init__(self, spec: ClipModel, compiled: bool = False) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = DTYPES[spec.precision]
+        self.model, name = load(spec, self.device)
+        self.tokenizer = open_clip.get_tokenizer(name)
+        self.preprocessing = Preprocessing.of(self.model)
+        self.on_device = self.device.type == "cuda"
+        self.encode_image = torch.compile(self.model.encode_image) if compiled else self.model.encode_image
+        shape = (1, 3, 1, 1)
+        self.mean = torch.tensor(self.preprocessing.mean, device=self.device).view(shape) * 255
+        self.std = torch.tensor(self.preprocessing.std, device=self.device).view(shape) * 255
+
+    @property
+    def side(self) -> int:
+        """Pixels that the shorter side of a decoded image needs."""
+        return self.preprocessing.size
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """What a decoding thread hands over: the finished square on the CPU, or its part of the image for the device."""
+        return self.preprocessing.cut(image) if self.on_device else self.preprocessing.prepare(image)
+
+    def images(self, pixels: Sequence[Pixels]) -> torch.Tensor:
+        """Normalised image vectors [n, width] in fp32."""
+        with torch.inference_mode():
+            batch = (self._square(pixels) - self.mean) / self.std
+            features = self.encode_image(batch.to(self.dtype))
+            return functional.normalize(features.float(), dim=-1)
+
+    def _square(self, pixels: Sequence[Pixels]) -> torch.Tensor:
+        if not self.on_device:
+            return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+        size = self.preprocessing.size
+        squares = []
+        for part in pixels:
+            image = torch.from_numpy(part).to(self.device, non_blocking=True).permute(2, 0, 1)[None].float()
+            mode = self.preprocessing.interpolation
+            squares.append(functional.interpolate(image, (size, size), mode=mode, antialias=True, align_corners=False))
+        return torch.cat(squares).round_().clamp_(0, 255)
+
+    def texts(self, captions: Sequence[str]) -> torch.Tensor:
+        """Normalised text vectors [n, width] in fp32."""
+        tokens = self.tokenizer(list(captions)).to(self.device)
+        with torch.inference_mode():
+            return functional.normalize(encode_text(self.model, tokens).float(), dim=-1)
+
+    def scores(self, pixels: Sequence[Pixels], captions: Sequence[str]) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
+        """Cosine of each image with its caption, rounded to 4 decimals; and the image vectors."""
+        images = self.images(pixels)
+        cosines = (images * self.texts(captions)).sum(dim=-1)
+        return np.round(cosines.cpu().numpy().astype(np.float64), 4).astype(np.float32), images
+
+
+def load(spec: ClipModel, device: torch.device) -> tuple[Any, str]:
+    """The model in evaluation mode, and the name of its architecture. Raises RecipeError for what open_clip has not."""
+    name = spec.model
+    if name.endswith(".json"):
+        open_clip.add_model_config(Path(name))
+        name = Path(name).stem
+    try:
+        model = open_clip.create_model(name, pretrained=spec.pretrained, precision="fp32", device=device)
+    except (RuntimeError, ValueError, KeyError, FileNotFoundError, OSError) as error:
+        raise RecipeError(f"score.clip: {name} with {spec.pretrained}: {str(error).splitlines()[0]}") from None
+    return model.to(DTYPES[spec.precision]).eval(), name
+
+
+def encode_text(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Text vectors; tokens after the longest caption are left out where that cannot change anything.
+
+    A causal tower that reads the vector at the end mark never looks behind it: cutting is exact.
+    """
+    if not is_causal(model):
+        return torch.as_tensor(model.encode_text(tokens))
+    ends = tokens.argmax(dim=-1)
+    length = int(ends.max()) + 1
+    mask = model.attn_mask[:length, :length]
+    kind = model.transformer.get_cast_dtype()
+    x = model.token_embedding(tokens[:, :length]).to(kind) + model.positional_embedding[:length].to(kind)
+    x = model.ln_final(model.transformer(x, attn_mask=mask.to(kind)))
+    x = x[torch.arange(len(x), device=x.device), ends]
+    projection = model.text_projection
+    if projection is None:
+        return torch.as_tensor(x)
+    return torch.as_tensor(projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection)
+
+
+def is_causal(model: Any) -> bool:
+    """Is the text tower open_clip's own, with a causal mask, read at the end mark?"""
+    own = type(model) is open_clip.model.CLIP
+    return own and model.attn_mask is not None and model.text_pool_type == "argmax"
+
+
+def weights_hash(model: Any) -> str:
+    """Hash of all parameters and buffers, whatever file they came from."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=2)
+def scorer(spec: ClipModel, compiled: bool) -> tuple[ClipScorer, str]:
+    """The scorer of this process, loaded once, and the hash of its weights."""
+    made = ClipScorer(spec, compiled)
+    return made, weights_hash(made.model)
