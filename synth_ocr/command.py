@@ -26,7 +26,7 @@ def build(
 ) -> None:
     """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
     from pipeline.build import build as build_dataset
-    from pipeline.errors import QvlError
+    from pipeline.errors import resumable
     from pipeline.progress import RunProgress
     from pipeline.summary import print_summary
     from synth_ocr.builder import OcrBuilder
@@ -35,15 +35,12 @@ def build(
 
     loaded = load_recipe(recipe)
     builder = OcrBuilder(loaded)
-    try:
-        with RunProgress() as progress:
-            dataset = build_dataset(
-                builder, output, open_pool(workers, address), progress,
-                shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh,
-            )  # fmt: skip
-            report = write_report(output)
-    except KeyboardInterrupt:
-        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    with resumable(output), RunProgress() as progress:
+        pool = open_pool(workers, address)
+        dataset = build_dataset(
+            builder, output, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
+        )
+        report = write_report(output)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
-from pipeline.recipe import SourceName, UniqueKeys
+from pipeline.recipe import SourceName
+from pipeline.recipe_file import read_recipe
 from synth_ocr.html.source import Html
 from synth_ocr.pdf.source import Pdf
 from synth_ocr.scene.source import Scene
@@ -44,22 +43,8 @@ class OcrRecipe(Frozen):
 
 
 def load_recipe(path: Path) -> OcrRecipe:
-    """Read a recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
-    try:
-        return OcrRecipe.model_validate(_anchored(content, path.resolve().parent))
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'recipe'}: {fault['msg']}" for fault in error.errors()
-        ]
-        raise RecipeError(f"{path}: {'; '.join(lines)}") from None
+    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    return read_recipe(path, OcrRecipe, _anchored)
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ SETTLE = """() => Promise.race([
   Promise.all([document.fonts.ready,
     ...[...document.images].slice(0, 200).map(i => i.decode().catch(() => 0))]).then(() => 1),
   new Promise(done => setTimeout(() => done(1), %d))])"""
+SCRIPTABLE = ("http:", "https:", "about:", "data:", "blob:")  # not the browser's own error pages: they never answer
 FONT_NODES = 12
 RECYCLE = 100  # pages per browser: memory of long-lived ones grows
 
@@ -98,7 +99,7 @@ class Browser:
                 session.send("Emulation.setScriptExecutionDisabled", {"value": True})
             tab.goto(job.url, wait_until="load")
             tab.evaluate(SETTLE % int(min(view.seconds, 3) * 1000))
-            return capture(tab, session)
+            return capture(tab, session, view)
         finally:
             context.close()
 
@@ -129,23 +130,31 @@ def respond(route: Route, job: Job) -> None:
     if job.responses is not None:
         found = job.responses.get(url)
         if found is None:
-            route.abort()
+            refuse(route)
         else:
             route.fulfill(body=found[1], content_type=found[0])
         return
     if not url.startswith(ORIGIN):
-        route.abort()
+        refuse(route)
         return
     root = Path(job.root).resolve()
     path = (root / unquote(urlsplit(url).path).lstrip("/")).resolve()
     if not path.is_relative_to(root) or not path.is_file():
-        route.abort()
+        refuse(route)
         return
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     route.fulfill(body=path.read_bytes(), content_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
 
 
-def capture(tab: Tab, session: CDPSession) -> Shot:
+def refuse(route: Route) -> None:
+    """No answer; an empty page for a frame, since a frame that failed never answers scripts."""
+    if route.request.resource_type == "document" and route.request.frame.parent_frame is not None:
+        route.fulfill(body="<!doctype html>", content_type="text/html")
+    else:
+        route.abort()
+
+
+def capture(tab: Tab, session: CDPSession, view: View) -> Shot:
     """The tree, a shot, all text made transparent, a second shot."""
     snapshot: dict[str, Any] = session.send(
         "DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES), "includePaintOrder": False}
@@ -153,16 +162,19 @@ def capture(tab: Tab, session: CDPSession) -> Shot:
     turned, frames = _turned(snapshot), _frames(snapshot)
     quads = {node: _quads(session, node) for node in turned}
     origins = {node: _origin(session, node) for node in frames}
-    with_text = picture(session)
+    with_text = picture(session, view)
     script = (HERE / "hide.js").read_text("utf-8")
     for frame in tab.frames:
-        frame.evaluate(script)
-    return Shot(with_text, picture(session), snapshot, quads, origins, _fonts(session, snapshot))
+        if frame.url.startswith(SCRIPTABLE):
+            frame.evaluate(script)
+    return Shot(with_text, picture(session, view), snapshot, quads, origins, _fonts(session, snapshot))
 
 
-def picture(session: CDPSession) -> Pixels:
-    """The viewport, [height, width, 3], RGB."""
-    data = session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})["data"]
+def picture(session: CDPSession, view: View) -> Pixels:
+    """The viewport in device pixels, [height, width, 3], RGB. The protocol gives CSS pixels unless a clip asks for more."""
+    clip = {"x": 0, "y": 0, "width": view.width, "height": view.height, "scale": view.scale}
+    wanted = {"format": "png", "optimizeForSpeed": True, **({"clip": clip} if view.scale != 1 else {})}
+    data = session.send("Page.captureScreenshot", wanted)["data"]
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(np.asarray(decoded), cv2.COLOR_BGR2RGB), np.uint8)
 

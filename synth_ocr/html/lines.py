@@ -12,7 +12,7 @@ from synth_ocr.geometry import Points, area, around, bounds, heading, rect_quad,
 from synth_ocr.html.tree import Fragment
 from synth_ocr.page import Line, Word
 from synth_ocr.pdf.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
-from synth_ocr.text import LETTER, PRIVATE_USE, WIDE, clean
+from synth_ocr.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean
 
 EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
 HOLE = 3.0  # of the font size: ink of one fragment has no such gap
@@ -59,7 +59,7 @@ def look(fragment: Fragment, evidence: Evidence) -> tuple[Piece | None, str]:
         return None, "outside" if text else "empty"
     if left < -EDGE or top < -EDGE or right > width + EDGE or bottom > height + EDGE:
         return None, "cut_by_edge"
-    if not PRIVATE_USE.search(text) and not drawable().issuperset(map(ord, text.replace(" ", ""))):
+    if is_tofu(fragment.text):
         return None, "tofu"
     x0, y0, x1, y1 = bounds(fragment.quad, width, height, margin=1)
     ink = evidence.ink[y0:y1, x0:x1]
@@ -96,6 +96,13 @@ def is_cut(fragment: Fragment, text: str, quad: Points, ink: np.ndarray) -> bool
         return True
     across = quad @ (-dy, dx)
     return bool(LETTER.search(text)) and float(across.max() - across.min()) < LOW * fragment.size
+
+
+def is_tofu(text: str) -> bool:
+    """Whether some character has no font. Private ones are left to the page's rule."""
+    if text.isascii():
+        return False
+    return any(c > 0x20 and c not in TABLE and c not in drawable() for c in map(ord, PRIVATE_USE.sub("", text)))
 
 
 @cache

@@ -1,0 +1,184 @@
+"""HTML traps: a page each; what is seen is a label as it is drawn, what is not seen is none."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from synth_ocr.geometry import heading, is_sound
+from synth_ocr.html.browser import ORIGIN, Job, View, executable, shared
+from synth_ocr.html.render import PagesTask, read_page, render_pages
+from synth_ocr.page import Page
+from synth_ocr.rules import PageRules
+
+LAX = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1, private_use=False)
+VIEW = View(600, 400, 1.0, 5.0, True)
+GENUINE = "Genuine line"
+
+pytestmark = pytest.mark.skipif(executable() is None, reason="no chromium: sh scripts/ocr_packages.sh")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    shared().close()
+
+
+def job(body: str, head: str = "") -> Job:
+    page = f"<!doctype html><meta charset=utf-8>{head}<body style='font:20px DejaVu Sans;margin:20px'><p>{GENUINE}</p>{body}"
+    return Job("k", ORIGIN, "", {ORIGIN: ("text/html; charset=utf-8", page.encode())})
+
+
+def read(body: str, head: str = "", view: View = VIEW) -> Page:
+    return read_page(job(body, head), view, LAX)
+
+
+def texts(page: Page) -> list[str]:
+    return [line.text for line in page.lines]
+
+
+HIDDEN = {
+    "white": "<p style='color:#fff'>HIDDEN</p>",
+    "near white": "<p style='color:#f9f9f9'>HIDDEN</p>",
+    "transparent": "<p style='color:transparent'>HIDDEN</p>",
+    "black on black": "<p style='background:#000;color:#000'>HIDDEN</p>",
+    "opacity": "<p style='opacity:0'>HIDDEN</p>",
+    "visibility": "<p style='visibility:hidden'>HIDDEN</p>",
+    "display": "<p style='display:none'>HIDDEN</p>",
+    "clip-path": "<p style='clip-path:inset(100%)'>HIDDEN</p>",
+    "sr-only": "<p style='position:absolute;width:1px;height:1px;overflow:hidden;clip:rect(0,0,0,0)'>HIDDEN</p>",
+    "overflow": "<div style='height:0;overflow:hidden'>HIDDEN</div>",
+    "covered": "<div style='position:relative'>HIDDEN<div style='position:absolute;inset:0;background:#8ac'></div></div>",
+    "closed details": "<details><summary></summary>HIDDEN</details>",
+    "far away": "<p style='position:absolute;left:-9999px'>HIDDEN</p>",
+    "indent": "<p style='text-indent:-9999px;overflow:hidden'>HIDDEN</p>",
+    "size zero": "<p style='font-size:0'>HIDDEN</p>",
+    "scale zero": "<p style='transform:scale(0)'>HIDDEN</p>",
+    "noscript": "<noscript>HIDDEN</noscript>",
+    "hidden attribute": "<p hidden>HIDDEN</p>",
+    "comment and script": "<!-- HIDDEN --><script>var x = 'HIDDEN'</script><style>/* HIDDEN */</style>",
+    "white inside a shadow": "<div id=h></div><script>h.attachShadow({mode:'open'}).innerHTML="
+    "'<p style=color:white>HIDDEN</p>'</script>",
+    "white in a frame": "<iframe srcdoc='<p style=color:white>HIDDEN' width=200 height=60 style='border:0'></iframe>",
+    "inline important white": "<p style='color:#fff !important'>HIDDEN</p>",
+}  # fmt: skip
+
+SHOWN = {
+    "upper case": ("<p style='text-transform:uppercase'>lower</p>", ["LOWER"]),
+    "dots": ("<p style='-webkit-text-security:disc'>SECRET</p>", None),
+    "list markers": ("<ol><li>First<li>Second</ol>", ["1. First", "2. Second"]),
+    "before": ("<style>.b::before{content:'BEFORE '}</style><p class=b>after", ["BEFORE after"]),
+    "open shadow": ("<div id=h></div><script>h.attachShadow({mode:'open'}).innerHTML='<p>In open</p>'</script>", ["In open"]),
+    "closed shadow": ("<div id=h></div><script>h.attachShadow({mode:'closed'}).innerHTML='<p>In closed</p>'</script>",
+                      ["In closed"]),
+    "frame": ("<iframe srcdoc='<p>Inside frame' width=300 height=90></iframe>", ["Inside frame"]),
+    "wrapped": ("<p style='width:200px'>several words that wrap on lines</p>", ["several words that", "wrap on lines"]),
+    "inline parts": ("<p>one <b>two</b> <i>three</i></p>", ["one two three"]),
+    "chinese": ("<p style='font-family:Noto Sans CJK SC'>中文<b>段落</b>文字</p>", ["中文段落文字"]),
+    "nbsp and entities": ("<p>a&nbsp;b &lt; c</p>", ["a b < c"]),
+    "zero width": ("<p>zero\u200bwidth\ufeff</p>", ["zerowidth"]),
+    "red on green": ("<p style='background:#008200;color:#f00'>Equal luminance</p>", ["Equal luminance"]),
+    "white on dark": ("<p style='background:#113;color:#fff'>White on dark</p>", ["White on dark"]),
+    "button": ("<button style='font-size:20px'>Press here</button>", ["Press here"]),
+    "svg": ("<svg width=200 height=50><text x=5 y=30 font-size=20>Drawn text</text></svg>", ["Drawn text"]),
+    "open details": ("<details open><summary>Summary</summary>Content</details>", None),
+    "cells": ("<table><tr><td style='width:200px'>Left<td>Right</table>", ["Left", "Right"]),
+    "letter spacing": ("<p style='letter-spacing:4px'>Spaced out</p>", ["Spaced out"]),
+    "underline": ("<p><u>Under lined</u></p>", ["Under lined"]),
+    "fill in line": ("<p style='-webkit-text-fill-color:#000'>Own fill</p>", ["Own fill"]),
+    "current colour": ("<p style='border:3px solid;color:#00f'>Bordered</p>", ["Bordered"]),
+    "soft hyphen": ("<p style='width:100px'>extra&shy;ordinary</p>", ["extra-", "ordinary"]),
+    "right to left": ("<p dir=rtl style='font-family:DejaVu Sans'>שלום</p>", ["שלום"]),
+    "half covered": ("<div style='position:relative;width:200px'>HALFCOVERED<div style='position:absolute;left:70px;right:0;"
+                     "top:0;bottom:0;background:#fff'></div></div>", []),
+    "below the screen": ("<div style='height:302px'></div><p>" + "cut by the bottom edge " + "</p>", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_text_is_no_label(name: str) -> None:
+    page = read(HIDDEN[name])
+    assert [text for text in texts(page) if text not in ("▸", "▶")] == [GENUINE]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_visible_text_is_a_label_as_it_is_drawn(name: str) -> None:
+    body, expected = SHOWN[name]
+    page = read(body)
+    if expected is None:
+        assert "SECRET" not in texts(page)
+    else:
+        assert texts(page) == [GENUINE, *expected]
+    if name != "half covered":
+        assert page.unlabelled_ink < 0.02
+    assert all(is_sound(line.quad) for line in page.lines)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<input value='typed in' style='font-size:20px'>", "<textarea style='font-size:20px'>area text</textarea>",
+        "<input placeholder='holder' style='font-size:20px'>", "<select style='font-size:20px'><option>chosen</select>",
+    ],
+)  # fmt: skip
+def test_text_of_form_controls_is_missed_but_marks_the_page(body: str) -> None:
+    page = read(body)
+    assert texts(page) == [GENUINE] and page.unlabelled_ink > 0.02
+
+
+def test_turned_text_has_a_turned_tight_quad() -> None:
+    page = read("<div style='transform:rotate(30deg);width:160px;margin:60px'>Turned text</div>")
+    line = next(line for line in page.lines if line.text == "Turned text")
+    dx, dy = heading(line.quad)
+    assert abs(np.degrees(np.arctan2(dy, dx)) - 30) < 1
+    assert line.pixel_height < 30 and line.ink_share > 0.15
+
+
+def test_vertical_chinese_starts_at_the_top_left_of_its_first_character() -> None:
+    page = read("<div style='writing-mode:vertical-rl;font-family:Noto Sans CJK SC;height:150px'>竖排文字</div>")
+    line = next(line for line in page.lines if line.text == "竖排文字")
+    assert line.quad[0].tolist() == line.quad.min(axis=0).tolist()
+    assert np.ptp(line.quad[:, 1]) > 2 * np.ptp(line.quad[:, 0])
+
+
+def test_boxes_are_the_ink_at_scale_two_too() -> None:
+    for scale in (1.0, 2.0):
+        page = read("", view=View(600, 400, scale, 5.0, True))
+        (line,) = page.lines
+        rows, columns = np.nonzero(page.image.min(axis=2) < 200)
+        (x0, y0), (x1, y1) = line.quad.min(axis=0), line.quad.max(axis=0)
+        assert (
+            max(abs(x0 - columns.min()), abs(x1 - columns.max() - 1), abs(y0 - rows.min()), abs(y1 - rows.max() - 1))
+            <= 1
+        )
+
+
+def test_unsupported_characters_are_dropped_and_private_ones_reject_the_page() -> None:
+    assert texts(read("<p>\U000107ff tofu</p>")) == [GENUINE]
+    rules = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1)
+    (outcome,) = render_pages(PagesTask(((job("<p>\ue000\ue001</p>"), VIEW),), rules))
+    assert outcome.verdict == "private_use"
+    (outcome,) = render_pages(PagesTask(((job("<p>Zażółć gęślą</p>"), VIEW),), rules))
+    assert outcome.verdict == "keep"
+
+
+def test_a_script_without_end_is_a_verdict_and_the_next_page_is_read() -> None:
+    view = View(600, 400, 1.0, 2.0, True)
+    pages = ((job("<script>while (true) {}</script>"), view), (job("<p>alive</p>"), view))
+    started = time.monotonic()
+    outcomes = list(render_pages(PagesTask(pages, LAX)))
+    assert [outcome.verdict for outcome in outcomes] == ["unreadable:time", "keep"]
+    assert time.monotonic() - started < 40
+
+
+def test_nothing_outside_the_page_is_reached() -> None:
+    body = "<img src='http://example.com/a.png'><iframe src='file:///etc/passwd' width=300 height=100></iframe>"
+    page = read(body)
+    assert not any("root:" in text for text in texts(page))
+
+
+def test_equal_pages_give_equal_bytes() -> None:
+    body = "<p id=r></p><script>r.textContent = 'Chance ' + Math.random() + ' ' + Date.now()</script>"
+    first, second = (next(render_pages(PagesTask(((job(body), VIEW),), LAX))) for _ in range(2))
+    assert first.jpeg == second.jpeg and first.jpeg
