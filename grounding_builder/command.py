@@ -27,16 +27,13 @@ def build(
     """Annotations to shards, ledger and report; resumes by itself."""
     from grounding_builder.recipe import load_recipe
     from grounding_builder.run import run
-    from pipeline.errors import QvlError
+    from pipeline.errors import resumable
     from pipeline.progress import RunProgress
     from pipeline.summary import print_summary
 
     loaded = load_recipe(recipe)
-    try:
-        with RunProgress() as progress:
-            dataset, report = run(loaded, output, open_pool(workers, address), progress, fresh)
-    except KeyboardInterrupt:
-        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    with resumable(output), RunProgress() as progress:
+        dataset, report = run(loaded, output, open_pool(workers, address), progress, fresh)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:

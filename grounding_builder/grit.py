@@ -117,7 +117,8 @@ class Grit(Annotations):
     def draft(self, record: Record, image: Bytes | None = None) -> Draft:
         """One row. ``width`` and ``height`` of GRIT are those of the original file: only their ratio is trusted."""
         key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
-        width, height = (record.get(f"original_{name}") or record.get(name) for name in ("width", "height"))
+        width = record.get("original_width") or record.get("width")
+        height = record.get("original_height") or record.get("height")
         size = (int(width), int(height)) if width and height else None
         source: str | Bytes = image if image is not None else posixpath.join(self.image_folder or "", f"{key}.jpg")
         draft = Draft(key, None, source, _ids(record), size, True, str(record.get("url") or ""))
@@ -216,12 +217,12 @@ def _text_fault(caption: str, start: int, end: int) -> str | None:
         return "empty_phrase"
     if not 0 <= start < end <= len(caption):
         return "span:outside"
-    return "span:inside_word" if _cuts(caption, start) or _cuts(caption, end) else None
+    cut = (start > 0 and _one_word(caption[start - 1 : start + 1])) or _one_word(caption[end - 1 : end + 1])
+    return "span:inside_word" if cut else None
 
 
-def _cuts(caption: str, place: int) -> bool:
-    """Whether a word goes on across this place; scripts without blanks between words are not asked."""
-    around = caption[place - 1 : place + 1] if place else ""
+def _one_word(around: str) -> bool:
+    """Whether two neighbours belong to one word; scripts without blanks between words are not asked."""
     return len(around) == 2 and around.isalnum() and max(around) < "\u2e80"
 
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from grounding_builder.benchmarks import Exclude
 from grounding_builder.detection import Detection
@@ -13,9 +12,8 @@ from grounding_builder.grit import Grit
 from grounding_builder.refcoco import RefCoco
 from grounding_builder.visual_genome import VisualGenome
 from grounding_builder.vqa import Vqa
-from pipeline.errors import RecipeError
 from pipeline.frozen import Frozen
-from pipeline.recipe import UniqueKeys
+from pipeline.recipe_file import read_recipe
 
 SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
 
@@ -49,21 +47,8 @@ class GroundingRecipe(Frozen):
 
 
 def load_recipe(path: Path) -> GroundingRecipe:
-    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
-    try:
-        return GroundingRecipe.model_validate(_anchored(content, path.resolve().parent))
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {_explain(error)}") from None
+    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    return read_recipe(path, GroundingRecipe, _anchored)
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -80,12 +65,3 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in FILES & set(part if isinstance(part, dict) else ()):
             part[key] = anchor(part[key])
     return content
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"])
-        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        lines.append(f"{place or 'recipe'}: {what}")
-    return "; ".join(lines)

@@ -8,6 +8,7 @@ from pipeline.coordinates import Box, collapses
 from pipeline.frozen import Frozen
 
 DECIMALS = 6
+NARROW = 0.01  # far wider than a cell of the grid: only narrower sides need a look
 Region = dict[str, object]
 
 
@@ -71,8 +72,14 @@ def covers(box: Box, rule: Boxes) -> bool:
 
 def flags(boxes: list[Box], rule: Boxes) -> list[str]:
     """What is odd about kept boxes, once per box: ``whole_image``, ``widened``."""
-    whole = ["whole_image" for box in boxes if covers(box, rule)]
-    return whole + ["widened" for box in boxes if collapses(box)]
+    found = []
+    for box in boxes:
+        wide, high = box[2] - box[0], box[3] - box[1]
+        if wide * high >= rule.whole_image:
+            found.append("whole_image")
+        if (wide < NARROW or high < NARROW) and collapses(box):
+            found.append("widened")
+    return found
 
 
 def overlap(one: Box, other: Box) -> float:

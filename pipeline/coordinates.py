@@ -38,8 +38,11 @@ def box_cells(box: Box, across: int, down: int) -> Cells:
     x1, y1, x2, y2 = box
     if not (x1 <= x2 and y1 <= y2):
         raise ValueError(f"{box}: corners are swapped")
-    left, right = to_cell(x1, across), to_cell(x2, across)
-    top, bottom = to_cell(y1, down), to_cell(y2, down)
+    if x1 >= 0 and y1 >= 0 and x2 <= 1 and y2 <= 1:
+        left, top, right, bottom = round(across * x1), round(down * y1), round(across * x2), round(down * y2)
+    else:
+        left, right = to_cell(x1, across), to_cell(x2, across)
+        top, bottom = to_cell(y1, down), to_cell(y2, down)
     if left >= right:
         left, right = _apart(left, across)
     if top >= bottom:
