@@ -30,6 +30,7 @@ def build(
     from pipeline.progress import RunProgress
     from pipeline.summary import print_summary
     from synth_ocr.builder import OcrBuilder
+    from synth_ocr.reading import read_back
     from synth_ocr.recipe import load_recipe
     from synth_ocr.report import write_report
 
@@ -40,6 +41,8 @@ def build(
         dataset = build_dataset(
             builder, output, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
         )
+        if loaded.read_back:
+            read_back(output, loaded.read_back)
         report = write_report(output)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))

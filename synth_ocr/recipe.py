@@ -32,6 +32,7 @@ class OcrRecipe(Frozen):
     seed: int = 0
     text_tokens: int = Field(default=1790, ge=64)
     shard_rows: int = Field(default=1000, ge=1)
+    read_back: int = Field(default=0, ge=0)  # pages of each source that Tesseract reads for the report
     sources: tuple[OcrSource, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

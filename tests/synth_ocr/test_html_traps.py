@@ -69,7 +69,7 @@ SHOWN = {
     "dots": ("<p style='-webkit-text-security:disc'>SECRET</p>", None),
     "list markers": ("<ol><li>First<li>Second</ol>", ["1. First", "2. Second"]),
     "before": ("<style>.b::before{content:'BEFORE '}</style><p class=b>after", ["BEFORE after"]),
-    "open shadow": ("<div id=h></div><script>h.attachShadow({mode:'open'}).innerHTML='<p>In open</p>'</script>", ["In open"]),
+    "open shadow": ("<div id=h></div><script>h.attachShadow({mode:'open'}).innerHTML='<p>Open</p>'</script>", ["Open"]),
     "closed shadow": ("<div id=h></div><script>h.attachShadow({mode:'closed'}).innerHTML='<p>In closed</p>'</script>",
                       ["In closed"]),
     "frame": ("<iframe srcdoc='<p>Inside frame' width=300 height=90></iframe>", ["Inside frame"]),

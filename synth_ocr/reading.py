@@ -1,0 +1,99 @@
+"""Tesseract reads a seeded sample of the lines back: character error rate by source, language and height."""
+
+import io
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import orjson
+from PIL import Image
+
+from pipeline.commit import read_manifest
+from pipeline.errors import ContractError, RecipeError
+from pipeline.layout import Layout
+from synth_ocr.gallery import Shown, picked
+
+LINES = 6  # per page: a line takes a quarter of a second
+HEIGHTS = (10, 16, 24, 40)
+LANGUAGES = {"en": "eng", "zh": "chi_sim+eng"}
+TALL = 48  # pixels that a line is scaled to
+WORST = 12
+
+
+def distance(first: str, second: str) -> int:
+    """Edits (insert, delete, replace) between two strings."""
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+def read_back(out: Path, pages: int) -> dict[str, Any]:
+    """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract."""
+    import pytesseract  # type: ignore[import-untyped]
+
+    layout = Layout(out.resolve())
+    dataset = read_manifest(layout.dataset)
+    if dataset is None:
+        raise ContractError(f"{out}: there is no finished build here; `qvl ocr build` makes one")
+    try:
+        version = str(pytesseract.get_tesseract_version())
+    except pytesseract.TesseractNotFoundError:
+        raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh") from None
+    rows = [row for page in picked(layout, dataset, pages) for row in _page(page, pytesseract)]
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        for name in ("all", row["source"], f"language {row['language']}", f"height {row['height']}"):
+            groups[name].append(row)
+    content = {
+        "note": f"Tesseract {version}, {len(rows)} lines, single lines cut out by their quads; its own errors included.",
+        "groups": {name: _rate(each) for name, each in sorted(groups.items())},
+        "worst": sorted(rows, key=lambda row: -row["cer"])[:WORST],
+    }
+    (layout.out / "reading.json").write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    return content
+
+
+def _rate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    errors, characters = sum(row["errors"] for row in rows), sum(row["characters"] for row in rows)
+    median = float(np.median([row["cer"] for row in rows]))
+    return {"lines": len(rows), "cer": round(errors / max(characters, 1), 4), "median": round(median, 4)}
+
+
+def _page(page: Shown, tesseract: Any) -> list[dict[str, Any]]:
+    image = np.asarray(Image.open(io.BytesIO(page.jpeg)).convert("RGB"))
+    lines = [line for line in page.lines if len(line["phrase"]) >= 4]
+    found = []
+    for line in lines[:: max(1, len(lines) // LINES)][:LINES]:
+        crop = straight(image, line["quad"])
+        if crop.shape[0] > crop.shape[1] * 2:
+            continue  # vertical text has a model of its own
+        text = tesseract.image_to_string(Image.fromarray(crop), lang=LANGUAGES[page.language], config="--psm 7")
+        label, read = ("".join(each.split()) for each in (line["phrase"], text))
+        errors = distance(label, read)
+        height = next((f"under {limit}" for limit in HEIGHTS if line["pixel_height"] < limit), f"from {HEIGHTS[-1]}")
+        found.append({
+            "source": page.source, "language": page.language, "height": height, "label": label, "read": read,
+            "errors": errors, "characters": len(label), "cer": round(errors / max(len(label), 1), 4), "key": page.key,
+        })  # fmt: skip
+    return found
+
+
+def straight(image: np.ndarray, quad: list[float]) -> np.ndarray:
+    """A line turned upright, TALL pixels high, with a margin around."""
+    height, width = image.shape[:2]
+    corners = np.array(quad, np.float32).reshape(4, 2) * (width, height)
+    across, along = float(np.hypot(*(corners[3] - corners[0]))), float(np.hypot(*(corners[1] - corners[0])))
+    tall, pad = TALL, TALL // 3
+    wide = max(8, round(along * tall / max(across, 1.0)))
+    target = np.array([(pad, pad), (pad + wide, pad), (pad + wide, pad + tall), (pad, pad + tall)], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
+    return np.asarray(
+        cv2.warpPerspective(
+            image, matrix, (wide + 2 * pad, tall + 2 * pad), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+    )
