@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import multiprocessing
-import os
 import pickle
 import random
 import resource
@@ -239,7 +238,6 @@ PARTS: dict[str, Callable[[Path, float], Result]] = {
 
 def measured(name: str, scale: float, queue: "multiprocessing.Queue[Result]") -> None:
     """Run one part in a folder of its own; adds the peak of anonymous memory."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="qvl-bench-") as folder:
         result = PARTS[name](Path(folder), scale)
     result["peak GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
