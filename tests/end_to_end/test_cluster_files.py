@@ -36,7 +36,7 @@ def test_the_schema_would_notice_a_mistake(name: str) -> None:
 def test_every_node_installs_the_same_wheel_and_mounts_nothing_of_this_machine(name: str) -> None:
     loaded = content(name)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    installs = [line for line in loaded["setup_commands"] if "pip install" in line and "qvl-" in line]
+    installs = [line for line in loaded["setup_commands"] if "pip install" in line and "[clip]" in line]
     assert len(installs) == 1
     assert f"qvl-{version}-py3-none-any.whl[clip]" in installs[0]
     assert not loaded.keys() & {"file_mounts", "cluster_synced_files", "initialization_commands"}
