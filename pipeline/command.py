@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Scan, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
     from pipeline.curate import run as run_curation
-    from pipeline.errors import QvlError, explained
+    from pipeline.errors import resumable
     from pipeline.progress import RunProgress
     from pipeline.recipe import check_output, load_recipe
     from pipeline.report.page import write_report
@@ -53,17 +53,9 @@ def run(
 
     loaded = load_recipe(recipe)
     check_output(loaded, output)
-    try:
-        with RunProgress() as progress:
-            dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
-            report = write_report(output, progress, loaded)
-    except KeyboardInterrupt:
-        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
-    except OSError as error:
-        line = explained(error, output)
-        if line is None:
-            raise
-        raise line from None
+    with resumable(output), RunProgress() as progress:
+        dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
+        report = write_report(output, progress, loaded)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:

@@ -1,6 +1,8 @@
 """The errors that a user can act on. Anything else is a bug and shows its traceback."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 WAYS_OUT = {
@@ -32,6 +34,20 @@ class ContractError(QvlError):
 
 class DataError(QvlError):
     """The data is damaged beyond what the recipe tolerates."""
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Around a run: Ctrl-C and errors of the system become one line that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise QvlError("stopped; nothing is lost: the same command continues where this run was") from None
+    except OSError as error:
+        line = explained(error, out)
+        if line is None:
+            raise
+        raise line from None
 
 
 def explained(error: OSError, output: Path) -> QvlError | None:

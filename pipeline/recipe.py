@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.caption import Clean
 from pipeline.errors import RecipeError
 from pipeline.filters import Filters
 from pipeline.frozen import Frozen
 from pipeline.layout import Layout
+from pipeline.recipe_file import read_recipe
 from pipeline.score_recipe import Score, is_weight_file
 from pipeline.sources.base import Source
 from pipeline.sources.paths import escaped, matches
@@ -19,7 +19,6 @@ from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
 from pipeline.storage import Storage
 
-KINDS = ("webdataset", "table")
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
@@ -147,67 +146,9 @@ class Recipe(Frozen):
         return self.source(source).filters.over(self.filters)
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """Plain YAML in which a key stands once per mapping; PyYAML would keep the last and say nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} stands twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
-    try:
-        return Recipe.model_validate(_anchored(content, path.resolve().parent))
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {_explain(error)}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """Each mistake as ``place: what``; what follows from another mistake (a list too short without it) is left out."""
-    faults = error.errors()
-    places = [_place(fault["loc"]) for fault in faults]
-    lines = []
-    for place, fault in zip(places, faults, strict=True):
-        deeper = any(other != place and other[: len(place)] == place for other in places)
-        if not (deeper and fault["type"] == "too_short"):
-            lines.append(f"{'.'.join(place) or 'recipe'}: {_what(fault)}")
-    return "; ".join(lines)
-
-
-def _place(location: tuple[int | str, ...]) -> list[str]:
-    """As it stands in the file: pydantic names the kind of a reader too."""
-    parts = [str(part) for part in location]
-    return [part for i, part in enumerate(parts) if not (part in KINDS and i and parts[i - 1] == "read")]
-
-
-def _what(fault: Any) -> str:
-    """The mistake in words that a recipe's author knows; a misspelt key is called by its name."""
-    context = fault.get("ctx", {})
-    words = {
-        "extra_forbidden": "unknown key",
-        "tuple_type": "must be a list, such as [a, b]",
-        "too_short": f"needs at least {context.get('min_length')} entry",
-        "model_type": "must be a mapping, such as {key: value}",
-        "model_attributes_type": "must be a mapping, such as {key: value}",
-        "union_tag_not_found": f"needs `kind:`, one of {', '.join(KINDS)}",
-        "union_tag_invalid": f"kind {context.get('tag')} is none of {', '.join(KINDS)}",
-    }
-    return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
+    """Read a curation's recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
+    return read_recipe(path, Recipe, _anchored, kinds=("webdataset", "table"))
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -249,6 +190,8 @@ def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> No
     for model in clip.values() if isinstance(clip, dict) else ():
         if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
             model["pretrained"] = anchor(model["pretrained"])
+        if isinstance(model, dict) and str(model.get("model", "")).endswith(".json"):
+            model["model"] = anchor(model["model"])
 
 
 def check_output(recipe: Recipe, out: Path) -> None:

@@ -45,7 +45,7 @@ class OcrRecipe(Frozen):
 
 def load_recipe(path: Path) -> OcrRecipe:
     """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
-    return read_recipe(path, OcrRecipe, _anchored)
+    return read_recipe(path, OcrRecipe, _anchored, kinds=("scene", "pdf", "html"))
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
