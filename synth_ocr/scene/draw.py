@@ -16,6 +16,7 @@ from synth_ocr.text import WIDE
 
 Color = tuple[int, int, int]
 TRIES = 3  # units that may be passed over to fill a box: too long for it, or not covered by any face
+BLEND = True  # off: everything but the text's colours, for measuring (benchmarks/ocr_rates.py)
 INK = 96  # coverage (0..255) from which a pixel counts as ink
 SHRINK = 0.5  # of the size: less is not tried
 PAD = 0.4  # of the size: room for ink beyond the advance width
@@ -154,7 +155,8 @@ class Writer:
         alpha = pixels[..., None].astype(np.uint16)
         under = sheet.image[rows, cols].astype(np.uint16)
         over = np.array(color, np.uint16)
-        sheet.image[rows, cols] = ((under * (255 - alpha) + over * alpha + 127) // 255).astype(np.uint8)
+        if BLEND:
+            sheet.image[rows, cols] = ((under * (255 - alpha) + over * alpha + 127) // 255).astype(np.uint8)
         np.maximum(sheet.ink[rows, cols], pixels, out=sheet.ink[rows, cols])
         sheet.owner[rows, cols][pixels > 0] = sheet.words
         strong = pixels >= INK if (pixels >= INK).any() else pixels > 0
