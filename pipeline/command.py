@@ -1,6 +1,7 @@
 """``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,18 +64,34 @@ def run(
 
 
 @app.command()
-def plan(recipe: RecipeFile, output: Output, as_json: Json = False) -> None:
-    """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way."""
+def plan(
+    recipe: RecipeFile,
+    output: Output,
+    measured: Annotated[bool, typer.Option("--measure", help="Price it at this machine's rates")] = False,
+    rate: Annotated[list[str] | None, typer.Option(help="Price it at STAGE=ROWS_PER_SECOND")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way, what it costs."""
+    from pipeline.curate import Curation
     from pipeline.plan import make_plan, print_plan
+    from pipeline.price import given_rates, measured_rates, price, price_lines
     from pipeline.recipe import check_output, load_recipe
 
     loaded = load_recipe(recipe)
     check_output(loaded, output)
     content = make_plan(loaded, output)
+    rates = given_rates(rate or [])
+    if measured:
+        found = measured_rates(loaded, Curation(loaded, output.resolve()).scan_tasks())
+        rates = replace(found, per_second={**found.per_second, **rates.per_second})
+    if rates.per_second:
+        content["price"] = price(loaded, content["sources"], rates)
     if as_json:
         typer.echo(json.dumps(content))
-    else:
-        print_plan(content)
+        return
+    print_plan(content)
+    for line in price_lines(content["price"]) if "price" in content else ():
+        typer.echo(line)
 
 
 @app.command()
