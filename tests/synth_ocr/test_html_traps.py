@@ -1,7 +1,9 @@
 """HTML traps: a page each; what is seen is a label as it is drawn, what is not seen is none."""
 
+import io
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from synth_ocr.geometry import heading, is_sound
 from synth_ocr.html.browser import ORIGIN, Job, View, executable, shared
 from synth_ocr.html.render import PagesTask, read_page, render_pages
+from synth_ocr.html.templates import filled
+from synth_ocr.html.warc import jobs
 from synth_ocr.page import Page
 from synth_ocr.rules import PageRules
 
@@ -182,3 +186,35 @@ def test_equal_pages_give_equal_bytes() -> None:
     body = "<p id=r></p><script>r.textContent = 'Chance ' + Math.random() + ' ' + Date.now()</script>"
     first, second = (next(render_pages(PagesTask(((job(body), VIEW),), LAX))) for _ in range(2))
     assert first.jpeg == second.jpeg and first.jpeg
+
+
+def test_lines_that_go_on_in_a_next_column_are_not_passed_in_silence() -> None:
+    page = read("<div style='columns:2;width:400px;height:60px'>" + "many words here " * 5 + "</div>")
+    assert "".join(texts(page)).count("words") == 5 or page.unlabelled_ink > 0.02
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # warcio leaves a file open
+def test_warc_pages_see_their_own_resources(tmp_path: Path) -> None:
+    from warcio.statusandheaders import StatusAndHeaders
+    from warcio.warcwriter import WARCWriter
+
+    answers = {
+        "http://site.test/": (
+            "text/html",
+            b"<link rel=stylesheet href=/s.css><p style='font-size:20px'>From a WARC file",
+        ),
+        "http://site.test/s.css": ("text/css", b"p{text-transform:uppercase}"),
+    }
+    with (tmp_path / "a.warc.gz").open("wb") as file:
+        writer = WARCWriter(file, gzip=True)
+        for url, (kind, body) in answers.items():
+            head = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
+            writer.write_record(writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=head))
+    (found,) = jobs(str(tmp_path / "a.warc.gz"))
+    assert texts(read_page(found, VIEW, LAX)) == ["FROM A WARC FILE"]
+
+
+def test_templates_are_functions_of_their_seed() -> None:
+    for language in ("en", "zh"):
+        first, again, other = (filled(language, np.random.default_rng(seed)) for seed in (1, 1, 2))  # type: ignore[arg-type]
+        assert first == again != other
