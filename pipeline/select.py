@@ -34,6 +34,7 @@ FIRST_ROUND = 200
 BENCHMARK = 100  # code of the recipe's first benchmark
 FAULT_BIT = np.uint32(1 << 31)
 NO_BITS = np.uint32(0)
+RUN_UNITS = 32
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,26 @@ def judge(task: SelectTask) -> dict[str, Any]:
 
     def make() -> np.ndarray:
         parts = []
-        for unit, source in zip(task.group.units, task.group.sources, strict=True):
+        for source, units in runs(task.group):
             filters = task.recipe.filters_of(source)
             needed = {name for _, _, chosen in filters.active() for name in chosen.reads}
             needed |= {"fault"} if task.recipe.score is None else {"fault", "score_state"}
-            columns = read_measured(task.out, unit, sorted(needed), task.recipe.score)
+            tables = [read_measured(task.out, unit, sorted(needed), task.recipe.score) for unit in units]
+            columns = pa.concat_tables(tables).combine_chunks()
             parts.append(judge_rows(columns, filters, scored_bits(filters, task.recipe.score)))
         return np.concatenate(parts)
 
     return commit_array(task, "judged", make)
+
+
+def runs(group: Group) -> list[tuple[str, list[str]]]:
+    """Consecutive units of one source, together: small units would spend their time on calls, not on rows."""
+    result: list[tuple[str, list[str]]] = []
+    for unit, source in zip(group.units, group.sources, strict=True):
+        if not result or result[-1][0] != source or len(result[-1][1]) >= RUN_UNITS:
+            result.append((source, []))
+        result[-1][1].append(unit)
+    return result
 
 
 def scored_bits(filters: Filters, score: Score | None) -> np.uint32:
