@@ -1,8 +1,8 @@
 """The commit on stores behind fsspec: manifests by conditional create, files by content, the same promises as on a disk.
 
-A manifest is created with one conditional write (S3: ``PutObject`` with ``If-None-Match: *``): the first attempt wins, a later
-one must bring the same bytes. Files are named by their hash, so two attempts never write one name with different bytes, and
-become part of the dataset only through the manifest that names them.
+A manifest is created with one conditional write (S3: ``PutObject`` with ``If-None-Match: *``): the first attempt wins, a
+later one must bring the same bytes. Files are named by their hash, so two attempts never write one name with different
+bytes, and become part of the dataset only through the manifest that names them.
 """
 
 import time
