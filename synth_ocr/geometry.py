@@ -5,6 +5,7 @@ the reading direction and around. Pixel (i, j) covers [j, j + 1) x [i, i + 1), s
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -23,6 +24,12 @@ def rect_quad(rect: Rect, direction: tuple[float, float] = (1.0, 0.0)) -> Points
     dx, dy = direction
     first = (0 if dx > 0 else 2) if abs(dx) >= abs(dy) else (1 if dy > 0 else 3)
     return corners[[(first + i) % 4 for i in range(4)]]
+
+
+def union(rects: Sequence[Rect]) -> Rect:
+    """The rectangle around rectangles."""
+    x0, y0, x1, y1 = zip(*rects, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
 
 
 def frame_quad(low: Points, high: Points, direction: tuple[float, float]) -> Points:

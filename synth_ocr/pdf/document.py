@@ -93,14 +93,13 @@ def read_page(page: pymupdf.Page, long_side: int, rules: PageRules) -> Page:
         raise PageRejected("too_small")
     image = _render(page, zoom)
     pieces = extract(page, Frame(page.rotation_matrix, zoom))
-    scanned = _image_share(page) > SCAN_SHARE
     if not pieces:
-        raise PageRejected(_without_text(image, scanned))
+        raise PageRejected(_without_text(image, _is_scan(page)))
     _remove_text(page)
     evidence = Evidence(change_of(image, _render(page, zoom)))
     lines, lost = lines_of(judge(pieces, evidence), evidence)
     if not lines:
-        raise PageRejected("scanned" if scanned else "no_visible_text")
+        raise PageRejected("scanned" if _is_scan(page) else "no_visible_text")
     lines, dropped = admit(lines, rules)
     fonts = sorted({font[3].partition("+")[2] or font[3] for font in page.get_fonts()})
     return Page(image, lines, unlabelled(lines, evidence), lost + dropped, fonts)
@@ -126,11 +125,11 @@ def _remove_text(page: pymupdf.Page) -> None:
         raise PageRejected("text_stays")
 
 
-def _image_share(page: pymupdf.Page) -> float:
-    """Share of the page that its largest image covers."""
+def _is_scan(page: pymupdf.Page) -> bool:
+    """Whether one image covers most of the page."""
     whole = abs(page.rect)
     boxes = [pymupdf.Rect(info["bbox"]) * page.rotation_matrix for info in page.get_image_info()]
-    return max((abs(box & page.rect) / whole for box in boxes), default=0.0)
+    return max((abs(box & page.rect) / whole for box in boxes), default=0.0) > SCAN_SHARE
 
 
 def _without_text(image: Pixels, scanned: bool) -> str:

@@ -17,15 +17,31 @@ AXES = 1e-3
 
 @dataclass
 class Piece:
-    """A word as extracted. ``quad`` is promised ink in pixels, ``layout`` ascent to descent; ``line`` groups pieces."""
+    """A word as extracted. ``rect``: promised ink in pixels, ``tall``: with ascent and descent; ``line`` groups pieces.
+
+    ``heading`` is where its quad starts (an axis where ``turned`` is None), ``direction`` where the text runs.
+    """
 
     text: str
-    quad: Points
-    layout: Points
+    rect: Rect
+    tall: Rect
     line: tuple[int, int]  # block, line
     direction: tuple[float, float]  # on the rendered page
+    heading: tuple[float, float]
     size: float  # font size in pixels
-    upright: bool  # the quad is parallel to the image's sides
+    turned: Points | None = None  # the quad where it is parallel to no side
+
+    @property
+    def upright(self) -> bool:
+        return self.turned is None
+
+    @property
+    def quad(self) -> Points:
+        return rect_quad(self.rect, self.heading) if self.turned is None else self.turned
+
+    @property
+    def layout(self) -> Points:
+        return rect_quad(self.tall, self.heading) if self.turned is None else self.turned
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,10 @@ class Frame:
         return np.array([(x * m.a + y * m.c + m.e, x * m.b + y * m.d + m.f) for x, y in points], float) * self.zoom
 
     def rect(self, rect: Any) -> Rect:
-        (ax, ay), (bx, by) = self.points([(rect[0], rect[1]), (rect[2], rect[3])]).tolist()
+        m, zoom = self.matrix, self.zoom
+        x0, y0, x1, y1 = rect
+        ax, ay = (x0 * m.a + y0 * m.c + m.e) * zoom, (x0 * m.b + y0 * m.d + m.f) * zoom
+        bx, by = (x1 * m.a + y1 * m.c + m.e) * zoom, (x1 * m.b + y1 * m.d + m.f) * zoom
         return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
 
     def direction(self, vector: tuple[float, float]) -> tuple[float, float]:
@@ -83,10 +102,8 @@ def _upright(word: str, rect: Rect, place: tuple[int, int], line: Any, frame: Fr
         base, sign = span["origin"][1], 1 if line["dir"][0] > 0 else -1
         ends = (base - sign * span["ascender"] * span["size"], base - sign * span["descender"] * span["size"])
         tall[1], tall[3] = min(rect[1], *ends), max(rect[3], *ends)
-    return Piece(
-        word, rect_quad(frame.rect(rect), heading), rect_quad(frame.rect(tall), heading), place, direction,
-        span["size"] * frame.zoom, True,
-    )  # fmt: skip
+    size = span["size"] * frame.zoom
+    return Piece(word, frame.rect(rect), frame.rect(tall), place, direction, heading, size)
 
 
 def _oblique(text: Any, frame: Frame) -> list[Piece]:
@@ -129,4 +146,6 @@ def _run(run: list[tuple[str, Points]], place: tuple[int, int], line: Any, span:
     direction = frame.direction(line["dir"])
     quad = around([points for _, points in run], direction)
     word = "".join(char for char, _ in run)
-    return [Piece(word, quad, quad, place, direction, span["size"] * frame.zoom, False)]
+    (x0, y0), (x1, y1) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
+    rect = (x0, y0, x1, y1)
+    return [Piece(word, rect, rect, place, direction, direction, span["size"] * frame.zoom, quad)]

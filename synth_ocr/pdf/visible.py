@@ -1,5 +1,6 @@
 """Which of the extracted words can be seen: the page with its text minus the page without it decides, per word."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_ocr.geometry import Bools, Points, area, around, bounds, heading, iou, rect_quad, sides, tight_quad
+from synth_ocr.geometry import Bools, Points, Rect, area, around, bounds, iou, rect_quad, sides, tight_quad, union
 from synth_ocr.page import Line, Pixels, Word
 from synth_ocr.pdf.layout import Piece
 from synth_ocr.text import LETTER, clean, joined
@@ -24,12 +25,18 @@ WORD_GAP = 2.0  # of the font size: farther apart are two records (columns, cell
 
 @dataclass
 class Seen:
-    """A word with its ink, or the reason why it is no record."""
+    """A word with its ink (bounds, and a quad where it is turned), or the reason why it is no record."""
 
     piece: Piece
     text: str
-    quad: Points | None
+    rect: Rect | None
     reason: str = ""
+    turned: Points | None = None
+
+    @property
+    def quad(self) -> Points:
+        assert self.rect is not None
+        return rect_quad(self.rect, self.piece.heading) if self.turned is None else self.turned
 
 
 @dataclass
@@ -38,9 +45,11 @@ class Evidence:
 
     change: Pixels
     ink: Bools = field(init=False)
+    mask: Pixels = field(init=False)  # the same, 0 and 1
 
     def __post_init__(self) -> None:
         self.ink = self.change > INK
+        self.mask = self.ink.view(np.uint8)
 
 
 def change_of(with_text: Pixels, without: Pixels) -> Pixels:
@@ -59,7 +68,7 @@ def judge(pieces: list[Piece], evidence: Evidence) -> list[Seen]:
         if not text:
             continue
         one = _look(piece, text, evidence)
-        if not one.reason and one.quad is not None:
+        if not one.reason:
             _own(one, seen, owner)
         seen.append(one)
     return seen
@@ -67,62 +76,77 @@ def judge(pieces: list[Piece], evidence: Evidence) -> list[Seen]:
 
 def _look(piece: Piece, text: str, evidence: Evidence) -> Seen:
     height, width = evidence.ink.shape
-    x0, y0, x1, y1 = bounds(piece.quad, width, height, margin=1)
-    if x1 - x0 < 1 or y1 - y0 < 1:
+    px0, py0, px1, py1 = piece.rect
+    x0, y0 = max(0, math.floor(px0) - 1), max(0, math.floor(py0) - 1)
+    x1, y1 = min(width, math.ceil(px1) + 1), min(height, math.ceil(py1) + 1)
+    if x1 <= x0 or y1 <= y0:
         return Seen(piece, text, None, "outside")
-    ink = evidence.ink[y0:y1, x0:x1]
-    if not piece.upright:
-        mask = np.zeros(ink.shape, np.uint8)
-        cv2.fillConvexPoly(mask, np.round(piece.quad - (x0, y0)).astype(np.int32), 1)
-        ink = ink & mask.astype(bool)
-    count = int(np.count_nonzero(ink))
-    if count < 2 or count < LEAST_SHARE * max(abs(area(piece.quad)), 1.0):
+    if piece.turned is not None:
+        return _look_turned(piece, text, piece.turned, evidence, (x0, y0, x1, y1))
+    mask = evidence.mask[y0:y1, x0:x1]
+    count = cv2.countNonZero(mask)
+    if count < 2 or count < LEAST_SHARE * max((px1 - px0) * (py1 - py0), 1.0):
         return Seen(piece, text, None, "invisible")
-    if not piece.upright:
-        return Seen(piece, text, tight_quad(ink, x0, y0, piece.direction))
-    columns, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
-    rect = (x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1.0, y0 + rows[-1] + 1.0)
-    quad = rect_quad(rect, heading(piece.quad))
-    return Seen(piece, text, quad, "cut" if _is_cut(piece, text, rect, columns, rows) else "")
+    left, top, wide, high = cv2.boundingRect(mask)
+    rect = (float(x0 + left), float(y0 + top), float(x0 + left + wide), float(y0 + top + high))
+    return Seen(piece, text, rect, "cut" if _is_cut(piece, text, rect, mask) else "")
 
 
-def _is_cut(
-    piece: Piece, text: str, rect: tuple[float, float, float, float], columns: NDArray[np.intp], rows: NDArray[np.intp]
-) -> bool:
-    """Part of the word's glyphs is hidden: its ink stays away from a promised side, or has a hole."""
-    (px0, py0), (px1, py1) = piece.quad.min(axis=0), piece.quad.max(axis=0)
-    across = abs(piece.direction[0]) >= abs(piece.direction[1])
-    thick = (py1 - py0) if across else (px1 - px0)
-    missing = (rect[0] - px0, px1 - rect[2]) if across else (rect[1] - py0, py1 - rect[3])
-    backwards = sum(piece.direction) < 0
-    for char, gap in zip((text[0], text[-1]), reversed(missing) if backwards else missing, strict=True):
-        bearing = LETTER_BEARING if LETTER.match(char) else SIGN_BEARING
-        if gap > max(2.0, bearing * (piece.size or thick)):
+def _look_turned(
+    piece: Piece, text: str, promised: Points, evidence: Evidence, place: tuple[int, int, int, int]
+) -> Seen:
+    x0, y0, x1, y1 = place
+    inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillConvexPoly(inside, np.round(promised - (x0, y0)).astype(np.int32), 1)
+    ink = evidence.ink[y0:y1, x0:x1] & inside.astype(bool)
+    quad = tight_quad(ink, x0, y0, piece.direction)
+    count = int(np.count_nonzero(ink))
+    if quad is None or count < 2 or count < LEAST_SHARE * max(abs(area(promised)), 1.0):
+        return Seen(piece, text, None, "invisible")
+    (ax, ay), (bx, by) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
+    return Seen(piece, text, (ax, ay, bx, by), "", quad)
+
+
+def _is_cut(piece: Piece, text: str, rect: Rect, mask: Pixels) -> bool:
+    """Part of the word's glyphs is hidden: its ink stays away from a promised side, or has a hole, or is too low."""
+    px0, py0, px1, py1 = piece.rect
+    dx, dy = piece.direction
+    if abs(dx) >= abs(dy):
+        missing, thick, found = (rect[0] - px0, px1 - rect[2]), py1 - py0, rect[3] - rect[1]
+    else:
+        missing, thick, found = (rect[1] - py0, py1 - rect[3]), px1 - px0, rect[2] - rect[0]
+    if dx + dy < 0:
+        missing = missing[::-1]
+    size = piece.size or thick
+    for char, gap in zip((text[0], text[-1]), missing, strict=True):
+        if gap > 2.0 and gap > size * (LETTER_BEARING if LETTER.match(char) else SIGN_BEARING):
             return True
-    along, over = (columns, rows) if across else (rows, columns)
     if not LETTER.search(text):
         return False
-    hole = int(np.max(np.diff(along), initial=0))
-    return hole > max(4.0, INNER_GAP * piece.size) or (
-        thick > 5 and (over[-1] - over[0] + 1) < HALF_HEIGHT * (thick - 1)
-    )
+    if thick > 5 and found < HALF_HEIGHT * (thick - 1):
+        return True
+    limit = max(4.0, INNER_GAP * size)
+    if max(rect[2] - rect[0], rect[3] - rect[1]) <= limit:
+        return False
+    along = np.flatnonzero(mask.any(axis=0 if abs(dx) >= abs(dy) else 1))
+    return int(np.max(np.diff(along), initial=0)) > limit
 
 
 def _own(one: Seen, seen: list[Seen], owner: NDArray[np.int32]) -> None:
     """Claim the word's pixels; a place that another word holds already makes one of them a copy, or both doubtful."""
-    assert one.quad is not None
-    x0, y0, x1, y1 = bounds(one.quad, owner.shape[1], owner.shape[0])
-    place = owner[y0:y1, x0:x1]
+    assert one.rect is not None
+    x0, y0, x1, y1 = (max(0, int(value)) for value in one.rect)
+    place = owner[y0 : y1 + 1, x0 : x1 + 1]
     taken = int(place[place.shape[0] // 2, place.shape[1] // 2]) if place.size else -1
-    if taken >= 0 and np.count_nonzero(place == taken) > OVERLAP * place.size:
+    if taken < 0:
+        place[...] = len(seen)
+    elif np.count_nonzero(place == taken) > OVERLAP * place.size:
         other = seen[taken]
-        if other.text == one.text and other.quad is not None:
-            other.quad = around([other.quad, one.quad])
+        if other.text == one.text and other.rect is not None:
+            other.rect = union([other.rect, one.rect])
             one.reason = "copy"
         else:
             one.reason = other.reason = "overlap"
-        return
-    place[...] = len(seen)
 
 
 def lines_of(seen: list[Seen], evidence: Evidence) -> tuple[list[Line], Counter[str]]:
@@ -146,8 +170,12 @@ def lines_of(seen: list[Seen], evidence: Evidence) -> tuple[list[Line], Counter[
 
 def _gap(left: Seen, right: Seen) -> float:
     """Blank between two words along the line, in font sizes."""
-    assert left.quad is not None and right.quad is not None
     dx, dy = right.piece.direction
+    if left.rect is not None and right.rect is not None and right.turned is None:
+        axis = 0 if dx else 1
+        forward = dx + dy > 0
+        step = right.rect[axis] - left.rect[axis + 2] if forward else left.rect[axis] - right.rect[axis + 2]
+        return step / max(right.piece.size, 1.0)
     ahead = min(x * dx + y * dy for x, y in right.quad.tolist())
     behind = max(x * dx + y * dy for x, y in left.quad.tolist())
     step = ahead - behind
@@ -156,17 +184,19 @@ def _gap(left: Seen, right: Seen) -> float:
 
 def _line(run: list[Seen], evidence: Evidence) -> Line:
     text = ""
-    words = []
     for number, one in enumerate(run):
         close = number and _gap(run[number - 1], one) < 0.4
         text = joined(text, one.text) if close else f"{text} {one.text}".strip()
-        assert one.quad is not None
-        words.append(Word(one.text, one.quad))
-    quad = around([word.quad for word in words])
-    layout = around([one.piece.layout for one in run])
-    line = Line(text, quad, layout, words, run[0].piece.line[0])
-    promised = around([one.piece.quad for one in run])
-    return measure(line, promised, evidence)
+    words = [Word(one.text, one.quad) for one in run]
+    if run[0].turned is None:
+        heading = run[0].piece.heading
+        quad = rect_quad(union([one.rect for one in run if one.rect is not None]), heading)
+        layout = rect_quad(union([one.piece.tall for one in run]), heading)
+        promised = rect_quad(union([one.piece.rect for one in run]), heading)
+    else:
+        quad, layout = around([word.quad for word in words]), around([one.piece.layout for one in run])
+        promised = layout
+    return measure(Line(text, quad, layout, words, run[0].piece.line[0]), promised, evidence)
 
 
 def measure(line: Line, promised: Points, evidence: Evidence) -> Line:

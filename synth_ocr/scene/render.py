@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_ocr.geometry import Points, area, bounds, iou, rect_quad, sides
+from synth_ocr.geometry import Points, area, bounds, iou, rect_quad, sides, union
 from synth_ocr.page import Line, Page, Pixels, Word
 from synth_ocr.rules import PageRules, admit
 from synth_ocr.scene import effects
@@ -217,12 +217,6 @@ def _line(
     line.agreement = iou(quad, effects.carry(rect_quad(union(promised)), matrix))
     line.contrast = _contrast(quad, warped.ink, light)
     return line
-
-
-def union(rects: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
-    """The rectangle around rectangles."""
-    x0, y0, x1, y1 = zip(*rects, strict=True)
-    return min(x0), min(y0), max(x1), max(y1)
 
 
 def _contrast(quad: Points, ink: Pixels, light: Pixels) -> float:
