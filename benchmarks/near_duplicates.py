@@ -1,6 +1,7 @@
 """Near duplicates: all pairs of 64-bit hashes at most 3 bits apart, and who stays. Time, memory, growth, exactness.
 
-Claims: 10 million hashes at radius 3 on two cores; growth from 1M to 10M no worse than n^1.2; exact against brute force on 50,000.
+Claims: 10 million hashes at radius 3 on two cores; growth from 1M to 10M no worse than n^1.2; exact against brute force on
+50,000.
 
     python benchmarks/near_duplicates.py [--rows 1000000 10000000] [--radius 3] [--exact 50000]
 
