@@ -12,7 +12,7 @@ from pipeline.filters import FILTER_WORDS
 from tests.end_to_end.conftest import CORPUS, ROOT, qvl
 
 PLANTED = json.loads((CORPUS / "planted.json").read_text(encoding="utf-8"))
-OTHER_WORDS = {"keep", "duplicate_image", "duplicate_pair", "repeated_text", "longest_caption"}
+OTHER_WORDS = {"keep", "duplicate_image", "duplicate_pair", "near_duplicate", "repeated_text", "longest_caption"}
 
 
 @pytest.fixture(scope="session")
