@@ -81,6 +81,16 @@ def faker_of(language: Language, rng: np.random.Generator) -> Faker:
     return faker
 
 
+def day(faker: Faker) -> str:
+    """A date; faker's own ones reach up to today, and so change with it."""
+    return f"{faker.random_int(1980, 2024)}-{faker.random_int(1, 12):02d}-{faker.random_int(1, 28):02d}"
+
+
+def hour(faker: Faker) -> str:
+    """A time of day, from the generator alone."""
+    return f"{faker.random_int(0, 23):02d}:{faker.random_int(0, 59):02d}:{faker.random_int(0, 59):02d}"
+
+
 def identity(files: list[tuple[Corpus, str]]) -> list[str]:
     """Names and hashes of the corpus files."""
     return [f"{PurePosixPath(path).name} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for _, path in files]

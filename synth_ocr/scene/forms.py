@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from faker import Faker
 
-from synth_ocr.scene.corpus import Language, faker_of
+from synth_ocr.scene.corpus import Language, day, faker_of, hour
 from synth_ocr.scene.layout import Area, Box, Plan
 
 WORDS = {
@@ -25,7 +25,7 @@ def invoice(faker: Faker, rng: np.random.Generator, language: Language) -> list[
         title,
         f"{company}: {faker.company()}",
         f"{number}: {faker.bothify('??-#####').upper()}",
-        f"{date}: {faker.date()}",
+        f"{date}: {day(faker)}",
     ]
     lines += [f"{name}: {faker.name()}", f"{address}: {_flat(faker.address())}", f"{account}: {faker.bban()}"]
     lines += [f"{faker.word()} {faker.word()}  {_sum(rng, language)}" for _ in range(int(rng.integers(2, 7)))]
@@ -34,7 +34,7 @@ def invoice(faker: Faker, rng: np.random.Generator, language: Language) -> list[
 
 def receipt(faker: Faker, rng: np.random.Generator, language: Language) -> list[str]:
     words = WORDS[language]
-    lines = [faker.company(), words[4], f"{words[1]}: {faker.date()} {faker.time()}"]
+    lines = [faker.company(), words[4], f"{words[1]}: {day(faker)} {hour(faker)}"]
     lines += [
         f"{faker.word()} x{int(rng.integers(1, 9))} {_sum(rng, language)}" for _ in range(int(rng.integers(3, 10)))
     ]

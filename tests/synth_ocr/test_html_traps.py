@@ -15,6 +15,7 @@ from synth_ocr.html.templates import filled
 from synth_ocr.html.warc import jobs
 from synth_ocr.page import Page
 from synth_ocr.rules import PageRules
+from synth_ocr.scene.forms import form_lines
 
 LAX = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1, private_use=False)
 VIEW = View(600, 400, 1.0, 5.0, True)
@@ -212,6 +213,16 @@ def test_warc_pages_see_their_own_resources(tmp_path: Path) -> None:
             writer.write_record(writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=head))
     (found,) = jobs(str(tmp_path / "a.warc.gz"))
     assert texts(read_page(found, VIEW, LAX)) == ["FROM A WARC FILE"]
+
+
+def test_templates_and_forms_do_not_follow_the_clock() -> None:
+    def made() -> list[object]:
+        pages: list[object] = [filled("zh", np.random.default_rng(seed)) for seed in range(12)]
+        return pages + [form_lines("en", np.random.default_rng(seed)) for seed in range(12)]
+
+    first = made()
+    time.sleep(1.1)
+    assert made() == first
 
 
 def test_templates_are_functions_of_their_seed() -> None:

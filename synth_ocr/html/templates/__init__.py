@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from synth_ocr.scene.corpus import faker_of
+from synth_ocr.scene.corpus import day, faker_of, hour
 
 NAMES = ("invoice", "table", "form", "news", "chat")
 FAMILIES = {
@@ -45,4 +45,7 @@ def filled(language: Literal["en", "zh"], rng: np.random.Generator) -> str:
         "wide": int(rng.integers(60, 100)),
     }
     template = _environment().get_template(f"{name}.html")
-    return template.render(f=faker_of(language, rng), t=WORDS[language], language=language, **look)
+    faker = faker_of(language, rng)
+    return template.render(
+        f=faker, day=lambda: day(faker), hour=lambda: hour(faker), t=WORDS[language], language=language, **look
+    )
