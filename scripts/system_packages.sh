@@ -6,6 +6,10 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need chromium chromium
+need tesseract tesseract-ocr
+need fc-list fontconfig
+[ -e /usr/share/fonts/opentype/noto ] || missing="$missing fonts-noto-cjk fonts-wqy-microhei fonts-arphic-ukai fonts-liberation fonts-dejavu tesseract-ocr-chi-sim"
+[ -e /usr/share/doc/debian-reference-en ] || missing="$missing debian-reference-en debian-reference-zh-cn mate-backgrounds fortunes fortunes-zh"
 if [ -z "$missing" ]; then
     exit 0
 fi
