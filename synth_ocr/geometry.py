@@ -20,10 +20,12 @@ Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 def rect_quad(rect: Rect, direction: tuple[float, float] = (1.0, 0.0)) -> Points:
     """An upright rectangle as a quad that starts where text that runs along ``direction`` (an axis) starts."""
     x0, y0, x1, y1 = rect
-    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
     dx, dy = direction
-    first = (0 if dx > 0 else 2) if abs(dx) >= abs(dy) else (1 if dy > 0 else 3)
-    return corners[[(first + i) % 4 for i in range(4)]]
+    if abs(dx) >= abs(dy):
+        corners = (x0, y0, x1, y0, x1, y1, x0, y1) if dx > 0 else (x1, y1, x0, y1, x0, y0, x1, y0)
+    else:
+        corners = (x1, y0, x1, y1, x0, y1, x0, y0) if dy > 0 else (x0, y1, x0, y0, x1, y0, x1, y1)
+    return np.array(corners, float).reshape(4, 2)
 
 
 def union(rects: Sequence[Rect]) -> Rect:
@@ -84,6 +86,17 @@ def iou(first: Points, second: Points) -> float:
     return float(shared / max(first_area + second_area - shared, 1e-9))
 
 
+def overlap(first: Rect, second: Rect) -> float:
+    """Intersection over union of two rectangles."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    whole = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1])
+    return shared / (whole - shared)
+
+
 def around(quads: list[Points], direction: tuple[float, float] | None = None) -> Points:
     """The smallest rectangle along ``direction`` (of the first quad where none is given) that holds all quads."""
     direction = direction or heading(quads[0])
@@ -115,7 +128,11 @@ def bounds(quad: Points, width: int, height: int, margin: int = 0) -> tuple[int,
     )  # fmt: skip
 
 
-def fractions(quad: Points, width: int, height: int) -> list[float]:
-    """Eight numbers, fractions of width and height in [0, 1], rounded to 5 decimals (under 0.01 px at 1024)."""
-    scaled: Any = np.clip(quad / (width, height), 0.0, 1.0).round(5)
-    return [float(value) for value in scaled.ravel()]
+def fractions(quads: Sequence[Points], width: int, height: int) -> list[list[float]]:
+    """Eight numbers per quad, fractions of width and height in [0, 1], rounded to 5 decimals (under 0.01 px at 1024)."""
+    if not quads:
+        return []
+    scaled: Any = np.stack(quads)
+    scaled /= (width, height)
+    numbers: list[list[float]] = scaled.clip(0.0, 1.0).round(5).reshape(len(quads), 8).tolist()
+    return numbers

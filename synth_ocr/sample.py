@@ -53,26 +53,32 @@ def regions(page: Page, width: int, height: int) -> list[dict[str, Any]]:
     members: dict[int, list[int]] = {}
     for number, line in enumerate(page.lines):
         members.setdefault(line.paragraph, []).append(number)
-    first = len(page.lines) + sum(len(line.words) for line in page.lines)
-    place = {paragraph: first + i for i, paragraph in enumerate(members)}
-    found = []
-    for number, line in enumerate(page.lines):
-        region = _region(line.text, line.quad, "line", number, width, height)
-        region |= {"parent": place[line.paragraph], "layout": fractions(line.layout, width, height)}
-        region |= {"ink_share": round(line.ink_share, 3), "contrast": round(line.contrast, 1)}
-        found.append(region | {"pixel_height": round(line.pixel_height, 1)})
     words = [(word, number) for number, line in enumerate(page.lines) for word in line.words]
-    for order, (word, parent) in enumerate(words):
-        found.append(_region(word.text, word.quad, "word", order, width, height) | {"parent": parent})
-    for order, lines in enumerate(members.values()):
-        quads = [page.lines[i].quad for i in lines]
-        text = "\n".join(page.lines[i].text for i in lines)
-        found.append(_region(text, around(quads, heading(quads[0])), "paragraph", order, width, height))
-    return found
+    first = len(page.lines) + len(words)
+    place = {paragraph: first + i for i, paragraph in enumerate(members)}
+    layouts = fractions([line.layout for line in page.lines], width, height)
+    found = _level("line", [(line.text, line.quad) for line in page.lines], width, height)
+    for region, line, layout in zip(found, page.lines, layouts, strict=True):
+        region |= {"parent": place[line.paragraph], "layout": layout, "ink_share": round(line.ink_share, 3)}
+        region |= {"contrast": round(line.contrast, 1), "pixel_height": round(line.pixel_height, 1)}
+    small = _level("word", [(word.text, word.quad) for word, _ in words], width, height)
+    for region, (_, parent) in zip(small, words, strict=True):
+        region["parent"] = parent
+    return [*found, *small, *_level("paragraph", [_joint(page, lines) for lines in members.values()], width, height)]
 
 
-def _region(text: str, quad: Points, level: str, order: int, width: int, height: int) -> dict[str, Any]:
-    return {"phrase": text, "image": 0, "quad": fractions(quad, width, height), "level": level, "order": order}
+def _level(level: str, texts: list[tuple[str, Points]], width: int, height: int) -> list[dict[str, Any]]:
+    quads = fractions([quad for _, quad in texts], width, height)
+    return [
+        {"phrase": text, "image": 0, "quad": quad, "level": level, "order": order}
+        for order, ((text, _), quad) in enumerate(zip(texts, quads, strict=True))
+    ]
+
+
+def _joint(page: Page, lines: list[int]) -> tuple[str, Points]:
+    """Lines as one paragraph."""
+    quads = [page.lines[i].quad for i in lines]
+    return "\n".join(page.lines[i].text for i in lines), around(quads, heading(quads[0]))
 
 
 def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: int, url: str = "") -> Made:
@@ -84,17 +90,18 @@ def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: in
     kept = fitting(page.lines, text_tokens)
     if kept == 0:
         return Made("no_room", outcome.key, columns={"kind": kind})
+    found = regions(page, outcome.width, outcome.height)
     records: list[tuple[str, Quad]] = []
-    for line in page.lines[:kept]:
-        a, b, c, d, e, f, g, h = fractions(line.quad, outcome.width, outcome.height)
-        records.append((line.text, (a, b, c, d, e, f, g, h)))
+    for region in found[:kept]:
+        a, b, c, d, e, f, g, h = region["quad"]
+        records.append((region["phrase"], (a, b, c, d, e, f, g, h)))
     content = {
         "id": f"{unit.id}-{outcome.key}",
         "source": unit.source,
         "task": "ocr",
         "language": language,
         "turns": ocr_turns(records, language),
-        "regions": regions(page, outcome.width, outcome.height),
+        "regions": found,
         "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
     }
     sample = Sample(content, [("jpg", outcome.jpeg, outcome.width, outcome.height)])

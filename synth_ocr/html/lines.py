@@ -144,7 +144,7 @@ def _line(run_: list[Piece], paragraph: int, evidence: Evidence) -> Line:
     quad = around([piece.quad for piece in run_], heading(run_[0].quad))
     layout = around([piece.fragment.quad for piece in run_], heading(run_[0].quad))
     line = Line(text, quad, layout, [], paragraph)
-    measure(line, quad, evidence)
+    measure(line, 1.0, evidence)
     line.words = words_of(line, evidence, run_[0].fragment)
     return line
 

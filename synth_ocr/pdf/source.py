@@ -13,13 +13,15 @@ from pipeline.frozen import Frozen
 from pipeline.storage import Storage
 from synth_ocr.confined import Limits, Stopped, confined
 from synth_ocr.page import Outcome
+from synth_ocr.pdf.engine import Engine, engine_of, engine_version
 from synth_ocr.rules import PageRules
 
 
 class Pdf(Frozen):
     """``long_side``: pixels of the rendered page. ``pages``: at most so many of a document, chosen by the seed.
 
-    ``seconds`` and ``megabytes`` bound one page and the process that reads it.
+    ``seconds`` and ``megabytes`` bound one page and the process that reads it. ``engine``: MuPDF where it is installed,
+    else PDFium, unless one is named; pages differ in a few pixels and lines between them.
     """
 
     kind: Literal["pdf"] = "pdf"
@@ -29,6 +31,7 @@ class Pdf(Frozen):
     seconds: float = Field(default=60.0, gt=0)
     megabytes: int = Field(default=4096, ge=256)
     maximum_bytes: int = Field(default=200_000_000, ge=1)
+    engine: Engine | None = None
     rules: PageRules = PageRules(latin_extended=True)
 
     def units(self, source: str) -> list[BuildUnit]:
@@ -48,13 +51,11 @@ class Pdf(Frozen):
         ]
 
     def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """The document's bytes and MuPDF's version beside the settings."""
-        import pymupdf
-
+        """The document's bytes and the engine with its version beside the settings."""
         return {
-            "read": self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes"}),
+            "read": self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes", "engine"}),
             "document": xxhash.xxh3_128_hexdigest(Storage().read(unit.payload)),
-            "pymupdf": [str(version) for version in pymupdf.version[:2]],
+            "engine": engine_version(engine_of(self.engine)),
         }
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
@@ -67,7 +68,7 @@ class Pdf(Frozen):
             return
         data = storage.read(unit.payload)
         child = confined(read_document, Limits(self.seconds, self.megabytes))
-        task = DocumentTask(data, self.pages, seed, unit.id, self.long_side, self.rules)
+        task = DocumentTask(data, self.pages, seed, unit.id, self.long_side, self.rules, engine_of(self.engine))
         left: list[str] = [""]
         try:
             for item in child.results(task):

@@ -8,7 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_ocr.geometry import Bools, Points, Rect, area, around, bounds, iou, rect_quad, sides, tight_quad, union
+from synth_ocr.geometry import (
+    Bools,
+    Points,
+    Rect,
+    area,
+    around,
+    bounds,
+    iou,
+    overlap,
+    rect_quad,
+    sides,
+    tight_quad,
+    union,
+)
 from synth_ocr.page import Line, Pixels, Word
 from synth_ocr.pdf.layout import Piece
 from synth_ocr.text import LETTER, clean, joined
@@ -23,15 +36,19 @@ OVERLAP = 0.5
 WORD_GAP = 2.0  # of the font size: farther apart are two records (columns, cells)
 
 
-@dataclass
+@dataclass(slots=True)
 class Seen:
-    """A word with its ink (bounds, and a quad where it is turned), or the reason why it is no record."""
+    """A word with its ink (bounds, and a quad where it is turned), or the reason why it is no record.
+
+    ``gap``: blank before it along its line, in font sizes; set where words are joined to lines.
+    """
 
     piece: Piece
     text: str
     rect: Rect | None
     reason: str = ""
     turned: Points | None = None
+    gap: float = 0.0
 
     @property
     def quad(self) -> Points:
@@ -126,10 +143,11 @@ def _is_cut(piece: Piece, text: str, rect: Rect, mask: Pixels) -> bool:
     if thick > 5 and found < HALF_HEIGHT * (thick - 1):
         return True
     limit = max(4.0, INNER_GAP * size)
-    if max(rect[2] - rect[0], rect[3] - rect[1]) <= limit:
+    level = abs(dx) >= abs(dy)
+    if (rect[2] - rect[0] if level else rect[3] - rect[1]) <= limit:
         return False
-    along = np.flatnonzero(mask.any(axis=0 if abs(dx) >= abs(dy) else 1))
-    return int(np.max(np.diff(along), initial=0)) > limit
+    along: bytes = cv2.reduce(mask, 0 if level else 1, cv2.REDUCE_MAX).tobytes()
+    return bytes(math.floor(limit)) in along.strip(b"\0")
 
 
 def _own(one: Seen, seen: list[Seen], owner: NDArray[np.int32]) -> None:
@@ -160,10 +178,15 @@ def lines_of(seen: list[Seen], evidence: Evidence) -> tuple[list[Line], Counter[
             broken = one.piece.line if one.reason != "copy" else broken
             continue
         last = runs[-1][-1] if runs else None
-        if last is None or last.piece.line != one.piece.line or broken == one.piece.line or _gap(last, one) > WORD_GAP:
-            runs.append([one])
+        if last is not None and last.piece.line == one.piece.line != broken:
+            one.gap = _gap(last, one)
+            joins = one.gap <= WORD_GAP
         else:
+            joins = False
+        if joins:
             runs[-1].append(one)
+        else:
+            runs.append([one])
         broken = None
     return [_line(run, evidence) for run in runs], lost
 
@@ -183,42 +206,42 @@ def _gap(left: Seen, right: Seen) -> float:
 
 
 def _line(run: list[Seen], evidence: Evidence) -> Line:
-    text = ""
-    for number, one in enumerate(run):
-        close = number and _gap(run[number - 1], one) < 0.4
-        text = joined(text, one.text) if close else f"{text} {one.text}".strip()
+    text = run[0].text
+    for one in run[1:]:
+        text = joined(text, one.text) if one.gap < 0.4 else f"{text} {one.text}"
     words = [Word(one.text, one.quad) for one in run]
+    piece = run[0].piece
     if run[0].turned is None:
-        heading = run[0].piece.heading
-        quad = rect_quad(union([one.rect for one in run if one.rect is not None]), heading)
-        layout = rect_quad(union([one.piece.tall for one in run]), heading)
-        promised = rect_quad(union([one.piece.rect for one in run]), heading)
-    else:
-        quad, layout = around([word.quad for word in words]), around([one.piece.layout for one in run])
-        promised = layout
-    return measure(Line(text, quad, layout, words, run[0].piece.line[0]), promised, evidence)
+        ink, promised = union([one.rect for one in run if one.rect is not None]), union([one.piece.rect for one in run])
+        layout = rect_quad(union([one.piece.tall for one in run]), piece.heading)
+        line = Line(text, rect_quad(ink, piece.heading), layout, words, piece.line[0])
+        return measure(line, overlap(ink, promised), evidence)
+    quad, layout = around([word.quad for word in words]), around([one.piece.layout for one in run])
+    return measure(Line(text, quad, layout, words, piece.line[0]), iou(quad, layout), evidence)
 
 
-def measure(line: Line, promised: Points, evidence: Evidence) -> Line:
+def measure(line: Line, agreement: float, evidence: Evidence) -> Line:
     """Fill in what the pixels say about a line."""
     height, width = evidence.ink.shape
     x0, y0, x1, y1 = bounds(line.quad, width, height)
-    ink = evidence.ink[y0:y1, x0:x1]
-    count = int(np.count_nonzero(ink))
+    ink = evidence.mask[y0:y1, x0:x1]
+    count = cv2.countNonZero(ink) if ink.size else 0
     line.ink_share = count / max(abs(area(line.quad)), 1.0)
-    line.contrast = float(evidence.change[y0:y1, x0:x1][ink].mean()) if count else 0.0
+    line.contrast = float(cv2.mean(evidence.change[y0:y1, x0:x1], ink)[0]) if count else 0.0
     line.pixel_height = sides(line.quad)[1]
-    line.agreement = iou(line.quad, promised)
+    line.agreement = agreement
     return line
 
 
 def unlabelled(lines: list[Line], evidence: Evidence, margin: int = 2) -> float:
     """Share of the ink that lies in no line's box."""
-    total = int(np.count_nonzero(evidence.ink))
+    total = cv2.countNonZero(evidence.mask)
     if not total:
         return 0.0
-    rest = evidence.ink.astype(np.uint8)
-    for line in lines:
-        points = np.round(line.quad + np.sign(line.quad - line.quad.mean(axis=0)) * margin).astype(np.int32)
-        cv2.fillConvexPoly(rest, points, 0)
-    return int(np.count_nonzero(rest)) / total
+    rest = evidence.mask.copy()
+    if lines:
+        quads = np.stack([line.quad for line in lines])
+        grown = np.round(quads + np.sign(quads - quads.mean(axis=1, keepdims=True)) * margin).astype(np.int32)
+        for points in grown:
+            cv2.fillConvexPoly(rest, points, 0)
+    return cv2.countNonZero(rest) / total

@@ -7,24 +7,31 @@ import pytest
 from synth_ocr.geometry import heading, is_sound
 from synth_ocr.page import Page, PageRejected
 from synth_ocr.pdf.document import DocumentTask, read_document, read_page
+from synth_ocr.pdf.engine import Engine, open_file
 from synth_ocr.rules import PageRules
 from tests.synth_ocr import trap_pdf as trap
 
 LAX = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1)
 
 
-def read(doc: pymupdf.Document, long_side: int = 800) -> Page:
-    pymupdf.TOOLS.unset_quad_corrections(True)
-    again = pymupdf.open(stream=trap.saved(doc), filetype="pdf")
-    return read_page(again[0], long_side, LAX)
+@pytest.fixture(params=["mupdf", "pdfium"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Every trap holds for both engines."""
+    name: Engine = request.param
+    return name
+
+
+def read(doc: pymupdf.Document, engine: Engine, long_side: int = 800) -> Page:
+    file = open_file(trap.saved(doc), engine)
+    return read_page(next(iter(file.pages([0]))), long_side, LAX)
 
 
 def texts(page: Page) -> list[str]:
     return [line.text for line in page.lines]
 
 
-def verdicts(data: bytes, rules: PageRules) -> list[str]:
-    found = read_document(DocumentTask(data, None, 0, "doc", 800, rules))
+def verdicts(data: bytes, engine: Engine, rules: PageRules) -> list[str]:
+    found = read_document(DocumentTask(data, None, 0, "doc", 800, rules, engine))
     return [each.verdict for each in found if not isinstance(each, list)]
 
 
@@ -35,21 +42,21 @@ def box(page: Page, text: str) -> tuple[float, float, float, float]:
 
 
 @pytest.mark.parametrize("name", trap.HIDING)
-def test_hidden_text_is_no_label(name: str) -> None:
-    page = read(trap.document(trap.HIDING[name]))
+def test_hidden_text_is_no_label(name: str, engine: Engine) -> None:
+    page = read(trap.document(trap.HIDING[name]), engine)
     assert texts(page) == [trap.GENUINE]
     assert page.unlabelled_ink < 0.01
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("crop", [False, True])
-def test_boxes_hold_the_ink_on_turned_and_cropped_pages(turn: int, crop: bool) -> None:
+def test_boxes_hold_the_ink_on_turned_and_cropped_pages(turn: int, crop: bool, engine: Engine) -> None:
     doc = trap.document()
     if crop:
         doc[0].set_mediabox(pymupdf.Rect(-50, -30, 400, 300))
         doc[0].set_cropbox(pymupdf.Rect(30, 20, 390, 290))
     doc[0].set_rotation(turn)
-    page = read(doc)
+    page = read(doc, engine)
     assert texts(page) == [trap.GENUINE]
     dark = page.image.min(axis=2) < 128
     rows, columns = np.nonzero(dark)
@@ -61,27 +68,27 @@ def test_boxes_hold_the_ink_on_turned_and_cropped_pages(turn: int, crop: bool) -
     assert is_sound(page.lines[0].quad)
 
 
-def test_user_unit_scales_page_and_boxes_alike() -> None:
+def test_user_unit_scales_page_and_boxes_alike(engine: Engine) -> None:
     doc = trap.document()
     doc.xref_set_key(doc[0].xref, "UserUnit", "3")
-    page = read(doc)
+    page = read(doc, engine)
     assert texts(page) == [trap.GENUINE] and page.unlabelled_ink < 0.01
 
 
-def test_a_word_cut_by_a_clip_is_no_record() -> None:
-    page = read(trap.document(trap.half_clipped))
+def test_a_word_cut_by_a_clip_is_no_record(engine: Engine) -> None:
+    page = read(trap.document(trap.half_clipped), engine)
     assert texts(page) == [trap.GENUINE]
     assert page.unlabelled_ink > 0.05
 
 
-def test_false_bold_comes_once() -> None:
-    page = read(trap.document(trap.false_bold))
+def test_false_bold_comes_once(engine: Engine) -> None:
+    page = read(trap.document(trap.false_bold), engine)
     assert texts(page) == [trap.GENUINE, "Twice drawn"]
 
 
-def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn() -> None:
-    assert texts(read(trap.document(trap.ligatures)))[1] == "efficient fish"
-    assert texts(read(trap.document(trap.soft_hyphen)))[1].rstrip("-") == "end of a hyphen"
+def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn(engine: Engine) -> None:
+    assert texts(read(trap.document(trap.ligatures), engine))[1] == "efficient fish"
+    assert texts(read(trap.document(trap.soft_hyphen), engine))[1].rstrip("-") == "end of a hyphen"
 
 
 @pytest.mark.parametrize(
@@ -91,52 +98,52 @@ def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn() -> None:
         (trap.upwards, "Upwards line"), (trap.slanted, "Slanted line"),
     ],
 )  # fmt: skip
-def test_visible_text_is_not_lost(draw: trap.Draw, text: str) -> None:
-    page = read(trap.document(draw))
+def test_visible_text_is_not_lost(draw: trap.Draw, text: str, engine: Engine) -> None:
+    page = read(trap.document(draw), engine)
     assert texts(page) == [trap.GENUINE, text]
     assert page.unlabelled_ink < 0.01
     assert all(is_sound(line.quad) for line in page.lines)
 
 
-def test_a_slanted_line_has_a_slanted_tight_quad() -> None:
-    page = read(trap.document(trap.slanted))
+def test_a_slanted_line_has_a_slanted_tight_quad(engine: Engine) -> None:
+    page = read(trap.document(trap.slanted), engine)
     line = next(line for line in page.lines if line.text == "Slanted line")
     dx, dy = heading(line.quad)
     assert abs(abs(np.degrees(np.arctan2(dy, dx))) - 30) < 1.5
     assert line.pixel_height < 50
 
 
-def test_cells_far_apart_are_two_records() -> None:
-    assert texts(read(trap.document(trap.cells)))[1:] == ["Left cell", "Right cell"]
+def test_cells_far_apart_are_two_records(engine: Engine) -> None:
+    assert texts(read(trap.document(trap.cells), engine))[1:] == ["Left cell", "Right cell"]
 
 
 @pytest.mark.parametrize("draw", [trap.annotation, trap.widget])
-def test_annotations_are_neither_drawn_nor_labelled(draw: trap.Draw) -> None:
-    page = read(trap.document(draw))
+def test_annotations_are_neither_drawn_nor_labelled(draw: trap.Draw, engine: Engine) -> None:
+    page = read(trap.document(draw), engine)
     assert texts(page) == [trap.GENUINE] and page.unlabelled_ink < 0.01
 
 
-def test_type_three_fonts_do_not_make_giant_boxes() -> None:
-    page = read(trap.document(trap.type_three))
+def test_type_three_fonts_do_not_make_giant_boxes(engine: Engine) -> None:
+    page = read(trap.document(trap.type_three), engine)
     for line in page.lines:
         assert line.quad.min() >= -1 and line.quad.max() <= 801
 
 
-def test_ink_without_text_rejects_the_page() -> None:
+def test_ink_without_text_rejects_the_page(engine: Engine) -> None:
     data = trap.saved(trap.document(trap.unknown_glyphs))
-    assert verdicts(data, PageRules(minimum_characters=1)) == ["unlabelled_ink"]
+    assert verdicts(data, engine, PageRules(minimum_characters=1)) == ["unlabelled_ink"]
 
 
-def test_scans_blank_pages_and_odd_files_are_verdicts() -> None:
-    assert verdicts(trap.saved(trap.document(trap.ocr_layer)), LAX) == ["scanned"]
+def test_scans_blank_pages_and_odd_files_are_verdicts(engine: Engine) -> None:
+    assert verdicts(trap.saved(trap.document(trap.ocr_layer)), engine, LAX) == ["scanned"]
     blank = pymupdf.open()
     blank.new_page()
-    assert verdicts(trap.saved(blank), LAX) == ["blank"]
-    assert verdicts(b"%PDF-1.7 nothing of the kind", LAX) == ["unreadable:broken"]
-    assert verdicts(b"", LAX) == ["unreadable:broken"]
+    assert verdicts(trap.saved(blank), engine, LAX) == ["blank"]
+    assert verdicts(b"%PDF-1.7 nothing of the kind", engine, LAX) == ["unreadable:broken"]
+    assert verdicts(b"", engine, LAX) == ["unreadable:broken"]
     locked = trap.saved(trap.document(), encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="u", owner_pw="o")
-    assert verdicts(locked, LAX) == ["unreadable:encrypted"]
-    assert verdicts(trap.saved(trap.document(width=30_000, height=300)), LAX) == ["page_size"]
+    assert verdicts(locked, engine, LAX) == ["unreadable:encrypted"]
+    assert verdicts(trap.saved(trap.document(width=30_000, height=300)), engine, LAX) == ["page_size"]
 
 
 @pytest.mark.parametrize(
@@ -146,26 +153,26 @@ def test_scans_blank_pages_and_odd_files_are_verdicts() -> None:
         ("see <box> here", "markup"),
     ],
 )  # fmt: skip
-def test_character_rules_reject_the_page(text: str, verdict: str) -> None:
+def test_character_rules_reject_the_page(text: str, verdict: str, engine: Engine) -> None:
     def draw(doc: pymupdf.Document, page: pymupdf.Page) -> None:
         page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
         page.insert_text(trap.PLACE, text, fontname="dj", fontsize=20)
 
     data = trap.saved(trap.document(draw))
-    assert verdicts(data, PageRules(latin_extended=True, minimum_characters=1)) == [verdict]
+    assert verdicts(data, engine, PageRules(latin_extended=True, minimum_characters=1)) == [verdict]
     if verdict == "latin_extended":
-        assert verdicts(data, PageRules(minimum_characters=1)) == ["keep"]
+        assert verdicts(data, engine, PageRules(minimum_characters=1)) == ["keep"]
 
 
-def test_too_few_too_many_too_small() -> None:
+def test_too_few_too_many_too_small(engine: Engine) -> None:
     data = trap.saved(trap.document())
-    assert verdicts(data, PageRules(minimum_characters=200)) == ["too_few_characters"]
-    assert verdicts(data, PageRules(minimum_characters=1, maximum_characters=3)) == ["too_many_characters"]
-    assert verdicts(data, PageRules(minimum_side=700)) == ["too_small"]
+    assert verdicts(data, engine, PageRules(minimum_characters=200)) == ["too_few_characters"]
+    assert verdicts(data, engine, PageRules(minimum_characters=1, maximum_characters=3)) == ["too_many_characters"]
+    assert verdicts(data, engine, PageRules(minimum_side=700)) == ["too_small"]
 
 
-def test_a_page_without_visible_text_is_rejected() -> None:
+def test_a_page_without_visible_text_is_rejected(engine: Engine) -> None:
     doc = pymupdf.open()
     trap.mode_three(doc, doc.new_page())
     with pytest.raises(PageRejected, match="no_visible_text"):
-        read(doc)
+        read(doc, engine)
