@@ -110,6 +110,16 @@ def image(number: int) -> str:
     return f"<img>{number}</img>"
 
 
+def pictured(number: int) -> str:
+    """The same in a dialogue: pictures have names, counted from 1 over the whole conversation (paper, Box B.2)."""
+    return f"Picture {number + 1}: {image(number)}\n"
+
+
+def image_numbers(text: str) -> list[int]:
+    """Which of the sample's images stand in the text, in reading order."""
+    return [int(number) for number in re.findall(r"<img>(\d+)</img>", text)]
+
+
 def ref(text: str, dialect: Dialect = QWEN_VL) -> str:
     """A phrase in its marks, before its boxes. ``qwen2.5-vl`` has none: there the whole is JSON, see ``grounded``."""
     if dialect in TAGS:
