@@ -8,6 +8,7 @@ import typer
 import grounding_builder.command
 import model.command
 import pipeline.command
+import pipeline.text.command
 import synth_ocr.command
 from pipeline.errors import QvlError, RecipeError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.add_typer(pipeline.command.app, name="curate")
 app.add_typer(grounding_builder.command.app, name="ground")
 app.add_typer(synth_ocr.command.app, name="ocr")
+app.add_typer(pipeline.text.command.app, name="text")
 app.add_typer(model.command.app, name="model")
 
 

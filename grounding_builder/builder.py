@@ -9,10 +9,11 @@ import pyarrow as pa
 import xxhash
 
 from grounding_builder.drafts import FILES, NOT_TRAIN, Annotations, Draft, Item, Piece
-from grounding_builder.pictures import Picture, disagreement, picture, read
+from grounding_builder.pictures import disagreement
 from pipeline.build import BuildUnit, Made
 from pipeline.errors import ContractError
 from pipeline.exclusion import Exclusion, Hit
+from pipeline.picture import Picture, picture, read_picture
 from pipeline.rows import sample_id
 from pipeline.shard_writer import Sample
 from pipeline.storage import Storage
@@ -108,7 +109,7 @@ class Pictures:
         if not isinstance(draft.image, str):
             return self._judge(picture(draft.image))
         if draft.image not in self._recent:
-            self._recent[draft.image] = self._judge(read(draft.image, self._storage))
+            self._recent[draft.image] = self._judge(read_picture(draft.image, self._storage))
             if len(self._recent) > KEPT_PICTURES:
                 self._recent.popitem(last=False)
         return self._recent[draft.image]

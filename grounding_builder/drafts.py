@@ -12,14 +12,12 @@ from grounding_builder.regions import Boxes, Region, regions_of
 from pipeline import markup
 from pipeline.coordinates import Box
 from pipeline.frozen import Frozen
+from pipeline.prompt_language import prompt_language
 from pipeline.sources.base import Bytes
 from pipeline.storage import Storage
 
 Task = Literal["grounded_caption", "referring", "region_caption", "vqa"]
 BLANKS = re.compile(r"\s+")
-HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-LETTERS = re.compile(r"[^\W\d_]")
-HAN_SHARE = 0.3
 # recipe keys that say where files lie; what is in them has identities of its own
 FILES = frozenset(
     ("refs", "instances", "image_folder", "image_data", "regions", "objects", "questions", "answers", "annotations", "paths",
@@ -98,7 +96,7 @@ class Annotations(Frozen, ABC):
         """Every input row of a part, in order."""
 
     def speaks(self, text: str) -> str:
-        return language_of(text) if self.language == "auto" else self.language
+        return prompt_language(text) if self.language == "auto" else self.language
 
     def plain(self, text: str) -> str | None:
         """A text of one line that is safe to train on; None where it holds markers and the recipe drops those."""
@@ -106,14 +104,6 @@ class Annotations(Frozen, ABC):
         if not markup.has_marker(text):
             return text
         return markup.escape(text) if self.markup == "escape" else None
-
-
-def language_of(text: str) -> str:
-    """``zh`` where three tenths of the letters are Han, else ``en``."""
-    if text.isascii():
-        return "en"
-    letters = len(LETTERS.findall(text))
-    return "zh" if letters and len(HAN.findall(text)) >= HAN_SHARE * letters else "en"
 
 
 def referring(phrase: str, boxes: list[Box], language: str) -> Item:

@@ -14,9 +14,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from grounding_builder.pictures import Picture, picture
 from pipeline import markup
 from pipeline.errors import DataError, RecipeError
+from pipeline.picture import Picture, picture
 from pipeline.sources.webdataset import group
 from pipeline.storage import Storage
 from pipeline.tar_index import index_tar

@@ -2,9 +2,10 @@
 
 import pytest
 
-from grounding_builder.pictures import Picture, disagreement, picture
+from grounding_builder.pictures import disagreement
 from grounding_builder.regions import Boxes, covers, fit, fit_xywh, flags, overlap
 from pipeline.coordinates import Box
+from pipeline.picture import Picture, picture
 from tests.grounding_builder.helpers import jpeg
 
 NAN = float("nan")

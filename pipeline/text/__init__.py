@@ -1,0 +1,1 @@
+"""Pure text and dialogues as datasets: tasks ``text`` and ``chat``."""

@@ -1,0 +1,98 @@
+"""The usual layouts of dialogues, read into one: turns of a role and parts, a part is text or an image's path.
+
+* ``messages``: ``[{"role", "content"}]``; content is text, or parts ``{"type": "text"|"image"|"image_url", ...}``
+* ``conversations``: ``[{"from", "value"}]``, as LLaVA, ShareGPT and Qwen-VL's fine-tuning write them
+* ``text``: one ChatML string
+
+Images stand in the text as ``Picture 1: <img>PATH</img>`` (Qwen-VL), or as ``<image>`` with the paths under ``image`` or
+``images`` (LLaVA).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>\n?", re.DOTALL)
+NAMED = re.compile(r"(?:Picture[ ]\d+:[ ]?)?<img>(.*?)</img>\n?|<image>\n?", re.DOTALL)
+
+
+class LayoutError(ValueError):
+    """The row's verdict."""
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    """A picture in a turn: its path as the row gives it."""
+
+    path: str
+
+
+Part = str | ImagePart
+Turn = tuple[str, list[Part]]
+
+
+def read_turns(row: dict[str, Any]) -> list[Turn]:
+    """All turns of a row. Raises LayoutError with the verdict of a row that is no dialogue."""
+    turns = _turns(row)
+    places = sum(isinstance(part, ImagePart) and not part.path for _, parts in turns for part in parts)
+    paths = row.get("images", row.get("image")) or []
+    paths = [paths] if isinstance(paths, str) else paths
+    if places != len(paths) or not all(isinstance(path, str) for path in paths):
+        raise LayoutError("image_count")
+    waiting = iter(paths)
+    return [
+        (role, [ImagePart(next(waiting)) if isinstance(part, ImagePart) and not part.path else part for part in parts])
+        for role, parts in turns
+    ]
+
+
+def _turns(row: dict[str, Any]) -> list[Turn]:
+    if isinstance(row.get("messages"), list):
+        return [_turn(each, "role", "content") for each in row["messages"]]
+    if isinstance(row.get("conversations"), list):
+        return [_turn(each, "from", "value") for each in row["conversations"]]
+    if isinstance(row.get("text"), str):
+        if CHATML.sub("", row["text"]).strip():
+            raise LayoutError("unreadable:chatml")
+        return [(_role(role), _split(text)) for role, text in CHATML.findall(row["text"])]
+    raise LayoutError("unreadable:no_dialogue")
+
+
+def _turn(each: Any, role: str, content: str) -> Turn:
+    if not isinstance(each, dict):
+        raise LayoutError("unreadable:no_dialogue")
+    value = each.get(content)
+    if isinstance(value, list):
+        return _role(each.get(role)), [_part(part) for part in value]
+    if not isinstance(value, str):
+        raise LayoutError("unreadable:no_text")
+    return _role(each.get(role)), _split(value)
+
+
+def _role(name: Any) -> str:
+    if name not in ROLES:
+        raise LayoutError("roles")
+    return ROLES[name]
+
+
+def _part(part: Any) -> Part:
+    """A part of a content list. Addresses are not fetched: only files can be named."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if kind == "image" and isinstance(part.get("image"), str):
+        return ImagePart(part["image"])
+    if kind == "image_url" and isinstance(part.get("image_url"), dict):
+        return ImagePart(str(part["image_url"].get("url", "")).removeprefix("file://"))
+    raise LayoutError("unreadable:no_text")
+
+
+def _split(text: str) -> list[Part]:
+    """Text and pictures in their order; ``<image>`` becomes a picture without a path yet."""
+    parts: list[Part] = []
+    at = 0
+    for match in NAMED.finditer(text):
+        parts += [text[at : match.start()], ImagePart((match[1] or "").strip())]
+        at = match.end()
+    return [part for part in [*parts, text[at:]] if part]
