@@ -24,7 +24,7 @@ from synth_ocr.geometry import (
 )
 from synth_ocr.page import Line, Pixels, Word
 from synth_ocr.pdf.layout import Piece
-from synth_ocr.text import LETTER, clean, joined
+from synth_ocr.text import LETTER, UNKNOWN, clean, joined
 
 INK = 16  # change of a channel that counts as ink; 0.97 grey on white changes 8, yellow on white 255
 LEAST_SHARE = 0.03  # ink pixels / pixels of the word's box; genuine text has 0.07 and more (traps, D)
@@ -33,6 +33,7 @@ SIGN_BEARING = 0.95  # the same for punctuation; that of Chinese fills half a sq
 HALF_HEIGHT = 0.6  # ink lower than this share of the glyphs' height: the word is cut along the line
 INNER_GAP = 1.2  # of the font size: no word has such a hole, a covered one has
 OVERLAP = 0.5
+LAP = -0.25  # of the font size: words of one line do not stand so far in each other
 WORD_GAP = 2.0  # of the font size: farther apart are two records (columns, cells)
 
 
@@ -85,6 +86,8 @@ def judge(pieces: list[Piece], evidence: Evidence) -> list[Seen]:
         if not text:
             continue
         one = _look(piece, text, evidence)
+        if UNKNOWN.search(text) and not one.reason:
+            one.reason = "unknown_character"  # its ink stays unlabelled, the rest of its line is good
         if not one.reason:
             _own(one, seen, owner)
         seen.append(one)
@@ -180,7 +183,7 @@ def lines_of(seen: list[Seen], evidence: Evidence) -> tuple[list[Line], Counter[
         last = runs[-1][-1] if runs else None
         if last is not None and last.piece.line == one.piece.line != broken:
             one.gap = _gap(last, one)
-            joins = one.gap <= WORD_GAP
+            joins = one.gap <= WORD_GAP and not (one.gap < LAP and _meet(last, one))
         else:
             joins = False
         if joins:
@@ -189,6 +192,14 @@ def lines_of(seen: list[Seen], evidence: Evidence) -> tuple[list[Line], Counter[
             runs.append([one])
         broken = None
     return [_line(run, evidence) for run in runs], lost
+
+
+def _meet(left: Seen, right: Seen) -> bool:
+    """Whether two upright words share a part of their line: cells that run into each other, not words of one line."""
+    if left.rect is None or right.rect is None or right.turned is not None:
+        return False
+    axis = 0 if right.piece.direction[0] else 1
+    return right.rect[axis + 2] > left.rect[axis] and left.rect[axis + 2] > right.rect[axis]
 
 
 def _gap(left: Seen, right: Seen) -> float:
