@@ -1,0 +1,200 @@
+"""The recipe of a training run: datasets, and stages that follow one another. Paper table 8; reference sections 2 and 9.
+
+What alters the result is here; where and how it runs (processes, workers, folders) are flags. `engine` is the exception: it
+may change between two runs of one output, as it changes rounding alone.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.dataset_reader import Selection
+from pipeline.frozen import Frozen
+from pipeline.mixture import DEFAULT_WINDOW
+from pipeline.recipe_file import read_recipe
+
+
+class DatasetSpec(Frozen):
+    """Where a dataset lies: a folder of shards (or the output that holds it), local or an fsspec URL."""
+
+    path: str
+
+
+class Part(Frozen):
+    """One component of a stage's mixture. ``weight`` is relative; with the paper's counts, simply the counts."""
+
+    dataset: str
+    weight: float = Field(gt=0)
+    name: str | None = None
+    tasks: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.name or "-".join([self.dataset, *self.tasks, *self.languages, *self.sources])
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.tasks, self.languages, self.sources)
+
+
+class Batch(Frozen):
+    """``size`` samples (or packed sequences) per optimizer step over all ranks; ``micro`` sequences in one forward pass."""
+
+    size: int = Field(ge=1)
+    unit: Literal["samples", "sequences"] = "samples"
+    micro: int = Field(default=1, ge=1)
+
+
+class OptimizerSpec(Frozen):
+    """AdamW and its schedule: linear warm-up, then cosine from ``peak`` to ``minimum``."""
+
+    peak: float = Field(gt=0)
+    minimum: float = Field(ge=0)
+    warmup: int = Field(ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    vision_decay: float = Field(default=0.95, gt=0, le=1)
+
+
+class Engine(Frozen):
+    """DeepSpeed: ZeRO stage, where optimizer states live, precision of the forward pass, recomputation."""
+
+    zero: Literal[0, 1, 2, 3] = 1
+    offload: Literal["none", "optimizer", "parameters"] = "none"
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    recompute: bool = False
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+
+
+class Lora(Frozen):
+    """Low-rank updates of the language model's projections (reference section 14). ``quantize``: 4-bit base (Q-LoRA, CUDA)."""
+
+    rank: int = Field(default=64, ge=1)
+    alpha: float = 16
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    quantize: bool = False
+
+
+class Save(Frozen):
+    """A checkpoint every so many steps, the newest ``keep`` of them; ``export`` adds a model folder to each."""
+
+    every: int = Field(default=500, ge=1)
+    keep: int = Field(default=3, ge=1)
+    export: bool = False
+
+
+class Evaluation(Frozen):
+    """Scores on samples of a dataset every so many steps."""
+
+    dataset: str
+    every: int = Field(ge=1)
+    tasks: tuple[Literal["caption", "vqa", "grounding", "ocr"], ...]
+    limit: int = Field(default=64, ge=1)
+
+
+class Tolerance(Frozen):
+    """When a run stops: damaged samples as a share of those read (and at least 10), and steps skipped one after another.
+
+    A step is skipped when its loss is no number, or above ``spike`` times the running mean.
+    """
+
+    damaged: float = Field(default=0.001, ge=0, le=1)
+    skipped: int = Field(default=10, ge=0)
+    spike: float = Field(default=3.0, gt=1)
+
+
+class StageSpec(Frozen):
+    """One stage. ``stage`` says what trains (model.freeze); ``name`` is its folder."""
+
+    stage: Literal["pretrain", "multitask", "sft"]
+    name: str | None = None
+    steps: int = Field(ge=1)
+    resolution: int = Field(ge=14)
+    length: int = Field(ge=2)
+    mix: tuple[Part, ...] = Field(min_length=1)
+    batch: Batch
+    packing: Literal["none", "causal", "isolated"] = "none"
+    pack_window: int = Field(default=4096, ge=1)
+    images_per_sequence: int = Field(default=7, ge=1)
+    chatml: Literal["chat", "all"] = "chat"
+    loss: Literal["released", "answers"] = "answers"
+    optimizer: OptimizerSpec
+    engine: Engine = Engine()
+    frozen_vision_blocks: int = 0
+    trained_markers: bool = False
+    lora: Lora | None = None
+    save: Save = Save()
+    evaluate: Evaluation | None = None
+    tolerance: Tolerance = Tolerance()
+    window: int = Field(default=DEFAULT_WINDOW, ge=1)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.stage
+
+    @model_validator(mode="after")
+    def _fits(self) -> "StageSpec":
+        if self.resolution % 14:
+            raise ValueError(f"resolution {self.resolution} is no multiple of the patch size 14")
+        if self.batch.unit == "samples" and self.packing != "none" and self.batch.size < 2:
+            raise ValueError("a batch of one sample cannot be packed; choose packing: none")
+        if self.optimizer.warmup > self.steps:
+            raise ValueError(f"warm-up of {self.optimizer.warmup} steps is longer than the stage ({self.steps})")
+        if self.lora is not None and self.stage != "sft":
+            raise ValueError("lora belongs to stage sft: before it the whole language model is frozen or trains")
+        if self.trained_markers and self.stage != "pretrain":
+            raise ValueError("trained_markers is for stage pretrain, where the language model is frozen")
+        labels = [part.label for part in self.mix]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"two parts of the mix are alike ({', '.join(labels)}); give them a `name`")
+        return self
+
+
+class TrainRecipe(Frozen):
+    """A run. ``start``: a preset (needs ``tokenizer``) or a model folder; ``fresh`` parts of it get first weights."""
+
+    name: str
+    start: str
+    tokenizer: Path | None = None
+    fresh: tuple[Literal["adapter", "vision", "language"], ...] = ()
+    seed: int = 0
+    datasets: dict[str, DatasetSpec]
+    stages: tuple[StageSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "TrainRecipe":
+        labels = [stage.label for stage in self.stages]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"two stages have the same name ({', '.join(labels)})")
+        for stage in self.stages:
+            used = [part.dataset for part in stage.mix] + ([stage.evaluate.dataset] if stage.evaluate else [])
+            for name in used:
+                if name not in self.datasets:
+                    raise ValueError(f"stage {stage.label}: dataset {name} is not among `datasets`")
+        return self
+
+
+def load_train_recipe(path: Path) -> TrainRecipe:
+    """Read a training recipe; relative paths count from its folder. Raises RecipeError with the place of each mistake."""
+    return read_recipe(path, TrainRecipe, _anchored)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def anchor(path: Any) -> Any:
+        return str(folder / path) if isinstance(path, str) and "://" not in path else path
+
+    datasets = content.get("datasets")
+    for dataset in datasets.values() if isinstance(datasets, dict) else ():
+        if isinstance(dataset, dict) and "path" in dataset:
+            dataset["path"] = anchor(dataset["path"])
+    if content.get("tokenizer") is not None:
+        content["tokenizer"] = anchor(content["tokenizer"])
+    start = content.get("start")
+    if isinstance(start, str) and ("/" in start or (folder / start).is_dir()):
+        content["start"] = anchor(start)
+    return content
