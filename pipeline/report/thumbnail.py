@@ -36,6 +36,11 @@ def refuse(size: int, width: int, height: int) -> None:
 
 def thumbnail(data: bytes | memoryview) -> str:
     """A WebP data URI of at most SIDE pixels, upright after EXIF, transparency kept. Raises NoThumbnail."""
+    return f"data:image/webp;base64,{base64.b64encode(webp(data, SIDE)).decode()}"
+
+
+def webp(data: bytes | memoryview, side: int) -> bytes:
+    """A WebP of at most ``side`` pixels, upright after EXIF, transparency kept. Raises NoThumbnail."""
     try:
         header = read_header(data)
     except HeaderError as error:
@@ -44,29 +49,29 @@ def thumbnail(data: bytes | memoryview) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _encode(_small(data))
+            return _encode(_small(data, side))
     except DECODE_ERRORS:
         raise NoThumbnail(f"not shown: {header.format} that cannot be decoded here") from None
 
 
-def _small(data: bytes | memoryview) -> Image.Image:
+def _small(data: bytes | memoryview, side: int) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         refuse(len(data), *image.size)
-        image.draft("RGB", (SIDE, SIDE))
+        image.draft("RGB", (side, side))
         if image.mode.startswith("I"):
             small = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         else:
             has_alpha = "A" in image.mode or "transparency" in image.info
             small = image.convert("RGBA" if has_alpha else "RGB")
         orientation = image.getexif().get(0x0112)
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     if orientation in range(2, 9):
         small.getexif()[0x0112] = orientation
         return ImageOps.exif_transpose(small)
     return small
 
 
-def _encode(image: Image.Image) -> str:
+def _encode(image: Image.Image) -> bytes:
     target = io.BytesIO()
     image.save(target, "WEBP", quality=QUALITY, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(target.getvalue()).decode()}"
+    return target.getvalue()

@@ -1,0 +1,45 @@
+"""DuckDB over an output's parquet files: in memory, and unable to open any other file or to write one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import duckdb
+
+from pipeline.errors import DataError
+from pipeline.layout import Layout
+from pipeline.view.tables import Table, quoted
+
+
+class Database:
+    """The tables of an output as views. Cursors may be used in threads of their own."""
+
+    def __init__(self, layout: Layout, tables: Iterable[Table]) -> None:
+        self._connection = duckdb.connect()
+        self._run("SET parquet_metadata_cache = true")
+        self._run("SET temp_directory = ''")
+        self._run(f"SET allowed_directories = [{_literal(layout.out)}]")
+        self._run("SET enable_external_access = false")
+        self._run("SET lock_configuration = true")
+        for table in tables:
+            files = ", ".join(_literal(path) for path in table.files)
+            read = f"read_parquet([{files}], filename = true, file_row_number = true)"
+            self._run(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {read}")
+
+    def _run(self, statement: str) -> None:
+        self._connection.execute(statement)
+
+    def cursor(self) -> Any:
+        return self._connection.cursor()
+
+
+def rows(cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query. Raises DataError where a file is damaged or gone."""
+    try:
+        found: list[tuple[Any, ...]] = cursor.execute(statement, list(values)).fetchall()
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise DataError(f"the output cannot be read: {str(error).splitlines()[0]}") from None
+    return found
+
+
+def _literal(path: Any) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

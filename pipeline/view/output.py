@@ -1,0 +1,115 @@
+"""An opened output: its manifests, its tables, its units, and where its pictures may be read from."""
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.commit import read_manifest
+from pipeline.curate import Curation
+from pipeline.duplicates import rounds
+from pipeline.errors import DataError
+from pipeline.filters import FILTER_WORDS
+from pipeline.layout import Layout
+from pipeline.recipe import Recipe
+from pipeline.sources.base import Unit
+from pipeline.stored import stored_recipe
+from pipeline.view.conditions import where
+from pipeline.view.database import Database
+from pipeline.view.queries import Query, Span, total
+from pipeline.view.tables import Table, tables_of
+
+UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """``recipe`` is the file's, with folders: without it the pictures of dropped rows cannot be found.
+
+    Raises DataError where the folder holds no finished output.
+    """
+
+    layout: Layout
+    recipe: Recipe | None = None
+    spans: dict[tuple[str, str], Span] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, out: Path, recipe: Recipe | None = None) -> "Output":
+        output = cls(Layout(out.resolve()), recipe)
+        output.database.cursor().close()
+        return output
+
+    @cached_property
+    def dataset(self) -> dict[str, Any]:
+        """``dataset.json``, empty before pack."""
+        return read_manifest(self.layout.dataset) or {}
+
+    @cached_property
+    def stored(self) -> Recipe | None:
+        """The recipe that the output remembers, without folders; None for a build."""
+        if read_manifest(self.layout.stage_manifest("select")) is None:
+            return None
+        return stored_recipe(self.layout.out)[0]
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        return {table.name: table for table in tables_of(self.layout)}
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(self.layout, self.tables.values())
+
+    @cached_property
+    def units(self) -> dict[str, Unit]:
+        """The sources' files by unit id; empty without a recipe."""
+        if self.recipe is None:
+            return {}
+        return {unit.id: unit for unit in Curation(self.recipe, self.layout.out).units()}
+
+    def table(self, name: str) -> Table:
+        if name not in self.tables:
+            raise DataError(f"this output has no table {name[:80]}; there are {', '.join(self.tables)}")
+        return self.tables[name]
+
+    def query(self, cursor: Any, table: str, conditions: list[str]) -> Query:
+        """A table under the address's filters."""
+        chosen = self.table(table)
+        return Query(cursor, chosen, where(chosen, conditions), self.spans)
+
+    def unit(self, name: str) -> dict[str, Any]:
+        """The manifest of a unit. Raises DataError for a name that is none: it comes from the address."""
+        manifest = read_manifest(self.layout.unit_manifest(name)) if UNIT.fullmatch(name) else None
+        if manifest is None:
+            raise DataError(f"{name[:80]}: the output knows no such input file")
+        return manifest
+
+    @cached_property
+    def mark(self) -> tuple[int, ...]:
+        """When the output was written: it is opened anew where this differs."""
+        return self.written()
+
+    def written(self) -> tuple[int, ...]:
+        paths = (self.layout.dataset, self.layout.stage_manifest("select"))
+        return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
+
+    def content(self, cursor: Any) -> dict[str, Any]:
+        """What the pages must know before they ask for anything."""
+        rules = [rule.word for rule in rounds(self.stored)] if self.stored is not None else []
+        return {
+            "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.name),
+            "hash": self.dataset.get("hash"),
+            "samples": self.dataset.get("samples"),
+            "bytes": self.dataset.get("bytes"),
+            "shards": len(self.dataset.get("shards", ())),
+            "curated": self.stored is not None,
+            "pictures": self.stored is None or self.recipe is not None,
+            "order": [*FILTER_WORDS, *rules],
+            "rules": rules,
+            "tables": [self._table(cursor, table) for table in self.tables.values()],
+        }
+
+    def _table(self, cursor: Any, table: Table) -> dict[str, Any]:
+        columns = [{"name": c.name, "kind": c.kind, "integer": c.integer, "charted": c.charted} for c in table.columns]
+        return {"name": table.name, "title": table.title, "key": table.key, "columns": columns,
+                **total(self.query(cursor, table.name, []))}  # fmt: skip

@@ -1,0 +1,67 @@
+"""Pictures of rows and samples, always encoded anew: no byte of a stranger's file reaches the browser's decoders."""
+
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from pipeline.errors import DataError
+from pipeline.recipe import reader
+from pipeline.report.thumbnail import NoThumbnail, refuse, webp
+from pipeline.rows import split_sample_id
+from pipeline.storage import Storage
+from pipeline.view import samples
+from pipeline.view.database import rows
+from pipeline.view.output import Output
+
+SIDES = (160, 320, 1024, 2048)
+NEEDED = "verdict, locator, image_bytes, image_hash, width, height"
+
+
+def picture(output: Output, cursor: Any, table: str, key: str, number: int, side: int) -> bytes:
+    """A WebP of at most ``side`` pixels (one of ``SIDES``). Raises DataError with the reason why there is none."""
+    if side not in SIDES:
+        raise DataError(f"pictures come with sides of {', '.join(map(str, SIDES))} pixels")
+    if table == "samples":
+        return webp(samples.image(output.layout, samples.by_key(cursor, key), number), side)
+    if table != "rows":
+        raise DataError(f"rows of {table} have no pictures")
+    unit, row = split(key)
+    manifest = output.unit(unit)
+    if unit in output.units:
+        return webp(_from_source(output, cursor, unit, row), side)
+    places = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
+    if not places:
+        way = "start the app with --recipe" if output.stored is not None else "a build keeps none of dropped rows"
+        raise NoThumbnail(f"not in the shards: {way}")
+    return webp(samples.image(output.layout, places[0], number), side)
+
+
+def split(key: str) -> tuple[str, int]:
+    """Unit and row of a row's id. Raises DataError for anything else."""
+    try:
+        return split_sample_id(key)
+    except ValueError:
+        raise DataError(f"{key[:120]}: not the id of a row") from None
+
+
+def _from_source(output: Output, cursor: Any, unit: str, row: int) -> bytes | memoryview:
+    """The image as the scan saw it, from the source's file."""
+    found = rows(cursor, f"SELECT {NEEDED} FROM rows WHERE id = ?", (f"{unit}-{row:07d}",))
+    if not found:
+        raise DataError(f"{unit} has no row {row}")
+    _, locator, size, digest, width, height = found[0]
+    if size is None or output.recipe is None:
+        raise NoThumbnail("no picture in the source")
+    refuse(size, width or 0, height or 0)
+    file, storage = output.units[unit], Storage()
+    if not storage.is_local(file.path):
+        raise NoThumbnail("not shown: the picture lies in a remote file")
+    try:
+        for _, data in reader(output.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
+            if xxhash.xxh3_128_digest(data) != digest:
+                raise NoThumbnail("not shown: the picture changed since the scan")
+            return data
+    except (OSError, pa.ArrowInvalid):
+        raise NoThumbnail("not shown: the picture is gone since the scan") from None
+    raise NoThumbnail("not shown: the picture is gone since the scan")
