@@ -1,7 +1,7 @@
 """How many tokens and images each sample has under a rule: measured once per shard, beside the run.
 
-Packing needs lengths before any sample is read. A shard's lengths are named by the shard's hash and the rule's fingerprint, so
-they stay right when folders move, and are made again when the tokenizer changes.
+Packing needs lengths before any sample is read. A shard's lengths are named by the shard's hash and the rule's fingerprint,
+so they stay right when folders move, and are made again when the tokenizer changes.
 """
 
 from collections.abc import Iterator
@@ -101,5 +101,5 @@ def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
 def read_lengths(path: Path) -> Lengths:
     """Lengths of a shard that have been measured."""
     table = pq.read_table(path)
-    numbers = [table.column(name).to_numpy().astype(np.int64) for name in ("tokens", "learnt", "images", "cut")]
-    return Lengths(*numbers, table.column("reason").to_pylist())
+    tokens, learnt, images, cut = (table.column(at).to_numpy().astype(np.int64) for at in range(4))
+    return Lengths(tokens, learnt, images, cut, table.column("reason").to_pylist())

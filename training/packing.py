@@ -1,6 +1,7 @@
 """Samples to sequences: first-fit, longest first, with a budget of tokens and one of images.
 
-Only samples of one task share a sequence (paper section 3.2, "interleaved" data of stage 2). Pure: equal inputs give equal packs.
+Only samples of one task share a sequence (paper section 3.2, "interleaved" data of stage 2). Pure: equal inputs give equal
+packs.
 """
 
 from collections.abc import Sequence

@@ -72,7 +72,7 @@ class Engine(Frozen):
 
 
 class Lora(Frozen):
-    """Low-rank updates of the language model's projections (reference section 14). ``quantize``: 4-bit base (Q-LoRA, CUDA)."""
+    """Low-rank updates of the language model's projections (reference section 14). ``quantize``: 4-bit base (Q-LoRA)."""
 
     rank: int = Field(default=64, ge=1)
     alpha: float = 16
