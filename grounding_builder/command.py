@@ -31,13 +31,13 @@ def build(
     from pipeline.progress import RunProgress
     from pipeline.summary import print_summary
 
-    loaded = load_recipe(recipe)
-    with resumable(output), RunProgress() as progress:
-        dataset, report = run(loaded, output, open_pool(workers, address), progress, fresh)
+    loaded, out = load_recipe(recipe), Path(output)
+    with resumable(out), RunProgress() as progress:
+        dataset, report = run(loaded, out, open_pool(workers, address), progress, fresh)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:
-        print_summary(output, dataset, report)
+        print_summary(out, dataset, report)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """``qvl text``: the command line of text and dialogues. Wiring only; heavy imports stay inside the command."""
 
 import json
+from pathlib import Path
 
 import typer
 
@@ -32,15 +33,15 @@ def build(
     from pipeline.text.recipe import load_recipe
     from pipeline.text.report import write_report
 
-    loaded = load_recipe(recipe)
-    with resumable(output), RunProgress() as progress:
+    loaded, out = load_recipe(recipe), Path(output)
+    with resumable(out), RunProgress() as progress:
         pool = open_pool(workers, address)
         builder = text_builder(loaded)
         dataset = build_dataset(
-            builder, output, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
+            builder, out, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
         )
-        report = write_report(output)
+        report = write_report(out)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:
-        print_summary(output, dataset, report)
+        print_summary(out, dataset, report)
