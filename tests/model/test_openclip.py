@@ -1,11 +1,8 @@
 """Patch features equal OpenCLIP's own code, on a small random ViT, from OpenCLIP's layout of weights."""
 
 import importlib
-import importlib.util
 import json
-import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,27 +14,10 @@ from model.errors import ModelError
 
 
 @pytest.fixture
-def openclip_transformer() -> Iterator[types.ModuleType]:
-    """open_clip.transformer itself, without `open_clip/__init__`, which needs a matching torchvision.
-
-    The one name of torchvision that its helpers import (FrozenBatchNorm2d, unused by a ViT) is filled in for the
-    time of the import.
-    """
-    spec = importlib.util.find_spec("open_clip")
-    if spec is None or spec.submodule_search_locations is None:
-        pytest.skip("open_clip is not installed (pip install --no-deps open_clip_torch)")
-    package = types.ModuleType("open_clip")
-    package.__path__ = list(spec.submodule_search_locations)
-    misc = types.ModuleType("torchvision.ops.misc")
-    misc.FrozenBatchNorm2d = torch.nn.BatchNorm2d
-    stand_ins = {"open_clip": package}
-    if importlib.util.find_spec("torchvision") is None:
-        stand_ins |= {name: types.ModuleType(name) for name in ("torchvision", "torchvision.ops")}
-        stand_ins["torchvision.ops.misc"] = misc
-    sys.modules.update(stand_ins)
-    yield importlib.import_module("open_clip.transformer")
-    for name in [name for name in sys.modules if name in stand_ins or name.startswith("open_clip.")]:
-        del sys.modules[name]
+def openclip_transformer() -> types.ModuleType:
+    """open_clip.transformer itself."""
+    transformer: types.ModuleType = importlib.import_module("open_clip.transformer")
+    return transformer
 
 
 def small_vit(module: types.ModuleType) -> torch.nn.Module:

@@ -1,16 +1,16 @@
-"""CLIP with a small random model: the fast path against open_clip's own, and a whole run scored by it.
-
-Left out where open_clip is not installed.
-"""
+"""CLIP with a small random model: the fast path against open_clip's own, and a whole run scored by it."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pyarrow.parquet as pq
 import pytest
+import torch
 
+from pipeline import clip_model
 from pipeline.curate import run
 from pipeline.decode import decode
 from pipeline.errors import RecipeError, StaleError
@@ -22,12 +22,6 @@ from pipeline.recipe import Recipe
 from pipeline.score_recipe import ClipModel
 from tests.end_to_end.conftest import CORPUS
 from tests.pipeline.samples import jpeg, write_img2dataset
-
-torch = pytest.importorskip("torch", reason="needs the extra `clip`: pip install qvl[clip]")
-open_clip = pytest.importorskip("open_clip", reason="needs the extra `clip`: pip install qvl[clip]")
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-from pipeline import clip_model  # noqa: E402
 
 CONFIG = {
     "embed_dim": 32,
