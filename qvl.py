@@ -9,7 +9,9 @@ import grounding_builder.command
 import model.command
 import pipeline.command
 import pipeline.text.command
+import pipeline.view.command
 import synth_ocr.command
+import training.evaluation.command
 from pipeline.errors import QvlError, RecipeError
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app.add_typer(grounding_builder.command.app, name="ground")
 app.add_typer(synth_ocr.command.app, name="ocr")
 app.add_typer(pipeline.text.command.app, name="text")
 app.add_typer(model.command.app, name="model")
+app.add_typer(training.evaluation.command.app, name="eval")
+app.command()(pipeline.view.command.view)
 
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -1,0 +1,119 @@
+"""Samples as they are shown: picture with places drawn, question, what was wanted beside what was answered."""
+
+import base64
+import io
+import re
+from collections.abc import Iterable
+
+from PIL import Image
+
+from pipeline import markup
+from pipeline.coordinates import Box
+from pipeline.decode import UNREADABLE, opaque
+from pipeline.report.elements import Html, foreign, join, tag
+from training.evaluation.sample import Answer, Sample
+from training.evaluation.scoring import first_box
+
+SIDE, QUALITY = 480, 78
+TEXT_LIMIT = 1500
+REFERENCES = 5
+PIECES = re.compile(r"\s+|[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
+Corners = tuple[float, ...]
+
+
+def card(sample: Sample, answer: Answer, value: float) -> Html:
+    """One sample. Its last image is shown: those before it belong to examples."""
+    asked, truths, said = _places(sample, answer)
+    question = markup.MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
+    wanted = "\n".join(_plain(text) for text in sample.answers[:REFERENCES])
+    if sample.metric == "box":
+        wanted = "".join(markup.box(box) for box in sample.boxes)
+    head = tag("p.soft", tag("span.value", f"{value:.3f}", attributes={"title": f"{sample.metric} of this sample"}),
+               foreign(question, 240))  # fmt: skip
+    pair = tag(
+        "div.pair",
+        tag("div", tag("h4.truth", "wanted"), foreign(wanted, TEXT_LIMIT)),
+        tag("div", tag("h4.said", "answered"), _answered(sample, answer, wanted)),
+    )
+    return tag("article.card", _picture(sample, asked, truths, said), tag("div.body", head, pair,
+               tag("p.soft", foreign(f"{sample.id} · {sample.group}"))))  # fmt: skip
+
+
+def _answered(sample: Sample, answer: Answer, wanted: str) -> Html:
+    if answer.fault:
+        return tag("span.soft", f"not asked: {answer.fault}")
+    if not answer.text:
+        return tag("span.soft", "(nothing)")
+    if sample.metric == "box":
+        return foreign(answer.text, TEXT_LIMIT)
+    return _marked(_plain(answer.text)[:TEXT_LIMIT], wanted)
+
+
+def _plain(text: str) -> str:
+    """A text without tags; OCR and grounding as one phrase per line, their places are drawn."""
+    phrases = [phrase.text for phrase in markup.parse(text) if phrase.quads]
+    return "\n".join(phrases) if phrases else markup.MARKER.sub("", re.sub(r"<(box|quad)>.*?</\1>", " ", text)).strip()
+
+
+def _marked(text: str, wanted: str) -> Html:
+    """Words that the truth does not have are marked."""
+    known = {piece.strip(".,;:!?\"'()").lower() for piece in PIECES.findall(wanted)}
+    parts: list[str] = []
+    for piece in PIECES.findall(text):
+        bare = piece.strip(".,;:!?\"'()").lower()
+        parts.append(piece if not bare or bare in known else tag("mark", piece))
+    return tag("bdi", *parts, attributes={"dir": "auto"})
+
+
+def _places(sample: Sample, answer: Answer) -> tuple[list[Corners], list[Corners], list[Corners]]:
+    """What the prompt points at, what is true, what was answered: corners as fractions."""
+    question = sample.prompt[sample.prompt.rfind("</img>") + 1 :]
+    asked = _regions(question)
+    if sample.metric == "box":
+        found = first_box(sample.prompt, answer.text)
+        return asked, [_corners(box) for box in sample.boxes], [_corners(found)] if found else []
+    if sample.metric in ("grounded", "ocr"):
+        return asked, _regions(sample.answers[0]), _regions(answer.text)
+    return asked, [], []
+
+
+def _regions(text: str) -> list[Corners]:
+    phrases = markup.parse(text)
+    boxes = [_corners(box) for phrase in phrases for box in phrase.boxes]
+    return boxes + [quad for phrase in phrases for quad in phrase.quads]
+
+
+def _corners(box: Box) -> Corners:
+    x1, y1, x2, y2 = box
+    return x1, y1, x2, y1, x2, y2, x1, y2
+
+
+def _picture(sample: Sample, asked: list[Corners], truths: list[Corners], said: list[Corners]) -> Html:
+    if not sample.images:
+        return tag("div.picture", tag("p.none", "no image"))
+    try:
+        with Image.open(io.BytesIO(sample.images[-1].read())) as image:
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            small = opaque(image)
+    except UNREADABLE as error:
+        return tag("div.picture", tag("p.none", f"image not shown: {type(error).__name__}"))
+    small.thumbnail((SIDE, SIDE))
+    target = io.BytesIO()
+    small.save(target, "WEBP", quality=QUALITY)
+    source = f"data:image/webp;base64,{base64.b64encode(target.getvalue()).decode()}"
+    sides = {"width": str(small.width), "height": str(small.height)}
+    shapes = [*_drawn(asked, "asked"), *_drawn(truths, "truth"), *_drawn(said, "said")]
+    drawing = tag(
+        "svg", *shapes, attributes={"viewBox": "0 0 1 1", "preserveAspectRatio": "none", "aria-hidden": "true"}
+    )
+    image_tag = tag("img", attributes={"src": source, "alt": "", "loading": "lazy", **sides})
+    return tag("div.picture", tag("div.frame", image_tag, drawing if shapes else join([])))
+
+
+def _drawn(places: Iterable[Corners], kind: str) -> list[Html]:
+    shapes = []
+    for corners in places:
+        clamped = [min(1.0, max(0.0, value)) for value in corners]
+        points = " ".join(f"{x:.4f},{y:.4f}" for x, y in zip(clamped[::2], clamped[1::2], strict=True))
+        shapes.append(tag(f"polygon.{kind}", attributes={"points": points}))
+    return shapes

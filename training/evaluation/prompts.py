@@ -1,0 +1,64 @@
+"""Prompts and lengths of the released evaluation, and those of training: the model knows both, scores differ.
+
+Released: the scripts published with the weights. Training: ``pipeline.markup``, the paper's Box B.1.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from model.processor import SYSTEM
+from model.tokenizer import TURN_END, TURN_START
+from pipeline import markup
+from training.evaluation.sample import Decoding, Metric
+
+Style = Literal["released", "training"]
+STYLES: tuple[Style, ...] = ("released", "training")
+
+CAPTION = {"en": "Describe the image in English:", "zh": "Describe the image in Chinese:"}  # released: English alone
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OCR_LENGTH = 1536  # ours: what is left of 2048 behind an image, less some
+LENGTHS: dict[Metric, int] = {
+    "cider": 30, "vqa_score": 10, "exact": 10, "gqa": 10, "anls": 100, "relaxed": 100, "choice": 1, "box": 28,
+    "grounded": 512, "ocr": OCR_LENGTH,
+}  # fmt: skip
+LEAST: dict[Metric, int] = {"cider": 8, "box": 10}
+
+
+def decoding(metric: Metric, style: Style, longest: int | None = None) -> Decoding:
+    """The released lengths. Their least lengths belong to the released prompts: training teaches shorter answers."""
+    least = LEAST.get(metric, 1) if style == "released" else 1
+    most = longest or LENGTHS[metric]
+    return Decoding(most, min(least, most))
+
+
+def caption(style: Style, language: str = "en") -> str:
+    """The question for a caption."""
+    if style == "released":
+        return markup.image(0) + CAPTION.get(language, CAPTION["en"])
+    return markup.caption_turns("", language)[0]["text"]
+
+
+def question(text: str, style: Style, language: str = "en") -> str:
+    """A question about the image; as released there is no blank behind the image."""
+    if style == "released":
+        return f"{markup.image(0)}{text}{markup.ANSWER_PROMPTS['en']}"
+    return markup.vqa_turns(text, "", language)[0]["text"]
+
+
+def choice(text: str, options: Sequence[str], hint: str = "") -> str:
+    """A question with lettered options; the answer is a letter behind a blank."""
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
+    return f"{markup.image(0)}Context: {hint or 'N/A'}\nQuestion: {text}\nOptions: {listed}\nAnswer:"
+
+
+def referring(expression: str, style: Style) -> str:
+    """Phrase to box; as released the prompt opens the box, and the model goes on inside it."""
+    opened = markup.TAGS[markup.QWEN_VL].box[0] if style == "released" else ""
+    return markup.image(0) + markup.ref(expression) + opened
+
+
+def chatml(prompt: str) -> str:
+    """The prompt as a user's turn of a conversation: what a model of stage 3 expects."""
+    parts = (("system", SYSTEM), ("user", prompt))
+    turns = "".join(f"{TURN_START}{role}\n{text}{TURN_END}\n" for role, text in parts)
+    return f"{turns}{TURN_START}assistant\n"

@@ -1,0 +1,194 @@
+"""Samples out of the public evaluation files, each in the format that it is published in.
+
+`refcoco`, `vqa_jsonl` and `choice` are the jsonl of the released evaluation (eval_mm); `coco_caption` is Flickr30k and
+Nocaps in COCO's format; the others are the sets' own annotation files.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DataError, RecipeError
+from training.evaluation import prompts
+from training.evaluation.prompts import Style
+from training.evaluation.sample import ImageAt, Metric, Sample
+
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set lies and how it is asked. ``metric`` replaces the one that belongs to the format."""
+
+    paths: tuple[Path, ...]
+    images: Path
+    style: Style = "released"
+    metric: Metric | None = None
+    longest: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.paths[0].stem
+
+    def sample(self, id: Any, metric: Metric, prompt: str, image: str, answers: Sequence[str], **more: Any) -> Sample:
+        """A sample of one image, with the lengths of its metric."""
+        used = self.metric or metric
+        length = prompts.decoding(used, self.style, self.longest)
+        place = (ImageAt(str(self.images / image)),)
+        return Sample(str(id), self.name, self.name, used, prompt, place, tuple(answers), length, **more)
+
+
+def read_public(source: Source, kind: str = "auto") -> list[Sample]:
+    """All samples of a set. ``kind`` is a name of FORMATS or ``auto``. Raises RecipeError, DataError."""
+    content = [_load(path) for path in source.paths]
+    name = detect(content) if kind == "auto" else kind
+    if name not in FORMATS:
+        raise RecipeError(f"{source.paths[0]}: format {kind}; there are {', '.join(FORMATS)}")
+    try:
+        samples = list(FORMATS[name](source, content))
+    except (KeyError, TypeError, IndexError) as error:
+        raise DataError(f"{source.paths[0]}: not the {name} format ({type(error).__name__}: {error})") from None
+    lost = [sample.id for sample in samples if not sample.answers]
+    if lost or not samples:
+        raise DataError(
+            f"{source.paths[0]}: {len(lost) or 'no'} questions without an answer; a test split cannot be scored here"
+        )
+    return samples
+
+
+def detect(content: list[Any]) -> str:
+    """The format of loaded files, from their keys. Raises RecipeError for what none has."""
+    for record in content:
+        keys = set(record) if isinstance(record, dict) else set(record[0]) if record else set()
+        if "questions" in keys or {"annotations", "data_subtype"} <= keys:
+            return "vqav2"
+        if {"images", "annotations"} <= keys:
+            return "coco_caption"
+        if "data" in keys:
+            return "docvqa" if "questionId" in record["data"][0] else "textvqa"
+        if {"imgname", "query", "label"} <= keys:
+            return "chartqa"
+        if {"sent", "bbox"} <= keys:
+            return "refcoco"
+        if "choices" in keys:
+            return "choice"
+        if {"image", "question"} <= keys:
+            return "vqa_jsonl"
+        if isinstance(record, dict) and record and "imageId" in next(iter(record.values())):
+            return "gqa"
+    raise RecipeError(f"the format of the data is none of {', '.join(FORMATS)}; name it with --format")
+
+
+def _load(path: Path) -> Any:
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".jsonl":
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return json.loads(text)
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: not there") from None
+    except ValueError as error:
+        raise DataError(f"{path}: no JSON ({error})") from None
+
+
+def _texts(answer: Any) -> tuple[str, ...]:
+    """One text, a list of texts, or VQAv2's list of records; None has none."""
+    if answer is None:
+        return ()
+    found = answer if isinstance(answer, list) else [answer]
+    return tuple(str(each["answer"]) if isinstance(each, dict) else str(each) for each in found)
+
+
+def _refcoco(source: Source, content: list[Any]) -> Iterator[Sample]:
+    """image, sent, bbox (x1, y1, x2, y2 in pixels), height, width."""
+    for number, row in enumerate(_rows(content)):
+        (x1, y1, x2, y2), width, height = row["bbox"], row["width"], row["height"]
+        box = (x1 / width, y1 / height, x2 / width, y2 / height)
+        prompt = prompts.referring(row["sent"], source.style)
+        yield source.sample(number, "box", prompt, row["image"], [row["sent"]], boxes=(box,))
+
+
+def _vqa_jsonl(source: Source, content: list[Any]) -> Iterator[Sample]:
+    """image, question, question_id, answer (a text or a list)."""
+    for number, row in enumerate(_rows(content)):
+        prompt = prompts.question(row["question"], source.style)
+        yield source.sample(
+            row.get("question_id", number), "vqa_score", prompt, row["image"], _texts(row.get("answer"))
+        )
+
+
+def _choice(source: Source, content: list[Any]) -> Iterator[Sample]:
+    """image, question, choices, hint, answer (number of the right one)."""
+    for number, row in enumerate(_rows(content)):
+        letters = prompts.LETTERS[: len(row["choices"])]
+        prompt = prompts.choice(row["question"], row["choices"], row.get("hint") or "")
+        right = [letters[row["answer"]]] if row.get("answer") is not None else []
+        yield source.sample(number, "choice", prompt, row["image"], right, options=tuple(letters))
+
+
+def _vqav2(source: Source, content: list[Any]) -> Iterator[Sample]:
+    """The questions' file and the annotations' file, in any order; OK-VQA and VizWiz in this format too."""
+    answers = {row["question_id"]: _texts(row["answers"]) for part in content for row in part.get("annotations", ())}
+    for part in content:
+        for row in part.get("questions", ()):
+            image = str(row["image_id"])
+            if image.isdigit():
+                image = f"COCO_{part['data_subtype']}_{int(image):012d}.jpg"
+            prompt = prompts.question(row["question"], source.style)
+            yield source.sample(row["question_id"], "vqa_score", prompt, image, answers.get(row["question_id"], ()))
+
+
+def _textvqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+    for row in (row for part in content for row in part["data"]):
+        prompt = prompts.question(row["question"], source.style)
+        answers = _texts(row.get("answers"))
+        yield source.sample(row["question_id"], "vqa_score", prompt, f"{row['image_id']}.jpg", answers)
+
+
+def _docvqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+    for row in (row for part in content for row in part["data"]):
+        prompt = prompts.question(row["question"], source.style)
+        yield source.sample(row["questionId"], "anls", prompt, row["image"], _texts(row.get("answers")))
+
+
+def _chartqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+    for number, row in enumerate(_rows(content)):
+        prompt = prompts.question(row["query"], source.style)
+        yield source.sample(number, "relaxed", prompt, row["imgname"], _texts(row["label"]))
+
+
+def _gqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+    for number, row in ((key, row) for part in content for key, row in part.items()):
+        prompt = prompts.question(row["question"], source.style)
+        yield source.sample(number, "gqa", prompt, f"{row['imageId']}.jpg", _texts(row.get("answer")))
+
+
+def _coco_caption(source: Source, content: list[Any]) -> Iterator[Sample]:
+    """images (id and file_name, or image) and annotations (image_id, caption): all captions of an image are references."""
+    for part in content:
+        captions: dict[Any, list[str]] = defaultdict(list)
+        for row in part["annotations"]:
+            captions[row["image_id"]].append(row["caption"])
+        for row in part["images"]:
+            image = row.get("file_name") or row["image"]
+            yield source.sample(row["id"], "cider", prompts.caption(source.style), image, captions[row["id"]])
+
+
+def _rows(content: list[Any]) -> Records:
+    return [row for part in content for row in part]
+
+
+FORMATS: dict[str, Callable[[Source, list[Any]], Iterator[Sample]]] = {
+    "refcoco": _refcoco,
+    "vqa_jsonl": _vqa_jsonl,
+    "choice": _choice,
+    "vqav2": _vqav2,
+    "textvqa": _textvqa,
+    "docvqa": _docvqa,
+    "chartqa": _chartqa,
+    "gqa": _gqa,
+    "coco_caption": _coco_caption,
+}

@@ -1,0 +1,164 @@
+"""An evaluation from start to end: pieces answered by whoever takes part, then scores, predictions and the page."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.errors import ModelError
+from model.folder import read_config
+from pipeline.commit import clear_attempts, file_hash, output_lock, read_manifest, remove_tree
+from pipeline.errors import RecipeError, StaleError
+from pipeline.fingerprint import content_hash, fingerprint, merkle_root
+from pipeline.pool import Pool
+from pipeline.progress import RunProgress
+from pipeline.stale import differences
+from training.evaluation.page import write_page
+from training.evaluation.pieces import PIECE, PieceTask, Where, answer_piece, committed, plan, read_answers
+from training.evaluation.sample import Answer, Sample
+from training.evaluation.scoring import Scored, score
+from training.evaluation.world import World
+
+EVALUATION_VERSION = 1
+SHOWN = 5
+MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "processor_config.json")
+
+PREDICTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("set", pa.string()),
+        ("group", pa.string()),
+        ("metric", pa.string()),
+        ("prompt", pa.string()),
+        ("answers", pa.list_(pa.string())),
+        ("prediction", pa.string()),
+        ("score", pa.float64()),  # 0 to 1 (CIDEr 0 to 10; box: IoU; ocr: 1 - CER, not below 0)
+        ("fault", pa.string()),
+        ("likelihoods", pa.list_(pa.float64())),
+        ("images", pa.list_(pa.string())),  # file name, and @offset in a tar
+    ]
+)
+
+
+def run(
+    samples: Sequence[Sample],
+    asked: dict[str, Any],
+    out: Path,
+    where: Where,
+    pool: Pool,
+    progress: RunProgress,
+    world: World | None = None,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """Answer what is not answered yet, score, and write ``scores.json``, ``predictions.parquet`` and ``report.html``.
+
+    ``asked`` says in words what is evaluated (tasks, split, seed); it goes into the results. Returns the scores. Raises
+    StaleError where ``out`` holds another evaluation and ``fresh`` is False.
+    """
+    out, world = out.resolve(), world or World()
+    with ExitStack() as stack:
+        world.decide(lambda: stack.enter_context(output_lock(out)))
+        content = world.decide(lambda: _settle(samples, asked, out, where, fresh))
+        tasks = _tasks(samples, out, where, content["fingerprint"])
+        todo = world.decide(lambda: [task.number for task in tasks if committed(task) is None])
+        own = todo[world.rank :: world.size]
+        with progress if world.rank == 0 else ExitStack():
+            progress.stage("answer", len(own) + len(tasks) - len(todo), len(tasks) - len(todo))
+            for _, manifest in pool.map(answer_piece, [tasks[number] for number in own]):
+                progress.advance(manifest["samples"], {"faults": manifest["faults"]} if manifest["faults"] else None)
+        world.wait()
+        return world.decide(lambda: _finish(samples, tasks, content, out))
+
+
+def model_identity(folder: Path) -> dict[str, str]:
+    """The hash of the files that make a model what it is, whatever the folder is called. Raises RecipeError."""
+    try:
+        read_config(folder)
+    except ModelError as error:
+        raise RecipeError(str(error)) from None
+    files = sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})
+    return {"model": merkle_root(f"{path.name} {file_hash(path)}" for path in files)}
+
+
+def samples_hash(samples: Sequence[Sample]) -> str:
+    """Of what is asked and what is true; not of where images lie."""
+    rows = (asdict(replace(sample, images=())) for sample in samples)
+    return merkle_root(content_hash(orjson.dumps(row)) for row in rows)
+
+
+def _settle(samples: Sequence[Sample], asked: dict[str, Any], out: Path, where: Where, fresh: bool) -> dict[str, Any]:
+    """What this evaluation is; refused where the folder holds another one. Call it while holding the lock."""
+    if not samples:
+        raise RecipeError("nothing to evaluate: no sample of these tasks on this side of the split")
+    content: dict[str, Any] = {
+        "version": EVALUATION_VERSION,
+        **model_identity(where.model),
+        "dtype": where.dtype,
+        "piece": PIECE,
+        "asked": asked,
+        "samples": len(samples),
+        "samples_hash": samples_hash(samples),
+    }
+    content["fingerprint"] = fingerprint(content)
+    path = out / "evaluation.json"
+    before = read_manifest(path)
+    if before is not None and before["fingerprint"] != content["fingerprint"]:
+        changes = [line for line in differences(before, content) if not line.startswith("fingerprint")]
+        if not fresh:
+            raise StaleError(
+                f"{out} holds another evaluation: {'; '.join(changes[:SHOWN])}. Choose another --output, or run with "
+                "--fresh to discard its answers"
+            )
+        remove_tree(out / "manifests")
+        remove_tree(out / "pieces")
+    clear_attempts(out)
+    _replace(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    return content
+
+
+def _tasks(samples: Sequence[Sample], out: Path, where: Where, mark: str) -> list[PieceTask]:
+    gpus = int(where.device.startswith("cuda"))
+    tasks = []
+    for number, places in enumerate(plan(samples)):
+        own = tuple(samples[place] for place in places)
+        tasks.append(PieceTask(out, number, fingerprint([mark, number]), where, places, own, gpus))
+    return tasks
+
+
+def _finish(samples: Sequence[Sample], tasks: list[PieceTask], content: dict[str, Any], out: Path) -> dict[str, Any]:
+    answers = read_answers(tasks, len(samples))
+    scored = score(samples, answers)
+    temporary = out / ".predictions.parquet.tmp"
+    pq.write_table(predictions(samples, answers, scored), temporary, compression="zstd")
+    temporary.replace(out / "predictions.parquet")
+    scores = {**content, "predictions": file_hash(out / "predictions.parquet"), "sets": scored.sets}
+    _replace(out / "scores.json", orjson.dumps(scores, option=orjson.OPT_INDENT_2))
+    write_page(out / "report.html", scores, samples, answers, scored)
+    return scores
+
+
+def predictions(samples: Sequence[Sample], answers: Sequence[Answer], scored: Scored) -> pa.Table:
+    """One row per sample, in their order."""
+    rows = []
+    for sample, answer, value in zip(samples, answers, scored.scores, strict=True):
+        places = [Path(at.path).name + (f"@{at.offset}" if at.size is not None else "") for at in sample.images]
+        rows.append(
+            {
+                "id": sample.id, "set": sample.set, "group": sample.group, "metric": sample.metric,
+                "prompt": sample.prompt, "answers": list(sample.answers), "prediction": answer.text, "score": value,
+                "fault": answer.fault, "likelihoods": list(answer.likelihoods), "images": places,
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(rows, PREDICTIONS)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file in one step."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
