@@ -120,9 +120,7 @@ def _span(query: Query, column: Column) -> Span:
 
 def _by_value(query: Query, column: Column, axis: Axis) -> list[tuple[Any, ...]]:
     """Counts by value, put into bins here: three times as fast where a column has few whole numbers."""
-    found = query.run(
-        f"SELECT {query.table.kept}, {column.sql}, count(*) FROM {{table}} WHERE {{where}} GROUP BY ALL"
-    )
+    found = query.run(f"SELECT {query.table.kept}, {column.sql}, count(*) FROM {{table}} WHERE {{where}} GROUP BY ALL")
     bins: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
     missing = Counter[bool]()
     for kept, value, number in found:

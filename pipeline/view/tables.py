@@ -116,6 +116,7 @@ def _ledger(files: list[Path]) -> Table:
     names = {column.name for column in columns}
     if {"width", "height"} <= names:
         columns.append(Column("shorter_side", "number", "least(width, height)", True, True))
+        columns.append(Column("pixels", "number", "width::BIGINT * height", True, True))
         ratio = "greatest(width, height) / nullif(least(width, height), 0)"
         columns.append(Column("aspect_ratio", "number", ratio, False, True))
     return Table("rows", "Rows", tuple(files), tuple(columns), "id", "verdict = 'keep'")

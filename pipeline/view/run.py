@@ -1,0 +1,54 @@
+"""Listening: the socket, the token, the address that is printed."""
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from pipeline.errors import QvlError
+from pipeline.recipe import Recipe
+from pipeline.view.answers import Answers
+from pipeline.view.server import app
+
+
+def serve(out: Path, recipe: Recipe | None, host: str, port: int, say: Callable[[str], object]) -> None:
+    """Serve an output until Ctrl-C. ``say`` gets one line with the address, once it answers.
+
+    Raises DataError where there is no output, QvlError where the address cannot be had.
+    """
+    answers = Answers(out, recipe)
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/"
+    say(f"{address}{'?token=' + token if token else ''}   Ctrl-C ends it\n")
+    config = uvicorn.Config(
+        app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def is_loopback(host: str) -> bool:
+    """Is the address one that other machines cannot reach?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise QvlError(f"cannot listen on {host} port {port}: {error}; choose another --port or --host") from None
+    return listening

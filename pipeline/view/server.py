@@ -1,0 +1,136 @@
+"""The web app: routes, and what guards them. Read-only: it answers GET and HEAD, and has no way to write."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.errors import QvlError
+from pipeline.view.answers import Answers
+
+PAGES = Path(__file__).parent / "pages"
+COOKIE = "qvl_view"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+POLL_SECONDS = 0.2
+
+Work = Callable[[Answers, Any, Request], Any]
+
+
+def app(answers: Answers, token: str | None) -> ASGIApp:
+    """The application. Without a token only requests to a loopback name are answered."""
+    routes: list[Route | Mount] = [
+        Route("/", _page),
+        Mount("/static", StaticFiles(directory=PAGES)),
+        *(Route(f"/api/{name}", _json(getattr(Answers, name))) for name in Answers.NAMES),
+        Route("/picture", _picture),
+    ]
+    inner = Starlette(routes=routes)
+    inner.state.answers = answers
+    return Guard(inner, token)
+
+
+class Guard:
+    """Refuses what is not from this machine or has no token, and every method but GET and HEAD; sets the headers.
+
+    A page of another site can make a browser send requests here under a name of its own (DNS rebinding): so the name
+    must be a loopback name, or the token must come along.
+    """
+
+    def __init__(self, inner: ASGIApp, token: str | None) -> None:
+        self.inner, self.token = inner, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.inner(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            await send(message)
+
+        refusal = self._refusal(Request(scope))
+        await (refusal or self.inner)(scope, receive, guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            return Response("read-only\n", 405, {"allow": "GET, HEAD"})
+        if self.token is None:
+            host = request.headers.get("host", "").rsplit(":", 1)[0] if request.headers.get("host") else ""
+            return None if host in LOOPBACK else Response("this app answers to loopback names alone\n", 403)
+        given = request.query_params.get("token")
+        if given is not None and _same(given, self.token):
+            target = request.url.remove_query_params("token")
+            response = RedirectResponse(f"{target.path}{'?' + target.query if target.query else ''}", 303)
+            response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+            return response
+        if _same(request.cookies.get(COOKIE, ""), self.token):
+            return None
+        return Response("open the address that `qvl view` printed: it holds the token\n", 401)
+
+
+def _same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+async def _page(request: Request) -> Response:
+    page = (PAGES / "page.html").read_bytes()
+    return Response(page, media_type="text/html", headers={"cache-control": "no-cache"})
+
+
+def _json(method: Work) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        return await _answered(request, lambda answers, cursor: _dumped(method(answers, cursor, request)))
+
+    return endpoint
+
+
+def _dumped(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _picture(request: Request) -> Response:
+    def drawn(answers: Answers, cursor: Any) -> Response:
+        data = answers.picture(cursor, request)
+        return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
+
+    return await _answered(request, drawn)
+
+
+async def _answered(request: Request, work: Callable[[Answers, Any], Response]) -> Response:
+    """Run the work in a thread; what the browser no longer waits for is interrupted."""
+    answers: Answers = request.app.state.answers
+    cursor = answers.cursor()
+
+    def run() -> Response:
+        try:
+            return work(answers, cursor)
+        except QvlError as error:
+            return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+        except answers.Interrupted:
+            return Response(status_code=499)
+
+    job = asyncio.ensure_future(run_in_threadpool(run))
+    while not job.done():
+        await asyncio.wait({job}, timeout=POLL_SECONDS)
+        if not job.done() and await request.is_disconnected():
+            cursor.interrupt()
+    return job.result()
