@@ -64,7 +64,7 @@ class OptimizerSpec(Frozen):
 class Engine(Frozen):
     """DeepSpeed: ZeRO stage, where optimizer states live, precision of the forward pass, recomputation."""
 
-    zero: Literal[0, 1, 2, 3] = 1
+    zero: Literal[1, 2, 3] = 1
     offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     recompute: bool = False
