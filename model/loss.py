@@ -30,20 +30,26 @@ def label_loss(
     None; give the number over all micro-batches and ranks for an exact mean. Without any label: zero, with gradients
     of zero, so that every rank still takes part in the backward pass.
     """
+    losses_N = token_losses(hidden_BLD, labels_BL, head)
+    if not len(losses_N):
+        return (head(hidden_BLD[:, :1]).float() * 0).sum()
+    return losses_N.sum() / (len(losses_N) if total is None else total)
+
+
+def token_losses(hidden_BLD: Tensor, labels_BL: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    """Cross-entropy of every label (other than IGNORE, and but the first of a row), float32 [N], row by row."""
     targets_BL = labels_BL[:, 1:].to(hidden_BLD.device)
     keep_BL = targets_BL != IGNORE
     hidden_ND, targets_N = hidden_BLD[:, :-1][keep_BL], targets_BL[keep_BL]
-    if not len(targets_N):
-        return (head(hidden_BLD[:, :1]).float() * 0).sum()
-    loss = torch.zeros((), dtype=torch.float32, device=hidden_BLD.device)
+    losses = []
     for hidden_CD, targets_C in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True):
         if torch.is_grad_enabled() and len(targets_N) > CHUNK:
-            loss = loss + checkpoint(_sum, hidden_CD, targets_C, head, use_reentrant=False)
+            losses.append(checkpoint(_losses, hidden_CD, targets_C, head, use_reentrant=False))
         else:
-            loss = loss + _sum(hidden_CD, targets_C, head)
-    return loss / (len(targets_N) if total is None else total)
+            losses.append(_losses(hidden_CD, targets_C, head))
+    return torch.cat(losses)
 
 
-def _sum(hidden_CD: Tensor, targets_C: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+def _losses(hidden_CD: Tensor, targets_C: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
     logits_CV = head(hidden_CD)
-    return cross_entropy(logits_CV.float(), targets_C, reduction="sum")
+    return cross_entropy(logits_CV.float(), targets_C, reduction="none")
