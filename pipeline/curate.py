@@ -1,33 +1,32 @@
 """A curation: scan, score, select, pack, one after the other, each resumed from its manifests."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from pipeline.commit import clear_attempts, output_lock, read_manifest, restate_manifest
+from pipeline.commit import clear_attempts, committed_manifest, output_lock, restate_manifest
 from pipeline.dataset import committed_shard, finish
 from pipeline.decontaminate import benchmarks_identity, decontaminate
 from pipeline.errors import ContractError, DataError
 from pipeline.fingerprint import fingerprint, merkle_root
-from pipeline.groups import Group, make_groups, write_groups
+from pipeline.groups import make_groups, write_groups
 from pipeline.layout import Layout
 from pipeline.ledger import ledger_of, write_ledger
-from pipeline.near_steps import band, pair, pair_tasks, settle_near
 from pipeline.order import ShardPlan, shard_plans, windows
 from pipeline.pack import PACK_VERSION, PackTask, pack_shard, pack_tasks
-from pipeline.pool import Pool
+from pipeline.pool import GuardedPool, Pool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe, reader
+from pipeline.rule_steps import Step, over, rule_steps
 from pipeline.scan import ScanTask, scan_task, scan_unit, scanned_unit
 from pipeline.score import ScoreTask
 from pipeline.score_stage import outdated, run_score, score_identity, score_tasks, with_pixel_faults
-from pipeline.select import SELECT_VERSION, SelectTask, emit, judge, resolve
+from pipeline.select import SELECT_VERSION, SelectTask, judge
 from pipeline.sources.base import Unit
 from pipeline.sources.paths import owned
 from pipeline.stale import discard, portable, refuse_or_discard, remember_recipe
 from pipeline.storage import Storage
+from pipeline.store import Place, side_by_side
 
 KEEP_WORD = "keep"
 
@@ -37,10 +36,10 @@ class Curation:
     """A recipe bound to an output folder."""
 
     recipe: Recipe
-    out: Path
+    out: Place
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> Layout[Place]:
         return Layout(self.out)
 
     def units(self) -> list[Unit]:
@@ -58,7 +57,7 @@ class Curation:
         return [scan_task(self.recipe, self.recipe.source(u.source), u, self.out, storage) for u in self.units()]
 
 
-def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
+def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
     """Run what is not done yet. Returns ``dataset.json``.
 
     Raises StaleError where ``out`` holds another recipe's work (``fresh`` discards what the change invalidates),
@@ -66,7 +65,8 @@ def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: boo
     """
     out = out.resolve()
     curation = Curation(recipe, out)
-    with output_lock(out):
+    with output_lock(out) as check:
+        pool = GuardedPool(pool, check)
         tasks = curation.scan_tasks()
         refuse_or_discard(recipe, out, tasks, fresh)
         remember_recipe(recipe, out)
@@ -79,7 +79,7 @@ def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: boo
         scored = run_score(scoring, pool, progress)
         _check_tolerance(recipe, with_pixel_faults(scanned, scored))
         selected = _select(curation, scanned, scoring, pool, progress)
-        mark = _committed(curation.layout.stage_manifest("select"))["fingerprint"]
+        mark = committed_manifest(curation.layout.stage_manifest("select"))["fingerprint"]
         packing = shard_tasks(curation, [task.unit for task in tasks], selected, mark)
         return _pack(curation, scanned, packing, pool, progress)
 
@@ -87,14 +87,16 @@ def run(recipe: Recipe, out: Path, pool: Pool, progress: RunProgress, fresh: boo
 def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunProgress) -> list[dict[str, Any]]:
     """Manifests of all units, in order."""
     layout = curation.layout
-    todo = [task for task in tasks if scanned_unit(task) is None]
+    done = side_by_side(curation.out, scanned_unit, tasks)
+    todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("scan", len(tasks), len(tasks) - len(todo))
     broken: list[dict[str, Any]] = []
     for _, manifest in pool.map(scan_unit, todo):
         progress.advance(manifest["rows"], manifest["faults"])
         broken += [manifest] if _is_broken(manifest) else []
         _check_units(curation.recipe, broken, len(tasks))
-    manifests = [_committed(layout.unit_manifest(task.unit.id)) for task in tasks]
+    paths = [layout.unit_manifest(task.unit.id) for task in tasks]
+    manifests = side_by_side(curation.out, committed_manifest, paths)
     _check_tolerance(curation.recipe, manifests)
     content = {
         "units": len(manifests),
@@ -104,13 +106,6 @@ def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunPr
     }
     restate_manifest(layout.stage_manifest("scan"), content)
     return manifests
-
-
-def _committed(path: Path) -> dict[str, Any]:
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise ContractError(f"{path}: the work was reported done but has no manifest")
-    return manifest
 
 
 def _check_tolerance(recipe: Recipe, units: list[dict[str, Any]]) -> None:
@@ -169,12 +164,14 @@ def _select(
     mark = select_fingerprint(curation.recipe, scanned, score_identity(scoring))
     write_groups(curation.out, groups)
     first = SelectTask(curation.out, curation.recipe, mark, 0)
-    steps = 2 + bool(curation.recipe.decontaminate) + sum(2 if rule.near is None else 5 for rule in first.rules)
+    by_rule = [rule_steps(replace(first, rule=rule)) for rule in range(len(first.rules))]
+    steps = 2 + bool(curation.recipe.decontaminate) + sum(map(len, by_rule))
     done = all(ledger_of(SelectTask(first.out, first.recipe, mark, group.number)) is not None for group in groups)
     progress.stage("select", steps, steps if done else 0)
     if not done:
-        _select_steps(first, groups, pool, progress)
-    manifests = [_committed(layout.group_manifest("ledger", group.number)) for group in groups]
+        _select_steps(first, by_rule, pool, progress)
+    paths = [layout.group_manifest("ledger", group.number) for group in groups]
+    manifests = side_by_side(curation.out, committed_manifest, paths)
     verdicts = _verdicts_by_source(manifests)
     rows = sum(unit["rows"] for unit in scanned)
     if rows != sum(sum(counts.values()) for counts in verdicts.values()):
@@ -184,32 +181,15 @@ def _select(
     return manifests
 
 
-def _select_steps(first: SelectTask, groups: list[Group], pool: Pool, progress: RunProgress) -> None:
-    def over(numbers: range, rule: int = -1) -> list[SelectTask]:
-        return [SelectTask(first.out, first.recipe, first.fingerprint, number, rule) for number in numbers]
-
-    every = range(len(groups))
-    for _ in pool.map(judge, over(every)):
-        pass
-    progress.advance()
-    if first.recipe.decontaminate:
-        for _ in pool.map(decontaminate, over(every)):
+def _select_steps(first: SelectTask, by_rule: list[list[Step]], pool: Pool, progress: RunProgress) -> None:
+    groups = over(first, len(first.groups))
+    steps: list[Step] = [(judge, groups), *([(decontaminate, groups)] if first.recipe.decontaminate else [])]
+    for step, tasks in [*steps, *(entry for rule in by_rule for entry in rule)]:
+        for _ in pool.map(step, tasks):
             pass
         progress.advance()
-    for rule, chosen in enumerate(first.rules):
-        steps: list[tuple[Callable[[SelectTask], Any], list[SelectTask]]] = [
-            (emit, over(every, rule)),
-            (resolve, over(range(first.partitions), rule)),
-        ]
-        if chosen.near is not None:
-            pairs = pair_tasks(replace(first, rule=rule))
-            steps += [(band, over(every, rule)), (pair, pairs), (settle_near, over(range(1), rule))]
-        for step, tasks in steps:
-            for _ in pool.map(step, tasks):
-                pass
-            progress.advance()
     drops: Counter[str] = Counter()
-    for _, manifest in pool.map(write_ledger, over(every)):
+    for _, manifest in pool.map(write_ledger, groups):
         for unit in manifest["units"].values():
             drops.update({word: n for word, n in unit["verdicts"].items() if word != KEEP_WORD})
     progress.advance(drops=dict(drops))
@@ -247,8 +227,9 @@ def shard_tasks(curation: Curation, units: list[Unit], ledgers: list[dict[str, A
 def _pack(
     curation: Curation, scanned: list[dict[str, Any]], tasks: list[PackTask], pool: Pool, progress: RunProgress
 ) -> dict[str, Any]:
-    selected = _committed(curation.layout.stage_manifest("select"))
-    todo = [task for task in tasks if committed_shard(task.out, task.plan, task.fingerprint) is None]
+    selected = committed_manifest(curation.layout.stage_manifest("select"))
+    done = side_by_side(curation.out, lambda task: committed_shard(task.out, task.plan, task.fingerprint), tasks)
+    todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(pack_shard, todo):
         progress.advance(manifest["samples"])

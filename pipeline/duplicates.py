@@ -9,12 +9,15 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.recipe import NearDuplicate, Recipe
+from pipeline.recipe import NearDuplicate, Recipe, SemanticDuplicate
 
 KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
 LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
 
 PARTITION_ROWS = 4_000_000
+ROWS_PER_CELL = 4_096
+MOST_CELLS = 65_536
+PARTITION_VECTORS = 250_000
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -36,15 +39,22 @@ class Round:
 
     ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
     position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys
-    are near (``pipeline.near_steps``).
+    are near (``pipeline.near_steps``). ``semantic`` compares vectors of ``model``, no keys (``pipeline.semantic_steps``).
     """
 
     word: str
-    key: Literal["image", "text", "pair", "look"]
+    key: Literal["image", "text", "pair", "look", "vector"]
     allowed: int = 1
     rank: Literal["pixels", "characters"] = "pixels"
     sources: tuple[str, ...] | None = None
     near: NearDuplicate | None = None
+    semantic: SemanticDuplicate | None = None
+    model: str = "clip_english"
+
+    @property
+    def step(self) -> str:
+        """The rule's name in files: its word, and the model where that is not the first."""
+        return self.word if self.model == "clip_english" else f"{self.word}-{self.model}"
 
 
 def rounds(recipe: Recipe) -> tuple[Round, ...]:
@@ -59,17 +69,37 @@ def rounds(recipe: Recipe) -> tuple[Round, ...]:
         result.append(Round("duplicate_pair", "pair"))
     if recipe.dedup.near_duplicate is not None:
         result.append(Round("near_duplicate", "look", near=recipe.dedup.near_duplicate))
+    if recipe.dedup.semantic_duplicate is not None and recipe.score is not None and recipe.score.clip is not None:
+        for model in recipe.score.clip.models():  # vectors of different models cannot be compared
+            result.append(Round("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate, model=model))
     if recipe.dedup.repeated_text is not None:
         result.append(Round("repeated_text", "text", allowed=recipe.dedup.repeated_text))
     return tuple(result)
 
 
-ROUND_WORDS = ("longest_caption", "duplicate_image", "duplicate_pair", "near_duplicate", "repeated_text")
+ROUND_WORDS = (
+    "longest_caption",
+    "duplicate_image",
+    "duplicate_pair",
+    "near_duplicate",
+    "semantic_duplicate",
+    "repeated_text",
+)
 
 
 def partitions(rows: int) -> int:
     """Number of partitions, a power of two, so that each holds about four million rows."""
     return 1 << max(0, int(np.ceil(np.log2(max(1, rows) / PARTITION_ROWS))))
+
+
+def cell_count(rule: SemanticDuplicate, rows: int) -> int:
+    """Cells of a run over ``rows`` input rows; fewer are made where fewer vectors differ."""
+    return rule.cells or min(MOST_CELLS, max(1, -(-rows // ROWS_PER_CELL)))
+
+
+def vector_partitions(rule: SemanticDuplicate, rows: int) -> int:
+    """Number of partitions of the cells, so that each holds about 250,000 vectors."""
+    return min(cell_count(rule, rows), max(1, -(-rows // PARTITION_VECTORS)))
 
 
 def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:

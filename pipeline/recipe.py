@@ -18,6 +18,7 @@ from pipeline.sources.paths import escaped, matches
 from pipeline.sources.table import Table
 from pipeline.sources.webdataset import WebDataset
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
@@ -56,6 +57,18 @@ class NearDuplicate(Frozen):
     minimum_spread: float = Field(default=4.0, ge=0)
 
 
+class SemanticDuplicate(Frozen):
+    """Images that show the same, by the vectors of the model that scored them: cosine at least ``similarity``.
+
+    Vectors are compared inside cells of k-means (``cells`` of them, by default one for 4,096 rows), trained on a sample
+    drawn with ``seed``; a pair that two cells part is not found.
+    """
+
+    similarity: float = Field(default=0.95, ge=0.5, le=0.999)
+    cells: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
 class Benchmark(Frozen):
     """Images that must not be trained on: a list of ``qvl curate hash``, or a folder of images.
 
@@ -73,6 +86,7 @@ class Dedup(Frozen):
     image: bool = True
     pair: bool = True
     near_duplicate: NearDuplicate | None = None
+    semantic_duplicate: SemanticDuplicate | None = None
     repeated_text: Annotated[int, Field(ge=1, lt=2**31)] | None = 10
 
 
@@ -131,6 +145,9 @@ class Recipe(Frozen):
         hashed = self.score is not None and self.score.phash is not None
         if self.dedup.near_duplicate is not None and not hashed:
             raise ValueError("dedup.near_duplicate needs `score: {phash: {}}`")
+        clip = self.score.clip if self.score is not None else None
+        if self.dedup.semantic_duplicate is not None and not (clip is not None and clip.embeddings):
+            raise ValueError("dedup.semantic_duplicate needs `score: {clip: {..., embeddings: true}}`")
         if not hashed and any(benchmark.radius is not None for benchmark in self.decontaminate):
             raise ValueError("decontaminate needs `score: {phash: {}}`, or `radius: null` to compare bytes alone")
         names = [benchmark.name for benchmark in self.decontaminate]
@@ -194,9 +211,9 @@ def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> No
             model["model"] = anchor(model["model"])
 
 
-def check_output(recipe: Recipe, out: Path) -> None:
+def check_output(recipe: Recipe, out: Place) -> None:
     """Raise RecipeError for an output that is no folder, and for inputs that would match the run's own files."""
-    for folder in (out, *out.parents):
+    for folder in (out, *out.parents) if isinstance(out, Path) else ():
         if folder.exists() and not folder.is_dir():
             raise RecipeError(f"--output {out}: {folder} is a file; name a folder")
     layout = Layout(out.resolve())

@@ -20,6 +20,7 @@ from pipeline.arrays import flags
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed
 from pipeline.decode import DECODE_VERSION
 from pipeline.errors import ContractError
+from pipeline.files import read_parquet
 from pipeline.filters import Filters
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
@@ -27,9 +28,10 @@ from pipeline.perceptual_hash import HASH_VERSION
 from pipeline.pixels import BAD, Measures, Vectors, measure_pixels
 from pipeline.recipe import Recipe, SourceSpec, reader
 from pipeline.rows import WORDS
-from pipeline.scan import ROW_GROUP, read_columns, read_parquet
+from pipeline.scan import ROW_GROUP, read_columns
 from pipeline.score_recipe import Score
 from pipeline.sources.base import Source, Unit
+from pipeline.store import Place
 
 SCORE_VERSION = 1
 SCORES = pa.schema(
@@ -42,6 +44,8 @@ SCORES = pa.schema(
         ("score_state", WORDS),  # scored, unreadable:<why>, or not_scored:<why>
     ]
 )
+# image vectors of unit length, by row and model; models differ in width
+VECTORS = pa.schema([("row", pa.int32()), ("model", WORDS), ("vector", pa.list_(pa.float16()))])
 SCORED, OFF, LOST = "scored", "not_scored:off", "not_scored:unreadable"
 IDENTITY = b"qvl.score"
 
@@ -50,7 +54,7 @@ IDENTITY = b"qvl.score"
 class ScoreTask:
     """All that a worker needs to score one unit."""
 
-    out: Path
+    out: Place
     unit: Unit
     source: Source
     filters: Filters
@@ -74,9 +78,16 @@ class ScoreTask:
     def fingerprint(self) -> str:
         return fingerprint([self.parts, self.wanted])
 
+    @property
+    def files(self) -> list[Place]:
+        """What the task leaves beside its manifest."""
+        layout, unit = Layout(self.out), self.unit.id
+        keeps_vectors = self.score.clip is not None and self.score.clip.embeddings
+        return [layout.scores(unit), *([layout.embeddings(unit)] if keeps_vectors else [])]
+
 
 def score_task(
-    recipe: Recipe, source: SourceSpec, unit: Unit, out: Path, scanned: str, weights: dict[str, str]
+    recipe: Recipe, source: SourceSpec, unit: Unit, out: Place, scanned: str, weights: dict[str, str]
 ) -> ScoreTask:
     """``scanned`` is the hash of the unit's columns, ``weights`` the identity of each model."""
     if recipe.score is None:
@@ -109,7 +120,7 @@ def score_unit(task: ScoreTask) -> dict[str, Any]:
     """Score a unit and commit its columns. Returns the manifest; does nothing where it exists already."""
     layout = Layout(task.out)
     path = layout.score_manifest(task.unit.id)
-    committed = read_committed(path, task.fingerprint, [layout.scores(task.unit.id)])
+    committed = read_committed(path, task.fingerprint, task.files)
     if committed is not None:
         return committed
     table, vectors = _scores(task)
@@ -159,17 +170,17 @@ def store_vectors(task: ScoreTask, vectors: Vectors, folder: Path) -> dict[str, 
     weights = {name: scorer(spec, clip.compile)[1] for name, spec in clip.models().items()}
     if not clip.embeddings:
         return {"weights": weights}
-    tables = []
+    tables = [VECTORS.empty_table()]
     for name, pieces in sorted(vectors.items()):
         rows = np.concatenate([np.array(rows, np.int32) for rows, _ in pieces])
-        values = np.concatenate([piece for _, piece in pieces])
-        vector = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
         order = np.argsort(rows, kind="stable")
-        table = pa.table({"row": rows, "model": pa.array([name] * len(rows)), "vector": vector})
-        tables.append(table.take(pa.array(order)))
+        values = np.concatenate([piece for _, piece in pieces])[order]
+        ends = np.arange(len(rows) + 1, dtype=np.int32) * values.shape[1]
+        vector = pa.ListArray.from_arrays(pa.array(ends), pa.array(values.ravel()))
+        model = pa.array([name] * len(rows)).dictionary_encode().cast(WORDS)
+        tables.append(pa.Table.from_arrays([pa.array(rows[order]), model, vector], schema=VECTORS))
     written = folder / "embeddings.parquet"
-    empty = pa.table({"row": pa.array([], pa.int32())})
-    pq.write_table(pa.concat_tables(tables, promote_options="default") if tables else empty, written)
+    pq.write_table(pa.concat_tables(tables), written, use_dictionary=["model"])
     digest = file_hash(written)
     publish(written, Layout(task.out).embeddings(task.unit.id), digest)
     return {"weights": weights, "embeddings": digest}
@@ -201,7 +212,7 @@ def pixel_faults(manifest: dict[str, Any]) -> dict[str, int]:
     return {word: count for word, count in manifest["states"].items() if word.startswith(BAD)}
 
 
-def read_measured(out: Path, unit: str, names: list[str], score: Score | None) -> pa.Table:
+def read_measured(out: Place, unit: str, names: list[str], score: Score | None) -> pa.Table:
     """Columns of scan and of score side by side; what was not measured is null, and ``score_state`` says so."""
     scanned = {name for name in names if name not in SCORES.names}
     clip = score is not None and score.clip is not None and "clip" in names

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import file_hash, read_committed, read_manifest, restate_manifest
+from pipeline.commit import committed_manifest, file_hash, read_committed, read_manifest, restate_manifest
 from pipeline.errors import ContractError, RecipeError, StaleError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
@@ -13,6 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.score import SCORED, ScoreTask, pixel_faults, score_task, score_unit
 from pipeline.score_recipe import ClipModel
 from pipeline.sources.base import Unit
+from pipeline.store import Place, side_by_side
 
 Manifest = dict[str, Any]
 
@@ -29,7 +30,7 @@ def weights_identity(model: ClipModel) -> str:
     return " ".join(file_hash(Path(name)) if is_file else name for name, is_file in named)
 
 
-def score_tasks(recipe: Recipe, out: Path, units: list[Unit], scanned: list[Manifest]) -> list[ScoreTask]:
+def score_tasks(recipe: Recipe, out: Place, units: list[Unit], scanned: list[Manifest]) -> list[ScoreTask]:
     """A task per unit; none where the recipe asks for no scores."""
     if recipe.score is None:
         return []
@@ -43,8 +44,11 @@ def score_tasks(recipe: Recipe, out: Path, units: list[Unit], scanned: list[Mani
 
 def outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
     """True where scores were made with other weights or for other rows. Raises StaleError unless ``fresh``."""
-    for task in tasks:
-        manifest = read_manifest(Layout(task.out).score_manifest(task.unit.id))
+    if not tasks:
+        return False
+    layout = Layout(tasks[0].out)
+    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.score_manifest(task.unit.id)), tasks)
+    for task, manifest in zip(tasks, manifests, strict=True):
         if manifest is None or manifest["fingerprint"] == task.fingerprint:
             continue
         if fresh:
@@ -62,11 +66,13 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     if not tasks:
         return []
     layout = Layout(tasks[0].out)
-    todo = [task for task in tasks if not _done(task)]
+    done = side_by_side(layout.out, _done, tasks)
+    todo = [task for task, already in zip(tasks, done, strict=True) if not already]
     progress.stage("score", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(score_unit, todo):
         progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
-    manifests = [_committed(layout.score_manifest(task.unit.id)) for task in tasks]
+    paths = [layout.score_manifest(task.unit.id) for task in tasks]
+    manifests = side_by_side(layout.out, committed_manifest, paths)
     weights = {fingerprint(manifest.get("weights")) for manifest in manifests}
     if len(weights) > 1:
         raise ContractError("workers scored with different weights under one name; compare their caches of open_clip")
@@ -82,14 +88,7 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
 def _done(task: ScoreTask) -> bool:
     layout = Layout(task.out)
     path = layout.score_manifest(task.unit.id)
-    return read_committed(path, task.fingerprint, [layout.scores(task.unit.id)]) is not None
-
-
-def _committed(path: Path) -> Manifest:
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise ContractError(f"{path}: the work was reported done but has no manifest")
-    return manifest
+    return read_committed(path, task.fingerprint, task.files) is not None
 
 
 def with_pixel_faults(scanned: list[Manifest], scored: list[Manifest]) -> list[Manifest]:

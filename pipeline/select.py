@@ -6,7 +6,6 @@ Steps, each a pure function over groups or partitions, each with its own manifes
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ import pyarrow.compute as pc
 
 from pipeline.arrays import flags, hash_words
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
-from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rank, rounds, split
+from pipeline.duplicates import KEY, LOSER, MIX, Round, losers, partitions, rank, rounds, split, vector_partitions
 from pipeline.errors import ContractError
+from pipeline.files import load_array, load_slice
 from pipeline.filters import Filters
 from pipeline.groups import Group, read_groups
 from pipeline.layout import Layout
@@ -26,6 +26,7 @@ from pipeline.recipe import Recipe
 from pipeline.scan import read_columns
 from pipeline.score import read_measured
 from pipeline.score_recipe import Score
+from pipeline.store import Place, side_by_side
 
 SELECT_VERSION = 1
 KEEP = 0
@@ -41,7 +42,7 @@ RUN_UNITS = 32
 class SelectTask:
     """One group or partition (``number``) of one step. ``fingerprint`` is that of the whole stage."""
 
-    out: Path
+    out: Place
     recipe: Recipe
     fingerprint: str
     number: int
@@ -56,8 +57,13 @@ class SelectTask:
         return self.groups[self.number]
 
     @property
+    def rows(self) -> int:
+        """Input rows of the run."""
+        return sum(sum(group.rows) for group in self.groups)
+
+    @property
     def partitions(self) -> int:
-        return partitions(sum(sum(group.rows) for group in self.groups))
+        return partitions(self.rows)
 
     @property
     def rules(self) -> tuple[Round, ...]:
@@ -140,7 +146,7 @@ def emit(task: SelectTask) -> dict[str, Any]:
         offsets.extend(int(bound) for bound in bounds)
         return ordered
 
-    return commit_array(task, f"keys-{task.rules[task.rule].word}", make, lambda: {"offsets": offsets})
+    return commit_array(task, f"keys-{task.rules[task.rule].step}", make, lambda: {"offsets": offsets})
 
 
 def row_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: int) -> np.ndarray:
@@ -193,27 +199,28 @@ def resolve(task: SelectTask) -> dict[str, Any]:
     """Losers of one partition of one rule."""
     rule, layout = task.rules[task.rule], Layout(task.out)
 
+    def piece(group: Group) -> np.ndarray:
+        offsets = _manifest(task, f"keys-{rule.word}", group.number)["offsets"]
+        return load_slice(
+            layout.work(f"keys-{rule.word}", group.number), offsets[task.number], offsets[task.number + 1]
+        )
+
     def make() -> np.ndarray:
-        pieces = []
-        for group in task.groups:
-            offsets = _manifest(task, f"keys-{rule.word}", group.number)["offsets"]
-            keys = np.load(layout.work(f"keys-{rule.word}", group.number), mmap_mode="r")
-            pieces.append(keys[offsets[task.number] : offsets[task.number + 1]])
-        return losers(np.concatenate(pieces), rule)
+        return losers(np.concatenate(side_by_side(task.out, piece, task.groups)), rule)
 
     return commit_array(task, f"losers-{rule.word}", make)
 
 
 def codes_after_filters(task: SelectTask, group: int) -> np.ndarray:
     """Verdict codes of a group after the filters alone."""
-    return first_failed(np.load(Layout(task.out).work("judged", group)))
+    return first_failed(load_array(Layout(task.out).work("judged", group)))
 
 
 def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """Verdict codes of a group after the filters, decontamination and the first ``rule`` duplicate rules."""
     codes = codes_after_filters(task, group)
     if task.recipe.decontaminate:
-        marks = np.load(Layout(task.out).work("benchmarks", group))
+        marks = load_array(Layout(task.out).work("benchmarks", group))
         codes[marks > 0] = marks[marks > 0]
     for i in range(rule):
         codes[lost_rows(task, group, i)["row"]] = FIRST_ROUND + i
@@ -222,16 +229,18 @@ def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
 
 def lost_rows(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """Losers of one rule that lie in one group, over all partitions."""
-    word, layout = task.rules[rule].word, Layout(task.out)
-    paths = [layout.work(f"losers-{word}", part) for part in range(task.partitions)]
-    if task.rules[rule].near is not None:
-        paths.append(layout.work(f"settled-{word}", 0))
-    found = [np.empty(0, LOSER)]
-    for path in paths:
-        all_lost = np.load(path, mmap_mode="r")
+    chosen, layout = task.rules[rule], Layout(task.out)
+    parts = task.partitions if chosen.semantic is None else vector_partitions(chosen.semantic, task.rows)
+    paths = [layout.work(f"losers-{chosen.step}", part) for part in range(parts)]
+    if chosen.near is not None:
+        paths.append(layout.work(f"settled-{chosen.step}", 0))
+
+    def of_group(path: Place) -> np.ndarray:
+        all_lost = load_array(path)
         first, last = np.searchsorted(all_lost["group"], [group, group + 1])
-        found.append(all_lost[first:last])
-    return np.concatenate(found)
+        return all_lost[first:last]
+
+    return np.concatenate([np.empty(0, LOSER), *side_by_side(task.out, of_group, paths)])
 
 
 def _manifest(task: SelectTask, step: str, number: int) -> dict[str, Any]:

@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 
 from pipeline.arrays import flags
 from pipeline.duplicates import rounds
+from pipeline.errors import RecipeError
 from pipeline.filters import FILTER_WORDS, Filters
 from pipeline.near_steps import settle_rows
 from pipeline.pixels import BAD
 from pipeline.recipe import Recipe
-from pipeline.select import scored_bits
+from pipeline.select import SelectTask, scored_bits
+from pipeline.semantic_steps import losers_among
 from pipeline.stored import Stored, Twins
 
 KEEP, UNSCORED = "keep", "unscored"
@@ -243,6 +245,9 @@ def _among(column: pa.DictionaryArray, wanted: Any) -> np.ndarray:
 def run_rules(stored: Stored, recipe: Recipe, words: Words, codes: np.ndarray) -> None:
     """The duplicate rules over all rows, into ``codes``."""
     for number, rule in enumerate(rounds(recipe)):
+        if rule.semantic is not None:
+            codes[semantic_losers(stored, recipe, number, codes)] = words.code(rule.word)
+            continue
         twins = stored.twins(recipe, number)
         code = words.code(rule.word)
         alive = codes[twins.rows] == 0
@@ -265,6 +270,16 @@ def beaten(runs: np.ndarray, allowed: int) -> np.ndarray:
 def near_losers(stored: Stored, twins: Twins, keys: np.ndarray, tint: int) -> np.ndarray:
     """Row numbers that lose to a near row."""
     lost = settle_rows(keys, twins.pairs, tint)
+    result: np.ndarray = stored.starts[lost["group"]] + lost["row"]
+    return result
+
+
+def semantic_losers(stored: Stored, recipe: Recipe, number: int, codes: np.ndarray) -> np.ndarray:
+    """Row numbers that lose to a row with a near vector. Raises RecipeError where the run has no such cells."""
+    old, new = stored.recipe.dedup.semantic_duplicate, recipe.dedup.semantic_duplicate
+    if old is None or new is None or (old.cells, old.seed) != (new.cells, new.seed):
+        raise RecipeError("dedup.semantic_duplicate: this run has no such cells; only `similarity` can change here")
+    lost = losers_among(SelectTask(stored.out, recipe, stored.fingerprint, 0, number), codes)
     result: np.ndarray = stored.starts[lost["group"]] + lost["row"]
     return result
 

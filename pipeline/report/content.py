@@ -31,9 +31,10 @@ def funnel(figures: Figures, recipe: Recipe) -> dict[str, Any]:
     """Steps in the order in which rows are lost, each with what it dropped and what it left, by source."""
     sources = [source.name for source in recipe.sources if source.name in figures.verdicts]
     grouped = {name: _grouped(figures.verdicts[name]) for name in sources}
-    order = [*FAULTS, *FILTER_WORDS, *(rule.word for rule in rounds(recipe))]
+    rules = [rule.word for rule in rules_of(recipe)]
+    order = [*FAULTS, *FILTER_WORDS, *rules]
     seen = {reason for counts in grouped.values() for reason in counts} - {KEEP}
-    active = {*chosen_filters(recipe), *(rule.word for rule in rounds(recipe))}
+    active = {*chosen_filters(recipe), *rules}
     left = {name: sum(figures.verdicts[name].values()) for name in sources}
     result: dict[str, Any] = {"sources": sources, "rows": dict(left), "steps": []}
     for reason in [*(word for word in order if word in seen | active), *sorted(seen - set(order))]:
@@ -41,6 +42,11 @@ def funnel(figures: Figures, recipe: Recipe) -> dict[str, Any]:
         left = {name: left[name] - dropped[name] for name in sources}
         result["steps"].append({"reason": reason, "dropped": dropped, "left": left})
     return {**result, "kept": {name: figures.verdicts[name][KEEP] for name in sources}}
+
+
+def rules_of(recipe: Recipe) -> list[Round]:
+    """Duplicate rules, one per word: two models of one rule are one to a reader."""
+    return list({rule.word: rule for rule in rounds(recipe)}.values())
 
 
 def _grouped(verdicts: Counter[str]) -> Counter[str]:
@@ -178,7 +184,7 @@ def _pick(pick: Pick) -> dict[str, Any]:
 
 def duplicates(figures: Figures, recipe: Recipe, largest: dict[str, list[Cluster]]) -> list[dict[str, Any]]:
     """Every duplicate rule: clusters by size, and the largest ones."""
-    return [_rule(rule, figures.clusters.losers(rule.word), largest.get(rule.word, [])) for rule in rounds(recipe)]
+    return [_rule(rule, figures.clusters.losers(rule.word), largest.get(rule.word, [])) for rule in rules_of(recipe)]
 
 
 def _rule(rule: Round, losers: np.ndarray, largest: list[Cluster]) -> dict[str, Any]:

@@ -200,11 +200,20 @@ def filters(report: Data, cards: Cards) -> Html:
     return section("filters", "Filters", says, *parts)
 
 
+EQUAL = {
+    "image": "the same image",
+    "text": "the same text",
+    "pair": "the same image and text",
+    "look": "nearly the same look",
+    "vector": "nearly the same vector of CLIP",
+}
+
+
 def duplicates(report: Data, cards: Cards) -> Html:
     parts = []
     for number, rule in enumerate(report["duplicates"]):
         dropped, clusters = _many(rule["dropped"], "row"), _many(rule["clusters"], "cluster")
-        about = f"{dropped} dropped, in {clusters} of rows with the same {rule['equal']}"
+        about = f"{dropped} dropped, in {clusters} of rows with {EQUAL[rule['equal']]}"
         kept = "; one row of each is kept." if rule["allowed"] == 1 else f"; {rule['allowed']} rows of each are kept."
         inside: list[str] = [tag("h3", rule["word"].replace("_", " ").capitalize(), " ", tag("code", rule["word"]))]
         inside.append(tag("p.says", about, kept))
