@@ -1,0 +1,148 @@
+// All about one row, in a drawer: picture with regions, texts, every rule, lineage, duplicates side by side.
+import { badge, card, picture } from "./cards.js";
+import { diff } from "./diff.js";
+import { bytes, count, el, foreign, many, shown, words } from "./dom.js";
+import { drawn, marked } from "./picture.js";
+import { neighbour } from "./rows.js";
+import { address, ask, go, output, state } from "./state.js";
+
+const drawer = document.getElementById("drawer");
+let asked = null, before = null;
+
+export async function detail() {
+  const key = state.row, of = state.of || "rows";
+  if (!key) { close(); return; }
+  if (asked?.key === key && asked.of === of && !drawer.hidden) return;
+  asked?.stop.abort();
+  asked = { key, of, stop: new AbortController() };
+  if (drawer.hidden) before = document.activeElement;
+  document.body.classList.add("open");
+  drawer.hidden = false;
+  if (!drawer.children.length) drawer.replaceChildren(el("p.wait", {}, "…"));
+  try {
+    const row = await ask("row", { table: of, key }, asked.stop.signal);
+    drawer.replaceChildren(...content(row));
+    drawer.scrollTop = 0;
+    drawer.querySelector("h2").focus({ preventScroll: true });
+  } catch (error) {
+    if (error.name !== "AbortError") drawer.replaceChildren(top({ key, table: of }), el("p.error", {}, error.message));
+  }
+}
+
+function close() {
+  if (drawer.hidden) return;
+  const last = asked?.key;
+  asked?.stop.abort();
+  asked = null;
+  drawer.hidden = true;
+  drawer.replaceChildren();
+  document.body.classList.remove("open");
+  const back = last ? document.querySelector(`[data-key="${CSS.escape(last)}"]`) : null;
+  (back || before)?.focus?.();
+}
+
+export const closeRow = () => go({ row: "", of: "" });
+
+function top(row) {
+  const copy = el("button.plain", { type: "button", title: "copy a link to this row", onclick: async () => {
+    await navigator.clipboard?.writeText(location.origin + address()).catch(() => {});
+    copy.textContent = "copied";
+  } }, "copy link");
+  return el("div.top", {}, el("div", {}, row.verdict !== undefined ? badge(row.verdict) : null, el("h2", { tabindex: -1 }, foreign(row.key, 200))),
+    el("div.controls", {}, copy,
+      el("button", { type: "button", title: "the row before  ←", "aria-label": "the row before", onclick: () => neighbour(-1) }, "←"),
+      el("button", { type: "button", title: "the next row  →", "aria-label": "the next row", onclick: () => neighbour(1) }, "→"),
+      el("button", { type: "button", title: "close  Esc", "aria-label": "close", onclick: closeRow }, "×")));
+}
+
+function content(row) {
+  return [top(row), pictures(row), captions(row), rules(row), duplicates(row), lineage(row), columns(row)].filter(Boolean);
+}
+
+const block = (title, ...children) => el("section", {}, el("h3", {}, title), children);
+
+function pictures(row) {
+  if (row.samples?.length) return samples(row);
+  if (row.table !== "rows") return null;
+  if (!output.pictures && output.curated) return el("p.note", {}, "Pictures of dropped rows lie in the sources: start with --recipe to see them.");
+  if (!output.curated) return el("p.note", {}, "A build keeps no picture of a dropped row.");
+  const frame = picture("rows", row.key, 1024);
+  frame.classList.add("large");
+  return frame;
+}
+
+function samples(row) {
+  const place = el("div"), number = row.samples.length;
+  const show = (i) => {
+    const sample = row.samples[i], plain = row.verdict === "keep" && output.curated;
+    place.replaceChildren(drawn("samples", sample.key, sample), ...(plain && row.table === "rows" ? [] : [turns(sample)]));
+  };
+  const pick = number > 1 ? el("label.controls", {}, `${many(number, "sample")}  `, el("select", { onchange: (event) => show(Number(event.target.value)) },
+    row.samples.map(({ key, content }, i) => el("option", { value: i }, `${words(content.task)}  ${key.slice(-12)}`)))) : null;
+  show(0);
+  return el("section.samples", {}, pick, place);
+}
+
+function turns(sample) {
+  return el("div.turns", {}, (sample.content.turns || []).map(({ role, text }) => {
+    const long = text.length > 900, body = el("p.text", { dir: "auto" }, marked(text.slice(0, 900)), long ? "…" : "");
+    const all = long ? el("button.plain", { type: "button", onclick: () => { body.replaceChildren(...marked(text)); all.remove(); } }, `all ${count(text.length)} characters`) : null;
+    return el("div.turn", { "data-role": role }, el("b", {}, role), body, all);
+  }));
+}
+
+function captions(row) {
+  const { caption, caption_raw: raw } = row.columns;
+  if (caption === undefined) return null;
+  const part = (title, text) => el("div", {}, el("h4", {}, title, el("span.soft", {}, text ? `  ${count(text.length)}${text.length >= 20000 ? "+" : ""} characters` : "")), longText(text));
+  if (raw === undefined || raw === null || raw === caption) return block("Caption", el("p.soft", {}, "cleaning changed nothing"), longText(caption));
+  const changes = diff(raw, caption || "");
+  return block("Caption before and after cleaning", el("div.pair", {}, part("before", raw), part("after", caption)), changes ? el("div", {}, el("h4", {}, "what changed"), changes) : null);
+}
+
+function longText(text) {
+  if (!text) return el("p.text", {}, el("i", {}, "none"));
+  const body = el("p.text", { dir: "auto" }, foreign(text, 600));
+  if (text.length <= 600) return body;
+  const all = el("button.plain", { type: "button", onclick: () => { body.replaceChildren(foreign(text, 20000)); all.remove(); } }, `show ${text.length >= 20000 ? "the first 20,000" : `all ${count(text.length)}`} characters`);
+  return el("div", {}, body, all);
+}
+
+function rules(row) {
+  if (!row.rules?.length) return null;
+  const failed = row.rules.filter(({ passed }) => !passed);
+  const says = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : "passes every filter; the verdict comes from elsewhere";
+  const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : value ?? "unknown"}`).join(" · ") || "on";
+  return block("Rules", el("p.soft", {}, says), el("div.scroll", {}, el("table.rules", {}, el("tbody", {},
+    [...failed, ...row.rules.filter(({ passed }) => passed)].map(({ word, passed, settings, values }) => el(passed ? "tr" : "tr.failed", {},
+      el("th", { scope: "row" }, passed ? "✓ " : "✗ ", words(word)), el("td", {}, foreign(text(values), 120)), el("td.soft", {}, foreign(text(settings), 160))))))));
+}
+
+function duplicates(row) {
+  const found = row.duplicates;
+  if (!found) return null;
+  const mine = found.keeper === row.key;
+  const says = mine ? `${many(found.members.length - 1 + found.more, "row")} lost to this one` : `lost to the first of these by the rule ${words(found.rule)}`;
+  return block("Duplicates side by side", el("p.soft", {}, says), el("div.side", {}, found.members.map((member, i) => {
+    const shownCard = card(member, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", extra: i ? null : el("b", {}, "keeper"), number: i });
+    if (member._key === row.key) shownCard.classList.add("open");
+    shownCard.append(el("p.facts", {}, [member.image_bytes ? bytes(member.image_bytes) : "", member.characters !== undefined ? `${count(member.characters)} characters` : ""].filter(Boolean).join(" · ")));
+    return shownCard;
+  })), found.more ? el("p.soft", {}, `and ${count(found.more)} more`) : null);
+}
+
+function lineage(row) {
+  const pairs = { ...(row.lineage || {}) };
+  for (const [i, sample] of (row.samples || []).slice(0, 4).entries()) pairs[row.samples.length > 1 ? `sample ${i + 1}` : "shard"] = `${sample.shard}, byte ${count(sample.offset)}, ${count(sample.size)} bytes`;
+  const origin = row.table === "samples" ? row.samples[0].content.origin || {} : {};
+  const line = ([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, value === null || value === "" ? "–" : foreign(String(value), 400)));
+  const to = row.row ? el("p", {}, el("a", { href: address({ row: row.row, of: "rows" }), onclick: (event) => { event.preventDefault(); go({ row: row.row, of: "rows" }); } }, "the row that it comes from")) : null;
+  const rowsOf = Object.entries({ ...pairs, ...origin });
+  return rowsOf.length ? block("Lineage", to, el("div.scroll", {}, el("table.facts", {}, el("tbody", {}, rowsOf.map(line))))) : null;
+}
+
+function columns(row) {
+  const list = Object.entries(row.columns).filter(([name]) => name !== "_key" && !name.startsWith("caption"));
+  return el("details.all", {}, el("summary", {}, `All ${list.length} columns`), el("div.scroll", {}, el("table.facts", {}, el("tbody", {},
+    list.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, shown(value))))))));
+}

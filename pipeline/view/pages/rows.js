@@ -1,0 +1,121 @@
+// Rows under the filters, as cards or as a table; facets beside them; more of them on scrolling down.
+import { bars } from "./charts.js";
+import { badge, card } from "./cards.js";
+import { count, el, many, shown, words } from "./dom.js";
+import { filterBar } from "./filters.js";
+import { addFilter, ask, column, go, state, table } from "./state.js";
+
+const FACETS = ["verdict", "fails", "source", "language", "task", "kind", "format", "benchmarks", "flags", "lost"];
+const DEFAULT = ["verdict", "source", "task", "kind", "language", "width", "height", "caption", "text_length", "samples", "regions", "lines"];
+export let listed = [];
+
+const openRow = (row) => go({ row: row._key, of: table().name });
+
+export function rows(main, signal) {
+  const query = { table: table().name, f: state.f }, grid = state.mode === "table" ? el("div.scroll") : el("div.gallery");
+  const head = el("div.listhead"), facets = el("aside.facets", { "aria-label": "counts by word" }), end = el("p.end");
+  listed = [];
+  const total = el("b", { id: "total" }, "…");
+  head.append(el("p", {}, total), controls());
+  main.replaceChildren(filterBar(), el("div.split", {}, facets, el("div.list", {}, head, grid, end)));
+  ask("total", query, signal).then(({ rows: n, kept }) => { total.textContent = column("verdict") ? `${many(n, "row")}, ${count(kept)} kept` : many(n, "row"); }).catch(() => {});
+  fill(grid, end, query, signal);
+  for (const name of FACETS.filter((each) => column(each)?.charted)) facet(facets, name, query, signal);
+}
+
+function controls() {
+  const modes = [["", "Gallery"], ["table", "Table"]].map(([mode, text]) =>
+    el("button", { type: "button", "aria-pressed": String(state.mode === mode), onclick: () => go({ mode }) }, text));
+  const sortable = table().columns.filter(({ kind }) => ["number", "word", "text", "flag"].includes(kind));
+  const sort = el("select", { "aria-label": "sort by", onchange: (event) => go({ sort: event.target.value, row: "" }) },
+    el("option", { value: "" }, "order of the files"),
+    sortable.flatMap(({ name }) => [[name, `${words(name)} ↑`], [`-${name}`, `${words(name)} ↓`]]).map(([value, text]) => el("option", { value, selected: value === state.sort }, text)));
+  return el("div.controls", {}, el("span.segments", {}, modes), el("label", {}, "sort ", sort), state.mode === "table" ? columnPicker() : null);
+}
+
+export const tableColumns = () => (state.c.length ? state.c.filter((name) => column(name)) : DEFAULT.filter((name) => column(name)).concat(DEFAULT.some((name) => column(name)) ? [] : table().columns.map(({ name }) => name)));
+
+function columnPicker() {
+  const now = tableColumns();
+  return el("details.columns", {}, el("summary", {}, "columns"), el("div.menu", {}, table().columns.map(({ name }) => el("label", {},
+    el("input", { type: "checkbox", checked: now.includes(name), onchange: (event) => go({ c: event.target.checked ? [...now, name] : now.filter((each) => each !== name) }) }), ` ${words(name)}`))));
+}
+
+async function fill(grid, end, query, signal) {
+  let offset = 0, busy = false, more = true;
+  const asTable = state.mode === "table", names = asTable ? tableColumns() : [];
+  const body = asTable ? el("tbody") : grid;
+  if (asTable) grid.append(el("table.rows", {}, el("thead", {}, el("tr", {}, names.map(heading))), body));
+  const next = async () => {
+    if (busy || !more) return;
+    busy = true;
+    const page = await ask("rows", { ...query, sort: state.sort, offset, column: names }, signal).catch((error) => { if (error.name !== "AbortError") end.textContent = error.message; return null; });
+    busy = false;
+    if (!page) { more = false; return; }
+    page.rows.forEach((row) => {
+      const number = listed.push(row) - 1;
+      body.append(asTable ? line(row, names, number) : card(row, openRow, { number }));
+    });
+    offset += page.rows.length;
+    more = page.more;
+    end.replaceChildren(more ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.");
+    markOpen();
+  };
+  await next();
+  const watcher = new IntersectionObserver((entries) => { if (entries.some(({ isIntersecting }) => isIntersecting)) next(); }, { rootMargin: "900px" });
+  watcher.observe(end);
+  signal.addEventListener("abort", () => watcher.disconnect());
+}
+
+function heading(name) {
+  const sorted = state.sort === name ? "ascending" : state.sort === `-${name}` ? "descending" : null;
+  return el("th", { scope: "col", "aria-sort": sorted }, el("button.plain", { type: "button", onclick: () => go({ sort: state.sort === `-${name}` ? name : `-${name}`, row: "" }) },
+    words(name), sorted ? (sorted === "ascending" ? " ↑" : " ↓") : ""));
+}
+
+function line(row, names, number) {
+  return el("tr.line", { tabindex: number ? -1 : 0, "data-key": row._key, onclick: () => openRow(row), onkeydown: (event) => { if (event.key === "Enter") openRow(row); } },
+    names.map((name) => el(typeof row[name] === "number" ? "td.number" : "td", {}, name === "verdict" ? badge(row.verdict) : shown(row[name]))));
+}
+
+export function markOpen() {
+  for (const each of document.querySelectorAll(".list [data-key]")) each.classList.toggle("open", each.dataset.key === state.row);
+}
+
+async function facet(facets, name, query, signal) {
+  const box = el("section.facet", { "data-column": name });
+  facets.append(box);
+  const f = query.f.filter((each) => !each.startsWith(`${name}:is:`));
+  const found = await ask("counts", { ...query, f, by: name }, signal).catch(() => null);
+  if (!found?.length) { box.remove(); return; }
+  const act = (word) => () => {
+    const text = word === null ? `${name}:none:` : `${name}:is:${word}`;
+    if (state.f.includes(text)) go({ f: state.f.filter((each) => each !== text), row: "" });
+    else addFilter(text);
+  };
+  const draw = (most) => {
+    const shownBars = bars(found.slice(0, most).map(([label, n, kept]) => ({ label, n, kept, act: act(label) })));
+    [...shownBars.children].forEach((bar, i) => bar.setAttribute("aria-pressed", String(state.f.includes(`${name}:is:${found[i][0]}`))));
+    const rest = found.length - most;
+    box.replaceChildren(el("h3", {}, words(name)), shownBars, ...(rest > 0 ? [el("button.plain", { type: "button", onclick: () => draw(most + 40) }, `${count(rest)} more`)] : []));
+  };
+  draw(8);
+}
+
+// the row before or behind the open one
+export function neighbour(step) {
+  const at = listed.findIndex(({ _key }) => _key === state.row), next = listed[at + step];
+  if (at >= 0 && next) go({ row: next._key, of: table().name });
+}
+
+export function moveFocus(step) {
+  const items = [...document.querySelectorAll(".list [data-key]")];
+  if (!items.length) return;
+  const at = items.indexOf(document.activeElement?.closest?.("[data-key]"));
+  items[Math.max(0, Math.min(items.length - 1, at + step))].focus();
+}
+
+export const perLine = () => {
+  const items = [...document.querySelectorAll(".list .card")];
+  return Math.max(1, items.filter((each) => each.offsetTop === items[0]?.offsetTop).length);
+};

@@ -1,0 +1,61 @@
+// The address holds all that is shown: every view can be linked to, and Back undoes.
+
+const LISTS = ["f", "c", "w"];
+const PLAIN = ["view", "table", "sort", "mode", "row", "of", "scope", "rule", "by", "across"];
+export const state = read();
+export let output = null;
+const listeners = [];
+
+function read() {
+  const address = new URLSearchParams(location.search), found = {};
+  for (const name of PLAIN) found[name] = address.get(name) || "";
+  for (const name of LISTS) found[name] = address.getAll(name);
+  return found;
+}
+
+export function address(changes = {}) {
+  const target = { ...state, ...changes }, query = new URLSearchParams();
+  for (const name of PLAIN) if (target[name]) query.set(name, target[name]);
+  for (const name of LISTS) for (const value of target[name]) query.append(name, value);
+  const text = query.toString().replace(/%3A/g, ":").replace(/%2C/g, ",");
+  return text ? `/?${text}` : "/";
+}
+
+// go(changes): a new entry of the history; settle(changes): the same entry, for what moves under the hand
+export function go(changes) {
+  const target = address(changes);
+  if (target !== location.pathname + location.search) history.pushState(null, "", target);
+  Object.assign(state, changes);
+  for (const listener of listeners) listener(changes);
+}
+
+export function settle(changes) {
+  history.replaceState(null, "", address(changes));
+  Object.assign(state, changes);
+}
+
+export const onChange = (listener) => listeners.push(listener);
+addEventListener("popstate", () => {
+  Object.assign(state, read());
+  for (const listener of listeners) listener(null);
+});
+
+export class Refused extends Error {}
+
+export async function ask(name, query = {}, signal = undefined) {
+  const asked = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) for (const each of [value].flat()) asked.append(key, each);
+  const response = await fetch(`/api/${name}?${asked}`, { signal });
+  if (response.status === 400) throw new Refused((await response.json()).error);
+  if (!response.ok) throw new Refused(`the server answered ${response.status}: ${(await response.text()).slice(0, 200)}`);
+  return response.json();
+}
+
+export async function open() { output = await ask("output"); }
+
+export const table = (name = state.table) => output.tables.find((each) => each.name === name) || output.tables[0];
+export const column = (name, of = table()) => of.columns.find((each) => each.name === name);
+
+export function addFilter(text, view = "rows") {
+  go({ view, f: state.f.includes(text) ? state.f : [...state.f, text], row: "", table: table().name });
+}
