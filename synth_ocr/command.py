@@ -1,11 +1,10 @@
 """``qvl ocr``: the command line of the OCR pages. Wiring only; heavy imports stay inside the commands."""
 
 import json
-from pathlib import Path
 
 import typer
 
-from pipeline.command import Address, Fresh, Json, Output, RecipeFile, Workers, open_pool
+from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
 
 app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified places into shards.")
 
@@ -18,7 +17,7 @@ def ocr() -> None:
 @app.command()
 def build(
     recipe: RecipeFile,
-    output: Output = Path("out/ocr"),
+    output: Destination = "out/ocr",
     workers: Workers = "serial",
     address: Address = None,
     fresh: Fresh = False,
@@ -28,23 +27,24 @@ def build(
     from pipeline.build import build as build_dataset
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
+    from pipeline.store import place
     from pipeline.summary import print_summary
     from synth_ocr.builder import OcrBuilder
     from synth_ocr.reading import read_back
     from synth_ocr.recipe import load_recipe
     from synth_ocr.report import write_report
 
-    loaded = load_recipe(recipe)
+    loaded, out = load_recipe(recipe), place(output)
     builder = OcrBuilder(loaded)
-    with resumable(output), RunProgress() as progress:
+    with resumable(out), RunProgress() as progress:
         pool = open_pool(workers, address)
         dataset = build_dataset(
-            builder, output, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
+            builder, out, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
         )
         if loaded.read_back:
-            read_back(output, loaded.read_back)
-        report = write_report(output)
+            read_back(out, loaded.read_back)
+        report = write_report(out)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:
-        print_summary(output, dataset, report)
+        print_summary(out, dataset, report)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 import xxhash
 from PIL import Image, ImageDraw
 
+from pipeline.files import read_parquet, read_span
 from pipeline.layout import Layout
+from pipeline.store import Place
 
 SHOWN = 6  # per source
 LINE, WORD = (220, 30, 30), (40, 120, 230)
@@ -34,21 +35,21 @@ class Shown:
         return "\n".join(region["phrase"] for region in self.lines)
 
 
-def picked(layout: Layout, dataset: dict[str, Any], most: int = SHOWN, seed: int = 0) -> list[Shown]:
+def picked(layout: Layout[Place], dataset: dict[str, Any], most: int = SHOWN, seed: int = 0) -> list[Shown]:
     """At most ``most`` pages of each source, the same for equal datasets."""
     ranked: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
     for shard in dataset["shards"]:
-        for row in pq.read_table(layout.index(shard["shard"])).to_pylist():
+        for row in read_parquet(layout.index(shard["shard"])).to_pylist():
             rank = xxhash.xxh3_64_intdigest(row["key"].encode(), seed)
             ranked.setdefault(row["source"], []).append((rank, shard["shard"], row))
     found = []
     for source in sorted(ranked):
         for _, shard, row in sorted(ranked[source], key=lambda each: each[0])[:most]:
-            with layout.shard(shard).open("rb") as file:
-                file.seek(row["image_offsets"][0])
-                jpeg = file.read(row["image_sizes"][0])
-                file.seek(row["json_offset"])
-                content = orjson.loads(file.read(row["json_size"]))
+            first, last = row["offset"], row["offset"] + row["size"]
+            sample = read_span(layout.shard(shard), first, last)
+            image, text = row["image_offsets"][0] - first, row["json_offset"] - first
+            jpeg = sample[image : image + row["image_sizes"][0]]
+            content = orjson.loads(sample[text : text + row["json_size"]])
             found.append(Shown(row["key"], source, content["language"], jpeg, content["regions"]))
     return found
 

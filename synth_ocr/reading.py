@@ -2,7 +2,6 @@
 
 import io
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,9 +9,10 @@ import numpy as np
 import orjson
 from PIL import Image
 
-from pipeline.commit import read_manifest
+from pipeline.commit import read_manifest, replace_file
 from pipeline.errors import ContractError, RecipeError
 from pipeline.layout import Layout
+from pipeline.store import Place
 from synth_ocr.gallery import Shown, picked
 
 LINES = 6  # per page: a line takes a quarter of a second
@@ -32,7 +32,7 @@ def distance(first: str, second: str) -> int:
     return row[-1]
 
 
-def read_back(out: Path, pages: int) -> dict[str, Any]:
+def read_back(out: Place, pages: int) -> dict[str, Any]:
     """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract."""
     import pytesseract  # type: ignore[import-untyped]
 
@@ -54,7 +54,7 @@ def read_back(out: Path, pages: int) -> dict[str, Any]:
         "groups": {name: _rate(each) for name, each in sorted(groups.items())},
         "worst": sorted(rows, key=lambda row: -row["cer"])[:WORST],
     }
-    (layout.out / "reading.json").write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    replace_file(layout.out / "reading.json", orjson.dumps(content, option=orjson.OPT_INDENT_2))
     return content
 
 

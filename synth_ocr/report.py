@@ -11,12 +11,13 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.commit import read_manifest
+from pipeline.commit import read_manifest, replace_file
 from pipeline.errors import ContractError
+from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.report.elements import Html, count, foreign, join, percent, table, tag
+from pipeline.store import Place
 from synth_ocr.gallery import Shown, overlay, picked
 from synth_ocr.text import HAN
 
@@ -37,14 +38,14 @@ TITLES = {
 }
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Place) -> Place:
     """Write the report of a finished build; returns the page's path. Raises ContractError where none is finished."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
     if dataset is None:
         raise ContractError(f"{out}: there is no finished build here; `qvl ocr build` makes one")
     ledger = pa.concat_tables(
-        [pq.read_table(layout.ledger(unit)) for unit in dataset["lineage"]["units"]], promote_options="permissive"
+        [read_parquet(layout.ledger(unit)) for unit in dataset["lineage"]["units"]], promote_options="permissive"
     )
     pages = picked(layout, dataset)
     facts = figures(ledger, pages)
@@ -53,10 +54,9 @@ def write_report(out: Path) -> Path:
     parts += [_reading(readings)] if readings else []
     parts += [_gallery(pages)]
     head = join([tag("meta", attributes={"charset": "utf-8"}), tag("title", f"{dataset['name']}: OCR pages"), _style()])
-    layout.report.write_text(
-        f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{join(parts)}</body></html>", "utf-8"
-    )
-    layout.report.with_suffix(".json").write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    page = f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{join(parts)}</body></html>"
+    replace_file(layout.report, page.encode())
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(facts, option=orjson.OPT_INDENT_2))
     return layout.report
 
 

@@ -8,9 +8,9 @@ from subprocess import run
 import cv2
 import numpy as np
 
-from synth_ocr.geometry import Points, area, around, bounds, heading, rect_quad, tight_quad
+from synth_ocr.geometry import Points, Rect, area, around, bounds, heading, rect_quad, tight_quad
 from synth_ocr.html.tree import Fragment
-from synth_ocr.page import Line, Word
+from synth_ocr.page import Line, Pixels, Word
 from synth_ocr.pdf.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
 from synth_ocr.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean
 
@@ -62,24 +62,28 @@ def look(fragment: Fragment, evidence: Evidence) -> tuple[Piece | None, str]:
     if is_tofu(fragment.text):
         return None, "tofu"
     x0, y0, x1, y1 = bounds(fragment.quad, width, height, margin=1)
-    ink = evidence.ink[y0:y1, x0:x1]
+    mask = evidence.mask[y0:y1, x0:x1]
     if not fragment.upright:
-        mask = np.zeros(ink.shape, np.uint8)
-        cv2.fillConvexPoly(mask, np.round(fragment.quad - (x0, y0)).astype(np.int32), 1)
-        ink = ink & mask.astype(bool)
-    count = int(np.count_nonzero(ink))
+        inside = np.zeros(mask.shape, np.uint8)
+        cv2.fillConvexPoly(inside, np.round(fragment.quad - (x0, y0)).astype(np.int32), 1)
+        mask = mask & inside
+    count = cv2.countNonZero(mask) if mask.size else 0
     if count < 2 or count < LEAST_SHARE * 0.5 * abs(area(fragment.quad)):
         return None, "invisible"
-    quad = tight_quad(ink, x0, y0, fragment.direction if not fragment.upright else (1.0, 0.0))
-    assert quad is not None
-    if is_cut(fragment, text, quad, ink):
+    if fragment.upright:
+        quad = rect_quad(ink_rect(mask, x0, y0))
+    else:
+        found = tight_quad(mask.view(bool), x0, y0, fragment.direction)
+        assert found is not None
+        quad = found
+    if is_cut(fragment, text, quad, mask):
         return None, "cut"
     if fragment.upright and fragment.direction[1] and not all(WIDE.match(c) for c in text.replace(" ", "")):
         quad = quad[[1, 2, 3, 0]]
     return Piece(fragment, text, quad), ""
 
 
-def is_cut(fragment: Fragment, text: str, quad: Points, ink: np.ndarray) -> bool:
+def is_cut(fragment: Fragment, text: str, quad: Points, mask: Pixels) -> bool:
     """Part of the text is covered or clipped: ink stays away from an end of the box, has a hole, or is too low."""
     dx, dy = fragment.direction
     ends, found = fragment.quad @ (dx, dy), quad @ (dx, dy)
@@ -91,7 +95,7 @@ def is_cut(fragment: Fragment, text: str, quad: Points, ink: np.ndarray) -> bool
             return True
     if not fragment.upright:
         return False
-    along = np.flatnonzero(ink.any(axis=0 if dx else 1))
+    along = np.flatnonzero(cv2.reduce(mask, 0 if dx else 1, cv2.REDUCE_MAX))
     if int(np.max(np.diff(along), initial=0)) > HOLE * fragment.size:
         return True
     across = quad @ (-dy, dx)
@@ -161,9 +165,13 @@ def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
     if len(texts) == 1 or not fragment.upright or fragment.direction[1]:
         return [Word(line.text, line.quad)]
     x0, y0, x1, y1 = bounds(line.quad, evidence.ink.shape[1], evidence.ink.shape[0])
-    ink = evidence.ink[y0:y1, x0:x1]
-    ink = ink[ink.mean(axis=1) < UNDERLINE] if len(ink) else ink
-    columns = np.flatnonzero(ink.any(axis=0))
+    mask = evidence.mask[y0:y1, x0:x1]
+    if not mask.size:
+        return [Word(line.text, line.quad)]
+    full = cv2.reduce(mask, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
+    columns = (
+        np.flatnonzero(cv2.reduce(mask[full < UNDERLINE], 0, cv2.REDUCE_MAX)) if (full < UNDERLINE).any() else full[:0]
+    )
     steps = np.diff(columns)
     order = np.argsort(-steps, kind="stable")
     wanted = len(texts) - 1
@@ -175,7 +183,12 @@ def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
     starts, ends = [0, *(cuts + 1).tolist()], [*cuts.tolist(), len(columns) - 1]
     words = []
     for text, start, end in zip(texts, starts, ends, strict=True):
-        left, right = x0 + int(columns[start]), x0 + int(columns[end]) + 1
-        rows = np.flatnonzero(evidence.ink[y0:y1, left:right].any(axis=1))
-        words.append(Word(text, rect_quad((left, y0 + int(rows[0]), right, y0 + int(rows[-1]) + 1))))
+        left, right = int(columns[start]), int(columns[end]) + 1
+        words.append(Word(text, rect_quad(ink_rect(mask[:, left:right], x0 + left, y0))))
     return words
+
+
+def ink_rect(mask: Pixels, x0: int, y0: int) -> Rect:
+    """Bounds of a mask's ink; ``x0, y0`` is the mask's place in the image."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return float(x0 + left), float(y0 + top), float(x0 + left + width), float(y0 + top + height)

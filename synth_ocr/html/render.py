@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from playwright.sync_api import Error
 
-from synth_ocr.html.browser import Job, View, shared
+from synth_ocr.html.browser import Job, shared
+from synth_ocr.html.capture import View
 from synth_ocr.html.lines import read_lines
 from synth_ocr.html.tree import Fragment, fragments
 from synth_ocr.page import Outcome, Page, PageRejected
@@ -26,6 +28,7 @@ class PagesTask:
 
 def render_pages(task: PagesTask) -> Iterator[Outcome]:
     """Every page in order, kept or with its reason."""
+    cv2.setNumThreads(1)
     for job, view in task.jobs:
         try:
             yield finish(job.key, read_page(job, view, task.rules), task.rules)

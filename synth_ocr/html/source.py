@@ -116,7 +116,7 @@ class Html(Frozen):
                 done += 1
 
     def _view(self, url: str, seed: int) -> Any:
-        from synth_ocr.html.browser import View
+        from synth_ocr.html.capture import View
 
         width, height = self.views[xxhash.xxh3_64_intdigest(url.encode(), seed) % len(self.views)]
         return View(width, height, self.scale, self.seconds, self.scripts)
@@ -136,7 +136,7 @@ class Html(Frozen):
                 sequence = np.random.SeedSequence((seed, xxhash.xxh3_64_intdigest(unit.source.encode()), index))
                 page = filled(self.templates, np.random.Generator(np.random.Philox(sequence)))
                 url = f"{ORIGIN}{unit.source}/{index}"
-                made.append(Job(f"t{index:07d}", url, "", {url: ("text/html; charset=utf-8", page.encode())}))
+                made.append(Job(f"t{index:07d}", url, content=page))
             return made
         return [
             Job(f"h{n:04d}", ORIGIN + quote(self._name(path)), str(self.root or Path(path).parent))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from synth_ocr.geometry import Points, rect_quad
-from synth_ocr.html.browser import Shot
+from synth_ocr.html.capture import Shot
 
 INLINE = ("inline", "contents", "ruby", "")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from synth_ocr.geometry import heading, is_sound
-from synth_ocr.html.browser import ORIGIN, Job, View, executable, shared
+from synth_ocr.html.browser import ORIGIN, Job, executable, shared
+from synth_ocr.html.capture import View
 from synth_ocr.html.render import PagesTask, read_page, render_pages
 from synth_ocr.html.templates import filled
 from synth_ocr.html.warc import jobs
