@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.command import Address, Fresh, Json, Output, RecipeFile, Workers, open_pool
+from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
 
 app = typer.Typer(no_args_is_help=True, help="Turn box annotations into grounding samples; check anybody's.")
 
@@ -18,7 +18,7 @@ Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file that 
 @app.command()
 def build(
     recipe: RecipeFile,
-    output: Output,
+    output: Destination,
     workers: Workers = "serial",
     address: Address = None,
     fresh: Fresh = False,
@@ -29,9 +29,10 @@ def build(
     from grounding_builder.run import run
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
+    from pipeline.store import place
     from pipeline.summary import print_summary
 
-    loaded, out = load_recipe(recipe), Path(output)
+    loaded, out = load_recipe(recipe), place(output)
     with resumable(out), RunProgress() as progress:
         dataset, report = run(loaded, out, open_pool(workers, address), progress, fresh)
     if as_json:

@@ -7,16 +7,16 @@ the seeded order makes a fair draw.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 
 from pipeline.commit import read_manifest
 from pipeline.errors import ContractError
+from pipeline.files import parquet_file, read_parquet
 from pipeline.layout import Layout
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 SAMPLED = 200_000
 GRID = 20
@@ -89,7 +89,7 @@ class Figures:
         }
 
 
-def collect(out: Path) -> Figures:
+def collect(out: Place) -> Figures:
     """Read a finished build. Raises ContractError where there is none."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
@@ -103,10 +103,10 @@ def collect(out: Path) -> Figures:
     return figures
 
 
-def _ledger(path: Path, figures: Figures) -> None:
+def _ledger(path: Place, figures: Figures) -> None:
     """Verdicts, lost boxes, flags and leaks of one unit."""
     columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks"]
-    with pq.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         for batch in file.iter_batches(65_536, columns=columns, use_threads=False):
             for row in batch.to_pylist():
                 source = row["source"]
@@ -118,9 +118,9 @@ def _ledger(path: Path, figures: Figures) -> None:
                 figures.leaks.setdefault(source, Counter()).update(row["benchmarks"])
 
 
-def _shard(path: Path, index: Path, figures: Figures) -> None:
-    table = pq.read_table(
-        index, columns=["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
+def _shard(path: Place, index: Place, figures: Figures) -> None:
+    table = read_parquet(
+        index, ["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
     )
     for source, task, language in zip(*(table[c].to_pylist() for c in ("source", "task", "language")), strict=True):
         figures.tasks.setdefault(source, Counter())[task] += 1

@@ -6,7 +6,7 @@ reference carries an extra suffix.
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -91,7 +91,7 @@ class RefCoco(Annotations):
 
     def _refer(self, piece: Piece, storage: Storage) -> Iterator[tuple[Draft, str, Box]]:
         images, boxes = instances(str(self.instances))
-        for ref in load_refs(piece.path, storage):
+        for ref in _used_up(load_refs(piece.path, storage)):
             file_name, width, height = images.get(ref["image_id"], ("", 0, 0))
             bbox = boxes.get(ref["ann_id"])
             for sentence in ref["sentences"]:
@@ -123,7 +123,7 @@ class RefCoco(Annotations):
 GLOB_ESCAPES = str.maketrans({"[": "[[]"})
 
 
-def corners_of(bbox: list[float] | None) -> Box:
+def corners_of(bbox: Sequence[float] | None) -> Box:
     """x, y, width, height to corners: the far one is x + w. What is no box becomes one without numbers."""
     if bbox is None or len(bbox) != 4:
         return (float("nan"),) * 4
@@ -145,12 +145,19 @@ def load_refs(path: str, storage: Storage) -> list[dict[str, Any]]:
     return refs
 
 
+def _used_up(refs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """References in their order, each let go of: what stays alive is what the garbage collector walks again and again."""
+    refs.reverse()
+    while refs:
+        yield refs.pop()
+
+
 @lru_cache(maxsize=4)
-def instances(path: str) -> tuple[dict[int, tuple[str, int, int]], dict[int, list[float]]]:
+def instances(path: str) -> tuple[dict[int, tuple[str, int, int]], dict[int, tuple[float, ...]]]:
     """Images (file name, width, height) and boxes (x, y, width, height in pixels) of a COCO file, by id."""
     content = orjson.loads(Storage().read(path))
     images = {record["id"]: (record["file_name"], record["width"], record["height"]) for record in content["images"]}
-    return images, {record["id"]: record["bbox"] for record in content["annotations"]}
+    return images, {record["id"]: tuple(record["bbox"]) for record in content["annotations"]}
 
 
 def parquet_rows(path: str, storage: Storage, batch_rows: int = 1_024) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 from grounding_builder.figures import AREA_EDGES, PAPER, WORD_EDGES, Card, Counts, Figures, collect
+from pipeline.commit import replace_file
 from pipeline.decode import PixelError, decode
 from pipeline.layout import Layout
 from pipeline.report.elements import Html, count, foreign, join, percent, table, tag
+from pipeline.store import Place
 
 SIDE = 320
 QUALITY = 78
@@ -26,11 +28,11 @@ TITLES = {
 }
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Place) -> Place:
     """Write both files of a finished build; returns the page's path."""
     figures, layout = collect(out), Layout(out.resolve())
-    _replace(layout.report.with_suffix(".json"), orjson.dumps(figures.data(), option=orjson.OPT_INDENT_2))
-    _replace(layout.report, page(figures).encode())
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures.data(), option=orjson.OPT_INDENT_2))
+    replace_file(layout.report, page(figures).encode())
     return layout.report
 
 
@@ -189,10 +191,3 @@ def _image(data: bytes) -> Html:
     return tag(
         "img", attributes={"src": f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", "alt": ""}
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file in one step."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

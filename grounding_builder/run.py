@@ -8,17 +8,19 @@ from grounding_builder.builder import Grounding
 from grounding_builder.recipe import GroundingRecipe
 from grounding_builder.report import write_report
 from pipeline.build import build
+from pipeline.commit import attempt, file_hash, publish
 from pipeline.exclusion import Exclusion
 from pipeline.pool import Pool
 from pipeline.progress import RunProgress
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 EXCLUSION = "exclusion.parquet"
 
 
 def run(
-    recipe: GroundingRecipe, out: Path, pool: Pool, progress: RunProgress, fresh: bool = False
-) -> tuple[dict[str, Any], Path]:
+    recipe: GroundingRecipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False
+) -> tuple[dict[str, Any], Place]:
     """Build and report. Returns ``dataset.json`` and the page's path; ``OUT/exclusion.parquet`` is the firewall."""
     excluded = exclusion(recipe.exclude, Storage())
     dataset = build(
@@ -30,7 +32,9 @@ def run(
         seed=recipe.pack.seed,
         fresh=fresh,
     )
-    write_exclusion(excluded, out / EXCLUSION)
+    with attempt(out) as private:
+        write_exclusion(excluded, private / EXCLUSION)
+        publish(private / EXCLUSION, out / EXCLUSION, file_hash(private / EXCLUSION))
     return dataset, write_report(out)
 
 

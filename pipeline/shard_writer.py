@@ -22,6 +22,7 @@ END = bytes(2 * BLOCK)
 ZEROS = bytes(BLOCK)
 MAX_SIZE = 8**11 - 1
 WRITE_BYTES = 4 << 20
+INDEX_ROWS = 4_096  # index rows held as Python objects: millions of them would keep the garbage collector busy
 
 # the fixed fields of a ustar header, in order, between and behind name, size and checksum
 NAME_BYTES = 100
@@ -80,12 +81,14 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[tuple[Any, ...]] = []  # in the order of INDEX
+        self.rows: list[str] = []  # keys of all samples so far
         self.image_bytes = 0
         self._digest = xxhash.xxh3_128()
         self._position = 0
         self._pieces: list[Bytes] = []
         self._waiting = 0
+        self._index: list[pa.Table] = []
+        self._recent: list[tuple[Any, ...]] = []  # index rows that are not in ``_index`` yet
 
     def __enter__(self) -> "ShardWriter":
         self._file = self.path.open("wb", buffering=0)
@@ -101,8 +104,8 @@ class ShardWriter:
         finally:
             self._file.close()
         if kind is None:
-            columns = [list(values) for values in zip(*self.rows, strict=True)] or [[] for _ in INDEX]
-            table = pa.table([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], INDEX)
+            self._gather()
+            table = pa.concat_tables(self._index).combine_chunks()
             pq.write_table(table, self.path.with_suffix(".parquet"), compression="zstd")
 
     @property
@@ -130,7 +133,10 @@ class ShardWriter:
             [image[2] for image in images], [image[3] for image in images], [image[0] for image in images],
             origin["file"], origin["row"],
         )  # fmt: skip
-        self.rows.append(row)
+        self.rows.append(key)
+        self._recent.append(row)
+        if len(self._recent) >= INDEX_ROWS:
+            self._gather()
         if self._waiting >= WRITE_BYTES:
             self._flush()
 
@@ -143,6 +149,12 @@ class ShardWriter:
         self._position = offset + size + padding
         self._waiting += BLOCK + size + padding
         return offset
+
+    def _gather(self) -> None:
+        """Recent index rows to Arrow."""
+        columns = [list(values) for values in zip(*self._recent, strict=True)] or [[] for _ in INDEX]
+        self._index.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], INDEX))
+        self._recent = []
 
     def _flush(self) -> None:
         """Write what waits, in one piece: a call per member would cost more than the bytes."""
