@@ -1,26 +1,25 @@
 """Audit: trust nothing, add everything up again, read the shards back."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.audit_shards import DiscrepancyError, Expected, audit_shards, require, require_bytes
 from pipeline.build import WINDOW_UNITS
 from pipeline.commit import read_manifest
 from pipeline.errors import DataError, RecipeError
+from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.ledger import count_verdicts, ledger_units
 from pipeline.order import ShardPlan, Window, shard_plans, windows
-from pipeline.scan import read_parquet
+from pipeline.store import Place
 
 KEEP = "keep"
 AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 
-def audit(out: Path) -> dict[str, Any]:
+def audit(out: Place) -> dict[str, Any]:
     """Counts, and ``discrepancy``: None, or one line with the first that was found. Memory is that of one window."""
     layout = Layout(out.resolve())
     result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None}
@@ -43,7 +42,7 @@ def audit(out: Path) -> dict[str, Any]:
     return {**result, "discrepancy": None}
 
 
-def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_ledger(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
     """Verdict counts over all units, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
     kept: list[tuple[str, int]] = []
@@ -64,7 +63,7 @@ def _audit_ledger(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str]
     return _add_up(by_source, dataset), shard_plans(dataset["name"], recipe["pack"]["shard_rows"], order)
 
 
-def _audit_made(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_made(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
     """The same over the units of a build, from their ledgers."""
     by_source: dict[str, Counter[str]] = {}
     made: list[tuple[str, int]] = []
@@ -73,7 +72,7 @@ def _audit_made(layout: Layout, dataset: dict[str, Any]) -> tuple[Counter[str], 
         require(bool(manifest), f"{unit}: its manifest is missing")
         require_bytes(layout.ledger(unit), manifest["ledger_hash"])
         require_bytes(layout.made(unit), manifest["hash"])
-        table = pq.read_table(layout.ledger(unit), columns=["verdict", "samples"])
+        table = read_parquet(layout.ledger(unit), ["verdict", "samples"])
         counts, samples = count_verdicts(table["verdict"]), pc.sum(table["samples"]).as_py() or 0
         require(
             counts == manifest["verdicts"], f"{unit}: the ledger says {counts}, its manifest {manifest['verdicts']}"
@@ -100,7 +99,7 @@ def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Coun
 class _KeptRows:
     """The rows that a shard of a curation must hold, in order, from the ledger."""
 
-    def __init__(self, layout: Layout, seed: int) -> None:
+    def __init__(self, layout: Layout[Place], seed: int) -> None:
         self.layout, self.seed = layout, seed
 
     def of(self, plan: ShardPlan) -> list[Expected]:
@@ -120,7 +119,7 @@ class _KeptRows:
 class _MadeRows:
     """The samples that a shard of a build must hold, in order, from the units' own indexes."""
 
-    def __init__(self, layout: Layout, seed: int) -> None:
+    def __init__(self, layout: Layout[Place], seed: int) -> None:
         self.layout, self.seed = layout, seed
 
     def of(self, plan: ShardPlan) -> list[Expected]:

@@ -2,19 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-import pyarrow.parquet as pq
 import xxhash
 
 from pipeline.commit import file_hash, read_manifest
 from pipeline.dataset import COUNTED, SHARD_FIELDS
+from pipeline.files import read_parquet
 from pipeline.fingerprint import merkle_root
 from pipeline.layout import Layout
 from pipeline.order import ShardPlan
 from pipeline.storage import Storage
+from pipeline.store import Place
 from pipeline.tar_index import index_tar
 
 
@@ -36,7 +36,7 @@ def require(condition: bool, message: str) -> None:
         raise DiscrepancyError(message)
 
 
-def require_bytes(path: Path, digest: str) -> None:
+def require_bytes(path: Place, digest: str) -> None:
     """The file is there and its bytes are those that were committed."""
     name = f"{path.parent.name}/{path.name}"
     again = "; run the same command again, it is made anew"
@@ -45,7 +45,10 @@ def require_bytes(path: Path, digest: str) -> None:
 
 
 def audit_shards(
-    layout: Layout, dataset: dict[str, Any], plans: list[ShardPlan], expected: Callable[[ShardPlan], list[Expected]]
+    layout: Layout[Place],
+    dataset: dict[str, Any],
+    plans: list[ShardPlan],
+    expected: Callable[[ShardPlan], list[Expected]],
 ) -> None:
     """Every shard is there, holds just what follows from the verdicts, in order, and ``dataset.json`` says so."""
     names = [shard["shard"] for shard in dataset["shards"]]
@@ -72,10 +75,12 @@ def audit_shards(
     require(not stray, f"shards/{''.join(stray[:1])}.tar belongs to no manifest")
 
 
-def _audit_members(layout: Layout, plan: ShardPlan, rows: list[Expected], counts: dict[str, Counter[str]]) -> None:
+def _audit_members(
+    layout: Layout[Place], plan: ShardPlan, rows: list[Expected], counts: dict[str, Counter[str]]
+) -> None:
     """Members, index and verdicts agree; the image bytes are the source's."""
     name = f"{plan.name}.tar"
-    index = pq.read_table(layout.index(plan.name)).to_pylist()
+    index = read_parquet(layout.index(plan.name)).to_pylist()
     keys = [row["key"] for row in index]
     require(keys == [row.key for row in rows], f"{name}: its samples are not those that the verdicts and the seed give")
     with Storage().mapped(str(layout.shard(plan.name))) as data:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.commit import (
     attempt,
     clear_attempts,
+    committed_manifest,
     create_manifest,
     file_hash,
     output_lock,
@@ -27,22 +28,24 @@ from pipeline.commit import (
 )
 from pipeline.dataset import commit_shard, committed_shard, finish
 from pipeline.errors import ContractError, StaleError
+from pipeline.files import read_parquet
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
 from pipeline.order import ShardPlan, shard_plans, windows
-from pipeline.pool import Pool
+from pipeline.pool import GuardedPool, Pool
 from pipeline.progress import RunProgress
 from pipeline.rows import WORDS, sample_id
-from pipeline.scan import read_parquet
 from pipeline.shard_writer import Sample, ShardWriter
 from pipeline.sources.base import Bytes
 from pipeline.stale import discard
 from pipeline.storage import Storage
+from pipeline.store import Place, StorePath, side_by_side
 
 BUILD_VERSION = 1
 KEEP = "keep"
 LEDGER_BATCH = 4_096
 WINDOW_UNITS = 256
+FETCHED = 64  # samples that a shard asks a store for at once
 
 BASE_LEDGER = [
     ("id", pa.string()),  # of the input row: unit and row
@@ -95,35 +98,37 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class MakeTask:
-    out: Path
+    out: Place
     builder: Builder
     unit: BuildUnit
 
 
 @dataclass(frozen=True)
 class CopyTask:
-    out: Path
+    out: Place
     plan: ShardPlan
     seed: int
     fingerprint: str
 
 
 def build(
-    builder: Builder, out: Path, pool: Pool, progress: RunProgress, *, shard_rows: int, seed: int, fresh: bool = False
+    builder: Builder, out: Place, pool: Pool, progress: RunProgress, *, shard_rows: int, seed: int, fresh: bool = False
 ) -> dict[str, Any]:
     """Make what is not made yet and pack it. Returns ``dataset.json``; same errors as ``curate.run``."""
     out = out.resolve()
-    with output_lock(out):
+    with output_lock(out) as check:
+        pool = GuardedPool(pool, check)
         tasks = [MakeTask(out, builder, unit) for unit in builder.units()]
         _refuse_or_discard(tasks, out, shard_rows, seed, fresh)
         clear_attempts(out)
         layout = Layout(out)
-        todo = [task for task in tasks if made_unit(task) is None]
+        done = side_by_side(out, made_unit, tasks)
+        todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
         progress.stage("make", len(tasks), len(tasks) - len(todo))
         for _, manifest in pool.map(make_unit, todo):
             drops = {word: n for word, n in manifest["verdicts"].items() if word != KEEP}
             progress.advance(manifest["rows"], drops)
-        made = [_committed(layout.unit_manifest(task.unit.id)) for task in tasks]
+        made = side_by_side(out, committed_manifest, [layout.unit_manifest(task.unit.id) for task in tasks])
         return _pack(builder.name, out, made, shard_rows, seed, pool, progress)
 
 
@@ -188,29 +193,42 @@ def copy_shard(task: CopyTask) -> dict[str, Any]:
 
 
 def _samples(task: CopyTask) -> Iterator[Sample]:
-    layout, storage = Layout(task.out), Storage()
+    layout = Layout(task.out)
     for window in task.plan.windows:
         owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
-        views: dict[int, tuple[memoryview, list[dict[str, Any]]]] = {}
-        for number in sorted(set(owner.tolist())):
-            path = layout.made(window.units[number])
-            with storage.mapped(str(path)) as data:
-                views[number] = data, read_parquet(path.with_suffix(".parquet")).to_pylist()
-        for unit, place in zip(owner.tolist(), rank.tolist(), strict=True):
-            data, rows = views[unit]
-            yield _sample(data, rows[place])
+        numbers = sorted(set(owner.tolist()))
+        opened = side_by_side(task.out, _opened, [layout.made(window.units[number]) for number in numbers])
+        views = dict(zip(numbers, opened, strict=True))
+        wanted = [
+            (views[unit][0], views[unit][1][place]) for unit, place in zip(owner.tolist(), rank.tolist(), strict=True)
+        ]
+        for start in range(0, len(wanted), FETCHED):
+            yield from side_by_side(task.out, _sample, wanted[start : start + FETCHED])
 
 
-def _sample(data: memoryview, row: dict[str, Any]) -> Sample:
+def _opened(path: Place) -> tuple[memoryview | StorePath, list[dict[str, Any]]]:
+    """A made tar and its index: mapped where it lies on a disk; on a store the samples are fetched one by one."""
+    rows = read_parquet(path.with_suffix(".parquet")).to_pylist()
+    if isinstance(path, StorePath):
+        return path, rows
+    with Storage().mapped(str(path)) as data:
+        return data, rows
+
+
+def _sample(wanted: tuple[memoryview | StorePath, dict[str, Any]]) -> Sample:
+    tar, row = wanted
+    first, last = row["offset"], row["offset"] + row["size"]
+    data = memoryview(tar.read_range(first, last)) if isinstance(tar, StorePath) else tar[first:last]
     images: list[tuple[str, Bytes, int, int]] = []
     spans = zip(row["image_offsets"], row["image_sizes"], row["widths"], row["heights"], row["extensions"], strict=True)
     for offset, size, width, height, extension in spans:
-        images.append((extension, data[offset : offset + size], width, height))
-    return Sample(orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]), images)
+        images.append((extension, data[offset - first : offset - first + size], width, height))
+    json = data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]]
+    return Sample(orjson.loads(json), images)
 
 
 def _pack(
-    name: str, out: Path, made: list[dict[str, Any]], shard_rows: int, seed: int, pool: Pool, progress: RunProgress
+    name: str, out: Place, made: list[dict[str, Any]], shard_rows: int, seed: int, pool: Pool, progress: RunProgress
 ) -> dict[str, Any]:
     verdicts: dict[str, Counter[str]] = {}
     for unit in made:
@@ -220,7 +238,8 @@ def _pack(
     plans = shard_plans(name, shard_rows, order)
     mark = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})
     tasks = [CopyTask(out, plan, seed, plan.fingerprint(mark)) for plan in plans]
-    todo = [task for task in tasks if committed_shard(out, task.plan, task.fingerprint) is None]
+    done = side_by_side(out, lambda task: committed_shard(out, task.plan, task.fingerprint), tasks)
+    todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(copy_shard, todo):
         progress.advance(manifest["samples"])
@@ -234,14 +253,7 @@ def _pack(
     return finish(name, out, plans, sum(unit["samples"] for unit in made), lineage)
 
 
-def _committed(path: Path) -> dict[str, Any]:
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise ContractError(f"{path}: the work was reported done but has no manifest")
-    return manifest
-
-
-def _refuse_or_discard(tasks: list[MakeTask], out: Path, shard_rows: int, seed: int, fresh: bool) -> None:
+def _refuse_or_discard(tasks: list[MakeTask], out: Place, shard_rows: int, seed: int, fresh: bool) -> None:
     """Raise StaleError that names what changed; with ``fresh`` remove exactly that, and the shards."""
     layout = Layout(out)
     reasons, stale = _changes(tasks, layout)
@@ -271,11 +283,12 @@ def _refuse_or_discard(tasks: list[MakeTask], out: Path, shard_rows: int, seed: 
     discard(layout, [], ledger=False)
 
 
-def _changes(tasks: Iterable[MakeTask], layout: Layout) -> tuple[list[str], list[str]]:
+def _changes(tasks: Iterable[MakeTask], layout: Layout[Place]) -> tuple[list[str], list[str]]:
     """What changed in units that are made already, in words, and their ids."""
     reasons, stale = [], []
-    for task in tasks:
-        manifest = read_manifest(layout.unit_manifest(task.unit.id))
+    each = list(tasks)
+    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), each)
+    for task, manifest in zip(each, manifests, strict=True):
         if manifest is None:
             continue
         parts = task.builder.parts(task.unit)

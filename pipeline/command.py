@@ -16,7 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text 
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe", show_default=False)]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder that the results go to")]
-Finished = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run", show_default=False)]
+Destination = Annotated[str, typer.Option("--output", "-o", help="Folder or URL (s3://...) that the results go to")]
+Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
 Workers = Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Discard what a changed recipe or input invalidates")]
@@ -38,7 +39,7 @@ def open_pool(workers: str, address: str | None) -> "Pool":
 @app.command()
 def run(
     recipe: RecipeFile,
-    output: Output,
+    output: Destination,
     workers: Workers = "serial",
     address: Address = None,
     fresh: Fresh = False,
@@ -50,23 +51,24 @@ def run(
     from pipeline.progress import RunProgress
     from pipeline.recipe import check_output, load_recipe
     from pipeline.report.page import write_report
+    from pipeline.store import place
     from pipeline.summary import print_summary
 
-    loaded = load_recipe(recipe)
-    check_output(loaded, output)
-    with resumable(output), RunProgress() as progress:
-        dataset = run_curation(loaded, output, open_pool(workers, address), progress, fresh)
-        report = write_report(output, progress, loaded)
+    loaded, out = load_recipe(recipe), place(output)
+    check_output(loaded, out)
+    with resumable(out), RunProgress() as progress:
+        dataset = run_curation(loaded, out, open_pool(workers, address), progress, fresh)
+        report = write_report(out, progress, loaded)
     if as_json:
         typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
     else:
-        print_summary(output, dataset, report)
+        print_summary(out, dataset, report)
 
 
 @app.command()
 def plan(
     recipe: RecipeFile,
-    output: Output,
+    output: Destination,
     measured: Annotated[bool, typer.Option("--measure", help="Price it at this machine's rates")] = False,
     rate: Annotated[list[str] | None, typer.Option(help="Price it at STAGE=ROWS_PER_SECOND")] = None,
     as_json: Json = False,
@@ -76,13 +78,14 @@ def plan(
     from pipeline.plan import make_plan, print_plan
     from pipeline.price import given_rates, measured_rates, price, price_lines
     from pipeline.recipe import check_output, load_recipe
+    from pipeline.store import place
 
-    loaded = load_recipe(recipe)
-    check_output(loaded, output)
-    content = make_plan(loaded, output)
+    loaded, out = load_recipe(recipe), place(output)
+    check_output(loaded, out)
+    content = make_plan(loaded, out)
     rates = given_rates(rate or [])
     if measured:
-        found = measured_rates(loaded, Curation(loaded, output.resolve()).scan_tasks())
+        found = measured_rates(loaded, Curation(loaded, out.resolve()).scan_tasks())
         rates = replace(found, per_second={**found.per_second, **rates.per_second})
     if rates.per_second:
         content["price"] = price(loaded, content["sources"], rates)
@@ -98,8 +101,9 @@ def plan(
 def audit(out: Finished, as_json: Json = False) -> None:
     """Add everything up again and read the shards back. Exit 1 with the first discrepancy."""
     from pipeline.audit import audit as audit_output
+    from pipeline.store import place
 
-    found = audit_output(out)
+    found = audit_output(place(out))
     if as_json:
         typer.echo(json.dumps(found))
     elif found["discrepancy"] is None:
@@ -120,11 +124,13 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Where a sample came from and where it went; why a source row was dropped."""
+    from pipeline.store import place
     from pipeline.trace import print_trace, trace_row, trace_sample
 
     if (sample is None) == (row is None):
         raise typer.BadParameter("give a SAMPLE id, or --row FILE ROW")
-    content = trace_row(out, *row) if row is not None else trace_sample(out, str(sample))
+    where = place(out)
+    content = trace_row(where, *row) if row is not None else trace_sample(where, str(sample))
     if as_json:
         typer.echo(json.dumps(content, default=str))
     else:

@@ -3,14 +3,18 @@
 A worker writes under an attempt-private name, flushes it to disk, moves it to its final name, and then creates the
 manifest with one atomic exclusive create. Where the manifest exists, the work is done; readers trust manifests and never
 list folders. A second attempt must bring the same bytes: other bytes are a ContractError.
+
+On a store (``pipeline.store``) the file is written on this machine and uploaded, and the exclusive create is a conditional
+write. The promises are the same.
 """
 
 import fcntl
 import json
 import os
 import shutil
+import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,23 +23,30 @@ import orjson
 import xxhash
 
 from pipeline.errors import ContractError, DataError, QvlError
+from pipeline.lease import hold
+from pipeline.storage import Storage
+from pipeline.store import Place, StorePath
 
 ATTEMPTS = ".attempts"
 HASH_CHUNK = 1 << 22
 
 
-def file_hash(path: Path) -> str:
+def file_hash(path: Place) -> str:
     """128-bit xxh3 of a file, read in 4 MiB pieces."""
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with Storage().local(str(path)) as local, local.open("rb") as file:
         while chunk := file.read(HASH_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 @contextmanager
-def attempt(out: Path) -> Iterator[Path]:
-    """An attempt-private folder on the output's own file system; removed afterwards, also on an error."""
+def attempt(out: Place) -> Iterator[Path]:
+    """An attempt-private local folder, on the output's own file system if that is local; removed also on an error."""
+    if isinstance(out, StorePath):
+        with tempfile.TemporaryDirectory(prefix="qvl-attempt-") as private:
+            yield Path(private)
+        return
     folder = out / ATTEMPTS / uuid.uuid4().hex
     folder.mkdir(parents=True)
     try:
@@ -44,9 +55,10 @@ def attempt(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def clear_attempts(out: Path) -> None:
+def clear_attempts(out: Place) -> None:
     """Remove what killed attempts left behind. Call it only while holding the output's lock."""
-    shutil.rmtree(out / ATTEMPTS, ignore_errors=True)
+    if isinstance(out, Path):
+        shutil.rmtree(out / ATTEMPTS, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
@@ -58,12 +70,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def publish(written: Path, final: Path, digest: str) -> None:
+def publish(written: Path, final: Place, digest: str) -> None:
     """Give an attempt's finished file its final name.
 
     A file already there is an uncommitted leftover of a killed attempt, or of one that ran twice: equal bytes stay, others
     are replaced. Only a manifest makes a file count. Raises OSError where the disk is full.
     """
+    if isinstance(final, StorePath):
+        final.upload(written)
+        return
     sync(written)
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists() and file_hash(final) == digest:
@@ -72,13 +87,33 @@ def publish(written: Path, final: Path, digest: str) -> None:
     sync(final.parent)
 
 
-def create_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+def replace_file(path: Place, data: bytes) -> None:
+    """Write a file in one step: a reader sees the old one or the new one."""
+    if isinstance(path, StorePath):
+        path.write_bytes(data)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def create_manifest(path: Place, content: dict[str, Any]) -> dict[str, Any]:
     """Create the manifest if there is none; the first wins. Returns the manifest that counts.
 
     Raises ContractError when a committed manifest disagrees with ``content``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if _create(path, data) != data:
+        raise ContractError(_disagreement(path, content))
+    return content
+
+
+def _create(path: Place, data: bytes) -> bytes:
+    """Create a file where there is none. Returns what lies there."""
+    if isinstance(path, StorePath):
+        return path.create(data)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_bytes(data)
@@ -86,14 +121,13 @@ def create_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         os.link(temporary, path)
         sync(path.parent)
     except FileExistsError:
-        if path.read_bytes() != data:
-            raise ContractError(_disagreement(path, content)) from None
+        return path.read_bytes()
     finally:
         temporary.unlink(missing_ok=True)
-    return content
+    return data
 
 
-def _disagreement(path: Path, content: dict[str, Any]) -> str:
+def _disagreement(path: Place, content: dict[str, Any]) -> str:
     committed = read_manifest(path) or {}
     keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
     return (
@@ -102,7 +136,7 @@ def _disagreement(path: Path, content: dict[str, Any]) -> str:
     )
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
+def read_manifest(path: Place) -> dict[str, Any] | None:
     """The committed manifest, or None where the work is not done. Raises DataError for one that was damaged since."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
@@ -113,7 +147,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def read_committed(path: Path, fingerprint: str, files: Iterable[Path]) -> dict[str, Any] | None:
+def read_committed(path: Place, fingerprint: str, files: Iterable[Place]) -> dict[str, Any] | None:
     """The manifest of work that is done and still there: of this fingerprint, with all its files.
 
     Anything else (left by an interrupted --fresh, files deleted by hand) is removed, so that the work is done again.
@@ -127,7 +161,7 @@ def read_committed(path: Path, fingerprint: str, files: Iterable[Path]) -> dict[
     return None
 
 
-def restate_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+def restate_manifest(path: Place, content: dict[str, Any]) -> dict[str, Any]:
     """Create a summary's manifest; one of another fingerprint is left from before a change and makes way."""
     before = read_manifest(path)
     if before is not None and before.get("fingerprint") != content["fingerprint"]:
@@ -135,15 +169,37 @@ def restate_manifest(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     return create_manifest(path, content)
 
 
-def remove_tree(folder: Path) -> None:
+def committed_manifest(path: Place) -> dict[str, Any]:
+    """The manifest of work that was reported done. Raises ContractError where it has none."""
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise ContractError(f"{path}: the work was reported done but has no manifest")
+    return manifest
+
+
+def size_of(path: Place) -> int:
+    """Bytes of a file. Raises FileNotFoundError."""
+    return path.size() if isinstance(path, StorePath) else path.stat().st_size
+
+
+def remove_tree(folder: Place) -> None:
     """Remove a folder and all below it; a folder that is not there is fine, one that cannot be removed is an error."""
-    if folder.exists():
+    if isinstance(folder, StorePath):
+        folder.remove_tree()
+    elif folder.exists():
         shutil.rmtree(folder)
 
 
 @contextmanager
-def output_lock(out: Path) -> Iterator[None]:
-    """Hold an output folder for one run. Raises QvlError at once when another run on this machine holds it."""
+def output_lock(out: Place) -> Iterator[Callable[[], None]]:
+    """Hold an output for one run. Raises QvlError at once when another run holds it (on a disk: one of this machine).
+
+    Yields a check that raises QvlError once the lock is lost; only one on a store can be (``pipeline.lease``).
+    """
+    if isinstance(out, StorePath):
+        with hold(out) as check:
+            yield check
+        return
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a+") as file:
         try:
@@ -158,4 +214,4 @@ def output_lock(out: Path) -> Iterator[None]:
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield lambda: None

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from pipeline.commit import (
@@ -13,18 +12,20 @@ from pipeline.commit import (
     read_committed,
     read_manifest,
     restate_manifest,
+    size_of,
 )
 from pipeline.errors import ContractError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
 from pipeline.order import ShardPlan
 from pipeline.shard_writer import Sample, ShardWriter
+from pipeline.store import Place, side_by_side
 
 COUNTED = ("sources", "languages", "tasks")
 SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")
 
 
-def commit_shard(out: Path, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
+def commit_shard(out: Place, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
     """Write samples to a shard and its index, and commit both. Returns the shard's manifest."""
     layout = Layout(out)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
@@ -51,18 +52,18 @@ def commit_shard(out: Path, name: str, samples: Iterable[Sample], mark: str) -> 
     return create_manifest(layout.shard_manifest(name), content)
 
 
-def committed_shard(out: Path, plan: ShardPlan, mark: str) -> dict[str, Any] | None:
+def committed_shard(out: Place, plan: ShardPlan, mark: str) -> dict[str, Any] | None:
     """The manifest of a shard that is made already from these very rows, or None."""
     layout = Layout(out)
     files = [layout.shard(plan.name), layout.index(plan.name)]
     committed = read_committed(layout.shard_manifest(plan.name), mark, files)
-    if committed is not None and files[0].stat().st_size != committed["bytes"]:
+    if committed is not None and size_of(files[0]) != committed["bytes"]:
         layout.shard_manifest(plan.name).unlink()
         return None
     return committed
 
 
-def remove_strays(out: Path, plans: list[ShardPlan]) -> None:
+def remove_strays(out: Place, plans: list[ShardPlan]) -> None:
     """Remove shards that belong to no plan: an interrupted change left them. Call it while holding the output's lock."""
     layout, names = Layout(out), {plan.name for plan in plans}
     for folder in (layout.dataset.parent, layout.shard_manifest("x").parent):
@@ -71,7 +72,7 @@ def remove_strays(out: Path, plans: list[ShardPlan]) -> None:
                 path.unlink()
 
 
-def finish(name: str, out: Path, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
+def finish(name: str, out: Place, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
     """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from.
 
     Raises ContractError, and writes nothing, where the shards do not hold the ``expected`` number of samples.
@@ -79,8 +80,8 @@ def finish(name: str, out: Path, plans: list[ShardPlan], expected: int, lineage:
     remove_strays(out, plans)
     layout, shards = Layout(out), []
     totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
-    for plan in plans:
-        manifest = read_manifest(layout.shard_manifest(plan.name))
+    manifests = side_by_side(out, lambda plan: read_manifest(layout.shard_manifest(plan.name)), plans)
+    for plan, manifest in zip(plans, manifests, strict=True):
         if manifest is None or manifest["samples"] != plan.last - plan.first:
             raise ContractError(
                 f"{plan.name}: {plan.last - plan.first} samples were planned, its manifest says otherwise"

@@ -4,6 +4,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.store import Place
 
 WAYS_OUT = {
     errno.ENOSPC: "make room",
@@ -37,7 +41,7 @@ class DataError(QvlError):
 
 
 @contextmanager
-def resumable(out: Path) -> Iterator[None]:
+def resumable(out: "Place") -> Iterator[None]:
     """Around a run: Ctrl-C and errors of the system become one line that says how to go on."""
     try:
         yield
@@ -50,13 +54,18 @@ def resumable(out: Path) -> Iterator[None]:
         raise line from None
 
 
-def explained(error: OSError, output: Path) -> QvlError | None:
+def explained(error: OSError, output: "Place") -> QvlError | None:
     """An error of the operating system during a run, in one line with the way out; None where there is none to tell."""
     name = str(error.filename or (error.args[0] if error.args else ""))
-    inside = Path(name).is_relative_to(output) or Path(name).is_relative_to(output.resolve())
+    roots = (str(output), str(output.resolve()), str(output).partition("://")[2])  # stores name files without protocol
+    inside = any(root and Path(name).is_relative_to(root) for root in roots)
     again = "nothing is lost: {}, then run the same command again, it continues where this run was"
     if isinstance(error, FileNotFoundError) and not inside:
         return DataError(f"{name}: an input file is gone; {again.format('put it back')}")
+    if isinstance(error, PermissionError) and error.errno is None:
+        return QvlError(
+            f"a store refuses: {error} (output {output}); {again.format('mend the credentials (docs/cluster.md)')}"
+        )
     if error.errno not in WAYS_OUT:
         return None
     way = again.format(WAYS_OUT[error.errno])

@@ -6,14 +6,14 @@ function of the units' row counts, so they mean the same in every run.
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
+from pipeline.commit import replace_file
 from pipeline.errors import ContractError
-from pipeline.layout import Layout
+from pipeline.store import Place
 
 GROUP_ROWS = 1_000_000
 
@@ -57,17 +57,14 @@ def _group(number: int, units: list[dict[str, Any]]) -> Group:
     )
 
 
-def write_groups(out: Path, groups: list[Group]) -> None:
+def write_groups(out: Place, groups: list[Group]) -> None:
     """Leave the groups where workers find them; replaced atomically, same input gives the same bytes."""
-    path = Layout(out).out / "select" / "groups.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps([[g.units, g.sources, g.rows] for g in groups]))
-    temporary.replace(path)
+    data = orjson.dumps([[g.units, g.sources, g.rows] for g in groups])
+    replace_file(out / "select" / "groups.json", data)
 
 
 @lru_cache(maxsize=2)
-def read_groups(out: Path, fingerprint: str) -> tuple[Group, ...]:
+def read_groups(out: Place, fingerprint: str) -> tuple[Group, ...]:
     """The groups of a run; ``fingerprint`` keeps a worker process from serving another run's."""
     try:
         content = orjson.loads((out / "select" / "groups.json").read_bytes())

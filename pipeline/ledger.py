@@ -1,7 +1,6 @@
 """The ledger: one parquet row per input row, kept or dropped, with every column and the verdict."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,15 @@ import pyarrow.parquet as pq
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
 from pipeline.duplicates import LOSER, Round
 from pipeline.errors import ContractError
+from pipeline.files import load_array, read_parquet
 from pipeline.filters import FILTER_WORDS
 from pipeline.groups import Group
 from pipeline.layout import Layout
 from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
-from pipeline.scan import ROW_GROUP, read_parquet
+from pipeline.scan import ROW_GROUP
 from pipeline.score import SCORES, read_measured
 from pipeline.select import BENCHMARK, FAULT_BIT, FIRST_ROUND, KEEP, SelectTask, codes_after, lost_rows
+from pipeline.store import Place
 
 LEDGER = pa.schema(
     [
@@ -50,7 +51,7 @@ def write_ledger(task: SelectTask) -> dict[str, Any]:
     if committed is not None:
         return committed
     codes = codes_after(task, task.number, len(task.rules))
-    failed = np.load(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT
+    failed = load_array(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT
     dup_of = _keepers(task)
     with attempt(task.out) as folder:
         for i, (unit, source) in enumerate(zip(group.units, group.sources, strict=True)):
@@ -124,7 +125,7 @@ def verdict_words(rules: tuple[Round, ...], benchmarks: tuple[str, ...] = ()) ->
     return words
 
 
-def ledger_units(out: Path) -> dict[str, dict[str, Any]]:
+def ledger_units(out: Place) -> dict[str, dict[str, Any]]:
     """Unit -> its source, ledger hash and verdict counts, in select's order. Raises ContractError before select is done."""
     layout = Layout(out)
     manifest = read_manifest(layout.stage_manifest("select"))
@@ -139,7 +140,7 @@ def ledger_units(out: Path) -> dict[str, dict[str, Any]]:
     return units
 
 
-def read_ledger(out: Path, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+def read_ledger(out: Place, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
     """Unit and table, unit by unit in select's order, so that memory stays that of one unit."""
     for unit in ledger_units(out):
         yield unit, read_parquet(Layout(out).ledger(unit), columns)

@@ -12,11 +12,14 @@ import numpy as np
 from pipeline.commit import read_manifest
 from pipeline.duplicates import KEY, LOSER
 from pipeline.errors import ContractError
+from pipeline.files import load_array, load_slice
+from pipeline.groups import Group
 from pipeline.layout import Layout
 from pipeline.near_duplicates import PAIR, Table, mixed, settle, table_pairs, tables, unique_pairs
 from pipeline.perceptual_hash import BITS, tint_distance
 from pipeline.recipe import NearDuplicate
 from pipeline.select import SelectTask, commit_array
+from pipeline.store import side_by_side
 
 
 def near_rule(task: SelectTask) -> NearDuplicate:
@@ -35,13 +38,15 @@ def near_tables(task: SelectTask) -> tuple[Table, ...]:
 def survivors(task: SelectTask, group: int) -> np.ndarray:
     """Key records of a group that no row with the same hash and tint beats."""
     layout, word = Layout(task.out), task.rules[task.rule].word
-    keys = np.load(layout.work(f"keys-{word}", group))
-    lost = [np.empty(0, np.uint32)]
-    for part in range(task.partitions):
-        losers = np.load(layout.work(f"losers-{word}", part), mmap_mode="r")
+    keys = load_array(layout.work(f"keys-{word}", group))
+
+    def lost(part: int) -> np.ndarray:
+        losers = load_array(layout.work(f"losers-{word}", part))
         first, last = np.searchsorted(losers["group"], [group, group + 1])
-        lost.append(losers["row"][first:last])
-    result: np.ndarray = keys[~np.isin(keys["row"], np.concatenate(lost))]
+        return losers["row"][first:last]
+
+    gone = np.concatenate([np.empty(0, np.uint32), *side_by_side(task.out, lost, range(task.partitions))])
+    result: np.ndarray = keys[~np.isin(keys["row"], gone)]
     return result
 
 
@@ -66,16 +71,19 @@ def pair(task: SelectTask) -> dict[str, Any]:
     """Near pairs of hashes in one partition of one table; ``number`` counts through the partitions of all tables."""
     word, layout = task.rules[task.rule].word, Layout(task.out)
 
+    def piece(group: Group) -> np.ndarray:
+        manifest = read_manifest(layout.group_manifest(f"bands-{word}", group.number))
+        if manifest is None:
+            raise ContractError(f"{task.out}: step bands-{word} of group {group.number} is missing; run again")
+        first, last = manifest["offsets"][task.number : task.number + 2]
+        return load_slice(layout.work(f"bands-{word}", group.number), first, last)
+
     def make() -> np.ndarray:
-        pieces = [np.empty(0, np.uint64)]
-        for group in task.groups:
-            manifest = read_manifest(layout.group_manifest(f"bands-{word}", group.number))
-            if manifest is None:
-                raise ContractError(f"{task.out}: step bands-{word} of group {group.number} is missing; run again")
-            bands = np.load(layout.work(f"bands-{word}", group.number), mmap_mode="r")
-            pieces.append(bands[manifest["offsets"][task.number] : manifest["offsets"][task.number + 1]])
+        pieces = side_by_side(task.out, piece, task.groups)
         table = task.number // task.partitions
-        return table_pairs(np.concatenate(pieces), table, near_tables(task), near_rule(task).radius)
+        return table_pairs(
+            np.concatenate([np.empty(0, np.uint64), *pieces]), table, near_tables(task), near_rule(task).radius
+        )
 
     return commit_array(task, f"pairs-{word}", make)
 
@@ -91,7 +99,7 @@ def settle_near(task: SelectTask) -> dict[str, Any]:
 
     def make() -> np.ndarray:
         paths = [layout.work(f"pairs-{word}", other.number) for other in pair_tasks(task)]
-        pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *(np.load(path) for path in paths)]))
+        pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *side_by_side(task.out, load_array, paths)]))
         wanted = np.unique(np.concatenate([pairs["low"], pairs["high"]]))
         rows = [np.empty(0, KEY)]
         for group in task.groups if len(wanted) else ():

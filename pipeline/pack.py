@@ -1,7 +1,6 @@
 """Stage pack: kept rows to shards, in the order of ``pipeline.order``. Image bytes are copied unchanged."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,15 @@ import xxhash
 
 from pipeline.dataset import commit_shard, committed_shard
 from pipeline.errors import DataError
+from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.markup import caption_turns
 from pipeline.order import ShardPlan
 from pipeline.recipe import Recipe
-from pipeline.scan import read_parquet
 from pipeline.shard_writer import EXTENSIONS, Sample
 from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
+from pipeline.store import Place, side_by_side
 
 PACK_VERSION = 1
 NEEDED = [
@@ -31,7 +31,7 @@ NEEDED = [
 class PackTask:
     """All that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
 
-    out: Path
+    out: Place
     plan: ShardPlan
     units: dict[str, Unit]
     sources: dict[str, Source]
@@ -39,7 +39,7 @@ class PackTask:
     fingerprint: str
 
 
-def pack_tasks(recipe: Recipe, out: Path, plans: list[ShardPlan], units: list[Unit], mark: str) -> list[PackTask]:
+def pack_tasks(recipe: Recipe, out: Place, plans: list[ShardPlan], units: list[Unit], mark: str) -> list[PackTask]:
     """One task per shard, each with no more than it needs."""
     by_id = {unit.id: unit for unit in units}
     readers: dict[str, Source] = {source.name: source.read for source in recipe.sources}
@@ -66,7 +66,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     """Ledger rows of the shard in its order, and the unit of each."""
     tables, units = [], []
     for window in task.plan.windows:
-        kept = [_kept(task.out, unit) for unit in window.units]
+        kept = side_by_side(task.out, lambda unit: _kept(task.out, unit), window.units)
         starts = np.concatenate(([0], np.cumsum(window.kept)))
         owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
         tables.append(pa.concat_tables(kept).take(pa.array(starts[owner] + rank)))
@@ -74,7 +74,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     return pa.concat_tables(tables), units
 
 
-def _kept(out: Path, unit: str) -> pa.Table:
+def _kept(out: Place, unit: str) -> pa.Table:
     table = read_parquet(Layout(out).ledger(unit), NEEDED)
     return table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))
 

@@ -1,7 +1,6 @@
 """What a run would do, before it does it."""
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,9 +13,10 @@ from pipeline.layout import Layout
 from pipeline.recipe import Recipe
 from pipeline.scan import ScanTask
 from pipeline.stale import refuse_or_discard
+from pipeline.store import Place, side_by_side
 
 
-def make_plan(recipe: Recipe, out: Path) -> dict[str, Any]:
+def make_plan(recipe: Recipe, out: Place) -> dict[str, Any]:
     """Units, bytes and known rows by source; reused and to be run by stage; ``stale``: what forbids the run, or None."""
     out = out.resolve()
     tasks, layout = Curation(recipe, out).scan_tasks(), Layout(out)
@@ -34,10 +34,10 @@ def make_plan(recipe: Recipe, out: Path) -> dict[str, Any]:
     }
 
 
-def _by_source(tasks: list[ScanTask], layout: Layout) -> dict[str, dict[str, int]]:
+def _by_source(tasks: list[ScanTask], layout: Layout[Place]) -> dict[str, dict[str, int]]:
     sources: dict[str, dict[str, int]] = defaultdict(lambda: {"units": 0, "bytes": 0, "reused": 0, "rows": 0})
-    for task in tasks:
-        manifest = read_manifest(layout.unit_manifest(task.unit.id))
+    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
+    for task, manifest in zip(tasks, manifests, strict=True):
         entry = sources[task.unit.source]
         entry["units"] += 1
         entry["bytes"] += task.parts["input"]["bytes"]

@@ -6,6 +6,7 @@ the Ray pool therefore give the same bytes. Results come in completion order wit
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pipeline.errors import QvlError
@@ -22,6 +23,20 @@ class Pool(Protocol):
     """Runs a pure function over items. Errors of the function reach the caller unchanged."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]: ...
+
+
+@dataclass(frozen=True)
+class GuardedPool:
+    """Another pool, and a check before each of its results: it raises where the run must not go on."""
+
+    pool: Pool
+    check: Callable[[], None]
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        self.check()
+        for pair in self.pool.map(function, items):
+            self.check()
+            yield pair
 
 
 class SerialPool:

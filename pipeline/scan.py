@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.caption import Clean
 from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed
+from pipeline.files import read_parquet
 from pipeline.fingerprint import file_identity, fingerprint
 from pipeline.language import LanguageModel
 from pipeline.layout import Layout
@@ -20,6 +21,7 @@ from pipeline.recipe import Recipe, SourceSpec, reader, reading
 from pipeline.rows import COLUMNS, WORD_COLUMNS
 from pipeline.sources.base import Source, Unit
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 SCAN_VERSION = 1
 ROW_GROUP = 65_536
@@ -29,7 +31,7 @@ ROW_GROUP = 65_536
 class ScanTask:
     """All that a worker needs to scan one unit."""
 
-    out: Path
+    out: Place
     unit: Unit
     source: Source
     clean: Clean
@@ -55,7 +57,7 @@ def unit_parts(recipe: Recipe, source: SourceSpec, unit: Unit, storage: Storage)
     }
 
 
-def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: Path, storage: Storage) -> ScanTask:
+def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: Place, storage: Storage) -> ScanTask:
     parts = unit_parts(recipe, source, unit, storage)
     return ScanTask(out, unit, reader(source), recipe.clean, recipe.language_model, parts)
 
@@ -99,12 +101,6 @@ def _write(task: ScanTask, target: Path) -> dict[str, Any]:
     return {"rows": rows, "image_bytes": image_bytes, "faults": dict(sorted(faults.items()))}
 
 
-def read_columns(out: Path, unit: str, columns: list[str] | None = None) -> pa.Table:
+def read_columns(out: Place, unit: str, columns: list[str] | None = None) -> pa.Table:
     """Columns (all, or these) of a scanned unit, one chunk each, in row order."""
     return read_parquet(Layout(out).columns(unit), columns)
-
-
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A parquet file of ours in this thread; half the cost of ``pq.read_table`` on small files."""
-    with pq.ParquetFile(path, memory_map=True) as file:
-        return file.read(columns=columns, use_threads=False).combine_chunks()

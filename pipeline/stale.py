@@ -1,17 +1,17 @@
 """Is an output folder the work of this recipe and of these inputs? If not: say what differs, or discard it on request."""
 
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.commit import read_manifest, remove_tree
+from pipeline.commit import read_manifest, remove_tree, replace_file
 from pipeline.decontaminate import benchmarks_identity
 from pipeline.errors import StaleError
 from pipeline.fingerprint import fingerprint
 from pipeline.layout import Layout
 from pipeline.recipe import Recipe, reading
 from pipeline.scan import ScanTask
+from pipeline.store import Place, side_by_side
 
 SHOWN = 5
 # not the paths of weights: their hashes are in the scores' manifests
@@ -36,15 +36,13 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     return content
 
 
-def remember_recipe(recipe: Recipe, out: Path) -> None:
+def remember_recipe(recipe: Recipe, out: Place) -> None:
     """Leave the recipe beside its results, for the comparison of the next run and for readers."""
-    path = Layout(out).recipe
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps(portable(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-    temporary.replace(path)
+    data = orjson.dumps(portable(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    replace_file(Layout(out).recipe, data)
 
 
-def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: bool) -> None:
+def refuse_or_discard(recipe: Recipe, out: Place, tasks: list[ScanTask], fresh: bool) -> None:
     """Raise StaleError that names the differences; with ``fresh`` remove exactly what they invalidate instead."""
     layout = Layout(out)
     stale_units, gone = stale_scans(layout, tasks)
@@ -64,13 +62,13 @@ def refuse_or_discard(recipe: Recipe, out: Path, tasks: list[ScanTask], fresh: b
     discard(layout, [*stale_units, *gone], ledger=True)
 
 
-def stale_scans(layout: Layout, tasks: list[ScanTask]) -> tuple[dict[str, str], dict[str, str]]:
+def stale_scans(layout: Layout[Place], tasks: list[ScanTask]) -> tuple[dict[str, str], dict[str, str]]:
     """Unit id -> why its columns are out of date; unit id -> name of committed units that the recipe has no longer."""
     stale = {}
     committed = {path.stem for path in (layout.out / "manifests" / "scan").glob("*.json")}
     new = []
-    for task in tasks:
-        manifest = read_manifest(layout.unit_manifest(task.unit.id))
+    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
+    for task, manifest in zip(tasks, manifests, strict=True):
         if manifest is None:
             new.append(task.unit)
         elif manifest["fingerprint"] != fingerprint(task.parts):
@@ -95,7 +93,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def discard(layout: Layout, units: list[str], ledger: bool) -> None:
+def discard(layout: Layout[Place], units: list[str], ledger: bool) -> None:
     """Remove all shards, what select made (with ``ledger``), and units: the last stage first.
 
     A kill in between leaves stages that are done and nothing that looks done and is not.

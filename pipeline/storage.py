@@ -2,16 +2,79 @@
 
 Local files are memory-mapped and never copied. A remote file is fetched whole into a temporary folder while it is read:
 a unit is read once from start to end, so range requests would gain nothing.
+
+A store that stumbles (500s, time-outs) is asked again, a bounded number of times; then the run stops with a QvlError. It
+must not look like a file that cannot be read, which would cost a unit its rows.
 """
 
 import mmap
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import fsspec
+
+from pipeline.errors import QvlError, RecipeError
+
+TRIES = 6
+FIRST_PAUSE = 0.2  # seconds, doubled after every try
+# errors of a store's client that its file system hands on as they are, by module
+UNTRANSLATED = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
+
+Result = TypeVar("Result")
+
+
+def persistently(act: Callable[[], Result]) -> Result:
+    """Do an act that may be repeated, again while the store answers with errors of its own.
+
+    What the store says about the file (not there, there already, forbidden) is raised at once. Raises QvlError at the end.
+    """
+    for attempt in range(TRIES):
+        try:
+            return act()
+        except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError):
+            raise
+        except _store_errors() as error:
+            if attempt == TRIES - 1:
+                line = (str(error) or type(error).__name__).splitlines()[0]
+                raise QvlError(
+                    f"the store failed {TRIES} times in a row, last with: {line}; nothing is lost: run the same command "
+                    "again when it answers, it continues where this run was"
+                ) from None
+            time.sleep(FIRST_PAUSE * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What a store's failures are raised as. Clients that are not loaded cannot have raised anything."""
+    loaded = ((sys.modules.get(module), name) for module, name in UNTRANSLATED.items())
+    return (OSError, *(getattr(module, name) for module, name in loaded if module is not None))
+
+
+def open_filesystem(path: str) -> tuple[Any, str]:
+    """The file system of a path or URL and the path in it. Listings are not remembered: others write there too.
+
+    Raises RecipeError for a protocol that is unknown or whose package is missing.
+    """
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise RecipeError(f"{path}: {str(error).splitlines()[0]}") from None
+    return filesystem, str(inner)
+
+
+def kind_of(url: str) -> str | None:
+    """``file``, ``directory`` or None. Not fsspec's ``exists``, which takes a failing store for an empty one."""
+    filesystem, inner = open_filesystem(url)
+    try:
+        return str(persistently(lambda: filesystem.info(inner))["type"])
+    except FileNotFoundError:
+        return None
 
 
 class Storage:
@@ -22,7 +85,7 @@ class Storage:
 
     def canonical(self, path: str) -> str:
         """The one spelling in which ``glob`` gives a path: absolute where local, with its protocol where remote."""
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = open_filesystem(path)
         return str(inner) if self.is_local(path) else str(filesystem.unstrip_protocol(inner))
 
     def place(self, path: str) -> str:
@@ -34,28 +97,26 @@ class Storage:
 
     def glob(self, pattern: str) -> list[str]:
         """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
-        filesystem, inner = fsspec.core.url_to_fs(pattern)
-        found = filesystem.glob(inner)
+        filesystem, inner = open_filesystem(pattern)
+        found = filesystem.glob(inner) if self.is_local(pattern) else persistently(lambda: filesystem.glob(inner))
         return sorted(found if self.is_local(pattern) else (str(filesystem.unstrip_protocol(p)) for p in found))
 
     def size(self, path: str) -> int:
         """Bytes of the file."""
         if self.is_local(path):
             return _plain(path).stat().st_size
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        return int(filesystem.size(inner))
+        filesystem, inner = open_filesystem(path)
+        return int(persistently(lambda: filesystem.size(inner)))
 
     def exists(self, path: str) -> bool:
         if self.is_local(path):
             return _plain(path).is_file()
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        return bool(filesystem.exists(inner))
+        return kind_of(path) == "file"
 
     def is_folder(self, path: str) -> bool:
         if self.is_local(path):
             return _plain(path).is_dir()
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        return bool(filesystem.isdir(inner))
+        return kind_of(path) == "directory"
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Bytes [start, end)."""
@@ -63,8 +124,8 @@ class Storage:
             with _plain(path).open("rb") as file:
                 file.seek(start)
                 return file.read(end - start)
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        return bytes(filesystem.cat_file(inner, start=start, end=end))
+        filesystem, inner = open_filesystem(path)
+        return bytes(persistently(lambda: filesystem.cat_file(inner, start=start, end=end)))
 
     def read(self, path: str) -> bytes:
         """The whole file."""
@@ -76,10 +137,10 @@ class Storage:
         if self.is_local(path):
             yield _plain(path)
             return
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = open_filesystem(path)
         with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
             target = Path(folder) / Path(inner).name
-            filesystem.get_file(inner, str(target))
+            persistently(lambda: filesystem.get_file(inner, str(target)))
             yield target
 
     @contextmanager

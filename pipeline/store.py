@@ -1,124 +1,168 @@
-"""The commit on stores behind fsspec: manifests by conditional create, files by content, the same promises as on a disk.
+"""Outputs on stores behind fsspec (S3, ...): a place there, with the part of ``pathlib.Path`` that outputs use.
 
-A manifest is created with one conditional write (S3: ``PutObject`` with ``If-None-Match: *``): the first attempt wins, a
-later one must bring the same bytes. Files are named by their hash, so two attempts never write one name with different
-bytes, and become part of the dataset only through the manifest that names them.
+Everything that a stage writes for another one lies below one ``Place``: a local folder or such a URL. Files on a store are
+written whole and are never remembered: every read asks the store. Each call is repeated while the store stumbles.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-import fsspec
-import orjson
+from pipeline.errors import QvlError, RecipeError
+from pipeline.storage import Storage, kind_of, open_filesystem, persistently
 
-from pipeline.commit import file_hash
-from pipeline.errors import ContractError, QvlError
-from pipeline.fingerprint import content_hash
+# stores whose file system can create a file only where there is none, in one step
+CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
+REQUESTS = 16  # under way at once, per process
 
-TRIES = 6
-FIRST_PAUSE = 0.2  # seconds, doubled after every try
-
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Store:
-    """A folder on any fsspec store that can create a file only where there is none. Stateless and picklable.
-
-    ``options`` go to the file system (``endpoint_url``, credentials are the store's own business).
-    """
+class StorePath:
+    """A file or folder on a store, by URL without a slash at its end. Picklable."""
 
     url: str
-    options: tuple[tuple[str, Any], ...] = ()
 
-    def _open(self) -> tuple[Any, str]:
-        filesystem, root = fsspec.core.url_to_fs(self.url, **dict(self.options))
-        return filesystem, str(root).rstrip("/")
+    def __str__(self) -> str:
+        return self.url
 
-    def read(self, name: str) -> bytes | None:
-        """Bytes of a file, or None where there is none."""
-        filesystem, root = self._open()
+    def __truediv__(self, name: str) -> "StorePath":
+        return StorePath(f"{self.url}/{name}")
 
-        def get() -> bytes | None:
-            try:
-                return bytes(filesystem.cat_file(f"{root}/{name}"))
-            except FileNotFoundError:
-                return None
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
 
-        return persistently(get)
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name).stem
 
-    def publish(self, written: Path, folder: str) -> str:
-        """Upload a finished file under its hash; what is there already is not sent again. Returns its name."""
-        filesystem, root = self._open()
-        name = f"{folder}/{file_hash(written)}{written.suffix}"
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
 
-        def put() -> None:
-            filesystem.invalidate_cache()
-            if not filesystem.exists(f"{root}/{name}") or filesystem.size(f"{root}/{name}") != written.stat().st_size:
-                filesystem.put_file(str(written), f"{root}/{name}")
+    @property
+    def parent(self) -> "StorePath":
+        return StorePath(self.url.rpartition("/")[0])
 
-        persistently(put)
-        return name
+    def with_suffix(self, suffix: str) -> "StorePath":
+        return self.parent / str(PurePosixPath(self.name).with_suffix(suffix))
 
-    def create_manifest(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Create the manifest if there is none; the first wins. Returns the manifest that counts.
+    def resolve(self) -> "StorePath":
+        """Itself: a URL does not depend on where the command runs."""
+        return self
 
-        Raises ContractError where a committed manifest disagrees, QvlError where the store stays out of reach.
+    def is_file(self) -> bool:
+        return kind_of(self.url) == "file"
+
+    def is_dir(self) -> bool:
+        return kind_of(self.url) == "directory"
+
+    def size(self) -> int:
+        """Bytes. Raises FileNotFoundError."""
+        return Storage().size(self.url)
+
+    def modified(self) -> datetime:
+        """When the file was last written, by the store's clock. Raises FileNotFoundError."""
+        filesystem, inner = open_filesystem(self.url)
+        found: datetime = persistently(lambda: filesystem.modified(inner))
+        return found
+
+    def read_bytes(self) -> bytes:
+        """The whole file in one request. Raises FileNotFoundError."""
+        filesystem, inner = open_filesystem(self.url)
+        return bytes(persistently(lambda: filesystem.cat_file(inner)))
+
+    def read_range(self, start: int, end: int) -> bytes:
+        """Bytes [start, end); fewer where the file ends before."""
+        return Storage().read_range(self.url, start, end)
+
+    def glob(self, pattern: str) -> Iterator["StorePath"]:
+        """Files of this folder whose names match, sorted; none where there is no folder."""
+        filesystem, inner = open_filesystem(self.url)
+        try:
+            found = persistently(lambda: filesystem.ls(inner, detail=False))
+        except FileNotFoundError:
+            return
+        names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+        yield from (self / name for name in names if fnmatchcase(name, pattern))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Create or replace the file, in one step: a reader sees the old bytes or the new ones."""
+        filesystem, inner = open_filesystem(self.url)
+        persistently(lambda: filesystem.pipe_file(inner, data))
+
+    def upload(self, written: Path) -> None:
+        """A local file to here, in one step."""
+        filesystem, inner = open_filesystem(self.url)
+        persistently(lambda: filesystem.put_file(str(written), inner))
+
+    def create(self, data: bytes) -> bytes:
+        """Write the file only where there is none (S3: ``If-None-Match: *``). Returns what lies there: the first wins.
+
+        What lies there is read back: the answer to a write that arrived may have been lost, and its repetition refused.
         """
-        filesystem, root = self._open()
-        path = f"{root}/{name}"
-        data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        filesystem, inner = open_filesystem(self.url)
 
-        def create() -> None:
+        def write() -> None:
             try:
-                filesystem.pipe_file(path, data, mode="create")
+                filesystem.pipe_file(inner, data, mode="create")
             except FileExistsError:
                 return
+            except OSError:  # stores say in many ways that a file is there already
+                if not self.is_file():
+                    raise
 
-        persistently(create)
-        # the answer to a write that arrived may have been lost: only what lies there tells who won
-        committed = self.read(name)
-        if committed is None:
-            raise QvlError(f"{self.url}/{name}: was written but cannot be read; is this store consistent?")
-        if committed != data:
-            raise ContractError(_disagreement(f"{self.url}/{name}", committed, content))
-        return content
-
-    def read_manifest(self, name: str) -> dict[str, Any] | None:
-        """The committed manifest, or None where the work is not done."""
-        data = self.read(name)
-        return None if data is None else orjson.loads(data)
-
-    def fetch(self, name: str, target: Path) -> None:
-        """A committed file to a local one, checked against the hash in its name. Raises ContractError for other bytes."""
-        data = self.read(name)
-        if data is None or content_hash(data) != Path(name).stem:
-            raise ContractError(
-                f"{self.url}/{name}: {'is gone' if data is None else 'its bytes are not those committed'}"
-            )
-        target.write_bytes(data)
-
-
-def _disagreement(place: str, committed: bytes, content: dict[str, Any]) -> str:
-    before = orjson.loads(committed)
-    keys = sorted(key for key in {*before, *content} if before.get(key) != content.get(key))
-    return f"{place}: a second attempt came to other results ({', '.join(keys)}); the work is not deterministic"
-
-
-def persistently(act: Callable[[], Result]) -> Result:
-    """Try an idempotent act a bounded number of times while the store answers with errors of its own (500s, time-outs)."""
-    for attempt in range(TRIES):
+        persistently(write)
         try:
-            return act()
-        except (FileNotFoundError, FileExistsError, PermissionError):
-            raise
-        except OSError as error:  # fsspec translates what a store answers into these
-            if attempt == TRIES - 1:
-                raise QvlError(
-                    f"the store failed {TRIES} times in a row, last with: {str(error).splitlines()[0]}"
-                ) from None
-            time.sleep(FIRST_PAUSE * 2**attempt)
-    raise AssertionError("unreachable")
+            return self.read_bytes()
+        except FileNotFoundError:
+            raise QvlError(f"{self}: was written and is not there; is something else deleting files?") from None
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the file; on a store nothing tells whether it was there."""
+        filesystem, inner = open_filesystem(self.url)
+        try:
+            persistently(lambda: filesystem.rm_file(inner))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def remove_tree(self) -> None:
+        """Remove everything below; a folder that is not there is fine."""
+        filesystem, inner = open_filesystem(self.url)
+        try:
+            persistently(lambda: filesystem.rm(inner, recursive=True))
+        except FileNotFoundError:
+            return
+
+
+Place = Path | StorePath
+
+
+def place(text: str | Path) -> Place:
+    """The place that a user names, path or URL. Raises RecipeError for a store that cannot hold outputs."""
+    text = str(text)
+    if Storage().is_local(text):
+        return Path(text.removeprefix("file://"))
+    protocol = text.partition("://")[0]
+    if protocol not in CONDITIONAL:
+        raise RecipeError(
+            f"{text}: outputs need a store that can create a file only where there is none; {protocol} is not known to. "
+            f"Choose a local folder or one of {', '.join(f'{name}://' for name in CONDITIONAL)}"
+        )
+    return StorePath(Storage().canonical(text).rstrip("/"))
+
+
+def side_by_side(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Results in order. On a store many calls are under way at once, because each waits for answers; on a disk one."""
+    if isinstance(where, Path):
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        return list(threads.map(function, items))

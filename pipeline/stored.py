@@ -4,12 +4,10 @@ Rows are in select's order, unit after unit. What depends on the rows alone (whi
 in ``OUT/whatif``: a cache that may be deleted at any time.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,23 +15,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrays import flags
-from pipeline.commit import read_manifest
+from pipeline.commit import attempt, file_hash, publish, read_manifest
 from pipeline.duplicates import KEY, Round, in_order, twins
 from pipeline.errors import RecipeError
+from pipeline.files import load_array, read_parquet
 from pipeline.fingerprint import fingerprint
 from pipeline.groups import Group, read_groups
 from pipeline.layout import Layout
 from pipeline.near_duplicates import PAIR, near_pairs
 from pipeline.recipe import Recipe
-from pipeline.scan import read_columns, read_parquet
+from pipeline.scan import read_columns
 from pipeline.select import SelectTask, row_keys
+from pipeline.store import Place
 
 THREADS = 4
 
 Result = TypeVar("Result")
 
 
-def stored_recipe(out: Path) -> tuple[Recipe, str]:
+def stored_recipe(out: Place) -> tuple[Recipe, str]:
     """The recipe of a finished run, without its paths, and the fingerprint of its verdicts."""
     layout = Layout(out)
     content, selected = read_manifest(layout.recipe), read_manifest(layout.stage_manifest("select"))
@@ -71,12 +71,12 @@ class Twins:
 class Stored:
     """A finished run. ``fingerprint`` is that of its verdicts."""
 
-    out: Path
+    out: Place
     recipe: Recipe
     fingerprint: str
 
     @classmethod
-    def open(cls, out: Path) -> "Stored":
+    def open(cls, out: Place) -> "Stored":
         """Raises RecipeError where select has not finished."""
         return cls(out.resolve(), *stored_recipe(out.resolve()))
 
@@ -121,13 +121,12 @@ class Stored:
         folder = self.out / "whatif"
         paths = [folder / f"{name}-{part}.npy" for part in Twins.PARTS]
         if not all(path.is_file() for path in paths):
-            folder.mkdir(exist_ok=True)
             made = self._make_twins(task, chosen)
-            for part, path in zip(Twins.PARTS, paths, strict=True):
-                temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
-                np.save(temporary, getattr(made, part))
-                temporary.replace(path)
-        return Twins(*(np.load(path, mmap_mode="r") for path in paths))
+            with attempt(self.out) as private:
+                for part, path in zip(Twins.PARTS, paths, strict=True):
+                    np.save(private / path.name, getattr(made, part))
+                    publish(private / path.name, path, file_hash(private / path.name))
+        return Twins(*(load_array(path) for path in paths))
 
     def _make_twins(self, task: SelectTask, chosen: Round) -> Twins:
         keys = np.concatenate([np.empty(0, KEY), *(self._keys(task, group) for group in self.groups)])

@@ -1,15 +1,16 @@
 """What a run prints at its end: the funnel, the mix, and where everything is."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.store import Place
+
 KEEP = "keep"
 
 
-def print_summary(out: Path, dataset: dict[str, Any], report: Path) -> None:
+def print_summary(out: Place, dataset: dict[str, Any], report: Place) -> None:
     """Tables on standard output."""
     console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
     console.print(funnel_table(dataset["lineage"]["verdicts"]))

@@ -11,7 +11,7 @@ from pipeline.errors import RecipeError
 if TYPE_CHECKING:
     from pipeline.solve import Solved
 
-Finished = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run", show_default=False)]
+Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Argument(metavar="CHANGE...", help="clip.minimum=0.28 coyo.emoji=null")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
@@ -24,10 +24,11 @@ def whatif(
 ) -> None:
     """What other thresholds would keep: exact counts from the stored columns, no image is read."""
     from pipeline.changes import apply_changes
+    from pipeline.store import place
     from pipeline.stored import Stored
     from pipeline.whatif import whatif as ask
 
-    stored = Stored.open(out)
+    stored = Stored.open(place(out))
     dimensions = [name for name in by.split(",") if name]
     content = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).content()
     if as_json:
@@ -96,13 +97,14 @@ def solve(
     from pipeline.recipe import load_recipe
     from pipeline.solve import Target, table2_targets, write_solved
     from pipeline.solve import solve as find
+    from pipeline.store import place
     from pipeline.stored import Stored
 
     if table2 == (source is not None and keep is not None):
         raise typer.BadParameter("give --source and --keep, or --table2")
     if recipe is None and (table2 or write is not None):
         raise RecipeError("--table2 and --write need --recipe: the recipe of the run")
-    stored = Stored.open(out)
+    stored = Stored.open(place(out))
     if table2 and recipe is not None:
         present = {name for _, name in stored.units}
         targets = [target for target in table2_targets(load_recipe(recipe)) if target.source in present]

@@ -1,24 +1,24 @@
 """Two-way lineage: a sample's source, columns and place in a shard; a source row's verdict and what won over it."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.commit import read_manifest
 from pipeline.errors import DataError
+from pipeline.files import read_parquet
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
 from pipeline.rows import split_sample_id
+from pipeline.store import Place, side_by_side
 
 KEEP = "keep"
 MAX_CHAIN = 10
 
 
-def trace_sample(out: Path, sample: str) -> dict[str, Any]:
+def trace_sample(out: Place, sample: str) -> dict[str, Any]:
     """Everything about a sample id. Raises DataError where the output knows no such row."""
     try:
         unit, row = split_sample_id(sample)
@@ -27,12 +27,12 @@ def trace_sample(out: Path, sample: str) -> dict[str, Any]:
     return _trace(_known(out), unit, row, MAX_CHAIN)
 
 
-def trace_row(out: Path, file: str, row: int) -> dict[str, Any]:
+def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
     """Everything about a row of an input file, named as in the ledger's units or by the end of its path."""
     layout = _known(out)
     found = []
-    for path in sorted((layout.out / "manifests" / "scan").glob("*.json")):
-        manifest = read_manifest(path) or {}
+    paths: list[Place] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
+    for manifest in filter(None, side_by_side(layout.out, read_manifest, paths)):
         name = f"{manifest['source']}/{manifest['name']}"
         if file in (manifest["name"], name) or file.endswith("/" + manifest["name"]):
             found.append(manifest)
@@ -44,7 +44,7 @@ def trace_row(out: Path, file: str, row: int) -> dict[str, Any]:
     return _trace(layout, found[0]["unit"], row, MAX_CHAIN)
 
 
-def _known(out: Path) -> Layout:
+def _known(out: Place) -> Layout[Place]:
     """The output's layout. Raises DataError where no run has written anything."""
     layout = Layout(out.resolve())
     if not layout.recipe.is_file():
@@ -52,11 +52,11 @@ def _known(out: Path) -> Layout:
     return layout
 
 
-def _trace(layout: Layout, unit: str, row: int, depth: int) -> dict[str, Any]:
+def _trace(layout: Layout[Place], unit: str, row: int, depth: int) -> dict[str, Any]:
     manifest = read_manifest(layout.unit_manifest(unit))
     if manifest is None or not layout.ledger(unit).is_file():
         raise DataError(f"{unit}: the output knows no such input file, or select has not run yet")
-    table = pq.read_table(layout.ledger(unit))
+    table = read_parquet(layout.ledger(unit))
     if not 0 <= row < len(table):
         raise DataError(f"{manifest['name']} has rows 0 to {len(table) - 1}, not {row}")
     record = {name: _plain(value) for name, value in table.slice(row, 1).to_pylist()[0].items()}
@@ -80,14 +80,15 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _shard(layout: Layout, table: Any, unit: str, row: int) -> dict[str, Any] | None:
+def _shard(layout: Layout[Place], table: Any, unit: str, row: int) -> dict[str, Any] | None:
     """Shard and byte offsets of a kept row, by its key in the shards' indexes; None before pack has run."""
     dataset = read_manifest(layout.dataset)
     if dataset is None:
         return None
     key = table["id"][row].as_py()
     for shard in dataset["shards"]:
-        found = pq.read_table(layout.index(shard["shard"]), filters=pc.field("key") == key).to_pylist()
+        index = read_parquet(layout.index(shard["shard"]))
+        found = index.filter(pc.equal(index["key"], key)).to_pylist()
         if found:
             fields = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
             return {"tar": f"shards/{shard['shard']}.tar", **{name: found[0][name] for name in fields}}

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.report.clusters import Clusters
 from pipeline.report.gauges import Gauge, NumberGauge, WordGauge, floats, gauges
 from pipeline.report.nearest import Nearest, ranks
+from pipeline.store import Place
 
 KEEP = "keep"
 ALWAYS = ("source", "verdict", "failed", "dup_of", "fault", "width", "height", "characters", "language")
@@ -60,7 +60,7 @@ class Figures:
         return sum(counts[KEEP] for counts in self.verdicts.values())
 
 
-def collect(out: Path, recipe: Recipe, candidates: frozenset[str] | None, advance: Callable[[int], None]) -> Figures:
+def collect(out: Place, recipe: Recipe, candidates: frozenset[str] | None, advance: Callable[[int], None]) -> Figures:
     """Read the ledger once. Only units in ``candidates`` may be picked for galleries (None: all of them)."""
     figures = Figures([Tally(gauge) for gauge in gauges(recipe)])
     read = {name for tally in figures.tallies for name in _columns(tally.gauge)}

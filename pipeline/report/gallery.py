@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
+from pipeline.files import parquet_file
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
 from pipeline.recipe import Recipe, reader
@@ -18,6 +17,7 @@ from pipeline.report.thumbnail import NoThumbnail, refuse, thumbnail
 from pipeline.rows import split_sample_id
 from pipeline.sources.base import Unit
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 REMOTE_UNITS = 4
 NEEDED = [
@@ -51,7 +51,7 @@ class Gallery:
     ``units`` maps unit ids to files; a unit that it does not know gives cards without pictures.
     """
 
-    out: Path
+    out: Place
     recipe: Recipe
     units: dict[str, Unit]
     cards: dict[str, Card] = field(default_factory=dict)
@@ -138,9 +138,9 @@ def _card(record: dict[str, Any]) -> Card:
     return Card(record["id"], record["verdict"], failed, caption, words, *sides)
 
 
-def _records(path: Path, rows: list[int]) -> Iterator[dict[str, Any]]:
+def _records(path: Place, rows: list[int]) -> Iterator[dict[str, Any]]:
     """Ledger rows by number; only the row groups that hold one are read."""
-    with pq.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         start = 0
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows

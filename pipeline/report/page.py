@@ -9,7 +9,7 @@ import orjson
 import yaml
 from plotly.offline import get_plotlyjs
 
-from pipeline.commit import read_manifest
+from pipeline.commit import committed_manifest, read_manifest, replace_file
 from pipeline.curate import Curation
 from pipeline.errors import ContractError
 from pipeline.layout import Layout
@@ -21,13 +21,14 @@ from pipeline.report.clusters import Cluster, add_members
 from pipeline.report.elements import Html, join, tag
 from pipeline.report.figures import Figures, collect
 from pipeline.report.gallery import Card, Gallery
+from pipeline.store import Place, side_by_side
 
 HERE = Path(__file__).parent
 INPUTS_SHOWN = 50
 CHARTED = ("funnel", "mix", "filters", "duplicates")
 
 
-def write_report(out: Path, progress: RunProgress, recipe: Recipe | None = None) -> Path:
+def write_report(out: Place, progress: RunProgress, recipe: Recipe | None = None) -> Place:
     """Write the report of a finished run; returns the page's path.
 
     Without ``recipe`` it is taken from ``OUT/recipe.json``, which knows no folders: the page then has no
@@ -46,13 +47,13 @@ def write_report(out: Path, progress: RunProgress, recipe: Recipe | None = None)
     largest = _largest(layout.out, figures)
     report = assemble(figures, recipe, dataset, largest) | {"reproduce": _reproduce(layout, recipe, dataset, figures)}
     gallery.fetch(_samples(report))
-    _replace(layout.report.with_suffix(".json"), orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    _replace(layout.report, render(report, gallery.cards).encode())
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    replace_file(layout.report, render(report, gallery.cards).encode())
     progress.advance()
     return layout.report
 
 
-def remembered_recipe(layout: Layout) -> Recipe:
+def remembered_recipe(layout: Layout[Place]) -> Recipe:
     """The recipe that a run left in its output, without folders."""
     stored = read_manifest(layout.recipe)
     if stored is None:
@@ -88,7 +89,7 @@ def assemble(
     }
 
 
-def _largest(out: Path, figures: Figures) -> dict[str, list[Cluster]]:
+def _largest(out: Place, figures: Figures) -> dict[str, list[Cluster]]:
     """The largest clusters of each rule with some of their members, from a second look at three columns."""
     largest = {word: figures.clusters.largest(word) for word in figures.clusters.parts}
     if largest:
@@ -97,11 +98,10 @@ def _largest(out: Path, figures: Figures) -> dict[str, list[Cluster]]:
     return largest
 
 
-def _reproduce(layout: Layout, recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> dict[str, Any]:
+def _reproduce(layout: Layout[Place], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> dict[str, Any]:
     """What the result depends on: recipe, inputs, fingerprints. No folder of this machine."""
-    inputs = []
-    for unit in list(figures.source_of)[:INPUTS_SHOWN]:
-        inputs.append(read_manifest(layout.unit_manifest(unit)) or {})
+    paths = [layout.unit_manifest(unit) for unit in list(figures.source_of)[:INPUTS_SHOWN]]
+    inputs = side_by_side(layout.out, committed_manifest, paths)
     lineage = dataset["lineage"]
     return {
         "command": f"qvl curate run {recipe.name}.yaml --output out",
@@ -180,10 +180,3 @@ def _contents(report: dict[str, Any]) -> Html:
         link("filters", "Filters"), tag("div.below", *below), link("duplicates", "Duplicates"),
         link("faults", "Unreadable"), link("reproduce", "Reproduce"), attributes={"aria-label": "contents"},
     )  # fmt: skip
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file in one step: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

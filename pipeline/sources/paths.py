@@ -15,6 +15,7 @@ from fsspec.utils import glob_translate
 from pipeline.errors import RecipeError
 from pipeline.sources.base import Unit
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 ESCAPED = re.compile(r"\[([*?\[{])\]")
 WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")
@@ -112,11 +113,13 @@ def _missing(path: str) -> RecipeError:
     return RecipeError(f"{path}: no such file; paths are relative to the recipe's folder")
 
 
-def matches(pattern: str, path: Path, storage: Storage) -> bool:
-    """Whether a pattern of local files would find ``path`` (absolute, links resolved), were it there."""
-    if not storage.is_local(pattern):
+def matches(pattern: str, path: Place, storage: Storage) -> bool:
+    """Whether a pattern would find ``path`` (a local one absolute, links resolved), were it there."""
+    if storage.is_local(pattern) != isinstance(path, Path):
         return False
     whole = storage.canonical(_any_filling(pattern))
+    if not isinstance(path, Path):
+        return re.match(glob_translate(whole), path.url) is not None
     folder = _fixed(whole)
     root = escaped(str(Path(ESCAPED.sub(r"\1", folder)).resolve())).rstrip("/")
     return re.match(glob_translate(f"{root}/{whole[len(folder) :].lstrip('/')}"), str(path)) is not None

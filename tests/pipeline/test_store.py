@@ -1,138 +1,158 @@
-"""The commit on a real S3 server program on loopback: racing writers, injected 500s, slow and lost answers."""
+"""Places on a real S3 server program on loopback: racing writers, injected 500s, slow and lost answers."""
 
-import http.client
-import http.server
-import socket
-import subprocess
-import sys
-import threading
-import time
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from threading import Barrier
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-import pipeline.store
-from pipeline.errors import ContractError, QvlError
+import pipeline.files
+import pipeline.storage
+from pipeline.commit import (
+    attempt,
+    create_manifest,
+    file_hash,
+    publish,
+    read_committed,
+    read_manifest,
+    remove_tree,
+    replace_file,
+    restate_manifest,
+    size_of,
+)
+from pipeline.errors import ContractError, QvlError, RecipeError
+from pipeline.files import load_array, load_slice, read_parquet, read_span
 from pipeline.fingerprint import content_hash
-from pipeline.store import Store
-
-pytest.importorskip("s3fs")
-pytest.importorskip("moto")
-pytestmark = pytest.mark.filterwarnings("default")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+from pipeline.storage import Storage
+from pipeline.store import StorePath, place, side_by_side
+from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
-    """moto_server in a process of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield port
-    process.terminate()
-    process.wait(10)
+    with s3_server() as port:
+        yield port
 
 
-class Faulty(http.server.BaseHTTPRequestHandler):
-    """Passes requests on, but answers some with 500, some late, and some writes with 500 after they have arrived."""
+def folder_at(port: int, bucket: str, monkeypatch: pytest.MonkeyPatch) -> StorePath:
+    """A folder in a bucket of the server, found through the environment as a user's run finds it."""
+    for name, value in environment(port).items():
+        monkeypatch.setenv(name, value)
+    import s3fs
 
-    target = 0
-    plan: ClassVar[list[str]] = []
-    lock = threading.Lock()
-    seen: ClassVar[list[str]] = []
-    protocol_version = "HTTP/1.1"
-
-    def answer(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
-        with self.lock:
-            fault = self.plan.pop(0) if self.plan else "pass"
-            self.seen.append(f"{self.command} {fault}")
-        if fault == "slow":
-            time.sleep(1.5)
-        status, headers, content = 500, [], b"<Error><Code>InternalError</Code></Error>"
-        if fault != "refuse":
-            upstream = http.client.HTTPConnection("127.0.0.1", self.target, timeout=30)
-            upstream.request(self.command, self.path, body, dict(self.headers.items()))
-            response = upstream.getresponse()
-            content = response.read()
-            if fault != "lost":
-                status, headers = response.status, response.getheaders()
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        head = self.command == "HEAD"
-        size = next((v for n, v in headers if n.lower() == "content-length"), "0") if head else str(len(content))
-        self.send_header("Content-Length", size)
-        self.end_headers()
-        if not head:
-            self.wfile.write(content)
-
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Quiet."""
+    s3fs.S3FileSystem.clear_instance_cache()
+    found = filesystem(port)
+    if not found.exists(bucket):
+        found.call_s3("create_bucket", Bucket=bucket)
+    result = place(f"s3://{bucket}/run/")
+    assert isinstance(result, StorePath)
+    return result
 
 
 @pytest.fixture
-def proxy(server: int) -> Iterator[int]:
-    Faulty.target, Faulty.plan, Faulty.seen = server, [], []
-    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    yield int(proxy.server_address[1])
-    proxy.shutdown()
-    proxy.server_close()
+def out(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> StorePath:
+    """An empty output on the server."""
+    name = f"t{content_hash(request.node.name.encode())[:12]}"
+    return folder_at(server, name, monkeypatch)
 
 
-def store_at(port: int, bucket: str, **more: object) -> Store:
-    import s3fs
-
-    options = {"key": "test", "secret": "test", "endpoint_url": f"http://127.0.0.1:{port}"}
-    config = {"retries": {"max_attempts": 1}, **more}
-    client = {"region_name": "us-east-1"}
-    filesystem = s3fs.S3FileSystem(**options, client_kwargs=client)
-    if not filesystem.exists(bucket):
-        filesystem.call_s3("create_bucket", Bucket=bucket)
-    settings = (*options.items(), ("client_kwargs", client), ("config_kwargs", config), ("skip_instance_cache", True))
-    return Store(f"s3://{bucket}/run", settings)
+@pytest.fixture
+def stumbling(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[StorePath]:
+    """The same behind the proxy, with short pauses."""
+    monkeypatch.setattr(pipeline.storage, "FIRST_PAUSE", 0.01)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own repetitions, with their pauses
+    with faulty_proxy(server) as port:
+        yield folder_at(port, f"p{content_hash(request.node.name.encode())[:12]}", monkeypatch)
 
 
-def test_the_first_manifest_wins_and_the_same_again_is_welcome(server: int) -> None:
-    store = store_at(server, "first")
-    assert store.read_manifest("m.json") is None
-    assert store.create_manifest("m.json", {"rows": 3, "hash": "a"}) == {"rows": 3, "hash": "a"}
-    assert store.create_manifest("m.json", {"hash": "a", "rows": 3})["rows"] == 3
+def test_a_store_has_the_paths_of_a_folder() -> None:
+    path = place("s3://bucket/run/") / "shards" / "a-000001.tar"
+    assert str(path) == "s3://bucket/run/shards/a-000001.tar"
+    assert (path.name, path.stem, path.suffix) == ("a-000001.tar", "a-000001", ".tar")
+    assert path.with_suffix(".parquet").name == "a-000001.parquet"
+    assert path.parent.parent == place("s3a://bucket/run")
+    assert pickle.loads(pickle.dumps(path)) == path.resolve() == path
+    assert place("out/x") == Path("out/x")
+    assert place("file:///tmp/x") == Path("/tmp/x")
+
+
+@pytest.mark.parametrize("url", ["sftp://host/x", "https://host/x", "nonsense://x", "s3:/x/y://"])
+def test_a_store_without_conditional_create_is_refused(url: str) -> None:
+    with pytest.raises(RecipeError, match="create a file only where there is none"):
+        place(url)
+
+
+def test_files_come_and_go(out: StorePath, tmp_path: Path) -> None:
+    assert not out.is_dir()
+    assert list((out / "manifests").glob("*.json")) == []
+    with attempt(out) as private:
+        (private / "a.bin").write_bytes(b"0123456789")
+        publish(private / "a.bin", out / "shards" / "a.bin", "")
+    assert not private.exists()
+    replace_file(out / "shards" / "b.json", b"{}")
+    replace_file(out / "shards" / "b.json", b"[]")
+    assert out.is_dir()
+    assert (out / "shards" / "a.bin").is_file()
+    assert not (out / "shards").is_file()
+    assert size_of(out / "shards" / "a.bin") == 10
+    assert [path.name for path in (out / "shards").glob("*.*")] == ["a.bin", "b.json"]
+    assert [path.name for path in (out / "shards").glob("*.json")] == ["b.json"]
+    assert file_hash(out / "shards" / "a.bin") == content_hash(b"0123456789")
+    assert read_span(out / "shards" / "a.bin", 3, 6) == b"345"
+    (out / "shards" / "a.bin").unlink()
+    (out / "shards" / "a.bin").unlink(missing_ok=True)
+    assert not (out / "shards" / "a.bin").is_file()
+    remove_tree(out / "shards")
+    remove_tree(out / "shards")
+    assert not out.is_dir()
+
+
+def test_arrays_and_tables_are_read_as_from_a_disk(
+    out: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = np.zeros(1000, [("low", "<u8"), ("group", "<u4"), ("row", "<u4")])
+    records["low"], records["row"] = np.arange(1000) ** 2, np.arange(1000)
+    table = pa.table({"a": list(range(5000)), "b": [f"text {i}" for i in range(5000)]})
+    np.save(tmp_path / "a.npy", records)
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=700)
+    for name in ("a.npy", "t.parquet"):
+        publish(tmp_path / name, out / name, "")
+    for where in (tmp_path, out):
+        np.testing.assert_array_equal(load_array(where / "a.npy"), records)
+        for first, last in ((0, 0), (0, 1000), (17, 400), (999, 1000), (1000, 1000)):
+            np.testing.assert_array_equal(load_slice(where / "a.npy", first, last), records[first:last])
+        assert read_parquet(where / "t.parquet").equals(table)
+    monkeypatch.setattr(pipeline.files, "WHOLE_BYTES", 100)
+    assert read_parquet(out / "t.parquet", ["b"]).equals(table.select(["b"]))
+
+
+def test_the_first_manifest_wins_and_the_same_again_is_welcome(out: StorePath) -> None:
+    path = out / "m.json"
+    assert read_manifest(path) is None
+    assert create_manifest(path, {"rows": 3, "hash": "a"}) == {"rows": 3, "hash": "a"}
+    assert create_manifest(path, {"hash": "a", "rows": 3})["rows"] == 3
     with pytest.raises(ContractError, match=r"other results \(rows\)"):
-        store.create_manifest("m.json", {"rows": 4, "hash": "a"})
-    assert store.read_manifest("m.json") == {"rows": 3, "hash": "a"}
+        create_manifest(path, {"rows": 4, "hash": "a"})
+    assert read_manifest(path) == {"rows": 3, "hash": "a"}
+    assert restate_manifest(path, {"rows": 5, "fingerprint": "new"})["rows"] == 5
+    assert read_committed(path, "new", [path]) == {"rows": 5, "fingerprint": "new"}
+    assert read_committed(path, "new", [out / "gone.tar"]) is None
+    assert read_manifest(path) is None
 
 
 @pytest.mark.parametrize("race", range(3))
-def test_of_racing_writers_one_wins(server: int, race: int) -> None:
-    store = store_at(server, "race")
-    start = threading.Barrier(8)
+def test_of_racing_writers_one_wins(out: StorePath, race: int) -> None:
+    start = Barrier(8)
 
     def write(number: int) -> bool:
         start.wait()
         try:
-            store.create_manifest(f"m{race}.json", {"by": number})
+            create_manifest(out / f"m{race}.json", {"by": number})
         except ContractError:
             return False
         return True
@@ -140,69 +160,46 @@ def test_of_racing_writers_one_wins(server: int, race: int) -> None:
     with ThreadPoolExecutor(8) as threads:
         won = list(threads.map(write, range(8)))
     assert won.count(True) == 1
-    assert store.read_manifest(f"m{race}.json") == {"by": won.index(True)}
+    assert read_manifest(out / f"m{race}.json") == {"by": won.index(True)}
 
 
-def test_two_processes_race_with_equal_results(server: int, tmp_path: Path) -> None:
-    store = store_at(server, "equal")
-    (tmp_path / "part.bin").write_bytes(b"x" * 100_000)
-
-    def attempt(_: int) -> str:
-        name = store.publish(tmp_path / "part.bin", "shards")
-        store.create_manifest("m.json", {"file": name})
-        return name
-
-    with ThreadPoolExecutor(2) as threads:
-        names = list(threads.map(attempt, range(2)))
-    assert len(set(names)) == 1
-    store.fetch(names[0], tmp_path / "back.bin")
-    assert (tmp_path / "back.bin").read_bytes() == b"x" * 100_000
-    assert Path(names[0]).stem == content_hash(b"x" * 100_000)
+def test_many_calls_are_under_way_at_once_and_answer_in_order(out: StorePath) -> None:
+    for number in range(40):
+        replace_file(out / f"{number}.json", str(number).encode())
+    assert side_by_side(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
 
 
 FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse", "lost"]]
 
 
 @pytest.mark.parametrize("faults", FAULTS, ids=" ".join)
-def test_a_store_that_stumbles_ends_in_one_manifest(
-    proxy: int, faults: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline.store, "FIRST_PAUSE", 0.01)
-    store = store_at(proxy, "stumbles")
-    name = "-".join(faults) + ".json"
-    Faulty.plan[:] = list(faults)
-    assert store.create_manifest(name, {"rows": 7}) == {"rows": 7}
-    assert not Faulty.plan, "every fault was met"
-    assert any(fault in line for line in Faulty.seen for fault in faults)
-    assert store.read_manifest(name) == {"rows": 7}
+def test_a_store_that_stumbles_ends_in_one_manifest(stumbling: StorePath, faults: list[str]) -> None:
+    Proxy.plan[:] = list(faults)
+    assert create_manifest(stumbling / "m.json", {"rows": 7}) == {"rows": 7}
+    assert not Proxy.plan, "every fault was met"
+    assert any(fault in line for line in Proxy.seen for fault in faults)
+    assert read_manifest(stumbling / "m.json") == {"rows": 7}
 
 
-def test_a_write_whose_answer_is_lost_does_not_hide_a_disagreement(proxy: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.store, "FIRST_PAUSE", 0.01)
-    store = store_at(proxy, "hidden")
-    store.create_manifest("m.json", {"rows": 1})
-    Faulty.plan[:] = ["lost", "refuse"]
+def test_a_write_whose_answer_is_lost_does_not_hide_a_disagreement(stumbling: StorePath) -> None:
+    create_manifest(stumbling / "m.json", {"rows": 1})
+    Proxy.plan[:] = ["lost", "refuse"]
     with pytest.raises(ContractError):
-        store.create_manifest("m.json", {"rows": 2})
+        create_manifest(stumbling / "m.json", {"rows": 2})
 
 
-def test_a_store_that_never_answers_is_one_line(proxy: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.store, "FIRST_PAUSE", 0.001)
-    store = store_at(proxy, "down")
-    Faulty.plan[:] = ["refuse"] * 200
-    with pytest.raises(QvlError, match="failed 6 times"):
-        store.create_manifest("m.json", {"rows": 1})
-    Faulty.plan[:] = []
-    assert store.read_manifest("m.json") is None
-
-
-def test_changed_bytes_are_noticed(server: int, tmp_path: Path) -> None:
-    store = store_at(server, "changed")
-    (tmp_path / "a.bin").write_bytes(b"right")
-    name = store.publish(tmp_path / "a.bin", "shards")
-    filesystem, root = store._open()
-    filesystem.pipe_file(f"{root}/{name}", b"wrong")
-    with pytest.raises(ContractError, match="not those committed"):
-        store.fetch(name, tmp_path / "b.bin")
-    with pytest.raises(ContractError, match="is gone"):
-        store.fetch("shards/none.bin", tmp_path / "b.bin")
+def test_a_store_that_never_answers_is_one_line_and_no_missing_file(stumbling: StorePath) -> None:
+    replace_file(stumbling / "there.json", b"{}")
+    Proxy.share, Proxy.faults = 1.0, ("refuse",)
+    for act in (
+        lambda: create_manifest(stumbling / "m.json", {"rows": 1}),
+        (stumbling / "there.json").is_file,
+        lambda: Storage().exists(str(stumbling / "there.json")),
+        lambda: list(stumbling.glob("*.json")),
+        lambda: read_parquet(stumbling / "there.json"),
+    ):
+        with pytest.raises(QvlError, match="failed 6 times in a row"):
+            act()
+    Proxy.share = 0.0
+    assert read_manifest(stumbling / "m.json") is None
+    assert read_committed(stumbling / "there.json", "x", []) is None
