@@ -119,7 +119,7 @@ def _ledger(files: list[Path]) -> Table:
         columns.append(Column("pixels", "number", "width::BIGINT * height", True, True))
         ratio = "greatest(width, height) / nullif(least(width, height), 0)"
         columns.append(Column("aspect_ratio", "number", ratio, False, True))
-    return Table("rows", "Rows", tuple(files), tuple(columns), "id", "verdict = 'keep'")
+    return Table("rows", "Input rows", tuple(files), tuple(columns), "id", "verdict = 'keep'")
 
 
 def _samples(files: list[Path]) -> Table:

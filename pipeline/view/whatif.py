@@ -19,7 +19,7 @@ from pipeline.select import SelectTask
 from pipeline.stored import Stored, Twins
 from pipeline.view.output import Output
 from pipeline.view.queries import Query, records
-from pipeline.whatif import Answer, whatif
+from pipeline.whatif import UNSCORED, Answer, whatif
 
 SHOWN = 18
 REMEMBERED = 16
@@ -65,6 +65,8 @@ class WhatIf:
         entering, leaving = np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
         content["entering"] = self._rows(query, stored, answer, entering)
         content["leaving"] = self._rows(query, stored, answer, leaving)
+        waiting = np.flatnonzero(answer.after == answer.words.code(UNSCORED))
+        content["waiting"] = self._rows(query, stored, answer, waiting)
         return content
 
     def _stored(self) -> Stored:

@@ -3,11 +3,11 @@ import { detail, closeRow } from "./detail.js";
 import { el, foreign, say } from "./dom.js";
 import { duplicates } from "./duplicates.js";
 import { overview } from "./overview.js";
-import { markOpen, moveFocus, neighbour, perLine, rows } from "./rows.js";
+import { asTable, markOpen, moveFocus, neighbour, perLine, rows } from "./rows.js";
 import { address, go, onChange, open, output, state, table } from "./state.js";
 import { whatif } from "./whatif.js";
 
-const VIEWS = { overview: ["Overview", overview], rows: ["Rows", rows], duplicates: ["Duplicates", duplicates], whatif: ["What if", whatif] };
+const VIEWS = { overview: ["Overview", overview], rows: ["Browse", rows], duplicates: ["Duplicates", duplicates], whatif: ["What if", whatif] };
 const main = document.getElementById("main"), bar = document.getElementById("bar"), help = document.getElementById("help");
 let current = null, drawn = "";
 
@@ -26,10 +26,10 @@ function drawBar() {
   const now = view(), tabled = now === "overview" || now === "rows";
   const tables = output.tables.map(({ name, title }) => link(title, { table: name, f: [], c: [], sort: "", row: "", by: "", across: "" }, name === table().name));
   const theme = el("button.plain", { type: "button", title: "light or dark  t", "aria-label": "light or dark", onclick: turn }, "◐");
-  bar.replaceChildren(el("b.name", {}, link(foreign(output.name, 40), { view: "", table: "", f: [], c: [], w: [], sort: "", row: "", mode: "", scope: "" })),
+  bar.replaceChildren(...[el("b.name", {}, link(foreign(output.name, 40), { view: "", table: "", f: [], c: [], w: [], sort: "", row: "", mode: "", scope: "" })),
     el("nav", { "aria-label": "views" }, views().map((name) => link(VIEWS[name][0], { view: name === "overview" ? "" : name, row: "", of: "", ...(name === "duplicates" ? { table: "" } : {}) }, name === now))),
     tabled && tables.length > 1 ? el("nav.tables", { "aria-label": "tables" }, tables) : null, el("span.space"),
-    theme, el("button.plain", { type: "button", title: "keys  ?", "aria-label": "keys", onclick: showHelp }, "?"));
+    theme, el("button.plain", { type: "button", title: "keys  ?", "aria-label": "keys", onclick: showHelp }, "?")].filter(Boolean));
   document.title = `${output.name}: ${VIEWS[now][0].toLowerCase()}`;
 }
 
@@ -82,7 +82,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "/") { event.preventDefault(); document.querySelector("[name=search]")?.focus(); }
   else if (event.key === "?") showHelp();
   else if (event.key === "t") turn();
-  else if (event.key === "g" && view() === "rows") go({ mode: state.mode === "table" ? "" : "table" });
+  else if (event.key === "g" && view() === "rows") go({ mode: asTable() ? "cards" : "table" });
   else if (views()[Number(event.key) - 1]) go({ view: views()[Number(event.key) - 1], row: "", of: "" });
 });
 

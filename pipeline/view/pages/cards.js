@@ -31,7 +31,7 @@ export function badge(verdict) {
 // open(row): what a click does; extra: what stands in the head beside the verdict
 export function card(row, open, { of = table().name, extra = null, number = 0 } = {}) {
   const why = unseen(of, row);
-  const size = row.width ? `${count(row.width)} × ${count(row.height)}` : "";
+  const size = row.width ? `${count(row.width)}\u00a0×\u00a0${count(row.height)}` : "";
   const facts = [row.source, row.task, row.kind, row.language, size, row.regions !== undefined ? `${row.regions} regions` : "", row.lines ? `${row.lines} lines` : ""];
   const title = row.fails?.length ? `fails: ${row.fails.map(words).join(", ")}` : "";
   const inside = why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320);

@@ -55,7 +55,7 @@ export function histogram(data, { integer = false, choose = null, name = "" } = 
     if (step && group.children[bin + step]) { event.preventDefault(); event.stopPropagation(); event.target.tabIndex = -1; group.children[bin + step].tabIndex = 0; group.children[bin + step].focus(); }
     if (choose && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); choose(bin, bin); }
   });
-  return el("div.histogram", {}, group, axis(data));
+  return el("div.histogram", { style: { "max-width": `${data.every.length * 44}px` } }, group, axis(data));
 }
 
 function axis(data) {

@@ -56,7 +56,8 @@ function top(row) {
 }
 
 function content(row) {
-  return [top(row), pictures(row), captions(row), rules(row), duplicates(row), lineage(row), columns(row)].filter(Boolean);
+  const lost = Boolean(row.columns.dup_of);
+  return [top(row), pictures(row), lost ? duplicates(row) : null, captions(row), rules(row), lost ? null : duplicates(row), lineage(row), columns(row)].filter(Boolean);
 }
 
 const block = (title, ...children) => el("section", {}, el("h3", {}, title), children);
@@ -112,10 +113,12 @@ function rules(row) {
   if (!row.rules?.length) return null;
   const failed = row.rules.filter(({ passed }) => !passed);
   const says = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : "passes every filter; the verdict comes from elsewhere";
-  const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : value ?? "unknown"}`).join(" · ") || "on";
-  return block("Rules", el("p.soft", {}, says), el("div.scroll", {}, el("table.rules", {}, el("tbody", {},
-    [...failed, ...row.rules.filter(({ passed }) => passed)].map(({ word, passed, settings, values }) => el(passed ? "tr" : "tr.failed", {},
-      el("th", { scope: "row" }, passed ? "✓ " : "✗ ", words(word)), el("td", {}, foreign(text(values), 120)), el("td.soft", {}, foreign(text(settings), 160))))))));
+  const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? +value.toPrecision(6) : value ?? "unknown"}`).join(" · ") || "on";
+  const line = ({ word, passed, settings, values }) => el(passed ? "tr" : "tr.failed", {}, el("th", { scope: "row" }, passed ? "✓ " : "✗ ", words(word)),
+    el("td", {}, foreign(text(values), 120)), el("td.soft", {}, foreign(text(settings), 160)));
+  const grid = (list) => el("div.scroll", {}, el("table.rules", {}, el("tbody", {}, list.map(line))));
+  const passed = row.rules.filter((rule) => rule.passed);
+  return block("Rules", el("p.soft", {}, says), failed.length ? grid(failed) : null, el("details", {}, el("summary", {}, `${passed.length} passed`), grid(passed)));
 }
 
 function duplicates(row) {

@@ -13,8 +13,8 @@ export function overview(main, signal) {
   main.replaceChildren(filterBar(), tiles, body);
   ask("total", query, signal).then((total) => tiles.replaceChildren(...summary(total))).catch(() => {});
   const parts = [];
-  if (column("verdict")) parts.push(part("funnel", "Funnel", "Rows left after each reason, in the order of judgement. Click a bar to see the rows that went there.", (box) => funnel(box, query, signal)));
-  const named = ["source", "language", "task", "kind", "format", "mode", "tasks", "score_state"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
+  if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, (box) => funnel(box, query, signal)));
+  const named = ["source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
   if (named.length) parts.push(part("mix", "Mix", "All rows pale, kept ones full, with each word's share of all rows.", (box) => mix(box, named, query, signal)));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
   if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of the words, crossed; darker is more.", (box) => crossed(box, crossable, query, signal)));
@@ -74,7 +74,7 @@ async function funnel(box, query, signal) {
     for (const source of sources) left.set(source, left.get(source) - (by.get(verdict).get(source) || 0));
     lines.push(line(verdict, sum([...by.get(verdict).values()]), () => addFilter(`verdict:is:${verdict}`)));
   }
-  lines.push(el("button.step.end", { type: "button", onclick: () => addFilter("verdict:is:keep") }, el("span.label", {}, "kept"), el("span.lost"), el("span.track"), el("span.n", {}, count(sum([...left.values()])))));
+  lines.push(el("button.step.kept-rows", { type: "button", onclick: () => addFilter("verdict:is:keep") }, el("span.label", {}, "kept"), el("span.lost"), el("span.track"), el("span.n", {}, count(sum([...left.values()])))));
   const legend = sources.length > 1 ? el("p.legend", {}, sources.map((source) => el("button.plain", { type: "button", onclick: () => addFilter(`source:is:${source}`, "overview") },
     el("span.dot", { style: { background: colour(source) } }), foreign(words(source), 40)))) : null;
   box.replaceChildren(...[legend, el("div.funnel", {}, lines)].filter(Boolean));

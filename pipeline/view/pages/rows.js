@@ -5,14 +5,17 @@ import { count, el, many, shown, words } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { addFilter, ask, column, go, state, table } from "./state.js";
 
-const FACETS = ["verdict", "fails", "source", "language", "task", "kind", "format", "benchmarks", "flags", "lost"];
+const FACETS = ["verdict", "fails", "source", "language", "task", "kind", "format", "benchmarks", "flags"];
 const DEFAULT = ["verdict", "source", "task", "kind", "language", "width", "height", "caption", "text_length", "samples", "regions", "lines"];
 export let listed = [];
+
+// tables without pictures are read as tables, unless asked otherwise
+export const asTable = () => (state.mode || (["rows", "samples"].includes(table().name) ? "cards" : "table")) === "table";
 
 const openRow = (row) => go({ row: row._key, of: table().name });
 
 export function rows(main, signal) {
-  const query = { table: table().name, f: state.f }, grid = state.mode === "table" ? el("div.scroll") : el("div.gallery");
+  const query = { table: table().name, f: state.f }, grid = asTable() ? el("div.scroll") : el("div.gallery");
   const head = el("div.listhead"), facets = el("aside.facets", { "aria-label": "counts by word" }), end = el("p.end");
   listed = [];
   const total = el("b", { id: "total" }, "…");
@@ -24,16 +27,20 @@ export function rows(main, signal) {
 }
 
 function controls() {
-  const modes = [["", "Gallery"], ["table", "Table"]].map(([mode, text]) =>
-    el("button", { type: "button", "aria-pressed": String(state.mode === mode), onclick: () => go({ mode }) }, text));
+  const modes = [["cards", "Gallery"], ["table", "Table"]].map(([mode, text]) =>
+    el("button", { type: "button", "aria-pressed": String(asTable() === (mode === "table")), onclick: () => go({ mode }) }, text));
   const sortable = table().columns.filter(({ kind }) => ["number", "word", "text", "flag"].includes(kind));
   const sort = el("select", { "aria-label": "sort by", onchange: (event) => go({ sort: event.target.value, row: "" }) },
     el("option", { value: "" }, "order of the files"),
     sortable.flatMap(({ name }) => [[name, `${words(name)} ↑`], [`-${name}`, `${words(name)} ↓`]]).map(([value, text]) => el("option", { value, selected: value === state.sort }, text)));
-  return el("div.controls", {}, el("span.segments", {}, modes), el("label", {}, "sort ", sort), state.mode === "table" ? columnPicker() : null);
+  return el("div.controls", {}, el("span.segments", {}, modes), el("label", {}, "sort ", sort), asTable() ? columnPicker() : null);
 }
 
-export const tableColumns = () => (state.c.length ? state.c.filter((name) => column(name)) : DEFAULT.filter((name) => column(name)).concat(DEFAULT.some((name) => column(name)) ? [] : table().columns.map(({ name }) => name)));
+export function tableColumns() {
+  if (state.c.length) return state.c.filter((name) => column(name));
+  const known = ["rows", "samples"].includes(table().name) ? DEFAULT.filter((name) => column(name)) : [];
+  return known.length ? known : table().columns.map(({ name }) => name);
+}
 
 function columnPicker() {
   const now = tableColumns();
@@ -43,9 +50,9 @@ function columnPicker() {
 
 async function fill(grid, end, query, signal) {
   let offset = 0, busy = false, more = true;
-  const asTable = state.mode === "table", names = asTable ? tableColumns() : [];
-  const body = asTable ? el("tbody") : grid;
-  if (asTable) grid.append(el("table.rows", {}, el("thead", {}, el("tr", {}, names.map(heading))), body));
+  const lines = asTable(), names = lines ? tableColumns() : [];
+  const body = lines ? el("tbody") : grid;
+  if (lines) grid.append(el("table.rows", {}, el("thead", {}, el("tr", {}, names.map(heading))), body));
   const next = async () => {
     if (busy || !more) return;
     busy = true;
@@ -54,7 +61,7 @@ async function fill(grid, end, query, signal) {
     if (!page) { more = false; return; }
     page.rows.forEach((row) => {
       const number = listed.push(row) - 1;
-      body.append(asTable ? line(row, names, number) : card(row, openRow, { number }));
+      body.append(lines ? line(row, names, number) : card(row, openRow, { number }));
     });
     offset += page.rows.length;
     more = page.more;

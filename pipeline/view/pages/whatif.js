@@ -1,7 +1,7 @@
 // Sliders on the recipe's thresholds; exact counts of what they would keep, and rows that would enter and leave.
 import { card } from "./cards.js";
 import { histogram } from "./charts.js";
-import { count, el, foreign, percent, words } from "./dom.js";
+import { count, el, foreign, percent, short, words } from "./dom.js";
 import { ask, go, settle, state } from "./state.js";
 import { whenSeen } from "./overview.js";
 
@@ -16,9 +16,12 @@ export async function whatif(main, signal) {
   const panel = el("div.knobs", { "aria-label": "thresholds" });
   main.replaceChildren(el("section.whatif", {}, el("div", {}, el("h2", {}, "What if"), el("p.says", {}, "Move a threshold: what would be kept is counted exactly, duplicates searched again. No image is read, nothing is written."),
     head(found, scope), panel), result));
-  for (const filter of found.filters.filter(({ values }) => !scope || values[scope])) panel.append(knob(filter, scope, result, signal));
+  const movable = (filter) => Boolean(filter.column && filter.bounds.length);
+  const listed = found.filters.filter(({ values }) => !scope || values[scope]).sort((a, b) => movable(b) - movable(a));
+  for (const filter of listed) panel.append(knob(filter, scope, result, signal));
   panel.append(dedup(found.dedup, result, signal));
-  if (state.w.length) panel.querySelectorAll(".knob.moved, .knob:first-child").forEach((each) => { each.open = true; });
+  const moved = panel.querySelectorAll(".knob.moved");
+  (moved.length ? moved : panel.querySelectorAll("[data-word=image_size], [data-word=text_length]")).forEach((each) => { each.open = true; });
   answer(result, signal);
 }
 
@@ -47,7 +50,7 @@ function knob(filter, scope, result, signal) {
   const box = el(moved ? "details.knob.moved" : "details.knob", { "data-word": word });
   const on = el("input", { type: "checkbox", checked: changed(off) !== "null", "aria-label": `${words(word)} is on` });
   on.addEventListener("change", () => { box.classList.toggle("moved", !on.checked); change(off, on.checked ? null : "null", result, signal); });
-  const given = bounds.map((name) => `${words(name)} ${[...new Set(mine.map((each) => each[name] ?? "none"))].join(" / ")}`).join(", ");
+  const given = bounds.map((name) => `${words(name)} ${[...new Set(mine.map((each) => each[name] === undefined ? "none" : short(each[name])))].join(" / ")}`).join(", ");
   box.append(el("summary", {}, el("b", {}, words(word)), el("span.soft", {}, given || "on")),
     el("p.soft", {}, foreign(about, 200)), el("label.switch", {}, on, " on"));
   if (filter.column && bounds.length) whenSeen(box, () => sliders(box, filter, mine, scope, result, signal));
@@ -114,12 +117,13 @@ function tell(found) {
   const tile = (value, name, kind = "div.tile") => el(kind, {}, el("b", {}, value), el("span", {}, name));
   const notes = [["unscored", "rows would pass so far but were never scored: counted neither as kept nor as lost"], ["missing", "rows have no value that a changed filter asks for: they fail it"], ["uncompared", "rows that would be let in were never compared with the benchmarks"]];
   const gallery = (title, rows, total, kind) => el("section", {}, el("h3", {}, el(`span.dot.${kind}`), `${title}: ${count(total)}`, el("span.soft", {}, total > rows.length ? `  ${rows.length} of them` : "")),
-    rows.length ? el("div.gallery", {}, rows.map((row, i) => card(row, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", number: i, extra: kind === "leaves" ? el("span.soft", {}, `→ ${words(row.after)}`) : el("span.soft", {}, "→ keep") }))) : el("p.soft", {}, "none"));
+    rows.length ? el("div.gallery", {}, rows.map((row, i) => card(row, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", number: i, extra: el("span.soft", {}, `→ ${words(row.after)}`) }))) : el("p.soft", {}, "none"));
   return [
     el("div.tiles", {}, tile(count(found.kept_after), "kept"), tile(signed(difference), `against ${count(found.kept_before)}`), tile(percent(found.kept_after, found.rows), "of all rows"),
       tile(count(found.gained), "enter", "div.tile.enters"), tile(count(found.lost), "leave", "div.tile.leaves")),
     ...notes.filter(([name]) => found[name]).map(([name, text]) => el("p.note", {}, `${count(found[name])} ${text}.`)),
-    gallery("Enter", found.entering, found.gained, "enters"), gallery("Leave", found.leaving, found.lost, "leaves"), table(found),
+    gallery("Enter", found.entering, found.gained, "enters"), ...(found.unscored ? [gallery("Pass so far, never scored", found.waiting, found.unscored, "waits")] : []),
+    gallery("Leave", found.leaving, found.lost, "leaves"), table(found),
   ];
 }
 
