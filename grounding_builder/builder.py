@@ -1,5 +1,6 @@
 """Drafts to samples: leaks, images, sizes; every row and every box that goes has its reason."""
 
+import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from pipeline.rows import sample_id
 from pipeline.shard_writer import Sample
 from pipeline.storage import Storage
 
-GROUNDING_VERSION = 1
+GROUNDING_VERSION = 2
 KEPT_PICTURES = 8  # consecutive rows share an image
+CORNERS = struct.Struct("<4d")
 WORD_LIST = pa.list_(pa.string())
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("regions", pa.int32()),  # boxes that came in
@@ -27,6 +29,8 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("flags", WORD_LIST),  # a word for every oddity of a box that stays
     ("benchmarks", WORD_LIST),  # that hold the row's image
     ("tasks", WORD_LIST),  # of its samples
+    ("image", pa.uint64()),  # first half of the image's hash, of kept rows
+    ("boxes", pa.list_(pa.uint64())),  # a hash for every different box of a kept row
 ]
 
 
@@ -83,15 +87,18 @@ class Grounding:
                 draft.drop("no_regions")
         if draft.verdict is not None and len(draft.lost) != draft.regions:
             raise ContractError(f"{unit.name} row {row}: {draft.regions} boxes, {len(draft.lost)} reasons")
-        columns = {
+        samples: list[Sample] = []
+        columns: dict[str, Any] = {
             "regions": draft.regions,
             "lost": draft.lost,
             "flags": draft.flags if draft.verdict is None else [],
             "benchmarks": list(hit.benchmarks) if hit is not None else [],
             "tasks": [item.task for item in draft.items],
+            "image": None,
+            "boxes": [],
         }
-        samples = []
         if draft.verdict is None and isinstance(found, Picture):
+            columns |= {"image": int(found.sha[:16], 16), "boxes": _boxes(draft.items)}
             samples = [_sample(unit, row, n, draft, item, found) for n, item in enumerate(draft.items)]
         return Made(draft.verdict or "keep", draft.key, samples, columns)
 
@@ -130,6 +137,12 @@ def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, item: Item, fo
         "origin": {"file": unit.name, "row": row, "key": draft.key, "url": draft.url, "sha": found.sha},
     }
     return Sample(content, [(found.extension, found.data, found.width, found.height)])
+
+
+def _boxes(items: list[Item]) -> list[int]:
+    """Each different box of a row, in order: the same number wherever the same box of an image comes again."""
+    boxes = dict.fromkeys(tuple(region["box"]) for item in items for region in item.regions)
+    return [xxhash.xxh3_64_intdigest(CORNERS.pack(*box)) for box in boxes]
 
 
 def _tail(path: str) -> str:

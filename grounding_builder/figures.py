@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.commit import read_manifest
 from pipeline.errors import ContractError
@@ -27,6 +31,7 @@ TOP = 30
 PAPER = {"grounded_caption": 3_500_000, "referring": 8_700_000, "region_caption": 8_700_000}
 
 Counts = dict[str, Counter[str]]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass
@@ -50,6 +55,7 @@ class Figures:
     leaks: Counts = field(default_factory=dict)
     tasks: Counts = field(default_factory=dict)
     languages: Counts = field(default_factory=dict)
+    per_image: Counter[int] = field(default_factory=Counter)  # different boxes, over all samples of an image
     per_sample: Counter[int] = field(default_factory=Counter)
     areas: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
@@ -75,6 +81,7 @@ class Figures:
         )
         plain = {name: getattr(self, name) for name in names}
         boxes = {str(number): count for number, count in sorted(self.per_sample.items())}
+        per_image = {str(number): count for number, count in sorted(self.per_image.items())}
         made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
         parity = {task: {"made": made[task], "paper": count} for task, count in PAPER.items()}
         return {
@@ -84,6 +91,7 @@ class Figures:
             "sampled": self.sampled,
             **plain,
             "boxes_per_sample": boxes,
+            "boxes_per_image": per_image,
             "top_phrases": self.phrases.most_common(TOP),
             "parity": parity,
         }
@@ -96,19 +104,20 @@ def collect(out: Place) -> Figures:
     if dataset is None:
         raise ContractError(f"{out}: there is no finished build here; `qvl ground build` makes one")
     figures = Figures(dataset)
-    for unit in dataset["lineage"]["units"]:
-        _ledger(layout.ledger(unit), figures)
+    pairs = [pair for unit in dataset["lineage"]["units"] for pair in _ledger(layout.ledger(unit), figures)]
+    figures.per_image = boxes_per_image(pairs)
     for shard in dataset["shards"]:
         _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), figures)
     return figures
 
 
-def _ledger(path: Place, figures: Figures) -> None:
-    """Verdicts, lost boxes, flags and leaks of one unit."""
-    columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks"]
+def _ledger(path: Place, figures: Figures) -> Iterator[Hashes]:
+    """Verdicts, lost boxes, flags and leaks of one unit; gives the images and boxes of its kept rows."""
+    columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks", "image", "boxes"]
     with parquet_file(path) as file:
         for batch in file.iter_batches(65_536, columns=columns, use_threads=False):
-            for row in batch.to_pylist():
+            yield image_boxes(batch.filter(pc.is_valid(batch["image"])))
+            for row in batch.select(columns[:6]).to_pylist():
                 source = row["source"]
                 figures.rows[source] += 1
                 figures.boxes_in[source] += row["regions"]
@@ -116,6 +125,25 @@ def _ledger(path: Place, figures: Figures) -> None:
                 figures.lost.setdefault(source, Counter()).update(row["lost"])
                 figures.flags.setdefault(source, Counter()).update(row["flags"])
                 figures.leaks.setdefault(source, Counter()).update(row["benchmarks"])
+
+
+def image_boxes(batch: pa.RecordBatch) -> Hashes:
+    """One row (image, box) per box, and one (image, 0) per ledger row, so that images without boxes count too."""
+    images, boxes = batch["image"], batch["boxes"]
+    owners = images.take(pc.list_parent_indices(boxes))
+    first = np.concatenate([owners.to_numpy(zero_copy_only=False), images.to_numpy(zero_copy_only=False)])
+    second = np.concatenate([boxes.flatten().to_numpy(zero_copy_only=False), np.zeros(len(images), np.uint64)])
+    return np.unique(np.stack([first.astype(np.uint64), second.astype(np.uint64)], axis=1), axis=0)
+
+
+def boxes_per_image(pairs: list[Hashes]) -> Counter[int]:
+    """How many images have how many different boxes."""
+    if not pairs:
+        return Counter()
+    each = np.unique(np.concatenate(pairs), axis=0)
+    _, boxes = np.unique(each[:, 0], return_counts=True)
+    numbers, images = np.unique(boxes - 1, return_counts=True)
+    return Counter(dict(zip(numbers.tolist(), images.tolist(), strict=True)))
 
 
 def _shard(path: Place, index: Place, figures: Figures) -> None:

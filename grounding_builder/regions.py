@@ -1,6 +1,6 @@
 """Pixels of an annotation to fractions that can be trusted, or the reason why not."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from pipeline.frozen import Frozen
 
 DECIMALS = 6
 NARROW = 0.01  # far wider than a cell of the grid: only narrower sides need a look
-Region = dict[str, object]
+Region = dict[str, Any]
 
 
 class Boxes(Frozen):

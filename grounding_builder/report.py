@@ -18,6 +18,7 @@ from pipeline.store import Place
 SIDE = 320
 QUALITY = 78
 NO_ROOM_ABOVE, NO_ROOM_BESIDE = 7, 55  # percent of the picture where a label stands inside, or to the left
+MOST_BARS = 11
 COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#d6006e", "#9a6324")
 STYLE = (Path(__file__).parent / "report.css").read_text("utf-8")
 TITLES = {
@@ -43,7 +44,7 @@ def page(figures: Figures) -> str:
         "main",
         tag("h1", f"Grounding: {name}"),
         tag("p", f"{count(data['samples'])} samples in {len(figures.dataset['shards'])} shards, dataset {data['hash']}. "
-            f"Distributions are of {count(figures.sampled)} samples."),
+            f"Distributions are of {count(figures.sampled)} samples; boxes per image are of all."),
         _section("Rows", "Every input row has one verdict; each column adds up.", _reasons(figures.verdicts, figures.rows)),
         _section("Boxes", "Every box that went has its reason, those of dropped rows too.", _boxes(figures)),
         _section("Evaluation images kept out", "Rows whose image belongs to a benchmark (one image may belong to several).",
@@ -107,14 +108,21 @@ def _parity(data: dict[str, Any]) -> Html:
 
 
 def _charts(figures: Figures) -> Html:
-    boxes = [(str(number), figures.per_sample[number]) for number in sorted(figures.per_sample)][:12]
     return tag(
         "div.charts",
-        _bars("Boxes per sample", boxes),
+        _bars("Different boxes per image", _numbers(figures.per_image)),
+        _bars("Boxes per sample", _numbers(figures.per_sample)),
         _bars("Area of a box (share of the image)", _ordered(figures.areas, AREA_EDGES)),
         _bars("Words of a phrase (characters where it is Chinese)", _ordered(figures.words, WORD_EDGES)),
         _heat(figures.heat),
     )
+
+
+def _numbers(counts: Counter[int]) -> list[tuple[str, int]]:
+    """The first numbers one by one, the others together."""
+    shown = [(str(number), counts[number]) for number in range(min(counts, default=0), max(counts, default=0) + 1)]
+    rest = sum(n for _, n in shown[MOST_BARS:])
+    return shown[:MOST_BARS] + ([(f"{int(shown[MOST_BARS - 1][0]) + 1} +", rest)] if rest else [])
 
 
 def _ordered(counts: Counter[str], edges: tuple[float, ...]) -> list[tuple[str, int]]:

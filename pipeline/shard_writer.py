@@ -5,6 +5,7 @@ its JSON. Equal samples give equal bytes on every machine.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,7 @@ OWNER = b"0000644\x00" + 2 * b"0000000\x00"
 TIME = bytes(1) + b"00000000000\x00"
 KIND = b"\x00 0" + bytes(100) + b"ustar\x0000"
 PADDING = bytes(BLOCK - 265)
+END_OF_HEADER = KIND + PADDING
 FIXED_SUM = sum(OWNER + TIME + KIND) - sum(b"\0 ") + 8 * ord(" ")
 
 INDEX = pa.schema(
@@ -71,9 +73,15 @@ def tar_header(name: str, size: int) -> bytes:
     encoded = name.encode()
     if len(encoded) > NAME_BYTES or size > MAX_SIZE:
         raise ContractError(f"{name}: name over {NAME_BYTES} bytes or member over 8 GiB")
+    middle, checksum = _sized(size)
+    return b"%b%b%06o%b" % (encoded.ljust(NAME_BYTES, b"\0"), middle, checksum + sum(encoded), END_OF_HEADER)
+
+
+@lru_cache(maxsize=4_096)
+def _sized(size: int) -> tuple[bytes, int]:
+    """What a header says between name and checksum, and the sum of all its bytes but the name's."""
     digits = b"%011o" % size
-    checksum = b"%06o" % (FIXED_SUM + sum(encoded) + sum(digits))
-    return b"".join((encoded.ljust(NAME_BYTES, b"\0"), OWNER, digits, TIME, checksum, KIND, PADDING))
+    return OWNER + digits + TIME, FIXED_SUM + sum(digits)
 
 
 class ShardWriter:

@@ -1,7 +1,6 @@
 """``qvl text``: the command line of text and dialogues. Wiring only; heavy imports stay inside the command."""
 
 import json
-from pathlib import Path
 
 import typer
 
@@ -28,12 +27,13 @@ def build(
     from pipeline.build import build as build_dataset
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
+    from pipeline.store import place
     from pipeline.summary import print_summary
     from pipeline.text.builder import text_builder
     from pipeline.text.recipe import load_recipe
     from pipeline.text.report import write_report
 
-    loaded, out = load_recipe(recipe), Path(output)
+    loaded, out = load_recipe(recipe), place(output)
     with resumable(out), RunProgress() as progress:
         pool = open_pool(workers, address)
         builder = text_builder(loaded)

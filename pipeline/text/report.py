@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 
-from pipeline.commit import read_manifest
+from pipeline.commit import read_manifest, replace_file
 from pipeline.decode import PixelError, decode
 from pipeline.errors import ContractError
+from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.report.elements import Html, count, foreign, join, percent, table, tag
 from pipeline.storage import Storage
+from pipeline.store import Place
 
 EDGES = (50, 100, 200, 500, 1_000, 2_000, 4_000)
 PER_SOURCE = 8
@@ -48,7 +49,7 @@ class Findings:
         }
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Place) -> Place:
     """Write both files of a finished build; returns the page's path."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
@@ -57,22 +58,26 @@ def write_report(out: Path) -> Path:
     findings = Findings(dataset)
     for shard in dataset["shards"]:
         _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), findings)
-    layout.report.with_suffix(".json").write_bytes(orjson.dumps(findings.data(), option=orjson.OPT_INDENT_2))
-    layout.report.write_text(page(findings), "utf-8")
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(findings.data(), option=orjson.OPT_INDENT_2))
+    replace_file(layout.report, page(findings).encode())
     return layout.report
 
 
-def _shard(path: Path, index: Path, findings: Findings) -> None:
-    with Storage().mapped(str(path)) as data:
-        for row in pq.read_table(index).to_pylist():
-            findings.kinds[row["source"], row["task"], row["language"]] += 1
-            findings.lengths.setdefault(row["task"], Counter())[_bucket(row["text_length"])] += 1
-            findings.images[len(row["image_sizes"])] += 1
-            cards = findings.cards.setdefault(row["source"], [])
-            if len(cards) < PER_SOURCE:
-                content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-                spans = zip(row["image_offsets"], row["image_sizes"], strict=True)
-                cards.append((content, [bytes(data[start : start + size]) for start, size in spans]))
+def _shard(path: Place, index: Place, findings: Findings) -> None:
+    for row in read_parquet(index).to_pylist():
+        findings.kinds[row["source"], row["task"], row["language"]] += 1
+        findings.lengths.setdefault(row["task"], Counter())[_bucket(row["text_length"])] += 1
+        findings.images[len(row["image_sizes"])] += 1
+        cards = findings.cards.setdefault(row["source"], [])
+        if len(cards) < PER_SOURCE:
+            cards.append(_sample(path, row))
+
+
+def _sample(path: Place, row: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """A sample's JSON and its images."""
+    spans = [(row["json_offset"], row["json_size"]), *zip(row["image_offsets"], row["image_sizes"], strict=True)]
+    content, *images = [Storage().read_range(str(path), start, start + size) for start, size in spans]
+    return orjson.loads(content), images
 
 
 def _bucket(length: int) -> str:
