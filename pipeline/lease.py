@@ -4,8 +4,8 @@
 released it, when it was a process of this machine that is gone, or when it has not renewed its lease for ``LEASE`` seconds
 by the store's own clock. Taking over is the creation of the next number, which only one run can win.
 
-A run that lost its lease (it slept, or could not reach the store) notices at the next result of its workers and stops. What
-its workers still commit cannot do harm: manifests are created, never replaced, and the same work gives the same bytes.
+A run that lost the output to another (it slept, or could not reach the store) notices at the next result of its workers and
+stops. What its workers still commit cannot do harm: manifests are created, never replaced, and equal work gives equal bytes.
 """
 
 import os
@@ -30,28 +30,27 @@ RENEWAL = 10.0  # seconds between renewals
 
 @dataclass
 class Lease:
-    """An owner file that is ours. ``lost`` says why it is no longer, or is empty."""
+    """An owner file that is ours, until it is ``lost``."""
 
     path: StorePath
     content: dict[str, Any]
-    lost: str = ""
+    lost: bool = False
     renewed: float = 0.0  # monotonic seconds
 
     def check(self) -> None:
-        """Raise QvlError once another run has taken the output over, or may have."""
+        """Raise QvlError once another run has taken the output over, or where the store cannot tell."""
         if not self.lost and time.monotonic() - self.renewed > LEASE:
-            self.lost = f"the lease was not renewed for {LEASE:.0f} seconds"
+            self.renew()
         if self.lost:
             raise QvlError(
-                f"{self.path.parent.parent}: {self.lost}; this run stops. Nothing is lost: run it again later"
+                f"{self.path.parent.parent}: another run took over while this one could not renew its lease; this one stops"
             )
 
     def renew(self) -> None:
         """Write the owner file again, unless it is no longer the highest."""
         began = time.monotonic()
-        newest = max(self.path.parent.glob("*.json"), key=str, default=None)
-        if newest != self.path:
-            self.lost = "another run took over"
+        if owners(self.path.parent)[-1:] != [self.path]:
+            self.lost = True
             return
         self.content["renewals"] += 1
         self.path.write_bytes(orjson.dumps(self.content))
@@ -89,21 +88,31 @@ def _keep(lease: Lease, ended: threading.Event) -> None:
             continue
 
 
+def owners(folder: StorePath) -> list[StorePath]:
+    """Owner files by number; the last one counts."""
+    return sorted(folder.glob("*.json"), key=str)
+
+
 def _acquire(folder: StorePath) -> Lease:
     me = {"machine": _machine(), "process": os.getpid(), "started": _started(os.getpid()), "host": socket.gethostname()}
     content: dict[str, Any] = {**me, "run": uuid.uuid4().hex, "renewals": 0}
     data, now = orjson.dumps(content), _store_time(folder)
     while True:
-        owners = sorted(folder.glob("*.json"), key=str)
-        newest = owners[-1] if owners else None
-        if newest is not None:
-            _refuse_living(newest, (now - newest.modified()).total_seconds())
-        mine = folder / f"{int(newest.stem) + 1 if newest else 1:08d}.json"
-        began = time.monotonic()
-        if mine.create(data) == data:
-            for owner in owners:
-                owner.unlink(missing_ok=True)
-            return Lease(mine, content, renewed=began)
+        before, began = owners(folder), time.monotonic()
+        try:
+            if before:
+                _refuse_living(before[-1], (now - before[-1].modified()).total_seconds())
+        except FileNotFoundError:  # another run took over and swept it away
+            continue
+        mine = folder / f"{int(before[-1].stem) + 1 if before else 1:08d}.json"
+        if mine.create(data) != data:
+            continue
+        if owners(folder)[-1] != mine:  # others took over and went meanwhile, so that our number was free again
+            mine.unlink(missing_ok=True)
+            continue
+        for owner in before:
+            owner.unlink(missing_ok=True)
+        return Lease(mine, content, renewed=began)
 
 
 def _refuse_living(owner: StorePath, age: float) -> None:

@@ -74,6 +74,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     chance: ClassVar[random.Random] = random.Random(0)
     faults: ClassVar[tuple[str, ...]] = FAULTS
     slow: ClassVar[float] = 1.5  # seconds
+    dropped: ClassVar[tuple[str, ...]] = ()  # headers of requests, in small letters
     lock = threading.Lock()
     seen: ClassVar[list[str]] = []
     protocol_version = "HTTP/1.1"
@@ -83,16 +84,17 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         fault = self._fault()
         if fault == "slow":
             time.sleep(self.slow)
-        status, headers, content = 500, [], b"<Error><Code>InternalError</Code></Error>"
+        status, given, content = 500, [], b"<Error><Code>InternalError</Code></Error>"
         if fault != "refuse":
             upstream = http.client.HTTPConnection("127.0.0.1", self.target, timeout=30)
-            upstream.request(self.command, self.path, body, dict(self.headers.items()))
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in self.dropped}
+            upstream.request(self.command, self.path, body, headers)
             response = upstream.getresponse()
             answer = response.read()
             upstream.close()
             if fault != "lost":
-                status, headers, content = response.status, response.getheaders(), answer
-        self._reply(status, headers, content)
+                status, given, content = response.status, response.getheaders(), answer
+        self._reply(status, given, content)
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
