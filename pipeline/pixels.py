@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from pipeline.decode import BAD_PIXELS, SIDE, PixelError, decode
+from pipeline.decode import BAD_PIXELS, SIDE, PixelError, Pixels, decode_pixels
 from pipeline.errors import DataError
 from pipeline.perceptual_hash import hash_thumbnails, thumbnail, tint
 from pipeline.score_recipe import Clip, Score
@@ -68,7 +68,7 @@ class Decoded:
     """One row's pixels, or the reason why there are none."""
 
     row: int
-    image: Image.Image | None
+    image: Pixels | None
     fault: str | None
     squares: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -121,7 +121,7 @@ def _decoded(
 
 def _decode(row: int, data: Bytes, towers: "Towers | None") -> Decoded:
     try:
-        image = decode(data, towers.side if towers else SIDE)
+        image = decode_pixels(data, towers.side if towers else SIDE)
         return Decoded(row, image, None, towers.prepare(row, image) if towers else {})
     except PixelError:
         return Decoded(row, None, BAD_PIXELS)
@@ -160,7 +160,7 @@ class Towers:
         """The model of the row's language."""
         return "clip_chinese" if self.chinese[row] else "clip_english"
 
-    def prepare(self, row: int, image: Image.Image) -> dict[str, npt.NDArray[np.uint8]]:
+    def prepare(self, row: int, image: Pixels) -> dict[str, npt.NDArray[np.uint8]]:
         name = self.model_of(row)
         return {name: self.models[name].prepare(image)}
 
@@ -177,7 +177,7 @@ class Towers:
 
 def _hash(good: list[Decoded], into: Measures) -> None:
     rows = [item.row for item in good]
-    images = [item.image for item in good if item.image is not None]
+    images = [Image.fromarray(item.image) for item in good if item.image is not None]
     hashes, spread = hash_thumbnails(np.stack([thumbnail(image) for image in images]))
     into.phash[rows], into.hashed[rows], into.numbers["phash_spread"][rows] = hashes, True, spread
     into.tint[rows] = np.array([tint(image) for image in images], np.uint64)

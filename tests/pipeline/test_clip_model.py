@@ -9,10 +9,11 @@ import open_clip
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from pipeline import clip_model
 from pipeline.curate import run
-from pipeline.decode import decode
+from pipeline.decode import decode_pixels
 from pipeline.errors import RecipeError, StaleError
 from pipeline.layout import Layout
 from pipeline.ledger import read_ledger
@@ -63,23 +64,23 @@ def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None
     scorer = clip_model.ClipScorer(small)
     transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     for path in PHOTOS:
-        image = decode(path.read_bytes(), 10_000)
-        expected = transform(image).permute(1, 2, 0).numpy() * 255
+        image = decode_pixels(path.read_bytes(), 10_000)
+        expected = transform(Image.fromarray(image)).permute(1, 2, 0).numpy() * 255
         assert np.abs(scorer.preprocessing.prepare(image).astype(float) - expected).mean() < 1.0
 
 
 def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer(small)
     captions = [f"painting number {i}" for i in range(len(PHOTOS))]
-    fast = [scorer.prepare(decode(path.read_bytes(), scorer.side)) for path in PHOTOS]
-    whole = [scorer.prepare(decode(path.read_bytes(), 10_000)) for path in PHOTOS]
+    fast = [scorer.prepare(decode_pixels(path.read_bytes(), scorer.side)) for path in PHOTOS]
+    whole = [scorer.prepare(decode_pixels(path.read_bytes(), 10_000)) for path in PHOTOS]
     moved = np.abs(scorer.scores(fast, captions)[0] - scorer.scores(whole, captions)[0])
     assert moved.max() < 0.02
 
 
 def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer(small)
-    squares = [scorer.prepare(decode(path.read_bytes(), 64)) for path in PHOTOS[:4]]
+    squares = [scorer.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
     together = scorer.scores(squares, CAPTIONS)[0]
     alone = [scorer.scores([s], [c])[0][0] for s, c in zip(squares, CAPTIONS, strict=True)]
     assert np.abs(together - np.array(alone)).max() <= 1e-4
@@ -87,7 +88,7 @@ def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
 
 def test_bf16_is_near(small: ClipModel) -> None:
     half = clip_model.ClipScorer(small.model_copy(update={"precision": "bf16"}))
-    squares = [half.prepare(decode(path.read_bytes(), 64)) for path in PHOTOS[:4]]
+    squares = [half.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
     assert (
         np.abs(half.scores(squares, CAPTIONS)[0] - clip_model.ClipScorer(small).scores(squares, CAPTIONS)[0]).max()
         < 0.05
