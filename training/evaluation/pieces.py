@@ -4,6 +4,8 @@ A piece's samples do not depend on the number of workers, and its batches not on
 and samples give the same answers for any number of processes, after any kill.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from model.auto import load_model, load_processor
 from model.errors import ModelError
@@ -123,6 +126,7 @@ def _table(places: Sequence[int], answers: Sequence[Answer]) -> pa.Table:
 @lru_cache(maxsize=1)
 def loaded(where: Where) -> tuple[QwenVLForConditionalGeneration, QwenVLProcessor]:
     """The model on its device, once per process."""
+    disable_progress_bar()
     dtype = None if where.dtype == "auto" else getattr(torch, where.dtype)
     try:
         model: Any = load_model(where.model, dtype=dtype)

@@ -86,8 +86,8 @@ def model_identity(folder: Path) -> dict[str, str]:
 
 
 def samples_hash(samples: Sequence[Sample]) -> str:
-    """Of what is asked and what is true; not of where images lie."""
-    rows = (asdict(replace(sample, images=())) for sample in samples)
+    """Of what is asked and what is true, with the sizes of images in tars; not of where images lie."""
+    rows = ([asdict(replace(each, images=())), [(at.offset, at.size) for at in each.images]] for each in samples)
     return merkle_root(content_hash(orjson.dumps(row)) for row in rows)
 
 
@@ -100,11 +100,10 @@ def _settle(samples: Sequence[Sample], asked: dict[str, Any], out: Path, where: 
         **model_identity(where.model),
         "dtype": where.dtype,
         "piece": PIECE,
-        "asked": asked,
         "samples": len(samples),
         "samples_hash": samples_hash(samples),
     }
-    content["fingerprint"] = fingerprint(content)
+    content = {**content, "asked": asked, "fingerprint": fingerprint(content)}
     path = out / "evaluation.json"
     before = read_manifest(path)
     if before is not None and before["fingerprint"] != content["fingerprint"]:

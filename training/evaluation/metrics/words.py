@@ -8,23 +8,24 @@ import re
 
 DROPPED = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"'))
 BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "."})
+MENDED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "…": "...", "\u200d": " "})
 JOINED = {
     "cannot": "can not", "gonna": "gon na", "wanna": "wan na", "gotta": "got ta", "gimme": "gim me", "lemme": "lem me",
     "'tis": "'t is", "'twas": "'t was",
 }  # fmt: skip
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+LETTER = rf"(?:(?![{HAN}])\w)"
 TOKEN = re.compile(
     rf"""
-      https?://\S+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                  # addresses
-    | (?:mr|mrs|ms|dr|st|vs|jr|sr|prof|inc|ltd|co|corp|etc|mt|ft|ave|blvd)\.(?!\w) # abbreviations keep their period
-    | (?:[a-z]\.){{2,}}
-    | no\.(?=\s*\d)
-    | '\d0s | \d+(?:[.,:/]\d+)*[a-z\d]*(?:-\w+)*                                   # 1,000  5:30  3/4  50mm  10-year-old
+      https?://\S+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                           # addresses
+    | (?i:mr|mrs|ms|dr|st|vs|jr|sr|prof|inc|ltd|co|corp|etc|mt|ft|ca|ave|blvd)\.(?!\w)       # abbreviations
+    | (?:[A-Za-z]\.){{2,}} | \b[A-Z]\.(?=\s+\w) | [^\W\d_]+\.(?=,)
+    | (?i:no)\.(?=\s*\d)
+    | '\d0s | \d+(?:[.,:/]\d+)*[A-Za-z\d]*(?:-\w+)* | \.\d+                               # 1,000  5:30  3/4  50mm  .5
     | [{HAN}]
-    | '(?:tis|twas)\b
-    | (?:(?![{HAN}])[^\W_])+(?:[-'&./](?:(?![{HAN}])[^\W_])+)*                     # t-shirt  o'neil  at&t  and/or
-    | '(?:s|m|d|re|ve|ll)\b | \.{{2,}} | -{{2,}} | [!?]+ | \S
+    | '(?i:tis|twas)\b
+    | (?:\b[ODLodl]')?{LETTER}+(?:[-&/]{LETTER}+|\.(?!\d){LETTER}+|'(?i:t|s|m|d|re|ve|ll)\b)*  # t-shirt  o'neil  at&t
+    | '(?i:s|m|d|re|ve|ll)\b | \.{{2,}} | -{{2,}} | [!?]+ | \#+ | \*+ | \S
     """,
     re.VERBOSE,
 )
@@ -34,7 +35,7 @@ CLITIC = re.compile(r"^(.+?)(n't|'s|'m|'d|'re|'ve|'ll)$")
 def words(caption: str) -> list[str]:
     """The words that n-grams are made of."""
     found: list[str] = []
-    for token in TOKEN.findall(caption.translate(QUOTES).lower()):
+    for token in map(str.lower, TOKEN.findall(caption.translate(MENDED))):
         if token in DROPPED or set(token) <= {"."} or set(token) <= {"-"}:
             continue
         if token in BRACKETS:

@@ -1,0 +1,125 @@
+"""Samples out of shards: prompt and truth, image order, the split by image, limits and few-shot examples."""
+
+import shutil
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import markup
+from pipeline.errors import DataError, RecipeError
+from pipeline.fingerprint import content_hash
+from training.evaluation.holdout import held_out
+from training.evaluation.sample import Decoding, Sample
+from training.evaluation.select import limited, with_shots
+from training.evaluation.shards import TASKS, find_shards, read_shards
+
+
+def by_id(samples: list[Sample]) -> dict[str, Sample]:
+    return {sample.id: sample for sample in samples}
+
+
+def test_turns_become_prompt_and_truth(made_shards: Path) -> None:
+    found = by_id(list(read_shards(find_shards(made_shards), TASKS)))
+    assert len(found) == 25
+    caption = found["caption-red"]
+    assert caption.prompt == "<img>0</img>Generate the caption in English:"
+    assert caption.answers == ("a red field",)
+    assert (caption.set, caption.metric, caption.group) == ("caption", "cider", "made en")
+    assert caption.decoding == Decoding(30, 1)
+    assert found["ocr-red"].metric == "ocr"
+    assert markup.parse(found["ocr-red"].answers[0])[0].text == "red"
+
+
+def test_images_follow_their_places_in_the_text(made_shards: Path) -> None:
+    sample = by_id(list(read_shards(find_shards(made_shards), ["vqa"])))["vqa-two-images"]
+    gold, red = (at.read() for at in sample.images)
+    other = by_id(list(read_shards(find_shards(made_shards), ["vqa"])))["vqa-red"]
+    assert red == other.images[0].read() != gold
+
+
+def test_the_demo_is_read_whole(grounding_shards: Path) -> None:
+    samples = list(read_shards(find_shards(grounding_shards), TASKS))
+    dataset = orjson.loads((grounding_shards / "shards" / "dataset.json").read_bytes())
+    assert len(samples) == dataset["samples"]
+    referring = [sample for sample in samples if sample.set == "referring"]
+    assert len(referring) == dataset["tasks"]["referring"]
+    assert all(sample.boxes and sample.metric == "box" for sample in referring)
+    detection = [sample for sample in samples if sample.set == "detection"]
+    assert detection and all(sample.metric == "grounded" for sample in detection)
+    assert {sample.set for sample in read_shards(find_shards(grounding_shards), ["vqa"])} == {"vqa"}
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_no_image_is_on_both_sides(grounding_shards: Path, made_shards: Path, seed: int) -> None:
+    tars = find_shards(grounding_shards) + find_shards(made_shards)
+    sides = {
+        side: list(read_shards(tars, TASKS, side, share=0.4, seed=seed))  # type: ignore[arg-type]
+        for side in ("all", "heldout", "train")
+    }
+    ids = {side: {sample.id for sample in samples} for side, samples in sides.items()}
+    assert ids["heldout"] and ids["train"]
+    assert ids["heldout"] | ids["train"] == ids["all"]
+    assert not ids["heldout"] & ids["train"]
+    hashes = {
+        side: {content_hash(at.read()) for sample in sides[side] for at in sample.images if len(sample.images) == 1}
+        for side in ("heldout", "train")
+    }
+    assert not hashes["heldout"] & hashes["train"]
+    assert all(held_out(sha, 0.4, seed) for sha in hashes["heldout"])
+
+
+def test_the_share_is_kept_and_seeds_differ() -> None:
+    hashes = [content_hash(str(number).encode()) for number in range(20_000)]
+    first = [held_out(sha, 0.05) for sha in hashes]
+    assert 0.045 < sum(first) / len(first) < 0.055
+    assert first != [held_out(sha, 0.05, seed=1) for sha in hashes]
+    # a larger share only adds: what was held out stays held out
+    assert all(held_out(sha, 0.1) for sha, out in zip(hashes, first, strict=True) if out)
+
+
+def test_sha_of_our_samples_is_the_hash_of_the_bytes(grounding_shards: Path) -> None:
+    tar = find_shards(grounding_shards)[0]
+    data = tar.read_bytes()
+    for row in pq.read_table(tar.with_suffix(".parquet")).slice(0, 20).to_pylist():
+        offset, size = row["image_offsets"][0], row["image_sizes"][0]
+        origin = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])["origin"]
+        assert origin["sha"] == content_hash(data[offset : offset + size])
+
+
+def test_a_limit_takes_of_every_set_and_every_shard(made_shards: Path) -> None:
+    samples = list(read_shards(find_shards(made_shards), TASKS))
+    few = limited(samples, 4, seed=3)
+    assert [sample.set for sample in few].count("caption") == 4
+    assert len(few) == 12
+    assert {sample.images[0].path for sample in few} == {sample.images[0].path for sample in samples}
+    assert few == [sample for sample in samples if sample in few]
+    assert few != limited(samples, 4, seed=4)
+    assert limited(samples, None, 0) == samples
+
+
+def test_examples_never_show_the_question_s_image(made_shards: Path) -> None:
+    samples = list(read_shards(find_shards(made_shards), ["caption"]))
+    asked = with_shots(samples, samples, 2, seed=0)
+    for before, after in zip(samples, asked, strict=True):
+        assert len(after.images) == 3
+        assert len(set(after.images)) == 3
+        assert after.images[-1] == before.images[0]
+        assert after.prompt.endswith(before.prompt)
+        assert after.prompt.count("Generate the caption in English: a ") == 2
+    assert asked == with_shots(samples, samples, 2, seed=0)
+    with pytest.raises(RecipeError, match="--shots-data"):
+        with_shots(samples, samples[:1], 2, seed=0)
+
+
+def test_a_foreign_index_is_refused(made_shards: Path, tmp_path: Path) -> None:
+    first, second = find_shards(made_shards)
+    shutil.copy(first, tmp_path / "x.tar")
+    with pytest.raises(RecipeError, match=r"x\.parquet"):
+        find_shards(tmp_path)
+    shutil.copy(second.with_suffix(".parquet"), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="does not fit"):
+        list(read_shards(find_shards(tmp_path), TASKS))
+    with pytest.raises(RecipeError, match="not there"):
+        find_shards(tmp_path / "nothing")
