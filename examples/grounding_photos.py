@@ -3,7 +3,31 @@
 ``number`` is the place of the box in the package's arrays (rows of y1, x1, y2, x2 in pixels).
 """
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+
+@dataclass
+class Thing:
+    """``bbox`` x, y, width, height in pixels; ``texts`` mean this thing."""
+
+    bbox: list[float]
+    category: str
+    texts: tuple[str, ...]
+    chinese: str = ""
+
+
+@dataclass
+class Photo:
+    number: int
+    data: bytes
+    width: int
+    height: int
+    things: list[Thing] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"COCO_train2014_{self.number:012d}.jpg"
 
 
 class Seen(NamedTuple):

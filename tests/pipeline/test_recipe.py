@@ -11,7 +11,7 @@ from pipeline.storage import Storage
 ROOT = Path(__file__).parents[2]
 YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]
 # builders have recipes of their own, without readers
-OTHERS = ("ocr_demo.yaml", "grounding_demo.yaml")  # recipes of builders, under test beside them
+OTHERS = ("ocr_demo.yaml", "grounding_demo.yaml", "text_demo.yaml")  # recipes of builders, under test beside them
 SHIPPED = sorted(
     path
     for pattern in ("examples/*.yaml", "pipeline/recipes/*.yaml")
