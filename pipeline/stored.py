@@ -114,21 +114,26 @@ class Stored:
 
     def twins(self, recipe: Recipe, rule: int) -> Twins:
         """The twins of one of the recipe's duplicate rules, from the cache where they were asked for before."""
-        task = SelectTask(self.out, recipe, self.fingerprint, 0, rule)
-        chosen = task.rules[rule]
-        priorities = {source.name: source.priority for source in recipe.sources}
-        name = fingerprint([self.fingerprint, _identity(chosen), priorities])
-        folder = self.out / "whatif"
-        paths = [folder / f"{name}-{part}.npy" for part in Twins.PARTS]
+        paths = self.twin_files(recipe, rule)
         if not all(path.is_file() for path in paths):
-            made = self._make_twins(task, chosen)
+            made = self.make_twins(recipe, rule)
             with attempt(self.out) as private:
                 for part, path in zip(Twins.PARTS, paths, strict=True):
                     np.save(private / path.name, getattr(made, part))
                     publish(private / path.name, path, file_hash(private / path.name))
         return Twins(*(load_array(path) for path in paths))
 
-    def _make_twins(self, task: SelectTask, chosen: Round) -> Twins:
+    def twin_files(self, recipe: Recipe, rule: int) -> list[Place]:
+        """Where the cache keeps the twins of a rule."""
+        chosen = SelectTask(self.out, recipe, self.fingerprint, 0, rule).rules[rule]
+        priorities = {source.name: source.priority for source in recipe.sources}
+        name = fingerprint([self.fingerprint, _identity(chosen), priorities])
+        return [self.out / "whatif" / f"{name}-{part}.npy" for part in Twins.PARTS]
+
+    def make_twins(self, recipe: Recipe, rule: int) -> Twins:
+        """The twins of a rule, from the columns of all rows; nothing is written."""
+        task = SelectTask(self.out, recipe, self.fingerprint, 0, rule)
+        chosen = task.rules[rule]
         keys = np.concatenate([np.empty(0, KEY), *(self._keys(task, group) for group in self.groups)])
         pairs: np.ndarray = np.empty(0, PAIR)
         if chosen.near:

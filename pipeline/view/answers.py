@@ -97,11 +97,12 @@ class Answers:
         recipe = self._output.stored
         if recipe is None:
             raise BadQuery("only a curation has thresholds that can be moved")
+        threading.Thread(target=self._whatif.warm, daemon=True).start()
         return {"filters": knobs(recipe), "dedup": dedup_rules(recipe), "sources": [s.name for s in recipe.sources]}
 
     def whatif(self, cursor: Any, request: Request) -> dict[str, Any]:
         query = self._output.query(cursor, "rows", [])
-        return self._whatif.ask(query, request.query_params.getlist("w"))
+        return self._whatif.ask(query, request.query_params.getlist("w"), request.state.gone)
 
     def picture(self, cursor: Any, request: Request) -> bytes:
         asked = request.query_params

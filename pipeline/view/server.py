@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.applications import Starlette
@@ -109,7 +111,12 @@ def _dumped(content: Any) -> Response:
 
 async def _picture(request: Request) -> Response:
     def drawn(answers: Answers, cursor: Any) -> Response:
-        data = answers.picture(cursor, request)
+        try:
+            data = answers.picture(cursor, request)
+        except QvlError as error:  # an answer, not a fault: many rows have no picture
+            return Response(
+                status_code=204, headers={"x-why": quote(str(error)), "cache-control": "private, max-age=60"}
+            )
         return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
 
     return await _answered(request, drawn)
@@ -119,6 +126,7 @@ async def _answered(request: Request, work: Callable[[Answers, Any], Response]) 
     """Run the work in a thread; what the browser no longer waits for is interrupted."""
     answers: Answers = request.app.state.answers
     cursor = answers.cursor()
+    request.state.gone = threading.Event()
 
     def run() -> Response:
         try:
@@ -132,5 +140,6 @@ async def _answered(request: Request, work: Callable[[Answers, Any], Response]) 
     while not job.done():
         await asyncio.wait({job}, timeout=POLL_SECONDS)
         if not job.done() and await request.is_disconnected():
+            request.state.gone.set()
             cursor.interrupt()
     return job.result()

@@ -11,34 +11,33 @@ from typing import Any
 import numpy as np
 
 from pipeline.changes import apply_changes
+from pipeline.duplicates import rounds
 from pipeline.errors import DataError
 from pipeline.recipe import Recipe
 from pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
 from pipeline.rows import sample_id
-from pipeline.select import SelectTask
 from pipeline.stored import Stored, Twins
 from pipeline.view.output import Output
-from pipeline.view.queries import Query, records
-from pipeline.whatif import UNSCORED, Answer, whatif
+from pipeline.view.queries import Query, counts, records
+from pipeline.whatif import KEEP, UNSCORED, Answer, whatif
 
 SHOWN = 18
-REMEMBERED = 16
+REMEMBERED = 3
 DERIVED_COLUMNS = {"image_size": "shorter_side", "image_pixels": "pixels", "aspect_ratio": "aspect_ratio"}
 CARD = ("verdict", "source", "language", "width", "height", "caption")
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Remembering(Stored):
-    """A finished run whose twins are kept in memory: the app writes nothing."""
+    """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
 
     def twins(self, recipe: Recipe, rule: int) -> Twins:
-        known: dict[tuple[str, str], Twins] = self.__dict__.setdefault("known", {})
-        task = SelectTask(self.out, recipe, self.fingerprint, 0, rule)
-        chosen = task.rules[rule]
-        name = (chosen.word, repr(chosen.near))
-        if name not in known:
-            known[name] = self._make_twins(task, chosen)
-        return known[name]
+        known: dict[str, Twins] = self.__dict__.setdefault("known", {})
+        files = self.twin_files(recipe, rule)
+        if str(files[0]) not in known:
+            kept = all(path.is_file() for path in files)
+            known[str(files[0])] = super().twins(recipe, rule) if kept else self.make_twins(recipe, rule)
+        return known[str(files[0])]
 
 
 @dataclass
@@ -50,12 +49,16 @@ class WhatIf:
     answers: dict[tuple[str, ...], Answer] = field(default_factory=dict)
     stored: Stored | None = None
 
-    def ask(self, query: Query, changes: list[str]) -> dict[str, Any]:
+    def ask(self, query: Query, changes: list[str], gone: threading.Event) -> dict[str, Any]:
         """Counts before and after, by source and verdict, and rows that the changes let in and put out.
 
-        Raises RecipeError for a change that makes no recipe.
+        ``gone`` is set when nobody waits for the answer any more. Raises RecipeError for a change that makes no recipe.
         """
+        if not changes:
+            return _as_it_is(query)
         with self.lock:
+            if gone.is_set():
+                raise DataError("nobody waits for this answer")
             stored = self._stored()
             answer = self._answer(stored, tuple(changes))
         content = answer.content()
@@ -68,6 +71,13 @@ class WhatIf:
         waiting = np.flatnonzero(answer.after == answer.words.code(UNSCORED))
         content["waiting"] = self._rows(query, stored, answer, waiting)
         return content
+
+    def warm(self) -> None:
+        """Find which rows can meet in a duplicate rule before somebody asks."""
+        with self.lock:
+            stored = self._stored()
+            for rule in range(len(rounds(stored.recipe))):
+                stored.twins(stored.recipe, rule)
 
     def _stored(self) -> Stored:
         if self.output.stored is None:
@@ -96,6 +106,25 @@ class WhatIf:
         }
         cards = records(query, list(after), [query.table.column(name) for name in CARD])
         return [{**card, "after": after[card["_key"]]} for card in cards]
+
+
+def _as_it_is(query: Query) -> dict[str, Any]:
+    """The answer without a change, from the verdicts."""
+    funnel: dict[str, dict[str, int]] = {}
+    for source, verdict, rows, _ in counts(query, [query.table.column("source"), query.table.column("verdict")]):
+        funnel.setdefault(source, {})[verdict] = rows
+    every, kept = (sum(sum(f.values()) for f in funnel.values()), sum(f.get(KEEP, 0) for f in funnel.values()))
+    nothing: dict[str, Any] = dict.fromkeys(("gained", "lost", "unscored", "missing", "uncompared"), 0)
+    empty: dict[str, Any] = {name: [] for name in ("entering", "leaving", "waiting")}
+    return {
+        "rows": every,
+        "kept_before": kept,
+        "kept_after": kept,
+        "before": funnel,
+        "after": funnel,
+        **nothing,
+        **empty,
+    }
 
 
 def knobs(recipe: Recipe) -> list[dict[str, Any]]:

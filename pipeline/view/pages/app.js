@@ -47,7 +47,7 @@ function render() {
     main.dataset.view = view();
     Promise.resolve(VIEWS[view()][1](main, current.signal)).catch((error) => { if (error.name !== "AbortError") main.replaceChildren(el("p.error", {}, error.message)); });
     if (moved) scrollTo(0, 0);
-    say(VIEWS[view()][0]);
+    say("");
   }
   markOpen();
   detail();

@@ -9,16 +9,17 @@ export function picture(of, key, side, { n = 0, alt = "" } = {}) {
   const image = el("img", { src: pictureAddress(of, key, side, n), alt: alt || `picture of ${key}`, loading: "lazy", decoding: "async" });
   image.addEventListener("load", () => box.classList.add("there"));
   image.addEventListener("error", async () => {
-    const answer = await fetch(image.src).then((found) => found.json()).catch(() => ({ error: "no picture" }));
-    image.replaceWith(el("span.why", {}, answer.error || "no picture"));
+    const why = await fetch(image.src).then((found) => found.headers.get("x-why")).catch(() => null);
+    image.replaceWith(el("span.why", {}, foreign(decodeURIComponent(why || "no picture"))));
   });
   box.append(image);
   return box;
 }
 
+// null: there is a picture; a text: why there is none; "": nothing of this kind has pictures here
 function unseen(of, row) {
   if (of === "samples") return null;
-  if (of !== "rows") return "";
+  if (of !== "rows" || (!(output.pictures && output.curated) && !output.shards)) return "";
   if (output.pictures && output.curated) return null;
   if (row.verdict === "keep") return null;
   return output.curated ? "start with --recipe to see dropped pictures" : "dropped: not in the shards";
@@ -41,7 +42,7 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   el("p.head", {}, badge(row.verdict), extra, row.fails?.length > 1 ? el("span.soft", {}, `fails ${row.fails.length}`) : null),
   row.caption !== undefined ? el("p.caption", {}, row.caption ? foreign(row.caption) : el("i", {}, "no caption")) : null,
   el("p.facts", {}, facts.filter(Boolean).map((fact, i) => [i ? " · " : "", foreign(words(fact), 40)])),
-  why === "" ? plainFacts(row) : null);
+  why === "" && row.caption === undefined ? plainFacts(row) : null);
 }
 
 function plainFacts(row) {

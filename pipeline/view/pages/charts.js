@@ -2,7 +2,7 @@
 import { count, el, foreign, percent, short, words } from "./dom.js";
 
 // bars: [{label, n, kept, act, title}]; the pale bar is all rows, the full one those that went on
-export function bars(list, { most = null, shares = false } = {}) {
+export function bars(list, { most = null, shares = false, tight = false } = {}) {
   const top = most || Math.max(1, ...list.map(({ n }) => n));
   const total = list.reduce((sum, { n }) => sum + n, 0);
   return el("div.bars", {}, list.map(({ label, n, kept, act, title }) => {
@@ -10,7 +10,7 @@ export function bars(list, { most = null, shares = false } = {}) {
     return el(act ? "button.bar" : "div.bar", { type: act && "button", title: said, "aria-label": said, onclick: act },
       el("span.label", {}, label === null ? el("i", {}, "no value") : foreign(words(label), 60)),
       el("span.track", {}, el("span.all", { style: { width: `${100 * n / top}%` } }), el("span.kept", { style: { width: `${100 * kept / top}%` } })),
-      el("span.n", {}, shares ? percent(n, total) : count(n)));
+      el("span.n", {}, shares ? percent(n, total) : tight ? short(n) : count(n)));
   }));
 }
 

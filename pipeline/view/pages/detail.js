@@ -146,6 +146,6 @@ function lineage(row) {
 
 function columns(row) {
   const list = Object.entries(row.columns).filter(([name]) => name !== "_key" && !name.startsWith("caption"));
-  return el("details.all", {}, el("summary", {}, `All ${list.length} columns`), el("div.scroll", {}, el("table.facts", {}, el("tbody", {},
+  return el("details.columns-of", {}, el("summary", {}, `All ${list.length} columns`), el("div.scroll", {}, el("table.facts", {}, el("tbody", {},
     list.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, shown(value))))))));
 }

@@ -101,7 +101,7 @@ async function facet(facets, name, query, signal) {
     else addFilter(text);
   };
   const draw = (most) => {
-    const shownBars = bars(found.slice(0, most).map(([label, n, kept]) => ({ label, n, kept, act: act(label) })));
+    const shownBars = bars(found.slice(0, most).map(([label, n, kept]) => ({ label, n, kept, act: act(label) })), { tight: true });
     [...shownBars.children].forEach((bar, i) => bar.setAttribute("aria-pressed", String(state.f.includes(`${name}:is:${found[i][0]}`))));
     const rest = found.length - most;
     box.replaceChildren(el("h3", {}, words(name)), shownBars, ...(rest > 0 ? [el("button.plain", { type: "button", onclick: () => draw(most + 40) }, `${count(rest)} more`)] : []));

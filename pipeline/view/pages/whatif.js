@@ -1,7 +1,7 @@
 // Sliders on the recipe's thresholds; exact counts of what they would keep, and rows that would enter and leave.
 import { card } from "./cards.js";
 import { histogram } from "./charts.js";
-import { count, el, foreign, percent, short, words } from "./dom.js";
+import { count, el, foreign, percent, say, short, words } from "./dom.js";
 import { ask, go, settle, state } from "./state.js";
 import { whenSeen } from "./overview.js";
 
@@ -101,14 +101,18 @@ async function answer(result, signal) {
   const mine = running;
   signal.addEventListener("abort", () => mine.abort());
   result.classList.add("old");
+  const patience = setTimeout(() => say("Counting: the first question over many rows looks for those that can meet in a duplicate rule."), 2500);
   try {
     const found = await ask("whatif", { w: state.w }, mine.signal);
     result.replaceChildren(...tell(found));
     result.classList.remove("old");
+    say("");
   } catch (error) {
     if (error.name === "AbortError") return;
     result.classList.remove("old");
     result.replaceChildren(el("p.error", {}, error.message));
+  } finally {
+    clearTimeout(patience);
   }
 }
 
