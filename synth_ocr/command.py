@@ -24,27 +24,18 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
-    from pipeline.build import build as build_dataset
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
     from pipeline.store import place
     from pipeline.summary import print_summary
-    from synth_ocr.builder import OcrBuilder
-    from synth_ocr.reading import read_back
-    from synth_ocr.recipe import load_recipe
-    from synth_ocr.report import write_report
+    from synth_ocr.run import run
 
-    loaded, out = load_recipe(recipe), place(output)
-    builder = OcrBuilder(loaded)
+    out = place(output)
     with resumable(out), RunProgress() as progress:
-        pool = open_pool(workers, address)
-        dataset = build_dataset(
-            builder, out, pool, progress, shard_rows=loaded.shard_rows, seed=loaded.seed, fresh=fresh
-        )
-        if loaded.read_back:
-            read_back(out, loaded.read_back)
-        report = write_report(out)
+        built = run(recipe, out, open_pool(workers, address), progress, fresh)
+    for note in built.notes:
+        typer.echo(f"note: {note}", err=True)
     if as_json:
-        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+        typer.echo(json.dumps({"dataset": built.dataset, "report": str(built.report), "notes": built.notes}))
     else:
-        print_summary(out, dataset, report)
+        print_summary(out, built.dataset, built.report)

@@ -25,6 +25,7 @@ class Shown:
     language: str
     jpeg: bytes
     regions: list[dict[str, Any]]
+    unit: str = ""  # of the ledger
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -50,7 +51,8 @@ def picked(layout: Layout[Place], dataset: dict[str, Any], most: int = SHOWN, se
             image, text = row["image_offsets"][0] - first, row["json_offset"] - first
             jpeg = sample[image : image + row["image_sizes"][0]]
             content = orjson.loads(sample[text : text + row["json_size"]])
-            found.append(Shown(row["key"], source, content["language"], jpeg, content["regions"]))
+            unit = content["id"].removesuffix(f"-{content['origin']['key']}")
+            found.append(Shown(row["key"], source, content["language"], jpeg, content["regions"], unit))
     return found
 
 

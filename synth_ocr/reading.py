@@ -1,6 +1,7 @@
-"""Tesseract reads a seeded sample of the lines back: character error rate by source, language and height."""
+"""Tesseract reads a seeded sample of the lines back: character error rate by source, language, height and effect."""
 
 import io
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -11,12 +12,17 @@ from PIL import Image
 
 from pipeline.commit import read_manifest, replace_file
 from pipeline.errors import ContractError, RecipeError
+from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.store import Place
 from synth_ocr.gallery import Shown, picked
 
 LINES = 6  # per page: a line takes a quarter of a second
 HEIGHTS = (10, 16, 24, 40)
+# where an effect counts as stronger, in its own unit (scene.settings)
+EFFECTS = {
+    "blur": (0.5, 1.0), "motion_blur": (3, 5), "noise": (4.0,), "shadow": (80.0,), "bend": (0.1, 0.2), "quality": (65, 80),
+}  # fmt: skip
 LANGUAGES = {"en": "eng", "zh": "chi_sim+eng"}
 TALL = 48  # pixels that a line is scaled to
 WORST = 12
@@ -32,30 +38,66 @@ def distance(first: str, second: str) -> int:
     return row[-1]
 
 
-def read_back(out: Place, pages: int) -> dict[str, Any]:
-    """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract."""
+def tesseract() -> str | None:
+    """The installed version."""
     import pytesseract  # type: ignore[import-untyped]
 
+    try:
+        return str(pytesseract.get_tesseract_version())
+    except pytesseract.TesseractNotFoundError:
+        return None
+
+
+def read_back(out: Place, pages: int) -> dict[str, Any]:
+    """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
     if dataset is None:
         raise ContractError(f"{out}: there is no finished build here; `qvl ocr build` makes one")
-    try:
-        version = str(pytesseract.get_tesseract_version())
-    except pytesseract.TesseractNotFoundError:
-        raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh") from None
-    rows = [row for page in picked(layout, dataset, pages) for row in _page(page, pytesseract)]
+    version = tesseract()
+    if version is None:
+        raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh")
+    shown = picked(layout, dataset, pages)
+    effects = _effects(layout, shown)
+    rows = [row for page in shown for row in _page(page, effects[page.key])]
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        for name in ("all", row["source"], f"language {row['language']}", f"height {row['height']}"):
+        for name in ("all", row["source"], f"language {row['language']}", f"height {row['height']}", *row["effects"]):
             groups[name].append(row)
     content = {
         "note": f"Tesseract {version}, {len(rows)} lines, single lines cut out by their quads; its own errors included.",
-        "groups": {name: _rate(each) for name, each in sorted(groups.items())},
+        "groups": {name: _rate(each) for name, each in sorted(groups.items(), key=_order)},
         "worst": sorted(rows, key=lambda row: -row["cer"])[:WORST],
     }
     replace_file(layout.out / "reading.json", orjson.dumps(content, option=orjson.OPT_INDENT_2))
     return content
+
+
+def _order(group: tuple[str, Any]) -> list[Any]:
+    """Groups by name, with numbers as numbers."""
+    return [float(word) if word.replace(".", "", 1).isdigit() else word for word in re.split(r"([\d.]+)", group[0])]
+
+
+def _effects(layout: Layout[Place], shown: list[Shown]) -> dict[str, list[str]]:
+    """By page the groups that its effects belong to, by what the ledger notes of it."""
+    found = {page.key: list[str]() for page in shown}
+    for unit in {page.unit for page in shown}:
+        table = read_parquet(layout.ledger(unit)).select(["key", "notes"])
+        notes = {f"{unit}-{row['key']}": orjson.loads(row["notes"]) for row in table.to_pylist() if row["notes"]}
+        for page in shown:
+            if page.unit == unit:
+                found[page.key] = groups_of(notes[page.key])
+    return found
+
+
+def groups_of(notes: dict[str, Any]) -> list[str]:
+    """A scene's effects as names of groups: each effect weak or strong, and the layout."""
+    names = []
+    for name, limits in EFFECTS.items():
+        if name in notes:
+            above = [limit for limit in limits if notes[name] >= limit]
+            names.append(f"{name} from {above[-1]:g}" if above else f"{name} under {limits[0]:g}")
+    return names + ([f"layout {notes['layout']}"] if "layout" in notes else [])
 
 
 def _rate(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,7 +106,9 @@ def _rate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"lines": len(rows), "cer": round(errors / max(characters, 1), 4), "median": round(median, 4)}
 
 
-def _page(page: Shown, tesseract: Any) -> list[dict[str, Any]]:
+def _page(page: Shown, effects: list[str]) -> list[dict[str, Any]]:
+    import pytesseract
+
     image = np.asarray(Image.open(io.BytesIO(page.jpeg)).convert("RGB"))
     lines = [line for line in page.lines if len(line["phrase"]) >= 4]
     found = []
@@ -72,13 +116,14 @@ def _page(page: Shown, tesseract: Any) -> list[dict[str, Any]]:
         crop = straight(image, line["quad"])
         if crop.shape[0] > crop.shape[1] * 2:
             continue  # vertical text has a model of its own
-        text = tesseract.image_to_string(Image.fromarray(crop), lang=LANGUAGES[page.language], config="--psm 7")
+        text = pytesseract.image_to_string(Image.fromarray(crop), lang=LANGUAGES[page.language], config="--psm 7")
         label, read = ("".join(each.split()) for each in (line["phrase"], text))
         errors = distance(label, read)
         height = next((f"under {limit}" for limit in HEIGHTS if line["pixel_height"] < limit), f"from {HEIGHTS[-1]}")
         found.append({
             "source": page.source, "language": page.language, "height": height, "label": label, "read": read,
             "errors": errors, "characters": len(label), "cer": round(errors / max(len(label), 1), 4), "key": page.key,
+            "effects": effects,
         })  # fmt: skip
     return found
 

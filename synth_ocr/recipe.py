@@ -12,13 +12,14 @@ from synth_ocr.html.source import Html
 from synth_ocr.pdf.source import Pdf
 from synth_ocr.scene.source import Scene
 
-PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs")
+PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs", "exclude")
 
 
 class OcrSource(Frozen):
-    """A named source of pages."""
+    """A named source of pages. ``optional``: left out, with a note, where its files or programs are not installed."""
 
     name: SourceName
+    optional: bool = False
     read: Annotated[Scene | Pdf | Html, Field(discriminator="kind")]
 
 

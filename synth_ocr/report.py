@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.build import KEEP
 from pipeline.commit import read_manifest, replace_file
 from pipeline.errors import ContractError
 from pipeline.files import read_parquet
@@ -19,7 +20,6 @@ from pipeline.layout import Layout
 from pipeline.report.elements import Html, count, foreign, join, percent, table, tag
 from pipeline.store import Place
 from synth_ocr.gallery import Shown, overlay, picked
-from synth_ocr.text import HAN
 
 STYLE = Path(__file__).parent / "report.css"
 EDGES: dict[str, list[float]] = {
@@ -48,10 +48,10 @@ def write_report(out: Place) -> Place:
         [read_parquet(layout.ledger(unit)) for unit in dataset["lineage"]["units"]], promote_options="permissive"
     )
     pages = picked(layout, dataset)
-    facts = figures(ledger, pages)
+    facts = figures(ledger)
     readings = read_manifest(layout.out / "reading.json")
     parts = [_header(dataset, ledger), _funnel(dataset), _numbers(ledger), _words(ledger, facts)]
-    parts += [_reading(readings)] if readings else []
+    parts += [_reading(readings)]
     parts += [_gallery(pages)]
     head = join([tag("meta", attributes={"charset": "utf-8"}), tag("title", f"{dataset['name']}: OCR pages"), _style()])
     page = f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{join(parts)}</body></html>"
@@ -66,24 +66,37 @@ def gb2312_level_one() -> frozenset[str]:
     return frozenset("".join(code.decode("gb2312", "ignore") for code in codes))
 
 
-def figures(ledger: pa.Table, pages: list[Shown]) -> dict[str, Any]:
-    """The report's numbers."""
+def figures(ledger: pa.Table) -> dict[str, Any]:
+    """The report's numbers, over all pages."""
     common = gb2312_level_one()
-    seen = {c for page in pages for c in page.text if c in common}
-    lost: Counter[str] = Counter()
-    for each in ledger["lost"].to_pylist():
-        lost.update(orjson.loads(each) if each else {})
-    fonts: Counter[str] = Counter(f for each in ledger["fonts"].to_pylist() for f in each or ())
-    han = sum(1 for page in pages for c in page.text if HAN.match(c))
+    han = {c for each in ledger["han"].to_pylist() for c in each or ""}
+    kept = ledger.filter(pc.equal(ledger["verdict"].cast(pa.string()), KEEP))
+    excluded: Counter[str] = Counter()
+    for each in kept["notes"].to_pylist():
+        for hit in orjson.loads(each or "{}").get("excluded_backgrounds", ()):
+            _, verdict, benchmarks = hit.rsplit(" ", 2)
+            excluded[f"{verdict} {benchmarks}"] += 1
+    fonts: Counter[str] = Counter(f for each in kept["fonts"].to_pylist() for f in each or ())
     return {
-        "lines": int(sum(v or 0 for v in ledger["lines"].to_pylist())),
-        "characters": int(sum(v or 0 for v in ledger["characters"].to_pylist())),
-        "lost_lines": dict(lost.most_common()),
+        "lines": int(sum(v or 0 for v in kept["lines"].to_pylist())),
+        "characters": int(sum(v or 0 for v in kept["characters"].to_pylist())),
+        "scripts": dict(_total(kept["scripts"]).most_common()),
+        "lost_lines": dict(_total(kept["lost"]).most_common()),
         "fonts": dict(fonts.most_common(60)),
-        "han_in_shown_pages": han,
-        "gb2312_level_1_seen": len(seen),
-        "gb2312_level_1_share": round(len(seen) / len(common), 4),
+        "fonts_used": len(fonts),
+        "excluded_backgrounds": dict(excluded.most_common()),
+        "han_seen": len(han),
+        "gb2312_level_1_seen": len(han & common),
+        "gb2312_level_1_share": round(len(han & common) / len(common), 4),
     }
+
+
+def _total(column: Any) -> Counter[str]:
+    """Sum of JSON counts."""
+    total: Counter[str] = Counter()
+    for each in column.to_pylist():
+        total.update(orjson.loads(each) if each else {})
+    return total
 
 
 def histogram(values: np.ndarray, edges: list[float]) -> list[tuple[str, int]]:
@@ -144,8 +157,12 @@ def _words(ledger: pa.Table, facts: dict[str, Any]) -> Html:
         ["lines kept", count(facts["lines"])],
         ["characters kept", count(facts["characters"])],
         ["characters per megapixel, median", f"{np.median(density):,.0f}" if density else "–"],
-        ["coverage of the pages shown", coverage],
+        ["different Chinese characters", count(facts["han_seen"])],
+        ["common Chinese characters seen", coverage],
+        ["fonts used", count(facts["fonts_used"])],
     ]
+    rows += [[f"characters: {name}", count(n)] for name, n in facts["scripts"].items()]
+    rows += [[f"backgrounds passed over: {name}", count(n)] for name, n in facts["excluded_backgrounds"].items()]
     lost = [[reason, count(n)] for reason, n in facts["lost_lines"].items()]
     fonts = [[foreign(name), count(n)] for name, n in facts["fonts"].items()]
     return tag(
@@ -154,8 +171,10 @@ def _words(ledger: pa.Table, facts: dict[str, Any]) -> Html:
     )  # fmt: skip
 
 
-def _reading(readings: dict[str, Any]) -> Html:
+def _reading(readings: dict[str, Any] | None) -> Html:
     """Tesseract's character error rates."""
+    if not readings:
+        return tag("section", tag("h2", "Read back by Tesseract"), tag("p", "No line was read back in this build."))
     rows = [
         [name, f"{each['lines']:,}", f"{each['cer']:.3f}", f"{each['median']:.3f}"]
         for name, each in readings["groups"].items()

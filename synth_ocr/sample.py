@@ -13,7 +13,7 @@ from pipeline.rows import WORDS
 from pipeline.shard_writer import Sample
 from synth_ocr.geometry import Points, around, fractions, heading
 from synth_ocr.page import Line, Outcome, Page
-from synth_ocr.text import language_of, tokens
+from synth_ocr.text import HAN, language_of, scripts, tokens
 
 QUAD_TOKENS = 37  # of one record without its text (traps, B)
 PROMPT_TOKENS = 12
@@ -34,6 +34,8 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("angles", pa.list_(pa.float32())),  # degrees, per line
     ("lost", pa.string()),  # lines dropped by reason, JSON
     ("fonts", pa.list_(pa.string())),
+    ("scripts", pa.string()),  # characters by script, JSON
+    ("han", pa.string()),  # the page's Chinese characters, each once
     ("notes", pa.string()),  # what the kind adds, JSON
 ]
 
@@ -127,5 +129,7 @@ def columns(outcome: Outcome, page: Page, kind: str, language: str, cut: int) ->
         "angles": [round(angle, 1) for angle in angles],
         "lost": orjson.dumps(dict(sorted(page.lost.items()))).decode(),
         "fonts": page.fonts,
+        "scripts": orjson.dumps(scripts(page.text)).decode(),
+        "han": "".join(sorted(set(HAN.findall(page.text)))),
         "notes": orjson.dumps(page.notes, option=orjson.OPT_SORT_KEYS).decode(),
     }

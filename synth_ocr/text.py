@@ -19,6 +19,12 @@ LATIN_EXTENDED = re.compile("[\u0100-\u024f]")  # paper, section 5.5, step 5: Ex
 PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 UNKNOWN = re.compile("[\ufffd\ufffc]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+SCRIPTS = {
+    "Han": HAN, "Latin": re.compile("[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\uff21-\uff3a\uff41-\uff5a]"),
+    "digits": re.compile(r"\d"), "Kana": re.compile("[\u3041-\u30ff]"), "Hangul": re.compile("[\uac00-\ud7a3]"),
+    "Greek": re.compile("[\u0370-\u03ff]"), "Cyrillic": re.compile("[\u0400-\u052f]"),
+    "Hebrew": re.compile("[\u05d0-\u05ea]"), "Arabic": re.compile("[\u0620-\u064a]"), "signs": re.compile(r"(?!_)[^\w\s]|_"),
+}  # fmt: skip
 LETTER = re.compile(r"[^\W_]")
 WIDE = re.compile(
     "[\u2e80-\u303f\u31c0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003ffff]"
@@ -48,6 +54,13 @@ def language_of(text: str) -> str:
     """zh where at least one letter in ten is Han, else en: which prompt and which counts a page belongs to."""
     letters = LETTER.findall(text)
     return "zh" if letters and sum(1 for c in letters if HAN.match(c)) * 10 >= len(letters) else "en"
+
+
+def scripts(text: str) -> dict[str, int]:
+    """Characters by script; blanks are not counted."""
+    found = {name: len(pattern.findall(text)) for name, pattern in SCRIPTS.items()}
+    found["other"] = len(text) - len(re.findall(r"\s", text)) - sum(found.values())
+    return {name: count for name, count in found.items() if count}
 
 
 def tokens(text: str) -> int:

@@ -84,12 +84,23 @@ class Html(Frozen):
             raise RecipeError(f"{path}: not below root {root}")
         return resolved.relative_to(root).as_posix()
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """Settings, the bytes that go in, and the browser and fonts that draw."""
+    def common(self) -> dict[str, Any]:
+        """Settings, and the browser and fonts that draw."""
         from synth_ocr.html.versions import versions
 
         read = self.model_dump(mode="json", exclude={"paths", "root", "warcs", "count", "per_unit", "seconds"})
-        return {"read": read, "input": self._identity(unit), "libraries": versions()}
+        return {"read": read, "libraries": versions()}
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """The bytes that go in."""
+        return {"input": self._identity(unit)}
+
+    def missing(self) -> list[str]:
+        """What is not installed of what the pages are made of."""
+        from synth_ocr.html.versions import absent
+
+        found = [f"nothing matches {pattern}" for pattern in (*self.paths, *self.warcs) if not Storage().glob(pattern)]
+        return absent() + found
 
     def _identity(self, unit: BuildUnit) -> Any:
         if self.warcs:

@@ -2,11 +2,17 @@
 
 import subprocess
 from functools import cache
+from shutil import which
 
 import xxhash
 
 from pipeline.errors import RecipeError
 from synth_ocr.html.browser import executable
+
+
+def absent() -> list[str]:
+    """Programs that are not installed."""
+    return ([] if executable() else ["no chromium"]) + ([] if which("fc-list") else ["no fontconfig (fc-list)"])
 
 
 @cache

@@ -50,13 +50,18 @@ class Pdf(Frozen):
             for number, path in enumerate(sorted(set(found)))
         ]
 
+    def common(self) -> dict[str, Any]:
+        """Settings, and the engine with its version."""
+        read = self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes", "engine"})
+        return {"read": read, "engine": engine_version(engine_of(self.engine))}
+
     def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """The document's bytes and the engine with its version beside the settings."""
-        return {
-            "read": self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes", "engine"}),
-            "document": xxhash.xxh3_128_hexdigest(Storage().read(unit.payload)),
-            "engine": engine_version(engine_of(self.engine)),
-        }
+        """The document's bytes."""
+        return {"document": xxhash.xxh3_128_hexdigest(Storage().read(unit.payload))}
+
+    def missing(self) -> list[str]:
+        """What is not installed of what the pages are made of."""
+        return [f"nothing matches {pattern}" for pattern in self.paths if not Storage().glob(pattern)]
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
         """Pages in order. A document that stops its process loses the pages that were left, each with that verdict."""

@@ -60,33 +60,41 @@ def jitter(settings: Effects, shape: tuple[int, int], rng: np.random.Generator) 
     return np.asarray(fields[0], np.float32), np.asarray(fields[1], np.float32)
 
 
-def noise(image: Pixels, settings: Effects, rng: np.random.Generator) -> Pixels:
-    """Grey Gaussian noise, equal in all channels."""
+def noise(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, float]:
+    """Grey Gaussian noise, equal in all channels; and its scale in grey levels."""
     scale = between(settings.noise_scale, rng)
     grain = np.round(rng.standard_normal(image.shape[:2], dtype=np.float32) * np.float32(scale)).astype(np.int16)
     added = cv2.add(image.astype(np.int16), cv2.merge([grain, grain, grain]))
-    return np.clip(added, 0, 255).astype(np.uint8)
+    return np.clip(added, 0, 255).astype(np.uint8), scale
 
 
-def finish(image: Pixels, settings: Effects, rng: np.random.Generator) -> Pixels:
-    """Effects of the whole image in SynthDoG's order: colour, shadow, contrast, brightness, motion blur, blur."""
+def finish(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, dict[str, float]]:
+    """Effects of the whole image in SynthDoG's order: colour, shadow, contrast, brightness, motion blur, blur.
+
+    Also how strong those were that harm reading.
+    """
     if rng.random() < settings.rgb:
         share, color = between(settings.rgb_alpha, rng), rng.integers(0, 256, 3).astype(np.uint8)
         tint = np.broadcast_to(color, image.shape).copy()
         image = np.asarray(cv2.addWeighted(image, 1 - share, tint, share, 0), np.uint8)
-    image = _shadow(image, settings, rng)
+    image, shadow = _shadow(image, settings, rng)
     alpha, beta = between(settings.contrast_alpha, rng), between(settings.brightness_beta, rng)
     levels = np.arange(256, dtype=np.float32)
     table = np.clip((levels - 128) * alpha + 128 + beta, 0, 255).round().astype(np.uint8)
     image = np.asarray(cv2.LUT(image, table), np.uint8)
+    streak = 0
     if rng.random() < settings.motion_blur:
-        image = np.asarray(cv2.filter2D(image, -1, _streak(settings, rng)), np.uint8)
+        kernel = _streak(settings, rng)
+        streak = len(kernel)
+        image = np.asarray(cv2.filter2D(image, -1, kernel), np.uint8)
     sigma = between(settings.gaussian_blur, rng)
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8) if sigma > 0.1 else image
+    if sigma > 0.1:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+    return image, {"blur": sigma, "motion_blur": streak, "shadow": shadow, "contrast": alpha, "brightness": beta}
 
 
-def _shadow(image: Pixels, settings: Effects, rng: np.random.Generator) -> Pixels:
-    """Darken one side: a ramp across a random direction."""
+def _shadow(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, float]:
+    """Darken one side: a ramp across a random direction. Also its intensity, grey levels."""
     intensity, amount = between(settings.shadow_intensity, rng), between(settings.shadow_amount, rng)
     smoothing, angle = between(settings.shadow_smoothing, rng), between((0.0, 2 * np.pi), rng)
     height, width = image.shape[:2]
@@ -95,7 +103,7 @@ def _shadow(image: Pixels, settings: Effects, rng: np.random.Generator) -> Pixel
     along = (x * np.cos(angle) + y * np.sin(angle)) / (abs(np.cos(angle)) + abs(np.sin(angle))) + 0.5
     depth = np.clip((amount - along) / max(smoothing, 1e-3) + 0.5, 0, 1) * (intensity / 255)
     keep = cv2.resize((255 * (1 - depth)).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(image, cv2.merge([keep, keep, keep]), scale=1 / 255), np.uint8)
+    return np.asarray(cv2.multiply(image, cv2.merge([keep, keep, keep]), scale=1 / 255), np.uint8), intensity
 
 
 def _streak(settings: Effects, rng: np.random.Generator) -> Floats:

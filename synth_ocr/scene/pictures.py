@@ -1,14 +1,22 @@
-"""Photographs behind documents, and paper."""
+"""Photographs behind documents, less the benchmarks' ones, and paper."""
 
+import re
 from functools import lru_cache
+from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
+import xxhash
 from PIL import Image, ImageOps
 
+from pipeline.errors import DataError
+from pipeline.exclusion import Exclusion
+from pipeline.storage import Storage
 from synth_ocr.page import Pixels
 
 LONGEST = 2048
+TRIES = 100  # excluded backgrounds in a row
+COCO_NUMBER = re.compile(r"(\d{12})\.\w+$")  # 000000581857.jpg, COCO_train2014_000000581857.jpg
 GRAINS = (2, 8, 48)  # pixels per grain of the made paper
 
 
@@ -30,11 +38,53 @@ def photograph(path: str) -> Pixels:
     return pixels
 
 
-def background(paths: list[str], width: int, height: int, sigma: float, rng: np.random.Generator) -> Pixels:
-    """A photograph scaled to cover the canvas, blurred by ``sigma`` pixels; a plain colour where there are none."""
-    if not paths:
+class Backgrounds:
+    """Photographs by path. One that the exclusion list holds (by its COCO number, its bytes or its look) is never drawn.
+
+    A photograph is judged when it is first drawn: of 240,000 only those that are used are read.
+    """
+
+    def __init__(self, paths: list[str], exclusion: Exclusion | None = None) -> None:
+        self.paths, self.exclusion = paths, exclusion
+        self._hits: dict[str, str] = {}
+
+    def pick(self, rng: np.random.Generator) -> tuple[str | None, list[str]]:
+        """A path (None where there are none), and the hits that were passed over. Raises DataError after TRIES hits."""
+        passed: list[str] = []
+        while self.paths:
+            path = self.paths[int(rng.integers(len(self.paths)))]
+            hit = self.hit(path)
+            if not hit:
+                return path, passed
+            passed.append(hit)
+            if len(passed) == TRIES:
+                raise DataError(f"{TRIES} backgrounds in a row are on the exclusion list: {', '.join(passed[:3])}")
+        return None, passed
+
+    def hit(self, path: str) -> str:
+        """Which file, how it was found and the benchmarks that hold it; empty for a photograph that may be used."""
+        if self.exclusion is None:
+            return ""
+        if path not in self._hits:
+            self._hits[path] = self._judge(path, self.exclusion)
+        return self._hits[path]
+
+    @staticmethod
+    def _judge(path: str, exclusion: Exclusion) -> str:
+        name = PurePosixPath(path).name
+        number = COCO_NUMBER.search(name)
+        found = exclusion.by_id([f"coco:{int(number[1])}"]) if number else None
+        if found is None:
+            data = Storage().read(path)
+            found = exclusion.by_image(data, xxhash.xxh3_128_hexdigest(data))
+        return f"{name} {found.verdict} {'+'.join(found.benchmarks)}" if found else ""
+
+
+def background(path: str | None, width: int, height: int, sigma: float, rng: np.random.Generator) -> Pixels:
+    """A photograph scaled to cover the canvas, blurred by ``sigma`` pixels; a plain colour where there is none."""
+    if path is None:
         return np.full((height, width, 3), rng.integers(60, 230, 3), np.uint8)
-    picture = photograph(paths[int(rng.integers(len(paths)))])
+    picture = photograph(path)
     scale = max(width / picture.shape[1], height / picture.shape[0])
     size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
     # a wide blur is made on fewer pixels: the result is smooth there

@@ -1,6 +1,7 @@
 """One scene: text on paper, bent and placed on a photograph; every quad read from ink in the final geometry."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from synth_ocr.scene.fonts import Face
 from synth_ocr.scene.forms import form_lines, form_plan
 from synth_ocr.scene.layout import Area, Plan, between, plan
 from synth_ocr.scene.lines import Unit, units
-from synth_ocr.scene.pictures import background, paper
+from synth_ocr.scene.pictures import Backgrounds, background, paper
 from synth_ocr.scene.settings import Canvas, Corpus, Effects, TextLayout
 from synth_ocr.text import clean
 
@@ -29,7 +30,7 @@ class Stock:
 
     language: Language
     faces: list[Face]
-    backgrounds: list[str]
+    backgrounds: Backgrounds
     papers: list[str]
     texts: list[tuple[Corpus, str]]
     canvas: Canvas
@@ -60,17 +61,22 @@ def scene(stock: Stock, rng: np.random.Generator) -> Page:
     corners = corners - corners.min(axis=0)
     free = np.maximum((width, height) - corners.max(axis=0), 0)
     matrix = effects.homography(wide, high, corners + rng.random(2) * free)
-    sheet.image = effects.noise(sheet.image, stock.effects, rng)
-    behind = background(stock.backgrounds, width, height, between(stock.canvas.background_blur, rng), rng)
+    sheet.image, grain = effects.noise(sheet.image, stock.effects, rng)
+    behind_blur = between(stock.canvas.background_blur, rng)
+    picture, passed = stock.backgrounds.pick(rng)
+    behind = background(picture, width, height, behind_blur, rng)
     image, warped = _place(sheet, behind, matrix, stock.effects, rng)
-    image = effects.finish(image, stock.effects, rng)
+    image, strengths = effects.finish(image, stock.effects, rng)
     lines = _lines(sheet, warped, matrix, image)
     kept, lost = admit(lines, stock.rules)
     counted = sum(line.ink_share * abs(area(line.quad)) for line in kept)
     missed = max(0.0, 1 - counted / warped.total) if warped.total else 0.0
     quality = int(rng.integers(stock.canvas.quality[0], stock.canvas.quality[1] + 1))
     fonts = sorted({line.face.name for line in sheet.lines})
-    return Page(image, kept, missed, sheet.lost + lost, fonts, {"layout": kind}, quality)
+    strengths |= {"noise": grain, "bend": 1 - abs(area(corners)) / (wide * high), "quality": quality}
+    notes: dict[str, Any] = {name: round(value, 3) for name, value in strengths.items()}
+    notes |= {"layout": kind} | ({"excluded_backgrounds": passed} if passed else {})
+    return Page(image, kept, missed, sheet.lost + lost, fonts, notes, quality)
 
 
 def _size(canvas: Canvas, rng: np.random.Generator) -> tuple[int, int]:

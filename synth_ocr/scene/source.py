@@ -9,6 +9,8 @@ from pydantic import Field
 
 from pipeline.build import BuildUnit
 from pipeline.errors import RecipeError
+from pipeline.exclusion import Exclusion
+from pipeline.fingerprint import file_identity, fingerprint
 from pipeline.frozen import Frozen
 from pipeline.storage import Storage
 from synth_ocr.page import Outcome, PageRejected
@@ -18,7 +20,8 @@ from synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLa
 
 class Scene(Frozen):
     """``count`` scenes of a language. Folders are glob patterns. Without ``papers`` paper is made, as without
-    ``backgrounds`` plain colours are."""
+    ``backgrounds`` plain colours are. ``exclude``: a list that ``qvl ground exclude`` or ``qvl curate hash`` wrote; a
+    background that it holds is never drawn (the paper's backgrounds, COCO train2017, hold RefCOCO's test images)."""
 
     kind: Literal["scene"] = "scene"
     language: Literal["en", "zh"]
@@ -28,6 +31,7 @@ class Scene(Frozen):
     corpora: tuple[Corpus, ...] = Field(min_length=1)
     backgrounds: tuple[str, ...] = ()
     papers: tuple[str, ...] = ()
+    exclude: str | None = None
     canvas: Canvas = Canvas()
     layout: TextLayout = TextLayout()
     effects: Effects = Effects()
@@ -41,8 +45,8 @@ class Scene(Frozen):
             for n, first in enumerate(firsts)
         ]
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """Settings, the bytes of fonts, texts and pictures, and the libraries that draw."""
+    def common(self) -> dict[str, Any]:
+        """Settings, the bytes of fonts and texts, the pictures, and the libraries that draw."""
         import cv2
         import faker
         import PIL
@@ -51,17 +55,35 @@ class Scene(Frozen):
         from synth_ocr.scene.corpus import files_of, identity
         from synth_ocr.scene.fonts import faces_of, file_hash
 
-        skipped = {"corpora", "backgrounds", "papers", "fonts", "count", "per_unit"}
+        skipped = {"corpora", "backgrounds", "papers", "fonts", "count", "per_unit", "exclude"}
         versions = {"pillow": PIL.__version__, "cv2": cv2.__version__, "numpy": np.__version__, "faker": faker.VERSION}
         versions |= {name: str(features.version(name)) for name in ("freetype2", "raqm", "harfbuzz", "fribidi")}
+        exclusion = self._exclusion()
         return {
             "read": self.model_dump(mode="json", exclude=skipped),
-            "range": list(unit.payload),
             "fonts": [f"{face.name} {file_hash(face.path)}" for face in faces_of(self.fonts)],
             "texts": identity(files_of(self.corpora)),
-            "pictures": [xxhash.xxh3_128_hexdigest(Storage().read(path)) for path in self._pictures()],
+            "pictures": fingerprint([file_identity(Storage(), path) for path in self._pictures()]),
             "libraries": versions,
+            **({"exclusion": exclusion.fingerprint} if exclusion else {}),
         }
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        """The unit's indices."""
+        return {"range": list(unit.payload)}
+
+    def missing(self) -> list[str]:
+        """What is not installed of what the scenes are made of."""
+        fonts = [pattern for choice in self.fonts for pattern in choice.fonts]
+        texts = [pattern for corpus in self.corpora for pattern in corpus.texts]
+        wanted = [*fonts, *texts, *self.backgrounds, *self.papers, *([self.exclude] if self.exclude else [])]
+        return [f"nothing matches {pattern}" for pattern in wanted if not Storage().glob(pattern)]
+
+    def _exclusion(self) -> Exclusion | None:
+        if self.exclude is None:
+            return None
+        with Storage().local(self.exclude) as local:
+            return Exclusion.read(local)
 
     def _pictures(self) -> list[str]:
         return [*_files(self.backgrounds), *_files(self.papers)]
@@ -87,10 +109,12 @@ class Scene(Frozen):
         """What the scenes are made of; fonts and texts are read once per process."""
         from synth_ocr.scene.corpus import files_of
         from synth_ocr.scene.fonts import faces_of
+        from synth_ocr.scene.pictures import Backgrounds
         from synth_ocr.scene.render import Stock
 
         return Stock(
-            self.language, faces_of(self.fonts), _files(self.backgrounds), _files(self.papers), files_of(self.corpora),
+            self.language, faces_of(self.fonts), Backgrounds(_files(self.backgrounds), self._exclusion()),
+            _files(self.papers), files_of(self.corpora),
             self.canvas, self.layout, self.effects, self.rules,
         )  # fmt: skip
 
