@@ -1,0 +1,268 @@
+"""A run: the stages of a recipe, one after the other, each with its contract.
+
+RUN/run.json                    the recipe; another one is refused
+RUN/lengths/                    measured lengths of samples
+RUN/<stage>/start.json          hashes of all tensors before the first step
+RUN/<stage>/checkpoints/        step-00000100/ ...
+RUN/<stage>/log.jsonl ...       what happened, step by step
+RUN/<stage>/model/              the model that the next stage starts from; where it exists, the stage is done
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.auto import load_model, load_processor, register
+from model.errors import ModelError
+from model.freeze import PARTS, TRAINED, part_of, tensor_hashes
+from model.presets import PRESETS, preset
+from model.processor import QwenVLProcessor
+from model.qwen_vl import QwenVLForConditionalGeneration
+from model.tokenizer import build_processor, match_config, token_id
+from pipeline.commit import read_manifest
+from pipeline.dataset_reader import Dataset, absent_files, open_dataset
+from pipeline.errors import ContractError, DataError, RecipeError, StaleError
+from pipeline.fingerprint import fingerprint
+from pipeline.shard_bytes import CACHE_BYTES, ShardBytes
+from training.encode import Encoder, Rule
+from training.engine import DeepSpeedEngine, full_weights
+from training.export import plain_weights, without_prefix, write_model
+from training.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+from training.loader import Assembler, StepLoader
+from training.logs import write_json
+from training.marker_rows import TOKENS
+from training.ranks import Ranks
+from training.recipe import StageSpec, TrainRecipe
+from training.schedule import Schedule, mix_parts
+from training.stage import Stage
+from training.training_model import TrainingModel, prepare
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where and how a run runs: nothing here alters its result."""
+
+    output: Path
+    workers: int = 2
+    cache: Path | None = None
+    cache_bytes: int = CACHE_BYTES
+    wandb: bool = False
+
+
+@dataclass
+class Loaded:
+    """A model before its stage, with its processor and the type that its folder stores."""
+
+    net: QwenVLForConditionalGeneration
+    processor: QwenVLProcessor
+    dtype: torch.dtype
+
+
+def run(recipe: TrainRecipe, where: Where, ranks: Ranks) -> bool:
+    """All stages that are not done yet; False where a signal stopped the run. Raises StaleError for another recipe."""
+    register()
+    if ranks.first:
+        accept_recipe(recipe, where.output)
+    ranks.barrier()
+    datasets = open_datasets(recipe)
+    for number, stage in enumerate(recipe.stages):
+        folder = where.output / stage.label
+        if (folder / "model" / "config.json").exists():
+            continue
+        before = where.output / recipe.stages[number - 1].label / "model" if number else None
+        if not run_stage(recipe, stage, before, datasets, where, ranks):
+            return False
+    return True
+
+
+def accept_recipe(recipe: TrainRecipe, output: Path) -> None:
+    """Note the recipe, or refuse one that differs from what the output was made with (but for `engine`, `save`)."""
+    content: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "fingerprint": recipe_fingerprint(recipe)}
+    noted = read_manifest(output / "run.json")
+    if noted is not None and noted["fingerprint"] != content["fingerprint"]:
+        names = _differences(_essence(noted["recipe"]), _essence(content["recipe"]))
+        raise StaleError(f"{output} was made with another recipe ({'; '.join(names)}); choose another --output")
+    write_json(output / "run.json", content)
+
+
+def recipe_fingerprint(recipe: TrainRecipe) -> str:
+    """Of all that alters the result: not of paths, precision, or how often something is saved or scored."""
+    return fingerprint(_essence(recipe.model_dump(mode="json")))
+
+
+def _essence(content: dict[str, Any]) -> dict[str, Any]:
+    left_out = ("engine", "save", "evaluate", "tolerance")
+    stages = [{key: value for key, value in stage.items() if key not in left_out} for stage in content["stages"]]
+    datasets = sorted(content["datasets"])
+    return {**content, "stages": stages, "datasets": datasets, "tokenizer": None, "start": Path(content["start"]).name}
+
+
+def _differences(before: Any, after: Any, place: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after})
+        return [line for key in keys for line in _differences(before.get(key), after.get(key), f"{place}.{key}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [line for at, (a, b) in pairs for line in _differences(a, b, f"{place}.{at}")]
+    return [] if before == after else [f"{place.lstrip('.')}: {before} -> {after}"]
+
+
+def open_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
+    """Every dataset of the recipe. Raises DataError that names absent or cut shards, before any model is loaded."""
+    datasets = {name: open_dataset(spec.path) for name, spec in recipe.datasets.items()}
+    lines = [f"{name}: {line}" for name, dataset in datasets.items() for line in absent_files(dataset)]
+    if lines:
+        shown = "\n  ".join(lines[:20])
+        raise DataError(f"{len(lines)} files of the datasets are absent or cut; copy or make them again:\n  {shown}")
+    return datasets
+
+
+def run_stage(
+    recipe: TrainRecipe,
+    stage: StageSpec,
+    before: Path | None,
+    datasets: dict[str, Dataset],
+    where: Where,
+    ranks: Ranks,
+) -> bool:
+    """Train one stage and write its model; False where a signal stopped it."""
+    folder = where.output / stage.label
+    loaded = load_start(recipe, stage, before)
+    encoder = Encoder(loaded.processor.tokenizer, rule_of(stage, loaded.processor))
+    schedule = plan_stage(recipe, stage, datasets, where.output / "lengths", encoder, ranks)
+    if ranks.first:
+        _note_start(folder, loaded.net)
+    ids = [token_id(loaded.processor.tokenizer, token) for token in TOKENS]
+    model = prepare(loaded.net, stage, ids)
+    engine = DeepSpeedEngine(model, stage.engine, stage.optimizer, ranks.world)
+
+    def export(target: Path) -> None:
+        export_model(target, stage, model, engine, loaded, ranks)
+
+    mark = recipe_fingerprint(recipe)
+    running = Stage(stage, folder, ranks, engine, mark, recipe.seed, export=export, wandb=where.wandb)
+    assembler = Assembler(
+        encoder, stage.resolution, stage.packing == "isolated", ShardBytes(where.cache, where.cache_bytes)
+    )
+    loader = StepLoader(schedule, assembler, running.progress.state, ranks.rank, ranks.world, where.workers)
+    if not running.run(loader):
+        return False
+    export(folder / "model")
+    if ranks.first:
+        _check_contract(folder, stage)
+    ranks.barrier()
+    return True
+
+
+def rule_of(stage: StageSpec, processor: QwenVLProcessor) -> Rule:
+    """How samples become tokens in a stage."""
+    return Rule(stage.length, processor.image_seq_length, stage.chatml, stage.loss)
+
+
+def plan_stage(
+    recipe: TrainRecipe, stage: StageSpec, datasets: dict[str, Dataset], lengths: Path, encoder: Encoder, ranks: Ranks
+) -> Schedule:
+    """The stage's schedule; measures lengths first where samples are packed, the shards shared out over ranks."""
+    parts = mix_parts(stage, datasets)
+    mark = rule_fingerprint(encoder.tokenizer, encoder.rule)
+    if stage.packing != "none":
+        shards = {shard.hash: shard for part in parts for shard in part.dataset.shards}
+        for shard in list(shards.values())[ranks.rank :: ranks.world]:
+            path = lengths_path(lengths, mark, shard)
+            measure_lengths(LengthsTask(shard, path, encoder.tokenizer, encoder.rule))
+        ranks.barrier()
+    return Schedule(stage, parts, stage_seed(recipe, stage), (lengths, mark))
+
+
+def stage_seed(recipe: TrainRecipe, stage: StageSpec) -> int:
+    """Each stage sees its data in an order of its own."""
+    return int(fingerprint([recipe.seed, stage.label])[:12], 16)
+
+
+def load_start(recipe: TrainRecipe, stage: StageSpec, before: Path | None) -> Loaded:
+    """The model that a stage starts from: of the stage before, of a folder, or a preset with first weights."""
+    torch.manual_seed(recipe.seed)
+    settings = {"attn_implementation": stage.engine.attention}
+    if before is None and recipe.start in PRESETS:
+        if recipe.tokenizer is None:
+            raise RecipeError(f"start: {recipe.start} needs `tokenizer:`, a qwen.tiktoken or tokenizer.json")
+        config = preset(recipe.start)
+        config.text_config._attn_implementation = stage.engine.attention
+        processor = build_processor(recipe.tokenizer, stage.resolution, config.adapter_config.num_queries)
+        match_config(config, processor.tokenizer)
+        net = QwenVLForConditionalGeneration(config)
+        return Loaded(net, processor, torch.float32)
+    folder = before or Path(recipe.start)
+    if not (folder / "config.json").is_file():
+        raise RecipeError(f"start: {recipe.start} is neither a preset ({', '.join(PRESETS)}) nor a model folder")
+    fresh = tuple(prefix for part in (recipe.fresh if before is None else ()) for prefix in PARTS[part])
+    extra: dict[str, Any] = {**settings, **_quantized(stage)}
+    net = load_model(folder, fresh=fresh, **extra)
+    processor = load_processor(folder)
+    processor.image_processor.image_size = stage.resolution
+    return Loaded(net, processor, next(net.parameters()).dtype)
+
+
+def _quantized(stage: StageSpec) -> dict[str, Any]:
+    if stage.lora is None or not stage.lora.quantize:
+        return {}
+    if not torch.cuda.is_available():
+        raise RecipeError("lora.quantize needs a CUDA GPU (bitsandbytes); set it to false here")
+    from transformers import BitsAndBytesConfig
+
+    kinds = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16, "load_in_4bit": True}
+    skip = ["vision_tower", "adapter", "lm_head"]
+    make: Any = BitsAndBytesConfig
+    return {"quantization_config": make(**kinds, llm_int8_skip_modules=skip)}
+
+
+def export_model(
+    target: Path, stage: StageSpec, model: TrainingModel, engine: DeepSpeedEngine, loaded: Loaded, ranks: Ranks
+) -> None:
+    """Write a model folder from the masters. A collective call; rank 0 writes."""
+    weights: dict[str, Tensor] = {}
+    for name, tensor in full_weights(model):
+        if ranks.first:
+            weights[name.removeprefix("net.")] = tensor
+    masters = ((name, tensors["weight"]) for name, tensors in engine.state())
+    for name, tensor in masters:
+        if ranks.first:
+            weights |= without_prefix([(name, tensor.to("cpu", loaded.dtype))])
+    if ranks.first:
+        config: Any = loaded.net.config
+        config.vision_config.image_size = stage.resolution
+        write_model(target, config, plain_weights(weights, stage, loaded.processor), loaded.processor, loaded.dtype)
+    ranks.barrier()
+
+
+def _note_start(folder: Path, net: QwenVLForConditionalGeneration) -> None:
+    """Hashes of all tensors before the first step; those of a run that goes on stay."""
+    if not (folder / "start.json").exists():
+        write_json(folder / "start.json", {"tensors": tensor_hashes(net)})
+
+
+def _check_contract(folder: Path, stage: StageSpec) -> None:
+    """What the stage freezes is bit for bit as before; what it trains has moved. Raises ContractError."""
+    start = (read_manifest(folder / "start.json") or {})["tensors"]
+    end = tensor_hashes(load_model(folder / "model"))
+    trained = TRAINED[stage.stage]
+    moved = {name for name in end if end[name] != start.get(name)}
+    frozen = {name for name in end if not name.endswith("pos_embed") and _part(name) not in trained}
+    allowed = {
+        name for name in end if stage.trained_markers and name.endswith(("embed_tokens.weight", "lm_head.weight"))
+    }
+    broken = sorted((moved & frozen) - allowed)
+    if broken:
+        raise ContractError(f"stage {stage.label} moved tensors that it freezes: {', '.join(broken[:5])}")
+    if not moved - frozen:
+        raise ContractError(f"stage {stage.label} trained for {stage.steps} steps, but no tensor moved")
+
+
+def _part(name: str) -> str:
+    with contextlib.suppress(ModelError):
+        return part_of(name)
+    return "none"
