@@ -104,6 +104,8 @@ def _ledger_files(layout: Layout, dataset: dict[str, Any] | None, selected: dict
 
 
 def _other_files(out: Path) -> list[tuple[str, list[Path]]]:
+    if not out.is_dir():
+        return []
     found = [(path.stem, [path]) for path in sorted(out.glob("*.parquet"))]
     for folder in sorted(path for path in out.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = sorted(folder.glob("*.parquet")) if folder.name not in OWN_FOLDERS else []
