@@ -77,7 +77,12 @@ class Scene(Frozen):
         fonts = [pattern for choice in self.fonts for pattern in choice.fonts]
         texts = [pattern for corpus in self.corpora for pattern in corpus.texts]
         wanted = [*fonts, *texts, *self.backgrounds, *self.papers, *([self.exclude] if self.exclude else [])]
-        return [f"nothing matches {pattern}" for pattern in wanted if not Storage().glob(pattern)]
+        from synth_ocr.scene.fonts import has_raqm
+
+        shaping = (
+            [] if has_raqm() else ["Pillow was built without raqm, which shapes text: install its wheel from PyPI"]
+        )
+        return shaping + [f"nothing matches {pattern}" for pattern in wanted if not Storage().glob(pattern)]
 
     def _exclusion(self) -> Exclusion | None:
         if self.exclude is None:

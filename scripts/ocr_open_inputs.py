@@ -1,0 +1,166 @@
+"""Open inputs in the folders that synth_ocr/recipes/qwen_vl_ocr.yaml names, from packages of `ocr_packages.sh full`.
+
+usage: python scripts/ocr_open_inputs.py synth_ocr/recipes/data [PAGES]      # PAGES in each WARC file, else 200
+Stand-ins for what the paper took: 43 English font families, 11 Chinese fonts, running text of both languages, photographs,
+PDF documents, and saved pages as WARC files. What is not installed is named and left out.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+FONTS = Path("/usr/share/fonts")
+ENGLISH = (
+    "truetype/croscore", "opentype/urw-base35", "truetype/crosextra", "opentype/bwht", "truetype/sjfonts",
+    "truetype/rufscript", "truetype/breip", "truetype/femkeklaver", "truetype/fifthhorseman", "truetype/humor-sans",
+    "truetype/kristi", "opentype/lobster", "truetype/leckerli-one", "opentype/kaushanscript", "opentype/dancingscript",
+    "opentype/yanone-kaffeesatz", "truetype/clear-sans", "opentype/cantarell", "opentype/b612", "truetype/hermit",
+    "truetype/agave", "truetype/mononoki", "truetype/cardo", "opentype/stix-word", "opentype/havana", "truetype/dejavu",
+)  # fmt: skip
+WEIGHTS = (
+    "Light",
+    "Thin",
+    "Medium",
+    "Condensed",
+    "Black",
+    "Bold",
+    "ExtraLight",
+    "Demi",
+    "D050000L",
+    "PS",
+)  # at a name's end
+CHINESE = (
+    "truetype/smiley-sans/*", "truetype/wqy/wqy-microhei.ttc", "truetype/wqy/wqy-zenhei.ttc", "truetype/arphic/ukai.ttc",
+    "truetype/arphic/uming.ttc", "truetype/arphic-gbsn00lp/*.ttf", "truetype/arphic-gkai00mp/*.ttf",
+)  # fmt: skip
+FANDOL = Path("/usr/share/texlive/texmf-dist/fonts/opentype/public/fandol")
+HELP = Path("/usr/share/libreoffice/help")
+HANDBOOK = Path("/usr/share/doc/debian-handbook/html")
+PHOTOGRAPHS = ("/usr/share/backgrounds/mate/nature/*.jpg",)
+DOCUMENTS = ("/usr/share/debian-reference/*.pdf", "/usr/share/doc/texlive-doc/*/*/*.pdf")
+PAGES = 200
+SITE = "http://help.invalid/"
+KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml",
+         ".png": "image/png", ".ico": "image/x-icon"}  # fmt: skip
+
+
+class Text(HTMLParser):
+    """Paragraphs, headings and list items as lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("p", "h1", "h2", "h3", "li"):
+            self.depth += 1
+            self.lines.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "h1", "h2", "h3", "li"):
+            self.depth = max(0, self.depth - 1)
+
+    def handle_data(self, data: str) -> None:
+        if self.depth and self.lines:
+            self.lines[-1] += data
+
+
+def regular_faces(folders: tuple[str, ...]) -> list[Path]:
+    """One file for each family below the folders: the regular one, or the first."""
+    best: dict[str, tuple[bool, Path]] = {}
+    for folder in folders:
+        for path in sorted((FONTS / folder).glob("*.[ot]tf")):
+            described = subprocess.run(
+                ["fc-scan", "-f", "%{family[0]}\t%{style[0]}", str(path)], capture_output=True, text=True, check=True
+            ).stdout
+            family, _, style = described.partition("\t")
+            if family.endswith(WEIGHTS):
+                continue
+            found = style in ("Regular", "Book", "Roman", "Medium"), path
+            if family not in best or found[0] > best[family][0]:
+                best[family] = found
+    return [path for _, path in best.values()]
+
+
+def link(paths: list[Path], folder: Path) -> int:
+    """Links with the files' names; two files of one name get their folders' names before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        place = folder / path.name
+        place = place if not place.exists() else folder / f"{path.parent.name}_{path.name}"
+        if not place.exists():
+            place.symlink_to(path)
+    return len(paths)
+
+
+def matching(patterns: tuple[str, ...], root: Path = Path("/")) -> list[Path]:
+    return [path for pattern in patterns for path in sorted(root.glob(pattern.lstrip("/")))]
+
+
+def running_text(pages: list[Path], target: Path) -> int:
+    """The paragraphs of saved pages, one a line."""
+    lines: dict[str, None] = {}
+    for page in pages:
+        parser = Text()
+        parser.feed(page.read_text("utf-8", "replace"))
+        lines.update((text, None) for line in parser.lines if len(text := " ".join(line.split())) > 20)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n".join(lines), "utf-8")
+    return len(lines)
+
+
+def records(language: str, most: int) -> Iterator[tuple[str, str, bytes]]:
+    """URL, type and body of help pages of a language and of what they load."""
+    pages = sorted((HELP / language / "text").rglob("*.html"))
+    shared = [*HELP.glob("*.css"), *HELP.glob("*.js"), *(HELP / language).glob("*.js")]
+    media = list((HELP / "media").glob("*/*.*"))
+    for path in [*pages[:: max(1, len(pages) // most)][:most], *shared, *media]:
+        if path.suffix in KINDS:
+            yield SITE + path.relative_to(HELP).as_posix(), KINDS[path.suffix], path.read_bytes()
+
+
+def write_warc(language: str, target: Path, most: int) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with target.open("wb") as file:
+        writer = WARCWriter(file, gzip=True)
+        for url, kind, body in records(language, most):
+            head = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
+            writer.write_record(writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=head))
+            count += 1
+    return count
+
+
+def main(folder: Path, most: int) -> None:
+    """Everything below ``folder``, made anew."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    made = {
+        "fonts/en": link(regular_faces(ENGLISH), folder / "fonts/en"),
+        "fonts/zh": link(
+            matching(CHINESE, FONTS)
+            + sorted(set(FANDOL.glob("*-Regular.otf")) - {FANDOL / "FandolBraille-Regular.otf"}),
+            folder / "fonts/zh",
+        ),
+        "coco/train2017": link(matching(PHOTOGRAPHS), folder / "coco/train2017"),
+        "pdf": link(matching(DOCUMENTS), folder / "pdf"),
+    }
+    for language, code, book in (("en", "en-US", "en-US"), ("zh", "zh-CN", "zh-CN")):
+        pages = [*sorted((HELP / code / "text").rglob("*.html")), *sorted((HANDBOOK / book).glob("*.html"))]
+        made[f"text/{language}wiki.txt"] = running_text(pages, folder / f"text/{language}wiki.txt")
+        made[f"warc/{code}.warc.gz"] = write_warc(code, folder / f"warc/{code}.warc.gz", most)
+    for name, count in made.items():
+        line = f"{count:7,} {name}" if count else f"nothing for {name}: sh scripts/ocr_packages.sh full"
+        sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else PAGES)

@@ -1,0 +1,231 @@
+"""Traps of scenes: places that follow the paper, photographs of every mode, benchmark images, labels that are drawn."""
+
+from collections import defaultdict
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import uharfbuzz as hb
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, features
+
+from pipeline.errors import DataError
+from pipeline.exclusion import Exclusion
+from synth_ocr.geometry import heading, iou, is_sound, tight_quad
+from synth_ocr.scene.corpus import faker_of, plain
+from synth_ocr.scene.draw import Writer
+from synth_ocr.scene.fonts import Face, coverage, file_hash
+from synth_ocr.scene.layout import Box, grid_stack
+from synth_ocr.scene.lines import units
+from synth_ocr.scene.pictures import Backgrounds, photograph
+from synth_ocr.scene.render import scene
+from synth_ocr.scene.settings import TextLayout
+from synth_ocr.scene.source import Scene
+from synth_ocr.text import HAN, PRIVATE_USE
+from tests.synth_ocr.test_scene import CHINESE, LATIN, empty_sheet, generator, need, stock
+
+STILL = {
+    "elastic_alpha": (0, 0), "noise_scale": (0, 0), "rgb": 0, "shadow_intensity": (0, 0), "contrast_alpha": (1, 1),
+    "brightness_beta": (0, 0), "motion_blur": 0, "gaussian_blur": (0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_quads_are_where_the_ink_is_after_the_paper_was_bent_and_placed(tmp_path: Path, index: int) -> None:
+    canvas = {"fullscreen": 0, "paper_alpha": (0, 0), "short_size": (900, 900), "document_short_size": (500, 700)}
+    layout = {"kinds": {"sign": 1.0}, "textbox_color": 0, "content_color": 0}
+    made = stock(tmp_path, "en", effects=STILL, canvas=canvas, layout=layout)
+    page = scene(made, generator(index))
+    dark = page.image.max(axis=2) < 100
+    everywhere = np.zeros(dark.shape, np.uint8)
+    for line in page.lines:
+        grown = line.quad + np.sign(line.quad - line.quad.mean(axis=0)) * 3
+        inside = np.zeros(dark.shape, np.uint8)
+        cv2.fillConvexPoly(inside, np.round(grown).astype(np.int32), 1)
+        found = tight_quad(dark & (inside > 0), 0, 0, heading(line.quad))
+        assert found is not None and iou(found, line.quad) > 0.88
+        everywhere |= inside
+    assert page.lines and not (dark & (everywhere == 0)).any()
+
+
+def test_places_differ_from_scene_to_scene(tmp_path: Path) -> None:
+    made = stock(tmp_path, "en", canvas={"fullscreen": 0})
+    first, second = (scene(made, generator(index)).lines[0].quad for index in (1, 2))
+    assert np.abs(first - second).max() > 5
+
+
+def picture(mode: str, size: tuple[int, int] = (40, 20), **options: object) -> bytes:
+    colours: dict[str, object] = {"I;16": 40_000, "LA": (200, 0), "RGBA": (10, 200, 10, 0), "CMYK": (0, 255, 255, 0)}
+    image = Image.new(mode, size, colours.get(mode, 200 if mode in ("L", "P") else (200, 30, 30)))  # type: ignore[arg-type]
+    kind = "TIFF" if mode in ("CMYK", "I;16") else "PNG" if mode in ("P", "LA", "RGBA") else "JPEG"
+    target = BytesIO()
+    image.save(target, kind, **options)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "RGBA", "CMYK", "I;16"])
+def test_photographs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(picture(mode))
+    pixels = photograph(str(path))
+    assert pixels.shape == (20, 40, 3) and pixels.dtype == np.uint8
+    if mode in ("LA", "RGBA"):
+        assert pixels.min() == 255  # transparent over white
+    if mode == "CMYK":
+        assert pixels[..., 0].mean() > 200 > pixels[..., 1].mean()
+    if mode == "I;16":
+        assert abs(int(pixels.mean()) - 40_000 // 256) <= 1
+
+
+def test_photographs_are_turned_by_their_exif_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "turned.jpg").write_bytes(picture("RGB", exif=exif))
+    assert photograph(str(tmp_path / "turned.jpg")).shape == (40, 20, 3)
+
+
+def noise_picture(seed: int) -> bytes:
+    small = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    target = BytesIO()
+    Image.fromarray(small).resize((270, 270)).save(target, "JPEG", quality=92)
+    return target.getvalue()
+
+
+def test_a_benchmark_image_is_never_a_background(tmp_path: Path) -> None:
+    names = ("000000000042.jpg", "000000000043.jpg", "000000000044.jpg", "free.jpg")
+    for seed, name in enumerate(names):
+        (tmp_path / name).write_bytes(noise_picture(seed))
+    smaller = BytesIO()
+    Image.open(BytesIO(noise_picture(2))).resize((200, 200)).save(smaller, "PNG")
+    excluded = Exclusion()
+    excluded.add_ids("refcoco", ["coco:42"])
+    excluded.add_image("textvqa", noise_picture(1))
+    excluded.add_image("docvqa", smaller.getvalue())
+    photographs = Backgrounds([str(tmp_path / name) for name in names], excluded)
+    assert [photographs.hit(str(tmp_path / name)) for name in names] == [
+        f"{names[0]} leak:id refcoco", f"{names[1]} leak:bytes textvqa", f"{names[2]} leak:perceptual docvqa", ""
+    ]  # fmt: skip
+    picks = [photographs.pick(generator(index)) for index in range(12)]
+    assert {path for path, _ in picks} == {str(tmp_path / "free.jpg")}
+    assert any(passed for _, passed in picks)
+    with pytest.raises(DataError, match="exclusion list"):
+        Backgrounds([str(tmp_path / names[0])], excluded).pick(generator(0))
+
+
+def test_the_recipe_takes_an_exclusion_list_and_the_page_tells_its_hits(tmp_path: Path) -> None:
+    for seed, name in enumerate(("000000000042.jpg", "free.jpg")):
+        (tmp_path / name).write_bytes(noise_picture(seed))
+    excluded = Exclusion()
+    excluded.add_ids("refcoco", ["coco:42"])
+    excluded.write(tmp_path / "list.parquet")
+    made = stock(tmp_path, "en", backgrounds=[str(tmp_path / "*.jpg")], exclude=str(tmp_path / "list.parquet"))
+    hits = [hit for index in range(6) for hit in scene(made, generator(index)).notes.get("excluded_backgrounds", ())]
+    assert hits and set(hits) == {"000000000042.jpg leak:id refcoco"}
+
+
+def test_coverage_has_no_variation_selectors_nor_blank_han_nor_repeated_boxes() -> None:
+    assert not coverage(Face(LATIN)) & set(range(0xFE00, 0xFE10))
+    assert not coverage(Face(need(CHINESE))) & {0x2F8F0, 0x2F9A6}
+    font = hb.Font(hb.Face(hb.Blob.from_file_path(LATIN)))
+    shapes: dict[object, list[int]] = defaultdict(list)
+    for code in coverage(Face(LATIN)):
+        glyph = font.get_nominal_glyph(code)
+        extents = font.get_glyph_extents(glyph)
+        if code > 0x250 and extents.width:
+            shapes[glyph].append(code)
+    assert max(map(len, shapes.values())) <= 8
+    assert {0x2019, 0x0410, 0x0391} <= coverage(Face(LATIN))  # letters that look alike are no placeholders
+
+
+def test_coverage_is_kept_by_the_hash_of_the_font_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    coverage.cache_clear()
+    first = coverage(Face(LATIN))
+    (kept,) = (tmp_path / "qvl").glob("glyphs-*")
+    assert file_hash(LATIN) in kept.name
+    coverage.cache_clear()
+    assert coverage(Face(LATIN)) == first
+    coverage.cache_clear()
+
+
+@pytest.mark.parametrize("text", [r"C:\temp\x", "f(x) = [a] {b} 1<2>0", "“quoted” – it’s", "ﬁne oﬃce"])
+def test_the_label_is_the_drawn_string(text: str) -> None:
+    sheet = empty_sheet()
+    Writer(sheet, [Face(LATIN)], list(units(plain(text)))).write(Box(10, 20, 580, 40), Face(LATIN), (0, 0, 0))
+    assert [line.text for line in sheet.lines] == [text.replace("ﬁ", "fi").replace("ﬃ", "ffi")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_what_is_drawn_is_covered_and_labelled_character_by_character(text: str) -> None:
+    sheet = empty_sheet()
+    face = Face(LATIN)
+    Writer(sheet, [face], list(units(plain(text)))).write(Box(10, 20, 580, 40), face, (0, 0, 0))
+    for line in sheet.lines:
+        assert coverage(face).issuperset(map(ord, line.text)) and not PRIVATE_USE.search(line.text)
+        assert " ".join(word for word, _ in line.words) == line.text
+
+
+def test_two_lines_on_one_place_are_one_line_and_a_count() -> None:
+    sheet = empty_sheet()
+    for _ in range(2):
+        Writer(sheet, [Face(LATIN)], list(units("first"))).write(Box(10, 20, 200, 40), Face(LATIN), (0, 0, 0))
+    assert [line.text for line in sheet.lines] == ["first"] and sheet.lost["overlap"] == 1
+
+
+def test_reading_order_of_grids_is_columns_top_down() -> None:
+    for index in range(20):
+        boxes = grid_stack(TextLayout(), (0, 0, 900, 900), generator(index)).boxes
+        for above, below in pairwise(boxes):
+            if above.group == below.group:
+                assert below.y > above.y if below.x == above.x else below.x > above.x
+            else:
+                assert below.group == above.group + 1
+
+
+def test_faker_speaks_chinese_and_its_version_is_part_of_the_unit(tmp_path: Path) -> None:
+    assert HAN.search(faker_of("zh", generator(0)).name())
+    assert faker_of("zh", generator(0)).name() == faker_of("zh", generator(0)).name()
+    stock(tmp_path, "en")
+    made = Scene.model_validate({
+        "language": "en", "count": 1, "fonts": [{"fonts": [LATIN]}], "corpora": [{"texts": [str(tmp_path / "en.txt")]}]
+    })  # fmt: skip
+    libraries = made.common()["libraries"]
+    assert {"faker", "pillow", "freetype2", "harfbuzz", "raqm", "cv2", "numpy"} <= set(libraries)
+
+
+def test_a_pillow_without_raqm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock(tmp_path, "en")
+    made = Scene.model_validate({
+        "language": "en", "count": 1, "fonts": [{"fonts": [LATIN]}], "corpora": [{"texts": [str(tmp_path / "en.txt")]}]
+    })  # fmt: skip
+    assert made.missing() == []
+    monkeypatch.setattr(features, "check", lambda name: False)
+    assert any("raqm" in line for line in made.missing())
+
+
+def test_equal_pictures_are_equal_parts_and_changed_ones_are_not(tmp_path: Path) -> None:
+    stock(tmp_path, "en")
+    (tmp_path / "a.jpg").write_bytes(noise_picture(1))
+    content = {
+        "language": "en", "count": 1, "fonts": [{"fonts": [LATIN]}], "corpora": [{"texts": [str(tmp_path / "en.txt")]}],
+        "backgrounds": [str(tmp_path / "*.jpg")],
+    }  # fmt: skip
+    first = Scene.model_validate(content).common()
+    assert Scene.model_validate(content).common() == first
+    (tmp_path / "a.jpg").write_bytes(noise_picture(2))
+    changed = Scene.model_validate(content).common()
+    assert {key for key in first if first[key] != changed[key]} == {"pictures"}
+    assert xxhash.xxh3_128_hexdigest(noise_picture(1)) != xxhash.xxh3_128_hexdigest(noise_picture(2))
+
+
+def test_all_quads_of_a_form_are_sound_in_both_languages(tmp_path: Path) -> None:
+    for language in ("en", "zh"):
+        for index in range(3):
+            for line in scene(stock(tmp_path, language, "form"), generator(index)).lines:
+                assert is_sound(line.quad) and is_sound(line.layout) and all(is_sound(word.quad) for word in line.words)
