@@ -14,7 +14,8 @@ from pipeline.report.elements import Html, foreign, join, tag
 from training.evaluation.sample import Answer, Sample
 from training.evaluation.scoring import first_box
 
-SIDE, QUALITY = 480, 78
+SIDE, PAGE_SIDE, QUALITY = 480, 900, 78
+DENSE = 12  # more places than that are drawn with thin lines
 TEXT_LIMIT = 1500
 REFERENCES = 5
 PIECES = re.compile(r"\s+|[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
@@ -51,8 +52,10 @@ def _answered(sample: Sample, answer: Answer, wanted: str) -> Html:
 
 def _plain(text: str) -> str:
     """A text without tags; OCR and grounding as one phrase per line, their places are drawn."""
-    phrases = [phrase.text for phrase in markup.parse(text) if phrase.quads]
-    return "\n".join(phrases) if phrases else markup.MARKER.sub("", re.sub(r"<(box|quad)>.*?</\1>", " ", text)).strip()
+    phrases = [markup.MARKER.sub("", phrase.text) for phrase in markup.parse(text) if phrase.quads]
+    if phrases:
+        return "\n".join(phrases)
+    return re.sub(r" +", " ", markup.MARKER.sub("", re.sub(r"<(box|quad)>.*?</\1>", "", text))).strip()
 
 
 def _marked(text: str, wanted: str) -> Html:
@@ -91,13 +94,14 @@ def _corners(box: Box) -> Corners:
 def _picture(sample: Sample, asked: list[Corners], truths: list[Corners], said: list[Corners]) -> Html:
     if not sample.images:
         return tag("div.picture", tag("p.none", "no image"))
+    side = PAGE_SIDE if sample.metric == "ocr" else SIDE
     try:
         with Image.open(io.BytesIO(sample.images[-1].read())) as image:
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            image.draft("RGB", (2 * side, 2 * side))
             small = opaque(image)
     except UNREADABLE as error:
         return tag("div.picture", tag("p.none", f"image not shown: {type(error).__name__}"))
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     target = io.BytesIO()
     small.save(target, "WEBP", quality=QUALITY)
     source = f"data:image/webp;base64,{base64.b64encode(target.getvalue()).decode()}"

@@ -69,8 +69,8 @@ def _header(scores: dict[str, Any]) -> Html:
         tag("p.soft", foreign(f"model {scores['model']} · {scores['dtype']} · {asked}", 600)),
         table(["set", "metric", "samples", "score", "standard error", "unparsable", "not asked"], rows),
         tag(
-            "p.soft.legend", "In the pictures: ", tag("b.truth", "— truth"), "  ", tag("b.said", "-- answer"), "  ",
-            tag("b.asked", "·· what the question points at"), ". Marked words are not in the truth.",
+            "p.soft.legend", tag("b.truth", "truth"), tag("b.said", "answer"),
+            tag("b.asked", "what the question points at"), tag("mark", "words"), " that are not in the truth",
         ),
     )  # fmt: skip
 
@@ -89,7 +89,8 @@ def _section(
 ) -> Html:
     def cards(title: str, chosen: list[int]) -> list[Html]:
         shown = [card(samples[place], answers[place], scored.scores[place]) for place in chosen]
-        return [tag("h3", title), tag("div.cards", *shown)] if shown else []
+        grid = "div.cards.wide" if values["metric"] == "ocr" else "div.cards"
+        return [tag("h3", title), tag(grid, *shown)] if shown else []
 
     ranked = sorted(places, key=lambda place: (scored.scores[place], samples[place].id))
     worst = ranked[:WORST]

@@ -26,7 +26,7 @@ from pipeline.errors import ContractError, RecipeError
 from training.evaluation.predict import predict
 from training.evaluation.sample import Answer, Sample
 
-PIECE = 64
+PIECE, LONG_PIECE, LONG = 64, 16, 100  # samples of a piece; fewer where an answer may take more than LONG tokens
 
 ANSWERS = pa.schema(
     [("place", pa.int64()), ("text", pa.string()), ("fault", pa.string()), ("likelihoods", pa.list_(pa.float64()))]
@@ -76,7 +76,12 @@ def plan(samples: Sequence[Sample]) -> list[tuple[int, ...]]:
         return -sample.decoding.max_new, sample.set, -len(sample.images), -len(sample.prompt), sample.id
 
     order = sorted(range(len(samples)), key=key)
-    return [tuple(order[start : start + PIECE]) for start in range(0, len(order), PIECE)]
+    pieces: list[tuple[int, ...]] = []
+    while order:
+        size = LONG_PIECE if samples[order[0]].decoding.max_new > LONG else PIECE
+        pieces.append(tuple(order[:size]))
+        order = order[size:]
+    return pieces
 
 
 def committed(task: PieceTask) -> dict[str, Any] | None:

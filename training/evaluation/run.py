@@ -19,7 +19,17 @@ from pipeline.pool import Pool
 from pipeline.progress import RunProgress
 from pipeline.stale import differences
 from training.evaluation.page import write_page
-from training.evaluation.pieces import PIECE, PieceTask, Where, answer_piece, committed, plan, read_answers
+from training.evaluation.pieces import (
+    LONG,
+    LONG_PIECE,
+    PIECE,
+    PieceTask,
+    Where,
+    answer_piece,
+    committed,
+    plan,
+    read_answers,
+)
 from training.evaluation.sample import Answer, Sample
 from training.evaluation.scoring import Scored, score
 from training.evaluation.world import World
@@ -99,7 +109,7 @@ def _settle(samples: Sequence[Sample], asked: dict[str, Any], out: Path, where: 
         "version": EVALUATION_VERSION,
         **model_identity(where.model),
         "dtype": where.dtype,
-        "piece": PIECE,
+        "pieces": [PIECE, LONG_PIECE, LONG],
         "samples": len(samples),
         "samples_hash": samples_hash(samples),
     }

@@ -1,0 +1,174 @@
+"""The command from start to end on real shards: killed, on two processes, on Ray, the files are the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import RecipeError, StaleError
+from pipeline.pool import SerialPool
+from pipeline.progress import RunProgress
+from tests.training.evaluation.conftest import ROOT
+from tests.training.evaluation.tiny import write_tiny
+from training.evaluation.pieces import LONG_PIECE, PIECE, Where, plan
+from training.evaluation.questions import Asked, ask
+from training.evaluation.run import run
+from training.evaluation.sample import Decoding, Sample
+from training.evaluation.world import World
+
+QVL = [sys.executable, "-c", "import sys; from qvl import main; sys.argv[0] = 'qvl'; main()"]
+RESULTS = ("predictions.parquet", "scores.json", "report.html")
+ENVIRONMENT = {
+    **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "RAY_DEDUP_LOGS": "0"
+}  # fmt: skip
+
+
+def command(tiny: Path, data: list[Path], out: Path, *flags: str) -> list[str]:
+    named = [word for path in data for word in ("--data", str(path))]
+    return ["eval", "run", str(tiny), *named, "--max-new", "12", "--output", str(out), "--device", "cpu", *flags]
+
+
+def finish(words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=280)
+
+
+def pieces(out: Path) -> int:
+    return len(list((out / "manifests" / "eval").glob("*.json")))
+
+
+def same(first: Path, second: Path) -> bool:
+    return all((first / name).read_bytes() == (second / name).read_bytes() for name in RESULTS)
+
+
+@pytest.fixture(scope="module")
+def data(grounding_shards: Path, made_shards: Path) -> list[Path]:
+    return [grounding_shards, made_shards]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = finish([*QVL, *command(tiny, data, out, "--json")])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((out / "scores.json").read_bytes())
+    return out
+
+
+def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
+    samples = ask(Asked(tuple(data), ("caption", "vqa", "grounding", "ocr"), longest=12))
+    table = pq.read_table(undisturbed / "predictions.parquet")
+    assert table["id"].to_pylist() == [sample.id for sample in samples]
+    scores = json.loads((undisturbed / "scores.json").read_bytes())
+    assert scores["samples"] == len(samples) == sum(each["samples"] for each in scores["sets"].values())
+    assert set(scores["sets"]) == {
+        "caption", "region_caption", "vqa", "referring", "grounded_caption", "detection", "ocr"
+    }  # fmt: skip
+    assert len(set(table["prediction"].to_pylist())) > 1
+    assert str(undisturbed.parent) not in (undisturbed / "scores.json").read_text()
+
+
+def test_the_page_shows_pictures_with_places_and_runs_no_script(undisturbed: Path) -> None:
+    page = (undisturbed / "report.html").read_text("utf-8")
+    assert page.count("<img ") > 50
+    assert page.count('class="truth"') > 50
+    assert 'class="asked"' in page
+    assert "<script" not in page
+    assert 'src="http' not in page
+
+
+def test_killed_again_and_again_it_ends_in_the_same_files(
+    undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
+) -> None:
+    out, killed = tmp_path / "out", 0
+    for _ in range(2):
+        process = subprocess.Popen(
+            [*QVL, *command(tiny, data, out)],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        before = pieces(out)
+        if wait_for(lambda before=before: pieces(out) > before, process):
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed == 2
+    done = finish([*QVL, *command(tiny, data, out)])
+    assert done.returncode == 0, done.stderr
+    assert same(out, undisturbed)
+    assert not (out / ".attempts").exists() or not list((out / ".attempts").iterdir())
+
+
+def wait_for(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
+    for _ in range(2000):
+        if holds():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.05)
+    return False
+
+
+def test_two_processes_of_torchrun_give_the_same_files(
+    undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
+) -> None:
+    script = tmp_path / "qvl_command.py"
+    script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom qvl import main\nmain()\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = finish([*torchrun, *command(tiny, data, tmp_path / "out")])
+    assert done.returncode == 0, done.stderr
+    assert same(tmp_path / "out", undisturbed)
+    assert done.stdout.count("report   ") == 1
+
+
+def test_ray_workers_give_the_same_files(undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path) -> None:
+    done = finish([*QVL, *command(tiny, data, tmp_path / "out", "--workers", "ray")])
+    assert done.returncode == 0, done.stderr
+    assert same(tmp_path / "out", undisturbed)
+
+
+def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+    def go(model: Path = tiny, fresh: bool = False, **asked: object) -> dict[str, object]:
+        question = Asked((made_shards,), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
+        where = Where(model, "cpu", "float32", 4)
+        return run(ask(question), question.words(), tmp_path / "out", where, SerialPool(), RunProgress(), fresh=fresh)
+
+    first = go()
+    assert go() == first
+    with pytest.raises(StaleError, match=r"asked\.limit: null -> 3.*--fresh"):
+        go(limit=3)
+    other = write_tiny(tmp_path / "other", seed=1)
+    with pytest.raises(StaleError, match="model: "):
+        go(other)
+    assert go(other, fresh=True)["model"] != first["model"]
+    assert go(tiny, fresh=True) == first
+
+
+def test_what_cannot_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+    where = Where(tmp_path / "none", "cpu", "auto", 4)
+    with pytest.raises(RecipeError, match="none"):
+        run(ask(Asked((made_shards,), ("caption",))), {}, tmp_path / "out", where, SerialPool(), RunProgress())
+    with pytest.raises(RecipeError, match="nothing to evaluate"):
+        run([], {}, tmp_path / "out", Where(tiny, "cpu", "auto", 4), SerialPool(), RunProgress())
+    done = finish([*QVL, "eval", "run", str(tiny), "--data", str(tmp_path / "none"), "--output", str(tmp_path / "o")])
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_pieces_cover_all_samples_once() -> None:
+    samples = [
+        Sample(f"{n}", "s", "g", "exact", "p" * (n % 7), (), ("x",), Decoding(500 if n % 3 == 0 else 10))
+        for n in range(300)
+    ]
+    found = plan(samples)
+    assert sorted(place for piece in found for place in piece) == list(range(300))
+    assert all(len(piece) <= (LONG_PIECE if samples[piece[0]].decoding.max_new > 100 else PIECE) for piece in found)
+    assert World().decide(lambda: 3) == 3
