@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test check format bench clean
 
-demo: .stamps/base
+demo: .stamps/demo
 	$(BIN)/qvl demo
 
 test: .stamps/dev check
@@ -30,8 +30,9 @@ bench: .stamps/dev
 	sh scripts/make_venv.sh $(PYTHON) .venv
 	mkdir -p .stamps && touch $@
 
-.stamps/base: .stamps/venv pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+.stamps/demo: .stamps/venv pyproject.toml constraints.txt scripts/ocr_packages.sh
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ocr]'
+	sh scripts/ocr_packages.sh || echo 'note: OCR sources whose packages are not installed will be left out'
 	touch $@
 
 .stamps/dev: .stamps/venv pyproject.toml constraints.txt scripts/system_packages.sh
@@ -40,7 +41,7 @@ bench: .stamps/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps open-clip-torch timm torchvision
 	$(BIN)/python scripts/mend_torchvision.py
 	$(BIN)/python tests/model/fetch_tokenizer.py || echo 'note: no tokenizer file, its golden tests will be skipped'
-	touch $@ .stamps/base
+	touch $@ .stamps/demo
 
 clean:
 	rm -rf .venv .stamps out

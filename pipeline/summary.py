@@ -1,5 +1,6 @@
 """What a run prints at its end: the funnel, the mix, and where everything is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -54,3 +55,23 @@ def mix_table(dataset: dict[str, Any]) -> Table:
             table.add_row(word, f"{count:,}", f"{count / total:.1%}")
         table.add_section()
     return table
+
+
+def print_parts(parts: Sequence[tuple[str, dict[str, Any], object, float]], notes: Sequence[str]) -> None:
+    """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, report, seconds) each; where their pages
+    are; a line per note."""
+    table = Table(title="All parts", title_justify="left")
+    for name in ("", "rows in", "kept", "samples", "by task", "language", "s"):
+        table.add_column(name, justify="left" if name in ("", "by task", "language") else "right", no_wrap=True)
+    for name, dataset, _, seconds in parts:
+        verdicts = dataset["lineage"]["verdicts"].values()
+        rows, kept = sum(sum(v.values()) for v in verdicts), sum(v.get(KEEP, 0) for v in verdicts)
+        words = ("\n".join(f"{word} {n:,}" for word, n in dataset[kind].items()) for kind in ("tasks", "languages"))
+        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset['samples']:,}", *words, f"{seconds:.0f}")
+        table.add_section()
+    console = Console(markup=False, emoji=False, soft_wrap=True)
+    console.print(table)
+    for name, _, report, _ in parts:
+        console.print(f"{name:<8} {report}", highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False)

@@ -18,7 +18,7 @@ OTHER_WORDS = {"keep", "duplicate_image", "duplicate_pair", "near_duplicate", "r
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "out"
-    result = qvl("demo", "--output", str(out))
+    result = qvl("demo", "--output", str(out), "--only", "curate")
     assert result.returncode == 0, result.stderr
     return out
 
