@@ -66,7 +66,9 @@ def _section(title: str, lead: str, *content: str) -> Html:
 def _reasons(counts: Counts, totals: Counter[str]) -> Html:
     """Reasons down, sources across."""
     sources = sorted(counts)
-    words = sorted({word for each in counts.values() for word in each}, key=lambda w: (w != "keep", -_total(counts, w)))
+    words = sorted(
+        {word for each in counts.values() for word in each}, key=lambda w: (w != "keep", -_total(counts, w), w)
+    )
     rows = [["rows in", *(count(totals[s]) for s in sources), count(sum(totals.values()))]]
     for word in words:
         cells = [count(counts[s][word]) if counts[s][word] else "" for s in sources]
@@ -80,7 +82,7 @@ def _boxes(figures: Figures) -> Html:
     gone = {source: sum(figures.lost[source].values()) for source in sources}
     rows = [["boxes in", *(count(figures.boxes_in[s]) for s in sources)]]
     for kind, counts in (("lost: ", figures.lost), ("flag: ", figures.flags)):
-        for word in sorted({w for each in counts.values() for w in each}, key=lambda w: -_total(counts, w)):
+        for word in sorted({w for each in counts.values() for w in each}, key=lambda w: (-_total(counts, w), w)):
             rows.append([kind + word, *(count(counts[s][word]) if counts[s][word] else "" for s in sources)])
     rows.append(["boxes kept", *(count(figures.boxes_in[s] - gone[s]) for s in sources)])
     return table(("", *sources), rows)

@@ -63,7 +63,8 @@ def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """Passes requests on, but for faults: ``refuse`` (500), ``slow``, ``lost`` (500 after the request has arrived).
+    """Passes requests on, but for faults: ``refuse`` (500), ``slow``, ``lost`` (500 after the request has arrived),
+    ``cut`` (the connection ends without an answer).
 
     ``plan`` is worked off first; then each request meets one of ``faults`` with the probability ``share``.
     """
@@ -82,6 +83,9 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self._body()
         fault = self._fault()
+        if fault == "cut":
+            self.close_connection = True
+            return
         if fault == "slow":
             time.sleep(self.slow)
         status, given, content = 500, [], b"<Error><Code>InternalError</Code></Error>"
