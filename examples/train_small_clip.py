@@ -1,6 +1,6 @@
 """Train the small CLIP of the demo: `examples/small_clip/`, a stand-in where no published weights can be had.
 
-    python examples/train_small_clip.py [--output FOLDER] [--downloads FOLDER] [--epochs 40]
+    python examples/train_small_clip.py [--output FOLDER] [--downloads FOLDER] [--epochs 14]
 
 It learns from the public-domain, CC0 and MIT packages that the shipped corpus was drawn from, WITHOUT the pictures of the
 corpus itself: none of its files and nothing whose perceptual hash is near one of them. So the corpus is held out, and the
@@ -119,8 +119,9 @@ def cropped(pictures: Pictures, random: np.random.Generator) -> Pictures:
     return result
 
 
-def train(pictures: Pictures, captions: list[str], epochs: int, batch: int, seed: int) -> torch.nn.Module:
+def train(pictures: Pictures, captions: list[str], epochs: int, batch: int, seed: int, threads: int) -> torch.nn.Module:
     """The trained model, in evaluation mode."""
+    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     model = open_clip.create_model(NAME, pretrained=None)
@@ -180,9 +181,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=EXAMPLES / NAME)
     parser.add_argument("--downloads", type=Path, default=Path(tempfile.gettempdir()) / "qvl-corpus-packages")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     config = options.output / f"{NAME}.json"
@@ -190,7 +192,7 @@ def main() -> None:
     open_clip.add_model_config(config)
     pictures, captions, counts = training_pairs(Archives(options.downloads))
     print(counts, flush=True)
-    model = train(pictures, captions, options.epochs, options.batch, options.seed)
+    model = train(pictures, captions, options.epochs, options.batch, options.seed, options.threads)
     save(model, options.output / f"{NAME}.pt")
     report = {**counts, "epochs": options.epochs, "seed": options.seed, "held_out": true_above_stranger(model)}
     (options.output / "training.json").write_text(json.dumps(report, indent=2) + "\n")

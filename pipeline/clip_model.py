@@ -21,6 +21,7 @@ from pipeline.errors import RecipeError
 from pipeline.score_recipe import ClipModel
 
 INTERPOLATIONS = ("bicubic", "bilinear")
+TEXT_PIECES = 4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Pixels = npt.NDArray[np.uint8]
@@ -119,7 +120,7 @@ class ClipScorer:
         """Normalised text vectors [n, width] in fp32."""
         tokens = self.tokenizer(list(captions)).to(self.device)
         with torch.inference_mode():
-            return functional.normalize(encode_text(self.model, tokens).float(), dim=-1)
+            return functional.normalize(encode_by_length(self.model, tokens).float(), dim=-1)
 
     def scores(self, pixels: Sequence[Pixels], captions: Sequence[str]) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
         """Cosine of each image with its caption, rounded to 4 decimals; and the image vectors."""
@@ -139,6 +140,13 @@ def load(spec: ClipModel, device: torch.device) -> tuple[Any, str]:
     except (RuntimeError, ValueError, KeyError, FileNotFoundError, OSError) as error:
         raise RecipeError(f"score.clip: {name} with {spec.pretrained}: {str(error).splitlines()[0]}") from None
     return model.to(DTYPES[spec.precision]).eval(), name
+
+
+def encode_by_length(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Text vectors of a batch in a few pieces of captions of like length, each cut to its own longest."""
+    order = tokens.argmax(dim=-1).argsort(stable=True)
+    pieces = [encode_text(model, tokens[piece]) for piece in order.chunk(TEXT_PIECES if is_causal(model) else 1)]
+    return torch.cat(pieces)[order.argsort()]
 
 
 def encode_text(model: Any, tokens: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,9 @@ def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
         tokens = scorer.tokenizer(captions)
         with torch.inference_mode():
             expected = scorer.model.encode_text(tokens)
+            pieces = clip_model.encode_by_length(scorer.model, tokens)
         assert torch.allclose(clip_model.encode_text(scorer.model, tokens), expected, atol=1e-5)
+        assert torch.allclose(pieces, expected, atol=1e-5)
 
 
 def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None:
