@@ -59,7 +59,7 @@ def demo(
         raise RecipeError(f"--only {unknown[0]}: choose from {', '.join(RECIPES)}")
     if not (EXAMPLES / RECIPES["curate"]).is_file():
         raise RecipeError(f"{EXAMPLES}: the demo needs a checkout of the repository; the wheel does not carry its data")
-    parts: list[tuple[str, dict[str, Any], object, float]] = []
+    parts: list[tuple[str, dict[str, Any], Path, float]] = []
     notes: list[str] = []
     for part in RECIPES:
         if only and part not in only:
@@ -67,42 +67,42 @@ def demo(
         started = time.perf_counter()
         folder = output if part == "curate" else output.with_name(f"{output.name}_{part}")
         try:
-            dataset, report, left_out = demo_part(part, folder, workers, fresh)
+            dataset, left_out = demo_part(part, folder, workers, fresh)
         except RecipeError as error:
             if part != "ocr":  # its programs and documents come from the system's packages
                 raise
             notes.append(f"ocr: {error}")
             continue
-        parts.append((part, dataset, report, time.perf_counter() - started))
+        parts.append((part, dataset, folder, time.perf_counter() - started))
         notes += [f"{part}: {note}" for note in left_out]
     print_parts(parts, notes)
 
 
-def demo_part(part: str, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], object, list[str]]:
-    """Run one part: its ``dataset.json``, its report, and notes on what was left out."""
+def demo_part(part: str, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+    """Run one part: its ``dataset.json``, and notes on what was left out."""
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
 
     recipe, dataset = EXAMPLES / RECIPES[part], out / "shards" / "dataset.json"
     if part == "curate":
         pipeline.command.run(recipe, str(out), workers, None, fresh, False)
-        return json.loads(dataset.read_text("utf-8")), out / "report.html", []
+        return json.loads(dataset.read_text("utf-8")), []
     pool = pipeline.command.open_pool(workers, None)
     with resumable(out), RunProgress() as progress:
         if part == "text":
             from pipeline.text.recipe import load_recipe as load_text
             from pipeline.text.run import run as run_text
 
-            return *run_text(load_text(recipe), out, pool, progress, fresh), []
+            return run_text(load_text(recipe), out, pool, progress, fresh)[0], []
         if part == "ground":
             from grounding_builder.recipe import load_recipe as load_grounding
             from grounding_builder.run import run as run_grounding
 
-            return *run_grounding(load_grounding(recipe), out, pool, progress, fresh), []
+            return run_grounding(load_grounding(recipe), out, pool, progress, fresh)[0], []
         from synth_ocr.run import run as run_ocr
 
         built = run_ocr(recipe, out, pool, progress, fresh)
-        return built.dataset, built.report, built.notes
+        return built.dataset, built.notes
 
 
 def main() -> None:

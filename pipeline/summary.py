@@ -57,8 +57,8 @@ def mix_table(dataset: dict[str, Any]) -> Table:
     return table
 
 
-def print_parts(parts: Sequence[tuple[str, dict[str, Any], object, float]], notes: Sequence[str]) -> None:
-    """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, report, seconds) each; where their pages
+def print_parts(parts: Sequence[tuple[str, dict[str, Any], Place, float]], notes: Sequence[str]) -> None:
+    """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, output, seconds) each; where their pages
     are; a line per note."""
     table = Table(title="All parts", title_justify="left")
     for name in ("", "rows in", "kept", "samples", "by task", "language", "s"):
@@ -71,7 +71,7 @@ def print_parts(parts: Sequence[tuple[str, dict[str, Any], object, float]], note
         table.add_section()
     console = Console(markup=False, emoji=False, soft_wrap=True)
     console.print(table)
-    for name, _, report, _ in parts:
-        console.print(f"{name:<8} {report}", highlight=False)
+    for name, _, out, _ in parts:
+        console.print(f"{name:<8} {out / 'report.html'}", highlight=False)
     for note in notes:
         console.print(f"note: {note}", highlight=False)
