@@ -4,7 +4,7 @@ import { el, foreign, say } from "./dom.js";
 import { duplicates } from "./duplicates.js";
 import { overview } from "./overview.js";
 import { asTable, markOpen, moveFocus, neighbour, perLine, rows } from "./rows.js";
-import { address, go, onChange, open, output, state, table } from "./state.js";
+import { address, go, onChange, onSettle, open, output, state, table } from "./state.js";
 import { whatif } from "./whatif.js";
 
 const VIEWS = { overview: ["Overview", overview], rows: ["Browse", rows], duplicates: ["Duplicates", duplicates], whatif: ["What if", whatif] };
@@ -88,4 +88,5 @@ addEventListener("keydown", (event) => {
 
 try { const kept = localStorage.getItem("qvl-theme"); if (kept) document.documentElement.dataset.theme = kept; } catch { /* a browser may forbid it */ }
 onChange(render);
+onSettle(() => { drawn = shape(); });
 open().then(render).catch((error) => main.replaceChildren(el("p.error", {}, error.message)));

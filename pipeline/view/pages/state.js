@@ -4,7 +4,7 @@ const LISTS = ["f", "c", "w"];
 const PLAIN = ["view", "table", "sort", "mode", "row", "of", "scope", "rule", "by", "across"];
 export const state = read();
 export let output = null;
-const listeners = [];
+const listeners = [], settled = [];
 
 function read() {
   const address = new URLSearchParams(location.search), found = {};
@@ -32,9 +32,11 @@ export function go(changes) {
 export function settle(changes) {
   history.replaceState(null, "", address(changes));
   Object.assign(state, changes);
+  for (const listener of settled) listener();
 }
 
 export const onChange = (listener) => listeners.push(listener);
+export const onSettle = (listener) => settled.push(listener);
 addEventListener("popstate", () => {
   Object.assign(state, read());
   for (const listener of listeners) listener(null);
@@ -42,7 +44,18 @@ addEventListener("popstate", () => {
 
 export class Refused extends Error {}
 
+let waiting = 0;
+function busy(step) {
+  waiting += step;
+  document.getElementById("main").setAttribute("aria-busy", String(waiting > 0));
+}
+
 export async function ask(name, query = {}, signal = undefined) {
+  busy(1);
+  try { return await answered(name, query, signal); } finally { busy(-1); }
+}
+
+async function answered(name, query, signal) {
   const asked = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) for (const each of [value].flat()) asked.append(key, each);
   const response = await fetch(`/api/${name}?${asked}`, { signal });
