@@ -14,6 +14,7 @@ from synth_ocr.pdf.layout import Piece, is_oblique
 
 # glyph outlines instead of ascent and descent, ligatures expanded, no CID numbers for unknown characters
 FLAGS = pymupdf.TEXT_ACCURATE_BBOXES | pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
+FLAGS |= pymupdf.TEXT_IGNORE_ACTUALTEXT  # what a tagged document says instead of what it shows
 FAR = 1e5  # points: Type 3 fonts can give boxes of 8.6e10 (pymupdf/PyMuPDF#1433)
 OUTSIDE = 20_000.0  # points around a page in which text is removed
 SCAN_SHARE = 0.8  # of the page covered by one image

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ DEEPEST = 8  # forms within forms
 HYPHEN = 2  # what PDFium gives for a hyphen that ends a line; no line end follows it
 ASCENT, DESCENT = 0.95, -0.25  # of the font size, for turned words
 UNMAPPED = "\ufffd"
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 
 class PdfiumFile:
@@ -177,13 +179,15 @@ class Reader:
 
     def _piece(self, word: list[tuple[int, str]], line: int) -> Piece:
         first, last = word[0][0], word[-1][0]
-        text = "".join(char for _, char in word)
+        text = UNMAPPED if self._spoken(first) else "".join(char for _, char in word)
         rect = self._rect(union([self._box(number) for number, _ in word]))
         pdfium.FPDFText_GetMatrix(self.text, first, ctypes.byref(self._matrix))
         m = self._matrix
         direction = self._direction(m.a, m.b)
         size = pdfium.FPDFText_GetFontSize(self.text, first) * math.hypot(m.c, m.d) * self._zoom
         start, end = self._origin(first), self._origin(last)
+        if RIGHT_TO_LEFT.search(text) and (end[0] - start[0]) * direction[0] + (end[1] - start[1]) * direction[1] > 0:
+            text = text[::-1]  # as drawn from the left: the label has the order of reading
         if is_oblique(direction):
             quad = self._turned(direction, size, start, end, last)
             (x0, y0), (x1, y1) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
@@ -201,6 +205,15 @@ class Reader:
     @property
     def _zoom(self) -> float:
         return math.hypot(self.device[0], self.device[1])
+
+    def _spoken(self, number: int) -> bool:
+        """Whether a tagged document says something else here than it shows (ActualText); what it shows is not told."""
+        shown, size = pdfium.FPDFText_GetTextObject(self.text, number), ctypes.c_ulong()
+        for mark in range(pdfium.FPDFPageObj_CountMarks(shown) if shown else 0):
+            found = pdfium.FPDFPageObj_GetMark(shown, mark)
+            if pdfium.FPDFPageObjMark_GetParamStringValue(found, b"ActualText", None, 0, ctypes.byref(size)):
+                return True
+        return False
 
     def _box(self, number: int) -> Rect:
         """Of one character's outline, points."""

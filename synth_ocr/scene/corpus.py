@@ -22,7 +22,8 @@ DIVIDER = re.compile(r"^\s*(?:%|-{3,}|={3,})\s*$", re.MULTILINE)  # between fort
 TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 JOINT = re.compile(rf"(?<={WIDE.pattern})\s*\n\s*(?={WIDE.pattern})")  # a line end between Chinese is no blank
 WIKI = re.compile(
-    r"\[\[(?:File|Image|文件|图像|Category|分类):[^\]]*\]\]|\{\{[^}]*\}\}|</?[a-zA-Z!][^<>]*>|'''?|\|thumb\|?|={2,}", re.IGNORECASE
+    r"\[\[(?:File|Image|文件|图像|Category|分类):[^\]]*\]\]|\{\{[^}]*\}\}|</?[a-zA-Z!][^<>]*>|'''?|\|thumb\|?|={2,}",
+    re.IGNORECASE,
 )
 LINK = re.compile(r"\[\[(?:[^|\]]*\|)?([^\]]*)\]\]")
 WINDOW = 6_000  # characters read for one page

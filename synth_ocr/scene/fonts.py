@@ -19,7 +19,9 @@ from synth_ocr.scene.settings import FontChoice
 
 SIMPLIFIED = ("CJK SC", "UKai CN", "UMing CN")
 COVERAGE_VERSION = 2
-IDENTICAL = 8  # more code points than this with one outline: a placeholder; letters that look alike are up to 6 (DejaVu)
+IDENTICAL = (
+    8  # more code points than this with one outline: a placeholder; letters that look alike are up to 6 (DejaVu)
+)
 TRUSTED = 0x0250  # below, equal shapes are honest (space-like signs aside); .notdef is refused everywhere
 
 

@@ -190,6 +190,53 @@ def test_equal_pages_give_equal_bytes() -> None:
     assert first.jpeg == second.jpeg and first.jpeg
 
 
+def test_animations_stand_still_and_carets_do_not_blink() -> None:
+    body = (
+        "<style>@keyframes m{from{margin-left:0}to{margin-left:300px}}p.m{animation:m 0.3s infinite}</style>"
+        "<p class=m>Moving text</p><input autofocus>"
+    )
+    first, second = (read(body) for _ in range(2))
+    assert (first.image == second.image).all()
+    moving = next(line for line in first.lines if line.text == "Moving text")
+    assert moving.quad[0][0] < 40
+
+
+def test_canvas_and_text_filled_by_a_picture_are_no_labels() -> None:
+    canvas = "<canvas id=c width=300 height=60></canvas><script>const x=c.getContext('2d');x.font='30px DejaVu Sans';"
+    assert texts(read(canvas + "x.fillText('CANVAS',5,40)</script>")) == [GENUINE]
+    clipped = "<p style='background:#04a;-webkit-background-clip:text;color:transparent;font-size:30px'>CLIPPED</p>"
+    assert texts(read(clipped)) == [GENUINE]
+
+
+def test_the_fonts_that_drew_are_told() -> None:
+    page = read("<p style='font-family:Noto Sans CJK SC'>中文段落</p>")
+    assert {"DejaVu Sans", "Noto Sans CJK SC"} <= set(page.fonts)
+
+
+def test_long_pages_lose_what_is_far_below_and_nothing_on_the_screen() -> None:
+    body = "".join(f"<p>Line number {number}</p>" for number in range(400))
+    found = texts(read(body))
+    assert found[:4] == [GENUINE, "Line number 0", "Line number 1", "Line number 2"] and len(found) < 12
+
+
+def test_our_own_pages_run_no_scripts_and_leave_nothing_behind() -> None:
+    page = (
+        "<!doctype html><body style='font:20px DejaVu Sans'><p id=r>Own {}</p><script>r.textContent='Script'</script>"
+    )
+    jobs_ = [Job("k", f"{ORIGIN}{n}", content=page.format(n)) for n in range(2)]
+    assert [texts(read_page(each, VIEW, LAX)) for each in jobs_] == [["Own 0"], ["Own 1"]]
+    again = [read_page(each, VIEW, LAX) for each in (jobs_[0], jobs_[1], jobs_[0])]
+    assert (again[0].image == again[2].image).all()
+
+
+def test_strangers_pages_leave_nothing_behind() -> None:
+    body = (
+        "<p id=r></p><script>r.textContent='Seen '+(localStorage.n||0)+(window.name||0)+document.cookie;"
+        "localStorage.n=9;window.name=9;document.cookie='a=9'</script>"
+    )
+    assert [texts(read(body))[1] for _ in range(2)] == ["Seen 00"] * 2
+
+
 def test_lines_that_go_on_in_a_next_column_are_not_passed_in_silence() -> None:
     page = read("<div style='columns:2;width:400px;height:60px'>" + "many words here " * 5 + "</div>")
     assert "".join(texts(page)).count("words") == 5 or page.unlabelled_ink > 0.02

@@ -1,5 +1,8 @@
 """PDF traps: what cannot be seen is no label, what can be seen is not lost."""
 
+from difflib import SequenceMatcher
+from pathlib import Path
+
 import numpy as np
 import pymupdf
 import pytest
@@ -176,3 +179,45 @@ def test_a_page_without_visible_text_is_rejected(engine: Engine) -> None:
     trap.mode_three(doc, doc.new_page())
     with pytest.raises(PageRejected, match="no_visible_text"):
         read(doc, engine)
+
+
+def test_cells_that_run_into_each_other_are_two_records(engine: Engine) -> None:
+    page = read(trap.document(trap.cells_that_meet), engine)
+    assert texts(page) in (
+        [trap.GENUINE, "overlong-cell-text", "over"],
+        [trap.GENUINE],  # or none, where they stand in each other
+    )
+    assert len(page.lines) == 3 or page.unlabelled_ink > 0.05
+
+
+def test_an_unknown_word_leaves_the_rest_of_its_line(engine: Engine) -> None:
+    page = read(trap.document(trap.one_unknown_word), engine)
+    assert texts(page) == [trap.GENUINE, "Known words and"]
+    assert page.lost["unknown_character"] == 1 and 0 < page.unlabelled_ink < 0.1
+
+
+def test_what_a_tagged_document_says_instead_is_no_label(engine: Engine) -> None:
+    page = read(trap.document(trap.actual_text), engine)
+    assert texts(page) == [trap.GENUINE, "Drawn"] or (texts(page) == [trap.GENUINE] and page.unlabelled_ink > 0.05)
+
+
+def test_hebrew_is_in_reading_order_with_its_first_word_on_the_right(engine: Engine) -> None:
+    page = read(trap.document(trap.right_to_left), engine)
+    words = page.lines[1].words
+    assert [word.text for word in words] == ["שלום", "עולם"]
+    assert words[0].quad[:, 0].min() > words[1].quad[:, 0].max()
+    assert page.unlabelled_ink < 0.01
+
+
+def test_both_engines_keep_the_same_text_of_a_real_document() -> None:
+    path = Path("/usr/share/debian-reference/debian-reference.zh-cn.pdf")
+    if not path.is_file():
+        pytest.skip("no debian-reference-zh-cn: sh scripts/ocr_packages.sh")
+    found: dict[str, list[str]] = {}
+    for name in ("mupdf", "pdfium"):
+        file = open_file(path.read_bytes(), name)  # type: ignore[arg-type]
+        pages = [read_page(page, 1024, LAX) for page in file.pages([30, 60])]
+        found[name] = ["".join("".join(texts(page)).split()) for page in pages]
+        file.close()
+    for first, second in zip(found["mupdf"], found["pdfium"], strict=True):
+        assert SequenceMatcher(None, first, second, autojunk=False).ratio() > 0.97

@@ -171,3 +171,30 @@ def ocr_layer(doc: pymupdf.Document, page: pymupdf.Page) -> None:
     doc.update_stream(page.get_contents()[0], b" ")
     page.insert_image(page.rect, pixmap=pixels)
     page.insert_text((60, 80), GENUINE, fontsize=20, render_mode=3)
+
+
+def cells_that_meet(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+    """A table whose long word runs into the next cell's line, as real ones do."""
+    page.insert_text((60, 150), "overlong-cell-text", fontsize=16)
+    page.insert_text((150, 160), "over", fontsize=16)
+
+
+def one_unknown_word(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+    """A line whose last word has no map to Unicode."""
+    page.insert_text((60, 150), "Known words and", fontsize=20)
+    page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+    page.insert_text((225, 150), "\u21a9", fontname="dj", fontsize=20)
+    for xref in range(1, doc.xref_length()):
+        if doc.xref_get_key(xref, "ToUnicode")[0] == "xref":
+            doc.xref_set_key(xref, "ToUnicode", "null")
+
+
+def actual_text(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+    """A tagged document says something else than it shows."""
+    raw(doc, page, b"/Span <</ActualText (SPOKEN)>> BDC BT /helv 20 Tf 60 150 Td (Drawn) Tj ET EMC")
+
+
+def right_to_left(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+    page.insert_htmlbox(
+        (60, 120, 340, 170), "<p dir=rtl style='font-size:20px'>\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd</p>"
+    )
