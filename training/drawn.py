@@ -30,10 +30,14 @@ UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 @dataclass(frozen=True)
 class Drawn:
-    """Columns of the first samples of a stage. ``tokens`` 0: cannot be trained on. ``exact``: encoded, not estimated."""
+    """Columns of the first samples of a stage.
+
+    ``characters``: as the index has them. ``tokens`` 0: cannot be trained on. ``exact``: encoded, not estimated.
+    """
 
     part: Ints
     task: Ints
+    characters: Ints
     tokens: Ints
     images: Ints
     labels: Ints
@@ -73,7 +77,7 @@ def draw(
     )
     rule = Rule(stage.length, positions, stage.chatml, stage.loss)
     measure = _Measure(tokenizer, rule)
-    columns = np.zeros((4, count), dtype=np.int64)
+    columns = np.zeros((5, count), dtype=np.int64)
     words: dict[str, int] = {}
     pairs = draws.component * (1 << 32) + draws.shard
     for pair in np.unique(pairs).tolist():
@@ -83,9 +87,10 @@ def draw(
         rows = indexes.table(shard, parts[number].selection).take(draws.rank[here]).to_pylist()
         for place, row in zip(here.tolist(), rows, strict=True):
             task = words.setdefault(row["task"], len(words))
-            columns[:, place] = (task, *measure(shard.tar, row))
+            columns[:, place] = (task, row["text_length"], *measure(shard.tar, row))
     measure.reader.close()
-    return Drawn(draws.component, columns[0], columns[1], columns[2], columns[3], tokenizer is not None)
+    task_column, characters, tokens, images, labels = (columns[at] for at in range(5))
+    return Drawn(draws.component, task_column, characters, tokens, images, labels, tokenizer is not None)
 
 
 class _Measure:
@@ -137,7 +142,7 @@ def assumed(stage: StageSpec, text: int, positions: int, images: int = 1) -> Dra
         return np.full(count, value, dtype=np.int64)
 
     part = np.arange(count) % len(stage.mix)
-    return Drawn(part, every(0), every(tokens), every(images), every(min(text, tokens)), False)
+    return Drawn(part, every(0), every(text), every(tokens), every(images), every(min(text, tokens)), False)
 
 
 def stream(stage: StageSpec, drawn: Drawn) -> Stream:
@@ -170,6 +175,7 @@ def stream(stage: StageSpec, drawn: Drawn) -> Stream:
 def _micro_batches(stage: StageSpec, drawn: Drawn) -> Iterator[list[Sequence[int]]]:
     """Sequences of sample numbers: those of a step by length, so many at a time (training.schedule)."""
     together = stage.pack_window if stage.packing != "none" and stage.batch.unit == "sequences" else stage.batch.size
+    weight = drawn.characters if stage.packing == "none" else drawn.tokens
     for first in range(0, len(drawn.tokens), together):
         span = slice(first, first + together)
         sequences: list[tuple[int, ...]]
@@ -179,7 +185,7 @@ def _micro_batches(stage: StageSpec, drawn: Drawn) -> Iterator[list[Sequence[int
             sequences = pack(
                 drawn.tokens[span], drawn.images[span], drawn.task[span], stage.length, stage.images_per_sequence
             )
-        size = np.array([drawn.tokens[span][list(sequence)].sum() for sequence in sequences])
+        size = np.array([weight[span][list(sequence)].sum() for sequence in sequences])
         order = np.argsort(-size, kind="stable").tolist()
         for at in range(0, len(order), stage.batch.micro):
             yield [[first + number for number in sequences[n]] for n in order[at : at + stage.batch.micro]]
