@@ -72,17 +72,24 @@ def run(
     """
     out, world = out.resolve(), world or World()
     with ExitStack() as stack:
-        world.decide(lambda: stack.enter_context(output_lock(out)))
+        world.decide(lambda: _hold(stack, out))
         content = world.decide(lambda: _settle(samples, asked, out, where, fresh))
         tasks = _tasks(samples, out, where, content["fingerprint"])
         todo = world.decide(lambda: [task.number for task in tasks if committed(task) is None])
         own = todo[world.rank :: world.size]
-        with progress if world.rank == 0 else ExitStack():
+        if world.rank == 0:
+            stack.enter_context(progress)
             progress.stage("answer", len(own) + len(tasks) - len(todo), len(tasks) - len(todo))
-            for _, manifest in pool.map(answer_piece, [tasks[number] for number in own]):
+        for _, manifest in pool.map(answer_piece, [tasks[number] for number in own]):
+            if world.rank == 0:
                 progress.advance(manifest["samples"], {"faults": manifest["faults"]} if manifest["faults"] else None)
         world.wait()
         return world.decide(lambda: _finish(samples, tasks, content, out))
+
+
+def _hold(stack: ExitStack, out: Path) -> None:
+    """Lock the output until the stack is left; the lock itself stays in this process."""
+    stack.enter_context(output_lock(out))
 
 
 def model_identity(folder: Path) -> dict[str, str]:

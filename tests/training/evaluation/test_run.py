@@ -32,7 +32,21 @@ ENVIRONMENT = {
 
 def command(tiny: Path, data: list[Path], out: Path, *flags: str) -> list[str]:
     named = [word for path in data for word in ("--data", str(path))]
-    return ["eval", "run", str(tiny), *named, "--max-new", "12", "--output", str(out), "--device", "cpu", *flags]
+    return [
+        "eval",
+        "run",
+        str(tiny),
+        *named,
+        "--max-new",
+        "12",
+        "--limit",
+        "30",
+        "--output",
+        str(out),
+        "--device",
+        "cpu",
+        *flags,
+    ]
 
 
 def finish(words: list[str]) -> subprocess.CompletedProcess[str]:
@@ -62,7 +76,7 @@ def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathF
 
 
 def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
-    samples = ask(Asked(tuple(data), ("caption", "vqa", "grounding", "ocr"), longest=12))
+    samples = ask(Asked(tuple(data), ("caption", "vqa", "grounding", "ocr"), longest=12, limit=30))
     table = pq.read_table(undisturbed / "predictions.parquet")
     assert table["id"].to_pylist() == [sample.id for sample in samples]
     scores = json.loads((undisturbed / "scores.json").read_bytes())
@@ -76,8 +90,8 @@ def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list
 
 def test_the_page_shows_pictures_with_places_and_runs_no_script(undisturbed: Path) -> None:
     page = (undisturbed / "report.html").read_text("utf-8")
-    assert page.count("<img ") > 50
-    assert page.count('class="truth"') > 50
+    assert page.count("<img ") > 40
+    assert page.count('class="truth"') > 40
     assert 'class="asked"' in page
     assert "<script" not in page
     assert 'src="http' not in page
