@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import QVL, ROOT, dataset_hash, descendants, kill, qvl, wait_for
+from tests.end_to_end.test_three_nodes import Cluster
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 DEMO = ROOT / "examples" / "demo.yaml"
@@ -98,7 +99,7 @@ def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(buck
         ("audit", "OUT"),
         ("plan", str(DEMO), "--output", "OUT"),
         ("trace", "OUT", "--row", "emoji-00000.parquet", "3"),
-        ("whatif", "OUT", "aspect_ratio.maximum=2", "image_bytes.minimum=9000", "near_duplicate=null"),
+        ("whatif", "OUT", "aspect_ratio.maximum=2", "image_bytes.minimum=9000", "dedup.near_duplicate=null"),
         ("solve", "OUT", "--source", "museum", "--keep", "0.3", "--threshold", "word_count.minimum"),
     ]
     for question in questions:
@@ -178,6 +179,30 @@ def test_a_killed_ray_driver_is_followed_by_the_same_command(
     for pid in below:
         kill(pid)
     bucket.qvl("curate", "run", str(many_units), "--output", bucket.out)
+    assert bucket.hash() == undisturbed
+
+
+@pytest.mark.slow
+def test_three_nodes_without_a_common_output_folder(
+    bucket: Bucket,
+    many_units: Path,
+    undisturbed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    tokens = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef"}
+    for name, value in {**environment(bucket.server), **tokens}.items():
+        monkeypatch.setenv(name, value)
+    cluster = Cluster(Path(tmp_path_factory.mktemp("r", numbered=True)))
+    try:
+        flags = ["--workers", "ray", "--address", cluster.address]
+        process = bucket.start("curate", "run", str(many_units), "--output", bucket.out, *flags)
+        assert wait_for(lambda: bucket.manifests() >= 4, process)
+        cluster.kill_worker(2)
+        process.communicate(timeout=250)
+        bucket.qvl("curate", "run", str(many_units), "--output", bucket.out, *flags)
+    finally:
+        cluster.close()
     assert bucket.hash() == undisturbed
 
 
