@@ -6,6 +6,7 @@ PDF documents, and saved pages as WARC files. What is not installed is named and
 """
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,7 @@ HANDBOOK = Path("/usr/share/doc/debian-handbook/html")
 PHOTOGRAPHS = ("/usr/share/backgrounds/mate/nature/*.jpg",)
 DOCUMENTS = ("/usr/share/debian-reference/*.pdf", "/usr/share/doc/texlive-doc/*/*/*.pdf")
 PAGES = 200
+HAN = re.compile("[\u4e00-\u9fff]")
 SITE = "http://help.invalid/"
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml",
          ".png": "image/png", ".ico": "image/x-icon"}  # fmt: skip
@@ -105,13 +107,14 @@ def matching(patterns: tuple[str, ...], root: Path = Path("/")) -> list[Path]:
     return [path for pattern in patterns for path in sorted(root.glob(pattern.lstrip("/")))]
 
 
-def running_text(pages: list[Path], target: Path) -> int:
-    """The paragraphs of saved pages, one a line."""
+def running_text(pages: list[Path], target: Path, chinese: bool) -> int:
+    """The paragraphs of saved pages in that language, one a line: translations have gaps."""
     lines: dict[str, None] = {}
     for page in pages:
         parser = Text()
         parser.feed(page.read_text("utf-8", "replace"))
-        lines.update((text, None) for line in parser.lines if len(text := " ".join(line.split())) > 20)
+        texts = [text for line in parser.lines if len(text := " ".join(line.split())) > 20]
+        lines.update((text, None) for text in texts if (len(HAN.findall(text)) > 0.3 * len(text)) == chinese)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines), "utf-8")
     return len(lines)
@@ -155,7 +158,7 @@ def main(folder: Path, most: int) -> None:
     }
     for language, code, book in (("en", "en-US", "en-US"), ("zh", "zh-CN", "zh-CN")):
         pages = [*sorted((HELP / code / "text").rglob("*.html")), *sorted((HANDBOOK / book).glob("*.html"))]
-        made[f"text/{language}wiki.txt"] = running_text(pages, folder / f"text/{language}wiki.txt")
+        made[f"text/{language}wiki.txt"] = running_text(pages, folder / f"text/{language}wiki.txt", language == "zh")
         made[f"warc/{code}.warc.gz"] = write_warc(code, folder / f"warc/{code}.warc.gz", most)
     for name, count in made.items():
         line = f"{count:7,} {name}" if count else f"nothing for {name}: sh scripts/ocr_packages.sh full"

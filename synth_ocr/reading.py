@@ -1,6 +1,7 @@
 """Tesseract reads a seeded sample of the lines back: character error rate by source, language, height and effect."""
 
 import io
+import os
 import re
 from collections import defaultdict
 from typing import Any
@@ -57,6 +58,7 @@ def read_back(out: Place, pages: int) -> dict[str, Any]:
     version = tesseract()
     if version is None:
         raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh")
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # of Tesseract: its threads wait for each other on busy cores
     shown = picked(layout, dataset, pages)
     effects = _effects(layout, shown)
     rows = [row for page in shown for row in _page(page, effects[page.key])]

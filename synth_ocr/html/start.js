@@ -1,4 +1,5 @@
-// Before any script of the page: a fixed clock, fixed chance, no motion, and closed shadow roots kept in reach.
+// Before any script of the page: a fixed clock, fixed chance, no motion, closed shadow roots kept in reach, and no text
+// where the rendered tree does not tell it: form controls are empty, canvases are not shown.
 (() => {
   const shadows = new WeakMap();
   Object.defineProperty(window, "__shadows", { value: shadows });
@@ -19,7 +20,9 @@
   addEventListener("DOMContentLoaded", () => {
     const style = document.createElement("style");
     style.textContent = `*, *::before, *::after { animation: none !important; transition: none !important;
-      caret-color: transparent !important; scroll-behavior: auto !important; }`;
+      caret-color: transparent !important; scroll-behavior: auto !important; }
+    input, textarea, select, ::placeholder { -webkit-text-fill-color: transparent !important; }
+    canvas { visibility: hidden !important; }`;
     (document.head || document.documentElement).appendChild(style);
   });
 })();
