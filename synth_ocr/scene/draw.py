@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from synth_ocr.geometry import Rect
 from synth_ocr.page import Pixels
-from synth_ocr.scene.fonts import Face, covers, has_raqm, line_ratio, load
+from synth_ocr.scene.fonts import Face, covers, has_raqm, line_ratio, load, shown
 from synth_ocr.scene.layout import Box
 from synth_ocr.scene.lines import Unit, fill
 from synth_ocr.text import WIDE
@@ -97,17 +97,18 @@ class Writer:
 
     def _face(self, text: str, face: Face) -> Face | None:
         """The wanted face where it covers the text, else the next that does."""
-        if covers(face, text):
+        if covers(face, shown(face, text)):
             return face
-        return next((other for other in self.faces if covers(other, text)), None)
+        return next((other for other in self.faces if covers(other, shown(other, text))), None)
 
     def _covered(self, face: Face, upright: bool) -> list[Unit]:
         """The units from here on up to the first that the face does not cover."""
         run = []
         for unit in self.passage[self.place : self.place + 200]:
-            if not covers(face, unit.text) or (upright and not wide(unit.text)):
+            drawn = Unit(shown(face, unit.text), unit.blank)
+            if not covers(face, drawn.text) or (upright and not wide(drawn.text)):
                 break
-            run.append(unit)
+            run.append(drawn)
         return run
 
     def put(self, box: Box, text: str, face: Face, font: ImageFont.FreeTypeFont, color: Color) -> None:

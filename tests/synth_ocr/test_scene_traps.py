@@ -160,6 +160,21 @@ def test_the_label_is_the_drawn_string(text: str) -> None:
     assert [line.text for line in sheet.lines] == [text.replace("ﬁ", "fi").replace("ﬃ", "ffi")]
 
 
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/usr/share/fonts/opentype/bwht/BecauseWeLearn-Regular.otf", "SMALL LETTERS"),
+        ("/usr/share/fonts/truetype/humor-sans/Humor-Sans.ttf", "SMALL LETTERS"), (LATIN, "small letters"),
+        ("/usr/share/fonts/truetype/agave/agave-r-autohinted.ttf", "small letters"),
+    ],
+)  # fmt: skip
+def test_the_label_of_an_all_capitals_face_is_in_capitals(path: str, label: str) -> None:
+    sheet = empty_sheet()
+    face = Face(need(path))
+    Writer(sheet, [face], list(units("small letters"))).write(Box(10, 20, 580, 40), face, (0, 0, 0))
+    assert [line.text for line in sheet.lines] == [label]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_what_is_drawn_is_covered_and_labelled_character_by_character(text: str) -> None:
