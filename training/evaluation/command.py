@@ -46,7 +46,7 @@ class Precision(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder with its tokenizer", show_default=False)]
-Data = Annotated[list[Path], typer.Option("--data", help="Shards (a run's output, a tar) or a public file; repeatable")]
+Data = Annotated[list[str], typer.Option("--data", help="Shards (folder, tar or URL) or a public file; repeatable")]
 Tasks = Annotated[list[Ability] | None, typer.Option("--task", help="Repeatable; all of them if not given")]
 
 
@@ -74,7 +74,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the split, of --limit and of the examples")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Samples per set, chosen by the seed")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Examples before each question")] = 0,
-    shots_data: Annotated[list[Path] | None, typer.Option(help="Where examples come from, if not from --data")] = None,
+    shots_data: Annotated[list[str] | None, typer.Option(help="Where examples come from, if not from --data")] = None,
     max_new: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own")
     ] = None,
@@ -107,7 +107,7 @@ def run(
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
     with resumable(output), joined() as world:
-        where = Where(model, _device(device, world.local), dtype.value, batch_size)
+        where = Where(model.resolve(), _device(device, world.local), dtype.value, batch_size)
         pool = open_pool(workers, address)
         scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), world, fresh)
     if world.rank == 0:

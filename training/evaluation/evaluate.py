@@ -26,6 +26,12 @@ class Evaluation:
         """The score of each set, higher is better."""
         return {name: values["score"] for name, values in self.scored.sets.items()}
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """One flat record per set, for a log: its name and everything that is a number or a word."""
+        flat = ((name, values) for name, values in self.scored.sets.items())
+        return [{"set": name, **{k: v for k, v in values.items() if k != "groups"}} for name, values in flat]
+
 
 def evaluate(
     model: QwenVLForConditionalGeneration,

@@ -1,7 +1,7 @@
 """From the command's words to the samples that are asked: shards or a public file, a split, a limit, examples, prompts."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import RecipeError
@@ -21,9 +21,12 @@ METRICS_OF: dict[Task, tuple[Metric, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What is evaluated. ``images``, ``kind`` and ``style`` matter for public files alone."""
+    """What is evaluated: ``data`` names shards by path or URL, or public files (.json, .jsonl).
 
-    data: tuple[Path, ...]
+    ``images``, ``kind`` and ``style`` matter for public files alone.
+    """
+
+    data: tuple[str, ...]
     tasks: tuple[Task, ...]
     images: Path | None = None
     kind: str = "auto"
@@ -34,7 +37,7 @@ class Asked:
     seed: int = 0
     limit: int | None = None
     shots: int = 0
-    shots_data: tuple[Path, ...] = ()
+    shots_data: tuple[str, ...] = ()
     longest: int | None = None
     conversation: bool = False
 
@@ -42,7 +45,7 @@ class Asked:
         """For the results: no folders, nothing that does not matter."""
         split = {"share": self.share} if self.split != "all" else {}
         return {
-            "data": [path.resolve().name for path in self.data],
+            "data": [PurePosixPath(path).name for path in self.data],
             "tasks": list(self.tasks),
             "metric": self.metric,
             "prompts": "training" if self.of_shards else self.style,
@@ -57,7 +60,7 @@ class Asked:
 
     @property
     def of_shards(self) -> bool:
-        return all(path.is_dir() or path.suffix == ".tar" for path in self.data)
+        return not any(path.endswith((".json", ".jsonl")) for path in self.data)
 
 
 def ask(asked: Asked) -> list[Sample]:
@@ -72,14 +75,15 @@ def ask(asked: Asked) -> list[Sample]:
     return samples
 
 
-def _read(asked: Asked, paths: tuple[Path, ...], split: Split) -> list[Sample]:
+def _read(asked: Asked, data: tuple[str, ...], split: Split) -> list[Sample]:
     if asked.of_shards:
-        tars = [tar for path in paths for tar in find_shards(path)]
-        samples = list(read_shards(tars, asked.tasks, split, asked.share, asked.seed))
+        shards = [shard for each in data for shard in find_shards(each)]
+        samples = list(read_shards(shards, asked.tasks, split, asked.share, asked.seed))
         return [_changed(asked, sample) for sample in samples]
     if split != "all":
         raise RecipeError("--split is for shards; a public file is a split of its own")
-    images = asked.images or paths[0].parent
+    paths = tuple(Path(each) for each in data)
+    images = (asked.images or paths[0].parent).resolve()
     samples = read_public(Source(paths, images, asked.style, asked.metric, asked.longest), asked.kind)
     allowed = {metric for task in asked.tasks for metric in METRICS_OF[task]}
     if samples[0].metric not in allowed:

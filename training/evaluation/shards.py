@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
-import pyarrow.parquet as pq
 
 from pipeline import markup
-from pipeline.commit import read_manifest
-from pipeline.errors import DataError, RecipeError
+from pipeline.dataset_reader import absent_files, open_dataset, read_index
+from pipeline.errors import DataError
 from pipeline.storage import Storage
 from training.evaluation import prompts
 from training.evaluation.holdout import held_out, image_hash
@@ -30,46 +29,58 @@ INDEX = ["key", "image_offsets", "image_sizes", "json_offset", "json_size", "sou
 Split = Literal["all", "heldout", "train"]
 
 
-def find_shards(path: Path) -> list[Path]:
-    """The tars of a run's output, of its folder of shards, or the one tar. Raises RecipeError where there are none.
+class Shard(NamedTuple):
+    """A tar and its index, by path or URL."""
 
-    Where ``dataset.json`` is, it says which tars belong; a tar without its index is an error.
+    tar: str
+    parquet: str
+
+
+def find_shards(where: str | Path) -> list[Shard]:
+    """The shards of a dataset (a run's output, its folder of shards, or one tar), by path or URL.
+
+    Raises DataError where one is missing or has another size than ``dataset.json`` says.
     """
-    folder = path / "shards" if (path / "shards").is_dir() else path
-    dataset = read_manifest(folder / "dataset.json") if folder.is_dir() else None
-    if dataset is not None:
-        tars = [folder / f"{shard['shard']}.tar" for shard in dataset["shards"]]
-    else:
-        tars = sorted(folder.glob("*.tar")) if folder.is_dir() else [path]
-    lost = [file for tar in tars for file in (tar, tar.with_suffix(".parquet")) if not file.is_file()]
-    if lost or not tars:
-        raise RecipeError(f"{lost[0] if lost else path}: not there; give a folder of shards (tars with their indexes)")
-    return tars
+    storage, text = Storage(), str(where)
+    text = text.rstrip("/") if not storage.is_local(text) else str(Path(text.removeprefix("file://")).resolve())
+    if text.endswith(".tar"):
+        shard = Shard(text, f"{text.removesuffix('.tar')}.parquet")
+        lost = [file for file in shard if not storage.exists(file)]
+        if lost:
+            raise DataError(f"{lost[0]}: not there; a tar needs its index beside it (`qvl mix index` makes one)")
+        return [shard]
+    dataset = open_dataset(text)
+    problems = absent_files(dataset)
+    if problems:
+        raise DataError(f"{problems[0]}; make the shards again, or evaluate others")
+    return [Shard(shard.tar, shard.index) for shard in dataset.shards]
 
 
 def read_shards(
-    tars: Sequence[Path], tasks: Sequence[Task], split: Split = "all", share: float = 0.01, seed: int = 0
+    shards: Sequence[Shard], tasks: Sequence[Task], split: Split = "all", share: float = 0.01, seed: int = 0
 ) -> Iterator[Sample]:
     """Samples of these tasks in the order of the shards, on one side of the split by image.
 
     Raises DataError where an index does not fit its tar.
     """
     wanted = {name for name, (task, _) in SETS.items() if task in tasks}
+    stored = wanted | ({"vqa"} if "detection" in wanted else set())
     storage = Storage()
-    for tar in tars:
-        with storage.mapped(str(tar)) as data:
-            for row in pq.read_table(tar.with_suffix(".parquet"), columns=INDEX).to_pylist():
-                if row["task"] not in wanted and not (row["task"] == "vqa" and "detection" in wanted):
-                    continue
-                content = _content(tar, data, row)
-                sample = _sample(str(tar), row, content)
+    for shard in shards:
+        rows = [row for row in read_index(shard.parquet, INDEX).to_pylist() if row["task"] in stored]
+        if not rows:
+            continue
+        with storage.mapped(shard.tar) as data:
+            for row in rows:
+                content = _content(shard.tar, data, row)
+                sample = _sample(shard.tar, row, content)
                 if sample is None or sample.set not in wanted:
                     continue
                 if split == "all" or _held_out(data, row, content, share, seed) == (split == "heldout"):
                     yield sample
 
 
-def _content(tar: Path, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
+def _content(tar: str, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
     text = data[row["json_offset"] : row["json_offset"] + row["json_size"]]
     try:
         content: dict[str, Any] = orjson.loads(text)

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from grounding_builder.command import app as grounding
 from pipeline import markup
 from pipeline.coordinates import Quad
-from pipeline.dataset import commit_shard
+from pipeline.dataset import commit_shard, finish
 from pipeline.fingerprint import content_hash
+from pipeline.order import ShardPlan
 from pipeline.shard_writer import Sample
 from tests.training.evaluation.tiny import write_tiny
 
@@ -80,6 +81,9 @@ def made_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"role": "assistant", "text": " the first"},
     ]
     groups[1].append(content("vqa-two-images", "vqa", turns, both))
-    for number, samples in enumerate(groups):
-        commit_shard(out, f"made-{number:06d}", samples, "made")
+    first, second = map(len, groups)
+    plans = [ShardPlan("made-000000", 0, first, ()), ShardPlan("made-000001", first, first + second, ())]
+    for plan, samples in zip(plans, groups, strict=True):
+        commit_shard(out, plan.name, samples, "made")
+    finish("made", out, plans, first + second, {"made": "made"})
     return out / "shards"

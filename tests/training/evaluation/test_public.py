@@ -118,11 +118,11 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 def test_the_task_must_fit_the_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"image": "a.jpg", "sent": "x", "bbox": [1, 2, 3, 4], "height": 9, "width": 9}))
-    assert ask(Asked((path,), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
+    assert ask(Asked((str(path),), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
     with pytest.raises(RecipeError, match="--task"):
-        ask(Asked((path,), ("ocr",)))
+        ask(Asked((str(path),), ("ocr",)))
     with pytest.raises(RecipeError, match="--split"):
-        ask(Asked((path,), ("grounding",), split="heldout"))
+        ask(Asked((str(path),), ("grounding",), split="heldout"))
 
 
 def test_a_conversation_is_chatml() -> None:

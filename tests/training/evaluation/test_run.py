@@ -76,7 +76,7 @@ def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathF
 
 
 def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
-    samples = ask(Asked(tuple(data), ("caption", "vqa", "grounding", "ocr"), longest=12, limit=30))
+    samples = ask(Asked(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=12, limit=30))
     table = pq.read_table(undisturbed / "predictions.parquet")
     assert table["id"].to_pylist() == [sample.id for sample in samples]
     scores = json.loads((undisturbed / "scores.json").read_bytes())
@@ -151,7 +151,7 @@ def test_ray_workers_give_the_same_files(undisturbed: Path, tiny: Path, data: li
 
 def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     def go(model: Path = tiny, fresh: bool = False, **asked: object) -> dict[str, object]:
-        question = Asked((made_shards,), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
+        question = Asked((str(made_shards),), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
         where = Where(model, "cpu", "float32", 4)
         return run(ask(question), question.words(), tmp_path / "out", where, SerialPool(), RunProgress(), fresh=fresh)
 
@@ -169,7 +169,7 @@ def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shard
 def test_what_cannot_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     where = Where(tmp_path / "none", "cpu", "auto", 4)
     with pytest.raises(RecipeError, match="none"):
-        run(ask(Asked((made_shards,), ("caption",))), {}, tmp_path / "out", where, SerialPool(), RunProgress())
+        run(ask(Asked((str(made_shards),), ("caption",))), {}, tmp_path / "out", where, SerialPool(), RunProgress())
     with pytest.raises(RecipeError, match="nothing to evaluate"):
         run([], {}, tmp_path / "out", Where(tiny, "cpu", "auto", 4), SerialPool(), RunProgress())
     done = finish([*QVL, "eval", "run", str(tiny), "--data", str(tmp_path / "none"), "--output", str(tmp_path / "o")])

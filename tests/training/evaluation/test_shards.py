@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import fsspec
 import orjson
 import pyarrow.parquet as pq
 import pytest
@@ -80,9 +81,9 @@ def test_the_share_is_kept_and_seeds_differ() -> None:
 
 
 def test_sha_of_our_samples_is_the_hash_of_the_bytes(grounding_shards: Path) -> None:
-    tar = find_shards(grounding_shards)[0]
-    data = tar.read_bytes()
-    for row in pq.read_table(tar.with_suffix(".parquet")).slice(0, 20).to_pylist():
+    shard = find_shards(grounding_shards)[0]
+    data = Path(shard.tar).read_bytes()
+    for row in pq.read_table(shard.parquet).slice(0, 20).to_pylist():
         offset, size = row["image_offsets"][0], row["image_sizes"][0]
         origin = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])["origin"]
         assert origin["sha"] == content_hash(data[offset : offset + size])
@@ -115,11 +116,36 @@ def test_examples_never_show_the_question_s_image(made_shards: Path) -> None:
 
 def test_a_foreign_index_is_refused(made_shards: Path, tmp_path: Path) -> None:
     first, second = find_shards(made_shards)
-    shutil.copy(first, tmp_path / "x.tar")
-    with pytest.raises(RecipeError, match=r"x\.parquet"):
-        find_shards(tmp_path)
-    shutil.copy(second.with_suffix(".parquet"), tmp_path / "x.parquet")
+    alone = tmp_path / "x.tar"
+    shutil.copy(first.tar, alone)
+    with pytest.raises(DataError, match=r"x\.parquet"):
+        find_shards(alone)
+    shutil.copy(second.parquet, tmp_path / "x.parquet")
     with pytest.raises(DataError, match="does not fit"):
-        list(read_shards(find_shards(tmp_path), TASKS))
-    with pytest.raises(RecipeError, match="not there"):
-        find_shards(tmp_path / "nothing")
+        list(read_shards(find_shards(alone), TASKS))
+    shutil.copy(first.parquet, tmp_path / "x.parquet")
+    assert len(list(read_shards(find_shards(alone), TASKS))) == 12
+    with pytest.raises(DataError, match=r"no dataset\.json"):
+        find_shards(tmp_path)
+
+
+def test_a_missing_or_cut_shard_is_named(made_shards: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made_shards, copy)
+    with (copy / "made-000001.tar").open("r+b") as file:
+        file.truncate(5000)
+    with pytest.raises(DataError, match=r"made-000001\.tar: 5000 bytes"):
+        find_shards(copy)
+    (copy / "made-000001.tar").unlink()
+    with pytest.raises(DataError, match=r"made-000001\.tar: missing"):
+        find_shards(copy)
+
+
+def test_shards_behind_a_url(made_shards: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.put(str(made_shards), "/evaluation", recursive=True)
+    remote = list(read_shards(find_shards("memory://evaluation"), TASKS))
+    local = list(read_shards(find_shards(made_shards), TASKS))
+    assert [sample.id for sample in remote] == [sample.id for sample in local]
+    assert remote[0].images[0].path.startswith("memory://")
+    assert remote[0].images[0].read() == local[0].images[0].read()
