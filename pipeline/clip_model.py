@@ -77,17 +77,22 @@ class Preprocessing:
 class ClipScorer:
     """One model on one device: images and captions to cosines."""
 
-    def __init__(self, spec: ClipModel, compiled: bool = False) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = DTYPES[spec.precision]
-        self.model, name = load(spec, self.device)
+    def __init__(self, model: Any, name: str, compiled: bool = False) -> None:
+        """``name`` is open_clip's of the architecture; device and precision are those of ``model``."""
+        weight = next(model.parameters())
+        self.model, self.device, self.dtype = model, weight.device, weight.dtype
         self.tokenizer = open_clip.get_tokenizer(name)
-        self.preprocessing = Preprocessing.of(self.model)
-        self.on_device = self.device.type == "cuda"
-        self.encode_image = torch.compile(self.model.encode_image) if compiled else self.model.encode_image
+        self.preprocessing = Preprocessing.of(model)
+        self.encode_image = torch.compile(model.encode_image) if compiled else model.encode_image
         shape = (1, 3, 1, 1)
         self.mean = torch.tensor(self.preprocessing.mean, device=self.device).view(shape) * 255
         self.std = torch.tensor(self.preprocessing.std, device=self.device).view(shape) * 255
+
+    @classmethod
+    def of(cls, spec: ClipModel, compiled: bool = False) -> "ClipScorer":
+        """The recipe's model on the GPU, or on the CPU where there is none."""
+        model, name = load(spec, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(model, name, compiled)
 
     @property
     def side(self) -> int:
@@ -95,37 +100,38 @@ class ClipScorer:
         return self.preprocessing.size
 
     def prepare(self, image: Pixels) -> Pixels:
-        """What a decoding thread hands over: the finished square on the CPU, or its part of the image for the device."""
-        return self.preprocessing.cut(image) if self.on_device else self.preprocessing.prepare(image)
+        """The model's square of an image; the same on every device, and work for the threads that decode."""
+        return self.preprocessing.prepare(image)
 
-    def images(self, pixels: Sequence[Pixels]) -> torch.Tensor:
+    def tokens(self, caption: str) -> torch.Tensor:
+        """The words of a caption as the model reads them [context]; work for the threads that decode."""
+        return torch.as_tensor(self.tokenizer([caption])[0])
+
+    def images(self, squares: Sequence[Pixels]) -> torch.Tensor:
         """Normalised image vectors [n, width] in fp32."""
         with torch.inference_mode():
-            batch = (self._square(pixels) - self.mean) / self.std
+            batch = (self._moved(torch.from_numpy(np.stack(squares))).permute(0, 3, 1, 2) - self.mean) / self.std
             features = self.encode_image(batch.to(self.dtype))
             return functional.normalize(features.float(), dim=-1)
 
-    def _square(self, pixels: Sequence[Pixels]) -> torch.Tensor:
-        if not self.on_device:
-            return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
-        size = self.preprocessing.size
-        squares = []
-        for part in pixels:
-            image = torch.from_numpy(part).to(self.device, non_blocking=True).permute(2, 0, 1)[None].float()
-            mode = self.preprocessing.interpolation
-            squares.append(functional.interpolate(image, (size, size), mode=mode, antialias=True, align_corners=False))
-        return torch.cat(squares).round_().clamp_(0, 255)
-
-    def texts(self, captions: Sequence[str]) -> torch.Tensor:
+    def texts(self, tokens: Sequence[torch.Tensor]) -> torch.Tensor:
         """Normalised text vectors [n, width] in fp32."""
-        tokens = self.tokenizer(list(captions)).to(self.device)
         with torch.inference_mode():
-            return functional.normalize(encode_by_length(self.model, tokens).float(), dim=-1)
+            features = encode_by_length(self.model, self._moved(torch.stack(list(tokens))))
+            return functional.normalize(features.float(), dim=-1)
 
-    def scores(self, pixels: Sequence[Pixels], captions: Sequence[str]) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
+    def _moved(self, batch: torch.Tensor) -> torch.Tensor:
+        """A batch on the device; from pinned memory, so that the copy runs beside the work before it."""
+        if self.device.type != "cuda":
+            return batch
+        return batch.pin_memory().to(self.device, non_blocking=True)
+
+    def scores(
+        self, squares: Sequence[Pixels], tokens: Sequence[torch.Tensor]
+    ) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
         """Cosine of each image with its caption, rounded to 4 decimals; and the image vectors."""
-        images = self.images(pixels)
-        cosines = (images * self.texts(captions)).sum(dim=-1)
+        images = self.images(squares)
+        cosines = (images * self.texts(tokens)).sum(dim=-1)
         return np.round(cosines.cpu().numpy().astype(np.float64), 4).astype(np.float32), images
 
 
@@ -187,5 +193,5 @@ def weights_hash(model: Any) -> str:
 @lru_cache(maxsize=2)
 def scorer(spec: ClipModel, compiled: bool) -> tuple[ClipScorer, str]:
     """The scorer of this process, loaded once, and the hash of its weights."""
-    made = ClipScorer(spec, compiled)
+    made = ClipScorer.of(spec, compiled)
     return made, weights_hash(made.model)

@@ -20,7 +20,11 @@ from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
 
 if TYPE_CHECKING:
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
     from pipeline.clip_model import ClipScorer
+
+    Inputs = tuple[Pixels, torch.Tensor]  # a model's square and tokens
 
 Vectors = dict[str, list[tuple[list[int], npt.NDArray[np.float16]]]]
 BAD = "unreadable:"
@@ -70,7 +74,7 @@ class Decoded:
     row: int
     image: Pixels | None
     fault: str | None
-    squares: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    inputs: "dict[str, Inputs]" = field(default_factory=dict)  # by model
 
 
 def measure_pixels(
@@ -160,17 +164,19 @@ class Towers:
         """The model of the row's language."""
         return "clip_chinese" if self.chinese[row] else "clip_english"
 
-    def prepare(self, row: int, image: Pixels) -> dict[str, npt.NDArray[np.uint8]]:
+    def prepare(self, row: int, image: Pixels) -> "dict[str, Inputs]":
         name = self.model_of(row)
-        return {name: self.models[name].prepare(image)}
+        model = self.models[name]
+        return {name: (model.prepare(image), model.tokens(self.captions[row] or ""))}
 
     def measure(self, good: list[Decoded], into: "Measures") -> None:
         """Scores of a batch, by each model those of its language."""
         for name, model in self.models.items():
-            mine = [item for item in good if name in item.squares]
+            mine = [item for item in good if name in item.inputs]
             if mine:
                 rows = [item.row for item in mine]
-                scores, vectors = model.scores([item.squares[name] for item in mine], [self.captions[r] for r in rows])
+                squares, tokens = zip(*(item.inputs[name] for item in mine), strict=True)
+                scores, vectors = model.scores(squares, tokens)
                 into.numbers[name][rows] = scores
                 into.vectors.setdefault(name, []).append((rows, vectors.half().cpu().numpy()))
 

@@ -50,7 +50,7 @@ def make_model(folder: Path, name: str, seed: int) -> ClipModel:
 
 
 def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
-    scorer = clip_model.ClipScorer(small)
+    scorer = clip_model.ClipScorer.of(small)
     assert clip_model.is_causal(scorer.model)
     for captions in (CAPTIONS, CAPTIONS[:1], CAPTIONS[1:2]):
         tokens = scorer.tokenizer(captions)
@@ -63,7 +63,7 @@ def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
 
 def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None:
     """On whole images only the rounding of the cut differs."""
-    scorer = clip_model.ClipScorer(small)
+    scorer = clip_model.ClipScorer.of(small)
     transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     for path in PHOTOS:
         image = decode_pixels(path.read_bytes(), 10_000)
@@ -72,36 +72,37 @@ def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None
 
 
 def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
-    scorer = clip_model.ClipScorer(small)
+    scorer = clip_model.ClipScorer.of(small)
     captions = [f"painting number {i}" for i in range(len(PHOTOS))]
+    told = [scorer.tokens(caption) for caption in captions]
     fast = [scorer.prepare(decode_pixels(path.read_bytes(), scorer.side)) for path in PHOTOS]
     whole = [scorer.prepare(decode_pixels(path.read_bytes(), 10_000)) for path in PHOTOS]
-    moved = np.abs(scorer.scores(fast, captions)[0] - scorer.scores(whole, captions)[0])
+    moved = np.abs(scorer.scores(fast, told)[0] - scorer.scores(whole, told)[0])
     assert moved.max() < 0.02
 
 
 def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
-    scorer = clip_model.ClipScorer(small)
+    scorer = clip_model.ClipScorer.of(small)
     squares = [scorer.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
-    together = scorer.scores(squares, CAPTIONS)[0]
-    alone = [scorer.scores([s], [c])[0][0] for s, c in zip(squares, CAPTIONS, strict=True)]
+    told = [scorer.tokens(caption) for caption in CAPTIONS]
+    together = scorer.scores(squares, told)[0]
+    alone = [scorer.scores([s], [t])[0][0] for s, t in zip(squares, told, strict=True)]
     assert np.abs(together - np.array(alone)).max() <= 1e-4
 
 
 def test_bf16_is_near(small: ClipModel) -> None:
-    half = clip_model.ClipScorer(small.model_copy(update={"precision": "bf16"}))
+    half = clip_model.ClipScorer.of(small.model_copy(update={"precision": "bf16"}))
     squares = [half.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
-    assert (
-        np.abs(half.scores(squares, CAPTIONS)[0] - clip_model.ClipScorer(small).scores(squares, CAPTIONS)[0]).max()
-        < 0.05
-    )
+    told = [half.tokens(caption) for caption in CAPTIONS]
+    whole = clip_model.ClipScorer.of(small)
+    assert np.abs(half.scores(squares, told)[0] - whole.scores(squares, told)[0]).max() < 0.05
 
 
 def test_the_hash_of_weights_tells_models_apart(small: ClipModel, tmp_path: Path) -> None:
     other = make_model(tmp_path, "random_b", 1)
-    one, two = (clip_model.weights_hash(clip_model.ClipScorer(spec).model) for spec in (small, other))
+    one, two = (clip_model.weights_hash(clip_model.ClipScorer.of(spec).model) for spec in (small, other))
     assert one != two
-    assert one == clip_model.weights_hash(clip_model.ClipScorer(small).model)
+    assert one == clip_model.weights_hash(clip_model.ClipScorer.of(small).model)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_the_hash_of_weights_tells_models_apart(small: ClipModel, tmp_path: Path
 )
 def test_an_unknown_model_is_one_line(spec: ClipModel) -> None:
     with pytest.raises(RecipeError, match=r"score\.clip"):
-        clip_model.ClipScorer(spec)
+        clip_model.ClipScorer.of(spec)
 
 
 def a_recipe(folder: Path, clip: dict[str, Any]) -> Recipe:
