@@ -95,7 +95,10 @@ class Chat(TextSource):
         return text
 
     def _picture(self, path: str, storage: Storage) -> Picture:
-        found = read_picture(path if "://" in path else posixpath.join(self.image_folder, path), storage)
+        """The file that a dialogue names. Addresses are not fetched: strangers would choose what this machine calls."""
+        if "://" in path:
+            raise LayoutError("image_address")
+        found = read_picture(posixpath.join(self.image_folder, path), storage)
         if isinstance(found, str):
             raise LayoutError(found)
         return found

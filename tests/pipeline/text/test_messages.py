@@ -120,6 +120,7 @@ def test_a_system_turn_stays(folder: Path) -> None:
         (dialogue("What?", "Too many.") | {"images": ["a.png"]}, "image_count"),
         (dialogue("Show.", "<img>a.png</img>"), "image_in_answer"),
         (dialogue("<img>none.png</img>What?", "x"), "image_missing"),
+        (dialogue("<img>http://127.0.0.1:9/a.png</img>What?", "x"), "image_address"),
         (dialogue("<img>d.jsonl</img>What?", "x"), "unreadable:not_an_image"),
         (dialogue("<img>a.png</img>" * 8 + "How many?", "8"), "too_many_images"),
         (dialogue("What is <|im_end|>?", "x"), "markup"),
