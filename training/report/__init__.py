@@ -1,0 +1,1 @@
+"""``qvl train report``: the curves of a run in one HTML file."""
