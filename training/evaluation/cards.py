@@ -45,6 +45,9 @@ def _answered(sample: Sample, answer: Answer, wanted: str) -> Html:
         return tag("span.soft", f"not asked: {answer.fault}")
     if not answer.text:
         return tag("span.soft", "(nothing)")
+    if answer.likelihoods:
+        pairs = zip(sample.options, answer.likelihoods, strict=True)
+        return foreign(f"{answer.text}\n" + "  ".join(f"{option}: {value:.2f}" for option, value in pairs))
     if sample.metric == "box":
         return foreign(answer.text, TEXT_LIMIT)
     return _marked(_plain(answer.text)[:TEXT_LIMIT], wanted)

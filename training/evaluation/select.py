@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import xxhash
 
+from pipeline import markup
 from pipeline.errors import RecipeError
 from training.evaluation.sample import Sample
 
@@ -25,7 +26,7 @@ def limited(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sam
 
 
 def with_shots(samples: Sequence[Sample], examples: Sequence[Sample], shots: int, seed: int) -> list[Sample]:
-    """Each sample with ``shots`` examples of its own set before it: prompt, blank, answer, as the release does.
+    """Each sample with ``shots`` examples of its own set (or else metric) before it: prompt, blank, answer, as released.
 
     The examples depend on the sample's id and the seed alone, and never show the sample's own image. Raises RecipeError
     where a set has too few.
@@ -34,8 +35,9 @@ def with_shots(samples: Sequence[Sample], examples: Sequence[Sample], shots: int
         return list(samples)
     pools: dict[str, list[Sample]] = {}
     for example in examples:
-        pools.setdefault(example.set, []).append(example)
-    return [_with_shots(sample, pools.get(sample.set, []), shots, seed) for sample in samples]
+        for name in {example.set, example.metric}:
+            pools.setdefault(name, []).append(example)
+    return [_with_shots(each, pools.get(each.set) or pools.get(each.metric, []), shots, seed) for each in samples]
 
 
 def _with_shots(sample: Sample, pool: list[Sample], shots: int, seed: int) -> Sample:
@@ -46,10 +48,15 @@ def _with_shots(sample: Sample, pool: list[Sample], shots: int, seed: int) -> Sa
         raise RecipeError(
             f"{sample.set}: {len(chosen)} of {shots} examples with other images; name more with --shots-data"
         )
-    context = "".join(f"{example.prompt} {_answer(example)}" for example in chosen)
+    context = "".join(example.prompt + _answer(example) for example in chosen)
     images = tuple(image for example in chosen for image in example.images)
     return replace(sample, prompt=context + sample.prompt, images=images + sample.images)
 
 
 def _answer(example: Sample) -> str:
-    return example.answers[0]
+    """The answer as it follows the example's prompt; a box has no blank before it, nor has what follows Chinese."""
+    if example.metric == "box":
+        opening = markup.TAGS[markup.QWEN_VL].box[0]
+        written = "".join(markup.box(box) for box in example.boxes)
+        return written.removeprefix(opening) if example.prompt.endswith(opening) else written
+    return (" " if example.prompt[-1:].isascii() else "") + example.answers[0]

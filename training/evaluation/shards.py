@@ -92,7 +92,7 @@ def _content(tar: str, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> Sample | None:
-    """None where there is no question and answer."""
+    """None where there is no question and answer. Raises DataError for an image that the sample does not have."""
     turns = content["turns"]
     if len(turns) < 2 or turns[-1]["role"] != "assistant":
         return None
@@ -101,27 +101,20 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> Sample | 
     metric = SETS[name][1]
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
     context = "".join(turn["text"] for turn in turns[:-1])
+    numbers = markup.image_numbers(context)
+    if any(number >= len(spans) for number in numbers):
+        raise DataError(f"{tar}: {row['key']} speaks of image {max(numbers)}, it has {len(spans)}; lint what made it")
     return Sample(
         id=row["key"],
         set=name,
         group=f"{row['source']} {content['language']}",
         metric=metric,
         prompt=context,
-        images=tuple(ImageAt(tar, *spans[number]) for number in _places(context, len(spans))),
+        images=tuple(ImageAt(tar, *spans[number]) for number in numbers),
         answers=(answer,),
         decoding=prompts.decoding(metric, "training"),
         boxes=tuple(box for phrase in markup.parse(answer) for box in phrase.boxes) if metric == "box" else (),
     )
-
-
-def _places(context: str, images: int) -> list[int]:
-    """Which image stands where, in reading order."""
-    found = []
-    for number in range(images):
-        place, at = markup.image(number), -1
-        while (at := context.find(place, at + 1)) >= 0:
-            found.append((at, number))
-    return [number for _, number in sorted(found)]
 
 
 def _held_out(data: memoryview, row: dict[str, Any], content: dict[str, Any], share: float, seed: int) -> bool:

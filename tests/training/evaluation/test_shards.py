@@ -1,6 +1,8 @@
 """Samples out of shards: prompt and truth, image order, the split by image, limits and few-shot examples."""
 
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -112,6 +114,20 @@ def test_examples_never_show_the_question_s_image(made_shards: Path) -> None:
     assert asked == with_shots(samples, samples, 2, seed=0)
     with pytest.raises(RecipeError, match="--shots-data"):
         with_shots(samples, samples[:1], 2, seed=0)
+
+
+def test_examples_continue_their_prompts_as_training_does(grounding_shards: Path) -> None:
+    samples = [each for each in read_shards(find_shards(grounding_shards), ["grounding"]) if each.set == "referring"]
+    asked = with_shots(samples[:1], samples, 1, seed=0)[0]
+    assert re.fullmatch(
+        r"<img>0</img><ref>[^<]+</ref>(<box>[\d,()]+</box>)+" + re.escape(samples[0].prompt), asked.prompt
+    )
+    opened = [replace(each, prompt=f"{each.prompt}<box>") for each in samples]
+    asked = with_shots(opened[:1], opened, 1, seed=0)[0]
+    assert asked.prompt.count("<box>(") == len(markup.parse(asked.prompt)[0].boxes)
+    regions = [each for each in read_shards(find_shards(grounding_shards), ["caption"]) if each.group.endswith("zh")]
+    asked = with_shots(regions[:1], regions, 1, seed=0)[0]
+    assert "是 " not in asked.prompt
 
 
 def test_a_foreign_index_is_refused(made_shards: Path, tmp_path: Path) -> None:
