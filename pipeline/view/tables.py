@@ -20,7 +20,7 @@ from pipeline.ledger import ledger_units
 
 Kind = Literal["word", "flag", "number", "text", "hash", "words", "numbers", "bits"]
 
-OWN_FOLDERS = {"columns", "scores", "ledger", "made", "shards", "select", "manifests", "whatif", "embeddings"}
+OWN_FOLDERS = {"columns", "scores", "ledger", "made", "shards", "select", "manifests", "whatif", "embeddings", "pieces"}
 PLACES = {
     "row", "locator", "offset", "size", "json_offset", "json_size", "origin_row", "image_offsets", "image_sizes",
     "orientation", "file_row_number",

@@ -8,7 +8,7 @@ export function bars(list, { most = null, shares = false, tight = false } = {}) 
   return el("div.bars", {}, list.map(({ label, n, kept, act, title }) => {
     const said = title || `${label ?? "no value"}: ${count(n)} rows, ${count(kept)} kept (${percent(kept, n)})`;
     return el(act ? "button.bar" : "div.bar", { type: act && "button", title: said, "aria-label": said, onclick: act },
-      el("span.label", {}, label === null ? el("i", {}, "no value") : foreign(words(label), 60)),
+      el("span.label", {}, label === null ? el("i", {}, "no value") : label === "" ? el("i", {}, "empty") : foreign(words(label), 60)),
       el("span.track", {}, el("span.all", { style: { width: `${100 * n / top}%` } }), el("span.kept", { style: { width: `${100 * kept / top}%` } })),
       el("span.n", {}, shares ? percent(n, total) : tight ? short(n) : count(n)));
   }));

@@ -57,7 +57,7 @@ function top(row) {
 
 function content(row) {
   const lost = Boolean(row.columns.dup_of);
-  return [top(row), pictures(row), lost ? duplicates(row) : null, captions(row), rules(row), lost ? null : duplicates(row), lineage(row), columns(row)].filter(Boolean);
+  return [top(row), pictures(row), predicted(row), lost ? duplicates(row) : null, captions(row), rules(row), lost ? null : duplicates(row), lineage(row), columns(row)].filter(Boolean);
 }
 
 const block = (title, ...children) => el("section", {}, el("h3", {}, title), children);
@@ -90,6 +90,17 @@ function turns(sample) {
     const all = long ? el("button.plain", { type: "button", onclick: () => { body.replaceChildren(...marked(text)); all.remove(); } }, `all ${count(text.length)} characters`) : null;
     return el("div.turn", { "data-role": role }, el("b", {}, role), body, all);
   }));
+}
+
+// an answer of a model beside what was wanted, as evaluation leaves it
+function predicted(row) {
+  const { prompt, prediction, answers, score, metric } = row.columns;
+  if (prediction === undefined) return null;
+  const wanted = Array.isArray(answers) ? answers : [answers ?? ""], changes = wanted.length && prediction !== null ? diff(String(wanted[0]), String(prediction)) : null;
+  const part = (title, text) => el("div", {}, el("h4", {}, title), el("p.text", { dir: "auto" }, marked(String(text ?? "none").slice(0, 20000))));
+  return block("Prediction", el("p.soft", {}, [metric ? words(metric) : "", score === undefined || score === null ? "" : `score ${+Number(score).toPrecision(4)}`].filter(Boolean).join(", ")),
+    prompt === undefined ? null : part("prompt", prompt), el("div.pair", {}, part("wanted", wanted.slice(0, 20).join("\n")), part("predicted", prediction)),
+    changes ? el("div", {}, el("h4", {}, "wanted, turned into predicted"), changes) : null);
 }
 
 function captions(row) {
@@ -146,6 +157,6 @@ function lineage(row) {
 
 function columns(row) {
   const list = Object.entries(row.columns).filter(([name]) => name !== "_key" && !name.startsWith("caption"));
-  return el("details.columns-of", {}, el("summary", {}, `All ${list.length} columns`), el("div.scroll", {}, el("table.facts", {}, el("tbody", {},
+  return el("details.columns-of", { open: !["rows", "samples"].includes(row.table) }, el("summary", {}, `All ${list.length} columns`), el("div.scroll", {}, el("table.facts", {}, el("tbody", {},
     list.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, shown(value))))))));
 }
