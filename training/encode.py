@@ -95,6 +95,8 @@ class Encoder:
 
     def _plain(self, turns: list[dict[str, str]]) -> Encoded:
         segments = [(turn["text"], turn["role"] in ("assistant", "text")) for turn in turns]
+        if not any(learnt for _, learnt in segments):
+            raise SampleError("nothing_to_learn")
         return encode_plain(self.tokenizer, segments, self.rule.positions)
 
     def _dialogue(self, turns: list[dict[str, str]]) -> Encoded:

@@ -31,9 +31,12 @@ def work(launch: Launch) -> bool:
     """One process of a run. True where it finished, False where a signal stopped it and a checkpoint is saved."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers.utils import logging
+
     from training.ranks import start_ranks, stop_ranks
     from training.run import Where, run
 
+    logging.disable_progress_bar()
     ranks = start_ranks()
     try:
         where = Where(launch.output, launch.workers, launch.cache, launch.cache_bytes, launch.wandb)

@@ -4,6 +4,7 @@ Shapes: B sequences, L positions, M images, S pixels a side, N learnt tokens in 
 """
 
 import collections
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -151,6 +152,7 @@ class StepLoader:
             prefetch_factor=PREFETCH if workers else None,
             pin_memory=torch.cuda.is_available(),
             collate_fn=_as_is,
+            worker_init_fn=_leave_signals_to_the_parent,
         )
 
     def __iter__(self) -> Iterator[LoadedStep]:
@@ -175,6 +177,11 @@ class _Planner(Sampler[MicroBatch]):
         for step in self.schedule.steps(self.state, self.rank, self.world):
             self.planned.append(step)
             yield from step.micro_batches
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A stop often reaches a whole process group: the parent must save a checkpoint first, then end its workers itself."""
+    os.setpgrp()
 
 
 def _as_is(batch: Any) -> Any:

@@ -41,6 +41,8 @@ from training.schedule import Schedule, mix_parts
 from training.stage import Stage
 from training.training_model import TrainingModel, prepare
 
+VOCABULARY_UNIT = 64
+
 
 @dataclass(frozen=True)
 class Where:
@@ -193,6 +195,8 @@ def load_start(recipe: TrainRecipe, stage: StageSpec, before: Path | None) -> Lo
         config = preset(recipe.start)
         config.text_config._attn_implementation = stage.engine.attention
         processor = build_processor(recipe.tokenizer, stage.resolution, config.adapter_config.num_queries)
+        rows = -(-len(processor.tokenizer) // VOCABULARY_UNIT) * VOCABULARY_UNIT
+        config.text_config.vocab_size = min(config.text_config.vocab_size, rows)  # a small tokenizer, a small table
         match_config(config, processor.tokenizer)
         net = QwenVLForConditionalGeneration(config)
         return Loaded(net, processor, torch.float32)

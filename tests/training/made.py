@@ -1,0 +1,88 @@
+"""Small datasets with real pictures: real tars, indexes and dataset.json, as pack writes them."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image, ImageDraw
+
+from pipeline import markup
+from pipeline.dataset import commit_shard, finish
+from pipeline.order import ShardPlan
+from pipeline.shard_writer import Sample
+
+COLOURS = ("red", "green", "blue", "white", "black", "orange", "purple", "grey")
+LINE = (0.05, 0.05, 0.6, 0.05, 0.6, 0.4, 0.05, 0.4)
+
+
+@lru_cache(maxsize=256)
+def picture(number: int) -> bytes:
+    """A JPEG of a colour with a number on it."""
+    image = Image.new("RGB", (80, 60), COLOURS[number % len(COLOURS)])
+    ImageDraw.Draw(image).text((5 + number % 40, 20), str(number), fill="yellow")
+    target = io.BytesIO()
+    image.save(target, "JPEG", quality=85)
+    return target.getvalue()
+
+
+def sample(key: str, task: str, turns: markup.Turns, pictures: list[bytes], row: int = 0) -> Sample:
+    content: dict[str, Any] = {
+        "id": key, "source": "made", "task": task, "language": "en", "turns": turns, "regions": [],
+        "origin": {"file": "made", "row": row, "key": key, "url": "", "sha": ""},
+    }  # fmt: skip
+    return Sample(content, [("jpg", data, 80, 60) for data in pictures])
+
+
+def of_task(task: str, number: int) -> Sample:
+    """Sample ``number`` of a task."""
+    colour, key = COLOURS[number % len(COLOURS)], f"{task}-{number:04d}"
+    words = " ".join([colour] * (1 + number % 7))
+    if task == "text":
+        return sample(key, task, [{"role": "text", "text": f"{number} {words}"}], [], number)
+    if task == "chat":
+        asked = {"role": "user", "text": f"Picture 1: {markup.image(0)}\nWhich?"}
+        return sample(key, task, [asked, {"role": "assistant", "text": words}], [picture(number)], number)
+    turns = {
+        "caption": lambda: markup.caption_turns(f"{words} {number}", "en"),
+        "vqa": lambda: markup.vqa_turns("Which colour?", words),
+        "ocr": lambda: markup.ocr_turns([(str(number), LINE)] * (1 + number % 3), "en"),
+        "referring": lambda: markup.referring_turns(words, [(0.1, 0.2, 0.1 + number % 9 / 10 + 0.05, 0.9)]),
+    }[task]()
+    return sample(key, task, turns, [picture(number)], number)
+
+
+def write_dataset(out: Path, name: str, samples: list[Sample], shard_rows: int = 16) -> Path:
+    """Shards, indexes and dataset.json; returns the folder of shards."""
+    plans = [
+        ShardPlan(f"{name}-{at:06d}", first, min(first + shard_rows, len(samples)), ())
+        for at, first in enumerate(range(0, len(samples), shard_rows))
+    ]
+    for plan in plans:
+        commit_shard(out, plan.name, samples[plan.first : plan.last], "made")
+    finish(name, out, plans, len(samples), {"made": name})
+    return out / "shards"
+
+
+def stage(**changes: Any) -> dict[str, Any]:
+    """A stage of a recipe for seconds of work."""
+    settings = {
+        "stage": "multitask", "steps": 6, "resolution": 56, "length": 256,
+        "mix": [{"dataset": "mixed", "weight": 3}, {"dataset": "text", "weight": 1}],
+        "batch": {"size": 8, "unit": "samples", "micro": 2},
+        "optimizer": {"peak": 2e-3, "minimum": 1e-4, "warmup": 2},
+        "engine": {"zero": 1, "precision": "float32"},
+        "save": {"every": 2},
+    }  # fmt: skip
+    return settings | changes
+
+
+def write_recipe(path: Path, start: Path, datasets: dict[str, Path], *stages: dict[str, Any], **top: Any) -> Path:
+    """A recipe file over made datasets."""
+    content = {
+        "name": "made", "start": str(start), "datasets": {name: {"path": str(p)} for name, p in datasets.items()},
+        "stages": list(stages), **top,
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(content))
+    return path
