@@ -144,7 +144,9 @@ def test_questions_have_the_answers_of_a_local_run(data: Path, out: StorePath, t
         answers = []
         for where in places:
             finished = Stored.open(where)
-            answers.append(whatif(finished, apply_changes(finished.recipe, ["image_size.minimum_side=35"])).content())
+            changed = apply_changes(finished.recipe, ["image_size.minimum_side=35"])
+            answer = whatif(finished, changed).content()
+            answers.append({**answer, "by": sorted(answer["by"], key=str)})  # cells are counted as threads meet them
         assert answers[0] == answers[1]
     plans = [make_plan(load_recipe(data / "recipe.yaml"), where) for where in places]
     assert plans[0] == plans[1]
