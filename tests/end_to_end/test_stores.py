@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -222,6 +223,7 @@ def test_of_two_drivers_at_once_one_works_and_one_is_told(bucket: Bucket, many_u
 SHORT_LEASE = """
 import sys
 from pathlib import Path
+from typing import Any
 import pipeline.lease
 pipeline.lease.LEASE, pipeline.lease.RENEWAL = 2.0, 0.5
 import qvl
