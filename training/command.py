@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from training.plan_command import plan
+from training.report_command import report
+
 app = typer.Typer(no_args_is_help=True, help="Train the model from shards, in stages.")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe", show_default=False)]
@@ -45,3 +48,33 @@ def run(
     for label, folder in folders.items():
         typer.echo(f"{label:<12} {folder}")
     typer.echo(f"curves       qvl train report {output}")
+
+
+@app.command()
+def verify(
+    run: RunFolder,
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Replay as so many processes")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Replay the stream of a run at another world size and compare it with its receipts. Exit 1 at a difference."""
+    from dataclasses import asdict
+
+    import torch
+
+    from training.ranks import Ranks
+    from training.verify import verify as replay
+
+    results = replay(run, world, Ranks(0, 1, torch.device("cpu")))
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results]))
+    else:
+        for result in results:
+            said = result.difference or "the receipts agree"
+            typer.echo(
+                f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {said}"
+            )
+    raise typer.Exit(1 if any(result.difference for result in results) else 0)
+
+
+app.command()(plan)
+app.command()(report)

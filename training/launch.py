@@ -36,7 +36,7 @@ def work(launch: Launch) -> bool:
     from training.ranks import start_ranks, stop_ranks
     from training.run import Where, run
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     ranks = start_ranks()
     try:
         where = Where(launch.output, launch.workers, launch.cache, launch.cache_bytes, launch.wandb)

@@ -7,6 +7,7 @@ so they stay right when folders move, and are made again when the tokenizer chan
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,10 @@ from pipeline.dataset_reader import ShardFile, read_index
 from pipeline.fingerprint import fingerprint
 from pipeline.shard_bytes import ShardBytes
 from training.encode import ENCODE_VERSION, Encoder, Rule, SampleError
+from training.evaluation.holdout import held_out, image_hash
+from training.recipe import Holdout
+
+HELD_OUT = "held_out"
 
 SCHEMA = pa.schema(
     [
@@ -41,6 +46,7 @@ class LengthsTask:
     path: Path
     tokenizer: PreTrainedTokenizerBase
     rule: Rule
+    holdout: Holdout | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,11 @@ class Lengths:
     reasons: list[str | None]
 
 
-def rule_fingerprint(tokenizer: PreTrainedTokenizerBase, rule: Rule) -> str:
-    """What lengths depend on beside the shard: the tokenizer's own definition and the rule."""
+def rule_fingerprint(tokenizer: PreTrainedTokenizerBase, rule: Rule, holdout: Holdout | None = None) -> str:
+    """What lengths depend on beside the shard: the tokenizer's own definition, the rule, and what is held out."""
     definition = tokenizer.backend_tokenizer.to_str()
-    return fingerprint([ENCODE_VERSION, definition, rule.length, rule.positions, rule.chatml, rule.loss])
+    kept_back = None if holdout is None else [holdout.share, holdout.seed]
+    return fingerprint([ENCODE_VERSION, definition, rule.length, rule.positions, rule.chatml, rule.loss, kept_back])
 
 
 def lengths_path(folder: Path, mark: str, shard: ShardFile) -> Path:
@@ -82,11 +89,15 @@ def measure_lengths(task: LengthsTask) -> Path:
 
 def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
     encoder, reader = Encoder(task.tokenizer, task.rule), ShardBytes()
-    index = read_index(task.shard.index, ["json_offset", "json_size", "image_sizes"])
-    for offset, size, images in zip(*(index.column(n).to_pylist() for n in index.column_names), strict=True):
+    index = read_index(task.shard.index, ["key", "json_offset", "json_size", "image_offsets", "image_sizes"])
+    for key, offset, size, *images in zip(*(index.column(n).to_pylist() for n in index.column_names), strict=True):
+        spans = list(zip(*images, strict=True))
         try:
-            sample = encoder.encode(orjson.loads(reader.read(task.shard.tar, offset, size)))
-            if any(number >= len(images) for number in sample.images):
+            content = orjson.loads(reader.read(task.shard.tar, offset, size))
+            if task.holdout is not None and _held_out(task, reader, key, content, spans):
+                raise SampleError(HELD_OUT)
+            sample = encoder.encode(content)
+            if any(number >= len(spans) for number in sample.images):
                 raise SampleError("image_missing")
         except SampleError as error:
             yield 0, 0, 0, 0, str(error).partition(":")[0]
@@ -96,6 +107,19 @@ def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
             learnt = int((sample.labels != IGNORE).sum())
             yield len(sample.ids), learnt, len(sample.images), sample.cut, None
     reader.close()
+
+
+def _held_out(
+    task: LengthsTask, reader: ShardBytes, key: str, content: dict[str, Any], spans: list[tuple[int, int]]
+) -> bool:
+    """Whether evaluation may ask for the sample: one of its images is held out, or its id where it has none."""
+    assert task.holdout is not None
+    known = content["origin"].get("sha")
+    if len(spans) == 1 and known:
+        hashes = [known]
+    else:
+        hashes = [image_hash(reader.read(task.shard.tar, *span)) for span in spans] or [image_hash(key.encode())]
+    return any(held_out(sha, task.holdout.share, task.holdout.seed) for sha in hashes)
 
 
 def read_lengths(path: Path) -> Lengths:

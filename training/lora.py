@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model.qwen_vl import QwenVLForConditionalGeneration
 from training.recipe import Lora
 
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")  # c_attn, attn.c_proj, w1, w2
 TARGETS = re.compile(rf"model\.language_model\..*\.({'|'.join(PROJECTIONS)})")
 BASE, DOWN, UP = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weight"
 

@@ -93,7 +93,7 @@ class Evaluation(Frozen):
 
     dataset: str
     every: int = Field(ge=1)
-    tasks: tuple[Literal["caption", "vqa", "grounding", "ocr"], ...]
+    tasks: tuple[Literal["caption", "vqa", "grounding", "ocr"], ...] = Field(min_length=1)
     limit: int = Field(default=64, ge=1)
 
 
@@ -145,6 +145,12 @@ class StageSpec(Frozen):
             raise ValueError("a batch of one sample cannot be packed; choose packing: none")
         if self.optimizer.warmup > self.steps:
             raise ValueError(f"warm-up of {self.optimizer.warmup} steps is longer than the stage ({self.steps})")
+        if self.evaluate is not None and self.engine.zero == 3:
+            raise ValueError(
+                "evaluate needs whole weights on every rank: engine.zero 1 or 2, or `qvl eval run` afterwards"
+            )
+        if self.save.export and self.lora is not None and self.lora.quantize:
+            raise ValueError("save.export cannot merge updates into a 4-bit base; leave it out")
         if self.lora is not None and self.stage != "sft":
             raise ValueError("lora belongs to stage sft: before it the whole language model is frozen or trains")
         if self.trained_markers and self.stage != "pretrain":
@@ -155,6 +161,13 @@ class StageSpec(Frozen):
         return self
 
 
+class Holdout(Frozen):
+    """A share of all images, by a seeded hash of their bytes, that is never trained on: `qvl eval run --split heldout`."""
+
+    share: float = Field(gt=0, lt=1)
+    seed: int = 0
+
+
 class TrainRecipe(Frozen):
     """A run. ``start``: a preset (needs ``tokenizer``) or a model folder; ``fresh`` parts of it get first weights."""
 
@@ -163,6 +176,7 @@ class TrainRecipe(Frozen):
     tokenizer: Path | None = None
     fresh: tuple[Literal["adapter", "vision", "language"], ...] = ()
     seed: int = 0
+    holdout: Holdout | None = None
     datasets: dict[str, DatasetSpec]
     stages: tuple[StageSpec, ...] = Field(min_length=1)
 

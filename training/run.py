@@ -38,6 +38,7 @@ from training.marker_rows import TOKENS
 from training.ranks import Ranks
 from training.recipe import StageSpec, TrainRecipe
 from training.schedule import Schedule, mix_parts
+from training.scores import evaluator, peak_flops, step_flops
 from training.stage import Stage
 from training.training_model import TrainingModel, prepare
 
@@ -146,7 +147,11 @@ def run_stage(
         export_model(target, stage, model, engine, loaded, ranks)
 
     mark = recipe_fingerprint(recipe)
-    running = Stage(stage, folder, ranks, engine, mark, recipe.seed, export=export, wandb=where.wandb)
+    running = Stage(
+        stage, folder, ranks, engine, mark, recipe.seed, export=export, wandb=where.wandb,
+        evaluate=evaluator(recipe, stage, loaded.net, loaded.processor), flops=step_flops(stage, loaded.net.config),
+        peak=peak_flops(stage.engine.precision),
+    )  # fmt: skip
     assembler = Assembler(
         encoder, stage.resolution, stage.packing == "isolated", ShardBytes(where.cache, where.cache_bytes)
     )
@@ -168,15 +173,16 @@ def rule_of(stage: StageSpec, processor: QwenVLProcessor) -> Rule:
 def plan_stage(
     recipe: TrainRecipe, stage: StageSpec, datasets: dict[str, Dataset], lengths: Path, encoder: Encoder, ranks: Ranks
 ) -> Schedule:
-    """The stage's schedule; measures lengths first where samples are packed, the shards shared out over ranks."""
+    """The stage's schedule; measures lengths first where it needs them, the shards shared out over ranks."""
     parts = mix_parts(stage, datasets)
-    mark = rule_fingerprint(encoder.tokenizer, encoder.rule)
-    if stage.packing != "none":
-        shards = {shard.hash: shard for part in parts for shard in part.dataset.shards}
-        for shard in list(shards.values())[ranks.rank :: ranks.world]:
-            path = lengths_path(lengths, mark, shard)
-            measure_lengths(LengthsTask(shard, path, encoder.tokenizer, encoder.rule))
-        ranks.barrier()
+    if stage.packing == "none" and recipe.holdout is None:
+        return Schedule(stage, parts, stage_seed(recipe, stage))
+    mark = rule_fingerprint(encoder.tokenizer, encoder.rule, recipe.holdout)
+    shards = {shard.hash: shard for part in parts for shard in part.dataset.shards}
+    for shard in list(shards.values())[ranks.rank :: ranks.world]:
+        path = lengths_path(lengths, mark, shard)
+        measure_lengths(LengthsTask(shard, path, encoder.tokenizer, encoder.rule, recipe.holdout))
+    ranks.barrier()
     return Schedule(stage, parts, stage_seed(recipe, stage), (lengths, mark))
 
 
@@ -190,11 +196,8 @@ def load_start(recipe: TrainRecipe, stage: StageSpec, before: Path | None) -> Lo
     torch.manual_seed(recipe.seed)
     settings = {"attn_implementation": stage.engine.attention}
     if before is None and recipe.start in PRESETS:
-        if recipe.tokenizer is None:
-            raise RecipeError(f"start: {recipe.start} needs `tokenizer:`, a qwen.tiktoken or tokenizer.json")
-        config = preset(recipe.start)
+        config, processor = preset(recipe.start), processor_of_start(recipe, stage)
         config.text_config._attn_implementation = stage.engine.attention
-        processor = build_processor(recipe.tokenizer, stage.resolution, config.adapter_config.num_queries)
         rows = -(-len(processor.tokenizer) // VOCABULARY_UNIT) * VOCABULARY_UNIT
         config.text_config.vocab_size = min(config.text_config.vocab_size, rows)  # a small tokenizer, a small table
         match_config(config, processor.tokenizer)
@@ -209,6 +212,15 @@ def load_start(recipe: TrainRecipe, stage: StageSpec, before: Path | None) -> Lo
     processor = load_processor(folder)
     processor.image_processor.image_size = stage.resolution
     return Loaded(net, processor, next(net.parameters()).dtype)
+
+
+def processor_of_start(recipe: TrainRecipe, stage: StageSpec) -> QwenVLProcessor:
+    """The processor that the first stage starts with. Raises RecipeError for a preset without tokenizer."""
+    if recipe.start not in PRESETS:
+        return load_processor(Path(recipe.start))
+    if recipe.tokenizer is None:
+        raise RecipeError(f"start: {recipe.start} needs `tokenizer:`, a qwen.tiktoken or tokenizer.json")
+    return build_processor(recipe.tokenizer, stage.resolution, preset(recipe.start).adapter_config.num_queries)
 
 
 def _quantized(stage: StageSpec) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import xxhash
 from pipeline.dataset_reader import Dataset, Indexes, Selection, ShardFile
 from pipeline.errors import DataError
 from pipeline.mixture import Component, Mixture
-from training.lengths import Lengths, lengths_path, read_lengths
+from training.lengths import HELD_OUT, Lengths, lengths_path, read_lengths
 from training.packing import pack
 from training.recipe import StageSpec
 
@@ -110,16 +110,16 @@ class _Chosen:
     reasons: list[str | None]
     rows: list[tuple[int, ShardFile, pa.Table, int]]
 
-    def ref(self, at: int, tokens: bool) -> SampleRef:
+    def ref(self, at: int) -> SampleRef:
         part, shard, table, row = self.rows[at]
         cell = {name: table.column(name)[row].as_py() for name in COLUMNS[3:]}
         images = tuple(zip(cell["image_offsets"], cell["image_sizes"], strict=True))
-        planned = int(self.tokens[at]) if tokens else 0
-        return SampleRef(self.keys[at], part, shard.tar, (cell["json_offset"], cell["json_size"]), images, planned)
+        json = cell["json_offset"], cell["json_size"]
+        return SampleRef(self.keys[at], part, shard.tar, json, images, int(self.tokens[at]))
 
 
 class Schedule:
-    """Plans a stage's steps. ``lengths``: folder and mark of the measured lengths; needed where samples are packed."""
+    """Plans a stage's steps. ``lengths``: folder and mark of measured lengths, for packing and for what is held out."""
 
     def __init__(
         self, stage: StageSpec, parts: list[MixPart], seed: int, lengths: tuple[Path, str] | None = None
@@ -166,11 +166,13 @@ class Schedule:
         ids = tuple(chosen.keys[number] for number in used)
         receipt = xxhash.xxh3_128_hexdigest("\n".join([state.receipt, *ids]).encode())
         left_out = tuple(
-            (chosen.keys[at], chosen.rows[at][1].tar, reason) for at, reason in enumerate(chosen.reasons) if reason
+            (chosen.keys[at], chosen.rows[at][1].tar, reason)
+            for at, reason in enumerate(chosen.reasons)
+            if reason and reason != HELD_OUT
         )
         after = State(state.step + 1, *place, receipt)
         batches = tuple(
-            MicroBatch(state.step, tuple(tuple(chosen.ref(n, self.packed) for n in sequence) for sequence in group))
+            MicroBatch(state.step, tuple(tuple(chosen.ref(n) for n in sequence) for sequence in group))
             for group in self._shared_out(chosen, sequences, rank, world)
         )
         return Step(state.step, batches, len(ids), ids, left_out, after)
@@ -221,7 +223,7 @@ class Schedule:
 
     def _sequences(self, chosen: _Chosen, number: int) -> list[tuple[int, ...]]:
         if not self.packed:
-            return [(at,) for at in range(len(chosen.keys))]
+            return [(at,) for at, reason in enumerate(chosen.reasons) if reason is None]
         packs = pack(chosen.tokens, chosen.images, chosen.task, self.stage.length, self.stage.images_per_sequence)
         order = np.random.Generator(np.random.Philox(key=[self.seed, number])).permutation(len(packs))
         return [packs[at] for at in order.tolist()]
@@ -250,7 +252,7 @@ class Schedule:
         chosen.task[here] = [self._tasks.setdefault(task, len(self._tasks)) for task in tasks]
         for at, rank, key in zip(here.tolist(), ranks.tolist(), keys, strict=True):
             chosen.keys[at], rows[at] = key, (number, shard, table, rank)
-        if self.packed:
+        if self.lengths is not None:
             self._measure(number, shard, ranks, here, chosen)
 
     def _measure(self, number: int, shard: ShardFile, ranks: Ints, here: Ints, chosen: _Chosen) -> None:

@@ -1,0 +1,79 @@
+"""``qvl train verify``: replays a run's stream, at any number of processes, and compares it with the run's receipts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.auto import load_processor
+from pipeline.commit import read_manifest
+from pipeline.errors import DataError
+from training.checkpoint import complete, read_checkpoint
+from training.encode import Encoder
+from training.logs import read_journal
+from training.ranks import Ranks
+from training.recipe import StageSpec, TrainRecipe
+from training.run import open_datasets, plan_stage, processor_of_start, rule_of
+from training.schedule import Schedule, State, Step
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One stage: steps replayed, samples seen, and the first difference in words, or None."""
+
+    stage: str
+    steps: int
+    samples: int
+    difference: str | None
+
+
+def verify(run: Path, world: int, alone: Ranks) -> list[Verified]:
+    """Replay every stage that has begun. Raises DataError where the folder is no run."""
+    noted = read_manifest(run / "run.json")
+    if noted is None:
+        raise DataError(f"{run}: no run.json; give the --output of `qvl train run`")
+    recipe = TrainRecipe.model_validate(noted["recipe"])
+    datasets = open_datasets(recipe)
+    results = []
+    for number, stage in enumerate(recipe.stages):
+        lines = read_journal(run / stage.label / "log.jsonl")
+        if not lines:
+            continue
+        before = run / recipe.stages[number - 1].label / "model" if number else None
+        processor = load_processor(before) if before is not None else processor_of_start(recipe, stage)
+        encoder = Encoder(processor.tokenizer, rule_of(stage, processor))
+        schedule = plan_stage(recipe, stage, datasets, run / "lengths", encoder, alone)
+        saved = [read_checkpoint(folder) for folder in complete(run / stage.label / "checkpoints")]
+        results.append(_replay(stage, schedule, lines, saved, world))
+    return results
+
+
+def _replay(
+    stage: StageSpec, schedule: Schedule, lines: list[dict[str, Any]], saved: list[dict[str, Any]], world: int
+) -> Verified:
+    receipts = {content["step"]: content["progress"]["state"]["receipt"] for content in saved}
+    state, samples = State(), 0
+    for line in lines:
+        steps = [schedule.plan(state, rank, world) for rank in range(world)]
+        difference = _difference(line, steps, receipts)
+        if difference is not None:
+            return Verified(stage.label, state.step, samples, difference)
+        state, samples = steps[0].after, samples + steps[0].samples
+    return Verified(stage.label, state.step, samples, None)
+
+
+def _difference(line: dict[str, Any], steps: list[Step], receipts: dict[int, str]) -> str | None:
+    """What is wrong with a step: the union over ranks, the log's receipt, or a checkpoint's."""
+    planned = sorted(steps[0].ids)
+    computed = sorted(
+        ref.key for step in steps for micro in step.micro_batches for seq in micro.sequences for ref in seq
+    )
+    after = steps[0].after
+    if line["step"] != after.step - 1:
+        return f"the log goes from step {after.step - 2} to step {line['step']}"
+    if computed != planned or len({step.after for step in steps}) > 1:
+        return f"step {line['step']}: {len(steps)} ranks would compute other samples than were planned"
+    if line["receipt"] != after.receipt:
+        return f"step {line['step']}: the samples of the log have another receipt; the data or the code changed"
+    if receipts.get(after.step, after.receipt) != after.receipt:
+        return f"checkpoint {after.step}: another receipt than the log's"
+    return None
