@@ -8,7 +8,7 @@ import duckdb
 from starlette.requests import Request
 
 from pipeline.recipe import Recipe
-from pipeline.view import detail
+from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Output
 from pipeline.view.pictures import picture
@@ -83,6 +83,9 @@ class Answers:
         if len(names) == 0:
             names = [column.name for column in table.columns]
         listed = records(query, found, [table.column(name) for name in names])
+        if table.name == "samples":
+            previews = samples.previews(self._output.layout, cursor, found)
+            listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
         return {"rows": listed, "more": len(found) == PAGE, "offset": offset}
 
     def row(self, cursor: Any, request: Request) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from pipeline import markup
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.storage import Storage
@@ -18,6 +19,7 @@ FIELDS = (
 )  # fmt: skip
 MAX_JSON = 64 << 20
 OF_ROW = 32
+PREVIEW, OUTLINES, LOOKED_AT = 160, 80, 4_000
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,55 @@ def of_row(cursor: Any, source: str, file: str, row: int) -> list[Place]:
     return _places(cursor, "origin_row = ? AND origin_file = ? AND source = ?", (row, file, source))
 
 
-def _places(cursor: Any, condition: str, values: tuple[Any, ...]) -> list[Place]:
+def _places(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF_ROW) -> list[Place]:
     names = [name.strip('"') for name in FIELDS]
     found = rows(
         cursor,
         f"SELECT parse_filename(filename, true), {', '.join(FIELDS)} FROM samples WHERE {condition} "
-        f"ORDER BY key LIMIT {OF_ROW}",
+        f"ORDER BY key LIMIT {most}",
         values,
     )
     return [Place(row[0], dict(zip(names, row[1:], strict=True))) for row in found]
+
+
+def previews(layout: Layout, cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
+    """For cards, by key: the words of each sample, and the outlines of the regions of its first image."""
+    if not keys:
+        return {}
+    found = _places(cursor, f"key IN ({', '.join('?' for _ in keys)})", tuple(keys), len(keys))
+    return {place.key: _preview(content(layout, place)) for place in found}
+
+
+def _preview(found: dict[str, Any]) -> dict[str, Any]:
+    texts = [_words(str(turn.get("text", ""))[:LOOKED_AT]) for turn in found.get("turns", ()) if isinstance(turn, dict)]
+    regions = [region for region in found.get("regions", ()) if isinstance(region, dict) and not region.get("image")]
+    if any(region.get("level") for region in regions):
+        regions = [region for region in regions if region.get("level") == "line"]
+    shapes = [shape for shape in map(_outline, regions[:OUTLINES]) if shape is not None]
+    return {"_text": " → ".join(text for text in texts if text)[:PREVIEW], "_shapes": shapes}
+
+
+def _words(text: str) -> str:
+    """A training text without its markers and numbers."""
+    pieces, at = [], 0
+    for mark in markup.marks(text):
+        pieces += [text[at : mark.start], f" {mark.inside} " if mark.kind == "ref" else ""]
+        at = max(at, mark.end)
+    plain = "".join([*pieces, text[at:]])
+    for number in markup.image_numbers(plain):
+        plain = plain.replace(markup.image(number), "")
+    return " ".join(plain.split())
+
+
+def _outline(region: dict[str, Any]) -> list[float] | None:
+    """Four corners as eight numbers; None where the region has none."""
+    numbers: list[Any] = list(region.get("quad") or region.get("box") or ())
+    if len(numbers) not in (4, 8) or not all(isinstance(each, int | float) for each in numbers):
+        return None
+    if len(numbers) == 4:
+        x1, y1, x2, y2 = numbers
+        numbers = [x1, y1, x2, y1, x2, y2, x1, y2]
+    return [round(float(each), 4) for each in numbers]
 
 
 def content(layout: Layout, place: Place) -> dict[str, Any]:

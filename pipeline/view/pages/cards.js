@@ -1,19 +1,27 @@
 // One row as a card: picture, verdict, words. The same card in every view.
-import { count, el, foreign, words } from "./dom.js";
+import { count, el, foreign, svg, words } from "./dom.js";
 import { output, state, table } from "./state.js";
 
 export const pictureAddress = (of, key, side, n = 0) => `/picture?${new URLSearchParams({ table: of, key, side, n })}`;
 
 export function picture(of, key, side, { n = 0, alt = "" } = {}) {
-  const box = el("span.picture");
+  const fit = el("span.fit"), box = el("span.picture", {}, fit);
   const image = el("img", { src: pictureAddress(of, key, side, n), alt: alt || `picture of ${key}`, loading: "lazy", decoding: "async" });
   image.addEventListener("load", () => box.classList.add("there"));
   image.addEventListener("error", async () => {
     const why = await fetch(image.src).then((found) => found.headers.get("x-why")).catch(() => null);
-    image.replaceWith(el("span.why", {}, foreign(decodeURIComponent(why || "no picture"))));
+    fit.replaceWith(el("span.why", {}, foreign(decodeURIComponent(why || "no picture"))));
   });
-  box.append(image);
+  fit.append(image);
   return box;
+}
+
+export const COLOURS = ["#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#d6006e", "#9a6324"];
+
+// polygons over a picture: eight numbers each, fractions of its sides
+export function outlines(shapes) {
+  return svg("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true", "stroke-width": shapes.length > 12 ? 0.6 : 1.25 }, ...shapes.map((numbers, i) => svg("polygon", {
+    points: numbers.map((each, at) => `${1000 * each}${at % 2 ? " " : ","}`).join(""), "vector-effect": "non-scaling-stroke", stroke: COLOURS[i % COLOURS.length], fill: "none" })));
 }
 
 // null: there is a picture; a text: why there is none; "": nothing of this kind has pictures here
@@ -36,11 +44,13 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   const facts = [row.source, row.task, row.kind, row.language, size, row.regions !== undefined ? `${row.regions} regions` : "", row.lines ? `${row.lines} lines` : ""];
   const title = row.fails?.length ? `fails: ${row.fails.map(words).join(", ")}` : "";
   const inside = why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320);
+  if (row._shapes?.length) inside.querySelector(".fit").append(outlines(row._shapes));
   return el("article.card", { tabindex: number ? -1 : 0, "data-key": row._key, title, "aria-label": `${row.verdict ?? ""} ${row._key}`,
     onclick: () => open(row), onkeydown: (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(row); } },
   inside,
   el("p.head", {}, badge(row.verdict), extra, row.fails?.length > 1 ? el("span.soft", {}, `fails ${row.fails.length}`) : null),
   row.caption !== undefined ? el("p.caption", {}, row.caption ? foreign(row.caption) : el("i", {}, "no caption")) : null,
+  row._text ? el("p.caption", {}, foreign(row._text, 160)) : null,
   el("p.facts", {}, facts.filter(Boolean).map((fact, i) => [i ? " · " : "", foreign(words(fact), 40)])),
   why === "" && row.caption === undefined ? plainFacts(row) : null);
 }

@@ -1,8 +1,7 @@
 // A picture with boxes and quads drawn over it; regions and shapes light up together.
 import { el, foreign, many, svg } from "./dom.js";
-import { picture } from "./cards.js";
+import { COLOURS, picture } from "./cards.js";
 
-const COLOURS = ["#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#d6006e", "#9a6324"];
 const LISTED = 400;
 
 const corners = (region) => {
@@ -40,7 +39,7 @@ export function drawn(of, key, sample) {
     if (shown) overlay.append(...shapes);
     const frame = picture(of, key, 2048, { n });
     frame.classList.add("large");
-    frame.append(overlay);
+    frame.querySelector(".fit").append(overlay);
     root.replaceChildren(frame, controls(here.length), ...(items.length ? [el("ol.regions", {}, items)] : []),
       ...(here.length > LISTED ? [el("p.soft", {}, `the first ${LISTED} of ${here.length} regions are listed; all are drawn`)] : []));
   };

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.errors import DataError
 from pipeline.layout import Layout
 from pipeline.recipe import Recipe
-from pipeline.view import detail
+from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Output
 from pipeline.view.pictures import picture
@@ -165,3 +165,12 @@ def test_every_threshold_of_the_recipe_has_a_knob(curated: Curated) -> None:
     assert found["image_size"]["bounds"] == ["minimum_side"] and found["image_size"]["column"] == "shorter_side"
     assert set(found["text_length"]["bounds"]) == {"minimum", "maximum"}
     assert dedup_rules(recipe)["image"] is True
+
+
+def test_a_card_of_a_sample_has_its_words_and_its_outlines(curated: Curated, output: Output, cursor: Any) -> None:
+    found = keys(output.query(cursor, "samples", []), None, False, 0)
+    shown = samples.previews(output.layout, cursor, found)
+    assert set(shown) == set(found)
+    first = samples.content(output.layout, samples.by_key(cursor, found[0]))
+    prompt, answer = (turn["text"] for turn in first["turns"])
+    assert shown[found[0]] == {"_text": f"{prompt.removeprefix('<img>0</img>')} → {answer.strip()}", "_shapes": []}
