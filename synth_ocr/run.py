@@ -49,10 +49,15 @@ def run(recipe: Path, out: Place, pool: Pool, progress: RunProgress, fresh: bool
 
 
 def ready(recipe: "OcrRecipe") -> tuple["OcrRecipe", list[str]]:
-    """The recipe without optional sources that lack something, and a line for each. Raises RecipeError for the others."""
+    """The recipe without optional sources that lack something, and a line for each lack. Raises RecipeError for the others."""
     missing = {source.name: source.read.missing() for source in recipe.sources}
     needed = {source.name for source in recipe.sources if not source.optional}
-    lines = [f"{name}: {', '.join(found)}" for name, found in missing.items() if found]
+    alike: dict[str, list[str]] = {}
+    for name, found in missing.items():
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            alike.setdefault(found[0] + more, []).append(name)
+    lines = [f"{', '.join(names)}: {what}" for what, names in alike.items()]
     if any(missing[name] for name in needed) or all(missing.values()):
         raise RecipeError(f"{'; '.join(lines)}; {WAY_OUT}")
     kept = tuple(source for source in recipe.sources if not missing[source.name])
