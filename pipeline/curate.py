@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.commit import clear_attempts, committed_manifest, output_lock, restate_manifest
@@ -18,7 +19,7 @@ from pipeline.pool import GuardedPool, Pool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe, reader
 from pipeline.rule_steps import Step, over, rule_steps
-from pipeline.scan import ScanTask, scan_task, scan_unit, scanned_unit
+from pipeline.scan import ScanTask, language_model, scan_task, scan_unit, scanned_unit
 from pipeline.score import ScoreTask
 from pipeline.score_stage import outdated, run_score, score_identity, score_tasks, with_pixel_faults
 from pipeline.select import SELECT_VERSION, SelectTask, judge
@@ -26,7 +27,7 @@ from pipeline.sources.base import Unit
 from pipeline.sources.paths import owned
 from pipeline.stale import discard, portable, refuse_or_discard, remember_recipe
 from pipeline.storage import Storage
-from pipeline.store import Place, side_by_side
+from pipeline.store import Place, StorePath, side_by_side
 
 KEEP_WORD = "keep"
 
@@ -53,8 +54,14 @@ class Curation:
         return units
 
     def scan_tasks(self) -> list[ScanTask]:
-        storage = Storage()
-        return [scan_task(self.recipe, self.recipe.source(u.source), u, self.out, storage) for u in self.units()]
+        storage, units = Storage(), self.units()
+        language_model(self.recipe.language_model)  # loaded before threads ask for it
+        remote = [StorePath(unit.path) for unit in units if not storage.is_local(unit.path)]
+
+        def task(unit: Unit) -> ScanTask:
+            return scan_task(self.recipe, self.recipe.source(unit.source), unit, self.out, storage)
+
+        return side_by_side(remote[0] if remote else Path(), task, units)
 
 
 def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from pipeline.errors import QvlError, RecipeError
 
 TRIES = 6
 FIRST_PAUSE = 0.2  # seconds, doubled after every try
+REQUESTS = 16  # to a store under way at once, per process
 # errors of a store's client that its file system hands on as they are, by module
 UNTRANSLATED = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
 
@@ -126,6 +128,11 @@ class Storage:
                 return file.read(end - start)
         filesystem, inner = open_filesystem(path)
         return bytes(persistently(lambda: filesystem.cat_file(inner, start=start, end=end)))
+
+    def read_ranges(self, path: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        """Bytes of each span [start, end) of a remote file, in order; ``REQUESTS`` are under way at once."""
+        with ThreadPoolExecutor(REQUESTS) as threads:
+            yield from threads.map(lambda span: self.read_range(path, *span), spans)
 
     def read(self, path: str) -> bytes:
         """The whole file."""

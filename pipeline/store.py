@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pipeline.errors import QvlError, RecipeError
-from pipeline.storage import Storage, kind_of, open_filesystem, persistently
+from pipeline.storage import REQUESTS, Storage, kind_of, open_filesystem, persistently
 
 # stores whose file system can create a file only where there is none, in one step
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
-REQUESTS = 16  # under way at once, per process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -294,3 +294,22 @@ def test_units_come_in_the_order_of_their_names(tmp_path: Path, storage: Storage
     for number in (2, 0, 1):
         write_img2dataset(tmp_path, f"0000{number}", [row(str(number), jpeg(number))])
     assert [r.key for r in rows_of(tmp_path / "*.tar", storage)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+def test_images_of_a_remote_tar_are_the_same_whether_fetched_alone_or_with_the_file(
+    count: int, tmp_path: Path, storage: Storage
+) -> None:
+    rows = [{"key": f"{i:03d}", "caption": f"text {i}", "url": "", "image": jpeg(i)} for i in range(30)]
+    write_img2dataset(tmp_path, "00000", rows)
+    memory = fsspec.filesystem("memory")
+    for path in tmp_path.iterdir():
+        memory.pipe(f"/remote/{path.name}", path.read_bytes())
+    source = WebDataset(paths=("memory://remote/*.tar",))
+    (unit,) = source.units(storage)
+    found = [(row.locator, len(row.image or b"")) for batch in source.read(unit, storage) for row in batch]
+    wanted = [(row, *found[row]) for row in range(0, 30, 30 // count)][:count]
+    assert {row: bytes(data) for row, data in source.images(unit, wanted, storage)} == {
+        row: rows[row]["image"] for row, _, _ in wanted
+    }
+    memory.rm("/remote", recursive=True)
