@@ -19,6 +19,8 @@ DENSE = 12  # more places than that are drawn with thin lines
 TEXT_LIMIT = 1500
 REFERENCES = 5
 PIECES = re.compile(r"\s+|[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
+PLACES = re.compile(r"<(box|quad)>.*?</\1>")
+LISTED = re.compile(r"(?:<(box|quad)>[^<]*</\1>)+(?=<ref>)")  # nothing but places between two phrases
 Corners = tuple[float, ...]
 
 
@@ -54,11 +56,12 @@ def _answered(sample: Sample, answer: Answer, wanted: str) -> Html:
 
 
 def _plain(text: str) -> str:
-    """A text without tags; OCR and grounding as one phrase per line, their places are drawn."""
+    """A text without tags, their places are drawn: OCR one phrase per line, listed objects with commas between them."""
     phrases = [markup.MARKER.sub("", phrase.text) for phrase in markup.parse(text) if phrase.quads]
     if phrases:
         return "\n".join(phrases)
-    return re.sub(r" +", " ", markup.MARKER.sub("", re.sub(r"<(box|quad)>.*?</\1>", "", text))).strip()
+    listed = PLACES.sub("", LISTED.sub(", ", text))
+    return re.sub(r" +", " ", markup.MARKER.sub("", listed)).strip()
 
 
 def _marked(text: str, wanted: str) -> Html:
