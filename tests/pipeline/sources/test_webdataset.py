@@ -297,7 +297,7 @@ def test_units_come_in_the_order_of_their_names(tmp_path: Path, storage: Storage
 
 
 @pytest.mark.parametrize("count", [1, 3, 30])
-def test_images_of_a_remote_tar_are_the_same_whether_fetched_alone_or_with_the_file(
+def test_images_of_a_remote_tar_are_the_same_alone_or_with_the_file(
     count: int, tmp_path: Path, storage: Storage
 ) -> None:
     rows = [{"key": f"{i:03d}", "caption": f"text {i}", "url": "", "image": jpeg(i)} for i in range(30)]
