@@ -7,7 +7,7 @@ from pipeline.view import samples
 from pipeline.view.conditions import Where
 from pipeline.view.output import Output
 from pipeline.view.pictures import split
-from pipeline.view.queries import Query, keys, records
+from pipeline.view.queries import Query, keys, records, total
 
 TEXT = 20_000
 RELATED = 24
@@ -105,12 +105,13 @@ def duplicates(query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]
     members = keys(losing, None, False, 0)
     if not members:
         return None
+    number = total(losing)["rows"]
     columns = [table.column(name) for name in CARD if table.has(name)]
     return {
         "keeper": keeper,
         "rule": record["verdict"] if record.get("dup_of") else None,
         "members": records(query, [keeper, *members[:RELATED]], columns),
-        "more": max(0, len(members) - RELATED),
+        "more": max(0, number - RELATED),
     }
 
 

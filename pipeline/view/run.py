@@ -1,9 +1,12 @@
 """Listening: the socket, the token, the address that is printed."""
 
 import ipaddress
+import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -26,9 +29,14 @@ def serve(out: Path, recipe: Recipe | None, host: str, port: int, say: Callable[
     address = f"http://{shown}:{listening.getsockname()[1]}/"
     say(f"{address}{'?token=' + token if token else ''}   Ctrl-C ends it\n")
     config = uvicorn.Config(
-        app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+        app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+    # a question that still runs would hold the terminal for as long as it takes; nothing is written, so nothing is lost
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def is_loopback(host: str) -> bool:

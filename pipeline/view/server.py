@@ -137,9 +137,12 @@ async def _answered(request: Request, work: Callable[[Answers, Any], Response]) 
             return Response(status_code=499)
 
     job = asyncio.ensure_future(run_in_threadpool(run))
-    while not job.done():
-        await asyncio.wait({job}, timeout=POLL_SECONDS)
-        if not job.done() and await request.is_disconnected():
-            request.state.gone.set()
-            cursor.interrupt()
+    try:
+        while not job.done():
+            await asyncio.wait({job}, timeout=POLL_SECONDS)
+            if not job.done() and await request.is_disconnected():
+                request.state.gone.set()
+                cursor.interrupt()
+    except asyncio.CancelledError:  # Ctrl-C while a question runs
+        return Response("the app is ending\n", 503)
     return job.result()

@@ -45,7 +45,7 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   const title = row.fails?.length ? `fails: ${row.fails.map(words).join(", ")}` : "";
   const inside = why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320);
   if (row._shapes?.length) inside.querySelector(".fit").append(outlines(row._shapes));
-  return el("article.card", { tabindex: number ? -1 : 0, "data-key": row._key, title, "aria-label": `${row.verdict ?? ""} ${row._key}`,
+  return el("article.card", { role: "button", tabindex: number ? -1 : 0, "data-key": row._key, title, "aria-label": `${row.verdict ?? ""} ${row._key}`,
     onclick: () => open(row), onkeydown: (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(row); } },
   inside,
   el("p.head", {}, badge(row.verdict), extra, row.fails?.length > 1 ? el("span.soft", {}, `fails ${row.fails.length}`) : null),

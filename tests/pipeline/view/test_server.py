@@ -1,6 +1,7 @@
 """What guards the app: names and tokens, methods, headers, static files; and errors in one line."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,3 +133,14 @@ def test_what_cannot_be_served_is_one_line(curated: tuple[Path, Recipe], argumen
     command = [sys.executable, "-c", "import qvl; qvl.main()", "view", *filled, "--port", "0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
     assert result.returncode == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_without_a_word(curated: tuple[Path, Recipe], sent: signal.Signals) -> None:
+    command = [sys.executable, "-c", "import qvl; qvl.main()", "view", str(curated[0]), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        assert ask(address, "total")["rows"] == 48
+        process.send_signal(sent)
+        assert process.communicate(timeout=60)[1] == ""
