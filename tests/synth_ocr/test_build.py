@@ -1,11 +1,14 @@
 """From a recipe to shards: verdicts for every page, the same bytes again, limits on hostile documents."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.audit import audit
 from pipeline.build import build
@@ -17,7 +20,9 @@ from synth_ocr.confined import Confined, Limits, Stopped
 from synth_ocr.gallery import picked
 from synth_ocr.recipe import OcrRecipe, load_recipe
 from synth_ocr.report import write_report
+from synth_ocr.run import run as run_recipe
 from tests.synth_ocr import trap_pdf as trap
+from tests.synth_ocr.test_scene import ENGLISH_TEXT
 
 
 def run(recipe: OcrRecipe, out: Path) -> dict[str, Any]:
@@ -75,6 +80,46 @@ def test_a_recipe_that_matches_nothing_or_is_misspelt_is_one_line(tmp_path: Path
     path.write_text("name: x\nsources: [{name: a, read: {kind: pdf, paths: [x], lung_side: 3}}]\n")
     with pytest.raises(RecipeError, match="lung_side"):
         load_recipe(path)
+
+
+def every_kind(folder: Path, documents: Path) -> Path:
+    """A recipe of scenes in units of two, documents and templates."""
+    (folder / "en.txt").write_text(ENGLISH_TEXT)
+    font = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+    sources: list[dict[str, Any]] = [
+        {"name": "scene", "read": {"kind": "scene", "language": "en", "count": 6, "per_unit": 2,
+                                   "fonts": [{"fonts": [font]}], "corpora": [{"texts": ["en.txt"]}]}},
+        {"name": "pdf", "read": {"kind": "pdf", "paths": [f"{documents}/*.pdf"], "rules": {"minimum_characters": 5}}},
+        {"name": "page", "optional": True, "read": {"kind": "html", "templates": "en", "count": 4, "per_unit": 2}},
+    ]  # fmt: skip
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"name": "pages", "shard_rows": 5, "sources": sources}))
+    return path
+
+
+def test_ray_makes_the_same_bytes_of_every_kind(tmp_path: Path, documents: Path) -> None:
+    path = every_kind(tmp_path, documents)
+    built = run_recipe(path, tmp_path / "serial", SerialPool(), RunProgress())
+    assert built.dataset["samples"] >= 10
+    code = (
+        "import sys; from pathlib import Path; from pipeline.pool import RayPool; from pipeline.progress import RunProgress;"
+        "from synth_ocr.run import run;"
+        "print(run(Path(sys.argv[1]), Path(sys.argv[2]), RayPool(cpus=2), RunProgress()).dataset['hash'])"
+    )
+    command = [sys.executable, "-c", code, str(path), str(tmp_path / "ray")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    assert done.stdout.split()[-1] == built.dataset["hash"]
+
+
+def test_a_build_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, documents: Path) -> None:
+    path = every_kind(tmp_path, documents)
+    whole = run_recipe(path, tmp_path / "whole", SerialPool(), RunProgress()).dataset["hash"]
+    cut = run_recipe(path, tmp_path / "cut", SerialPool(), RunProgress())
+    assert cut.dataset["hash"] == whole
+    for manifest in sorted((tmp_path / "cut/manifests").rglob("*.json"))[::2]:
+        manifest.unlink()
+    (tmp_path / "cut/shards/dataset.json").unlink()
+    assert run_recipe(path, tmp_path / "cut", SerialPool(), RunProgress()).dataset["hash"] == whole
 
 
 def endless(_: Any) -> Iterator[int]:
