@@ -122,7 +122,8 @@ def _mix(stage: Data) -> Table:
 
 
 def _memory(stage: Data, terms: Data) -> Table:
-    title = f"{stage['name']}: GB per GPU on {terms['gpus']} of {terms['gpu_memory_gb']:.0f} GB"
+    unit, factor = ("GB", 1) if stage["memory"][0]["states"] >= 1 else ("MB", 1000)
+    title = f"{stage['name']}: {unit} per GPU, on {terms['gpus']} of {terms['gpu_memory_gb']:.0f} GB"
     table = _table(title, ["ZeRO", ""], ["weights", "gradients", "Adam", "activ.*", "buffers*", "all", "host"])
     for way in stage["memory"]:
         mark = "[green]fits[/]" if way["fits"] else "[red]no[/]"
@@ -130,7 +131,7 @@ def _memory(stage: Data, terms: Data) -> Table:
         table.add_row(
             f"{way['zero']}{OFFLOADED[way['offload']]}{' ←' if way['chosen'] else ''}",
             mark,
-            *("" if way[name] == 0 else f"{way[name]:,.1f}" for name in figures),
+            *("" if way[name] == 0 else f"{way[name] * factor:,.1f}" for name in figures),
             style="bold" if way["chosen"] else None,
         )
     table.caption = (

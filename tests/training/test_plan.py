@@ -181,7 +181,7 @@ def test_the_command(start: Path, datasets: dict[str, Path], tmp_path: Path) -> 
     for words in (
         "Time and cost",
         "multitask: the mix",
-        "sft: GB per GPU on 8 of 80",
+        "sft: MB per GPU, on 8 of 80 GB",
         "useful GPUs",
         "← the recipe",
         "is seen",

@@ -15,10 +15,11 @@ function line(name, x, y, colour, extra = {}) {
 
 function lossTraces(stage) {
   const { step, loss, loss_low: low, loss_high: high, loss_smooth: smooth } = stage, blue = COLOURS[0];
+  const [weak, middle] = matchMedia("(prefers-color-scheme: dark)").matches ? [0.34, 0.6] : [0.16, 0.38];
   const edge = { line: { width: 0 }, hoverinfo: "skip", hovertemplate: undefined, showlegend: false };
   const banded = low.some((value, i) => value !== high[i]);
-  const band = banded ? [line("lowest", step, low, blue, edge), line("highest", step, high, blue, { ...edge, fill: "tonexty", fillcolor: faded(blue, 0.16) })] : [];
-  const traces = [...band, line(banded ? "mean" : "each step", step, loss, faded(blue, 0.38), { line: { color: faded(blue, 0.38), width: 1 } }), line("smoothed", step, smooth, blue, { line: { color: blue, width: 2.2 } })];
+  const band = banded ? [line("lowest", step, low, blue, edge), line("highest", step, high, blue, { ...edge, fill: "tonexty", fillcolor: faded(blue, weak) })] : [];
+  const traces = [...band, line(banded ? "mean" : "each step", step, loss, faded(blue, middle), { line: { color: faded(blue, middle), width: 1 } }), line("smoothed", step, smooth, blue, { line: { color: blue, width: 2.2 } })];
   if (stage.skipped.length) {
     const top = Math.max(...loss.filter((value) => value !== null));
     traces.push({ type: "scatter", mode: "markers", name: "skipped", x: stage.skipped, y: stage.skipped.map(() => top), marker: { color: css("--drop"), symbol: "x", size: 8 }, hovertemplate: "step %{x} skipped<extra></extra>" });
