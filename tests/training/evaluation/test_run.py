@@ -76,7 +76,7 @@ def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathF
 
 
 def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
-    samples = ask(Asked(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=12, limit=30))
+    samples = ask(Asked(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=8, limit=20))
     table = pq.read_table(undisturbed / "predictions.parquet")
     assert table["id"].to_pylist() == [sample.id for sample in samples]
     scores = json.loads((undisturbed / "scores.json").read_bytes())
