@@ -71,9 +71,12 @@ def figures(ledger: pa.Table) -> dict[str, Any]:
     common = gb2312_level_one()
     han = {c for each in ledger["han"].to_pylist() for c in each or ""}
     kept = ledger.filter(pc.equal(ledger["verdict"].cast(pa.string()), KEEP))
-    excluded: Counter[str] = Counter()
+    excluded, asked, lacking = Counter[str](), Counter[str](), Counter[str]()
     for each in kept["notes"].to_pylist():
-        for hit in orjson.loads(each or "{}").get("excluded_backgrounds", ()):
+        notes = orjson.loads(each or "{}")
+        asked.update(notes.get("asked", {}))
+        lacking.update(notes.get("lacking", {}))
+        for hit in notes.get("excluded_backgrounds", ()):
             _, verdict, benchmarks = hit.rsplit(" ", 2)
             excluded[f"{verdict} {benchmarks}"] += 1
     fonts: Counter[str] = Counter(f for each in kept["fonts"].to_pylist() for f in each or ())
@@ -84,6 +87,7 @@ def figures(ledger: pa.Table) -> dict[str, Any]:
         "lost_lines": dict(_total(kept["lost"]).most_common()),
         "fonts": dict(fonts.most_common(60)),
         "fonts_used": len(fonts),
+        "lacking": {face: [n, asked[face]] for face, n in lacking.most_common(60)},
         "excluded_backgrounds": dict(excluded.most_common()),
         "han_seen": len(han),
         "gb2312_level_1_seen": len(han & common),
@@ -165,9 +169,12 @@ def _words(ledger: pa.Table, facts: dict[str, Any]) -> Html:
     rows += [[f"backgrounds passed over: {name}", count(n)] for name, n in facts["excluded_backgrounds"].items()]
     lost = [[reason, count(n)] for reason, n in facts["lost_lines"].items()]
     fonts = [[foreign(name), count(n)] for name, n in facts["fonts"].items()]
+    lacking = [[foreign(face), count(n), percent(n, asked)] for face, (n, asked) in facts["lacking"].items()]
     return tag(
         "section", tag("h2", "Text"), table(["", ""], rows), tag("h3", "Words and lines left out of labels"),
         table(["reason", "count"], lost), tag("h3", "Fonts, by pages"), table(["font", "pages"], fonts),
+        tag("h3", "Words that the wanted font of a scene lacks: another one drew them, or none"),
+        table(["font", "lines that began with one", "share"], lacking),
     )  # fmt: skip
 
 

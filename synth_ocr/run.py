@@ -49,7 +49,7 @@ def run(recipe: Path, out: Place, pool: Pool, progress: RunProgress, fresh: bool
 
 
 def ready(recipe: "OcrRecipe") -> tuple["OcrRecipe", list[str]]:
-    """The recipe without optional sources that lack something, and a line for each lack. Raises RecipeError for the others."""
+    """The recipe without optional sources that lack something, and a line for each lack. Raises RecipeError for others."""
     missing = {source.name: source.read.missing() for source in recipe.sources}
     needed = {source.name for source in recipe.sources if not source.optional}
     alike: dict[str, list[str]] = {}

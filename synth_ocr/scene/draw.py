@@ -44,6 +44,8 @@ class Sheet:
     lines: list[DrawnLine] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     words: int = 0
+    lacks: Counter[str] = field(default_factory=Counter)  # by wanted face: units that it does not cover
+    placed: Counter[str] = field(default_factory=Counter)  # by wanted face: units that were asked of it
 
 
 class Writer:
@@ -69,6 +71,8 @@ class Writer:
             if self.place >= len(self.passage):
                 return
             chosen = self._face(self.passage[self.place].text, face)
+            self.sheet.placed[face.name] += 1
+            self.sheet.lacks[face.name] += chosen != face
             if chosen is None:
                 self.sheet.lost["uncovered"] += 1
                 self.place += 1

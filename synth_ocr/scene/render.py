@@ -75,7 +75,8 @@ def scene(stock: Stock, rng: np.random.Generator) -> Page:
     fonts = sorted({line.face.name for line in sheet.lines})
     strengths |= {"noise": grain, "bend": 1 - abs(area(corners)) / (wide * high), "quality": quality}
     notes: dict[str, Any] = {name: round(value, 3) for name, value in strengths.items()}
-    notes |= {"layout": kind} | ({"excluded_backgrounds": passed} if passed else {})
+    notes |= {"layout": kind, "asked": dict(sheet.placed), "lacking": dict(+sheet.lacks)}
+    notes |= {"excluded_backgrounds": passed} if passed else {}
     return Page(image, kept, missed, sheet.lost + lost, fonts, notes, quality)
 
 

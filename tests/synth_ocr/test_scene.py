@@ -154,6 +154,7 @@ def test_an_uncovered_character_is_refonted_or_dropped_with_a_reason() -> None:
         Writer(sheet, faces, list(units("中文"))).write(box, Face(LATIN), (0, 0, 0))
         assert [line.text for line in sheet.lines] == expected
         assert bool(sheet.lost["uncovered"]) == (not expected)
+        assert sheet.lacks[Face(LATIN).name] == sheet.placed[Face(LATIN).name] > 0
         assert bool(sheet.ink.any()) == bool(expected)
 
 
