@@ -145,15 +145,15 @@ def assumed(stage: StageSpec, text: int, positions: int, images: int = 1) -> Dra
     return Drawn(part, every(0), every(text), every(tokens), every(images), every(min(text, tokens)), False)
 
 
-def stream(stage: StageSpec, drawn: Drawn) -> Stream:
-    """Averages over the drawn samples, in micro-batches as the schedule makes them."""
+def stream(stage: StageSpec, drawn: Drawn, size: Ints) -> Stream:
+    """Averages over the drawn samples, in micro-batches as the schedule makes them; ``size``: what it sorts samples by."""
     usable = drawn.tokens > 0
     if not usable.any():
         raise DataError(
             f"stage {stage.label}: none of the first {len(usable)} samples can be trained on; look at `qvl view`"
         )
     loads, sequences = [], 0
-    for group in _micro_batches(stage, drawn):
+    for group in _micro_batches(stage, drawn, size):
         sequences += len(group)
         loads.append(_load(stage, drawn, group))
     count, tokens = int(usable.sum()), float(drawn.tokens.sum())
@@ -172,10 +172,9 @@ def stream(stage: StageSpec, drawn: Drawn) -> Stream:
     )
 
 
-def _micro_batches(stage: StageSpec, drawn: Drawn) -> Iterator[list[Sequence[int]]]:
+def _micro_batches(stage: StageSpec, drawn: Drawn, size: Ints) -> Iterator[list[Sequence[int]]]:
     """Sequences of sample numbers: those of a step by length, so many at a time (training.schedule)."""
     together = stage.pack_window if stage.packing != "none" and stage.batch.unit == "sequences" else stage.batch.size
-    weight = drawn.characters if stage.packing == "none" else drawn.tokens
     for first in range(0, len(drawn.tokens), together):
         span = slice(first, first + together)
         sequences: list[tuple[int, ...]]
@@ -185,8 +184,8 @@ def _micro_batches(stage: StageSpec, drawn: Drawn) -> Iterator[list[Sequence[int
             sequences = pack(
                 drawn.tokens[span], drawn.images[span], drawn.task[span], stage.length, stage.images_per_sequence
             )
-        size = np.array([weight[span][list(sequence)].sum() for sequence in sequences])
-        order = np.argsort(-size, kind="stable").tolist()
+        sizes = np.array([size[span][list(sequence)].sum() for sequence in sequences])
+        order = np.argsort(-sizes, kind="stable").tolist()
         for at in range(0, len(order), stage.batch.micro):
             yield [[first + number for number in sequences[n]] for n in order[at : at + stage.batch.micro]]
 

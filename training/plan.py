@@ -145,8 +145,11 @@ def _stage(
     drawn: Drawn,
     components: list[Component],
 ) -> dict[str, Any]:
-    means = stream(stage, drawn)
-    per_step = stage.batch.size * (means.samples_per_sequence if stage.batch.unit == "sequences" else 1)
+    measured = stage.packing != "none" or recipe.holdout is not None  # as training.run decides
+    means = stream(stage, drawn, drawn.tokens if measured else drawn.characters)
+    held_out = 0.0 if recipe.holdout is None else recipe.holdout.share
+    trained_share = (1 - means.unusable) * (1 - held_out)
+    per_step = stage.batch.size * (means.samples_per_sequence if stage.batch.unit == "sequences" else trained_share)
     sample = training_flops(shape, stage, means.load)
     element = 2 if stage.engine.precision == "bfloat16" else 4
     trained = trained_parameters(shape, stage)
@@ -155,6 +158,7 @@ def _stage(
     seconds = work.compute_seconds(terms.gpus, kind, terms.mfu)
     hours = stage.steps * seconds * terms.gpus / 3600
     samples = round(stage.steps * per_step)
+    drawn_samples = round(samples / trained_share)
     return {
         "stage": stage.stage,
         "name": stage.label,
@@ -164,7 +168,8 @@ def _stage(
         "samples_per_step": per_step,
         "stream": asdict(means),
         "drawn": len(drawn.tokens),
-        "mix": _mix(recipe, stage, drawn, components, samples),
+        "held_out": held_out,
+        "mix": _mix(recipe, stage, drawn, components, drawn_samples),
         "tflop_per_sample": {name: value / 1e12 for name, value in asdict(sample).items()}
         | {"total": sample.total / 1e12},
         "tflop_per_step": work.flops / 1e12,

@@ -71,7 +71,8 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
     for part in found:
         for shard in part.dataset.shards:
             measure_lengths(LengthsTask(shard, lengths_path(folder, mark, shard), tokenizer, encoder.rule))
-    schedule, state = Schedule(spec, found, recipe.seed, (folder, mark)), State()
+    lengths = None if spec.packing == "none" else (folder, mark)
+    schedule, state = Schedule(spec, found, recipe.seed, lengths), State()
     assembler = Assembler(encoder, spec.resolution, False, ShardBytes())
     sums = dict.fromkeys(("samples", "tokens", "positions", "images", "sequences", "learnt"), 0.0)
     for _ in range(steps):
@@ -123,6 +124,17 @@ def parts_of(folder: Path) -> list[Any]:
     from model.folder import read_config
 
     return parts(read_config(folder))
+
+
+def test_held_out_and_unusable_samples_take_no_time(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+    whole = write_recipe(tmp_path / "whole.yaml", start, datasets, stage())
+    part = write_recipe(tmp_path / "part.yaml", start, datasets, stage(), holdout={"share": 0.25})
+    (all_of_it,), (rest,) = (
+        make_plan(load_train_recipe(path), Terms(), samples=64)["stages"] for path in (whole, part)
+    )
+    assert rest["samples"] == 0.75 * all_of_it["samples"] and rest["held_out"] == 0.25
+    assert [each["epochs"] for each in rest["mix"]] == [each["epochs"] for each in all_of_it["mix"]]
+    assert rest["stream"]["useful"] >= all_of_it["stream"]["useful"]  # sorted by tokens, not by characters
 
 
 def test_all_that_is_absent_is_named(start: Path, tmp_path: Path) -> None:

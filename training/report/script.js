@@ -15,7 +15,7 @@ function line(name, x, y, colour, extra = {}) {
 
 function lossTraces(stage) {
   const { step, loss, loss_low: low, loss_high: high, loss_smooth: smooth } = stage, blue = COLOURS[0];
-  const [weak, middle] = matchMedia("(prefers-color-scheme: dark)").matches ? [0.34, 0.6] : [0.16, 0.38];
+  const [weak, middle] = matchMedia("(prefers-color-scheme: dark)").matches ? [0.34, 0.65] : [0.16, 0.5];
   const edge = { line: { width: 0 }, hoverinfo: "skip", hovertemplate: undefined, showlegend: false };
   const banded = low.some((value, i) => value !== high[i]);
   const band = banded ? [line("lowest", step, low, blue, edge), line("highest", step, high, blue, { ...edge, fill: "tonexty", fillcolor: faded(blue, weak) })] : [];
