@@ -213,7 +213,7 @@ class Stage:
             return
         flops = self.flops(loaded.batches) * self.ranks.world if self.flops is not None else None
         mfu = flops / seconds / (self.peak * self.ranks.world) if flops is not None and self.peak else None
-        named = dict(zip([*self.labels, *CLASSES], sums.tolist(), strict=True))
+        by_part, by_class = sums[: len(self.labels)].tolist(), sums[len(self.labels) :].tolist()
         self.log.step(
             {
                 "step": step.number,
@@ -233,8 +233,8 @@ class Stage:
                 "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
                 "world": self.ranks.world,
                 "receipt": step.after.receipt,
-                "loss_by_source": {label: named[label] for label in self.labels},
-                "loss_by_class": {word: named[word] for word in CLASSES},
+                "loss_by_source": dict(zip(self.labels, by_part, strict=True)),
+                "loss_by_class": dict(zip(CLASSES, by_class, strict=True)),
             }
         )
 
