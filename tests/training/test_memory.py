@@ -129,3 +129,12 @@ def test_a_stage_with_everything() -> None:
     assert 28e9 < memory.activations < 36e9
     assert memory.total == memory.states.total + memory.activations + memory.buffers
     assert stage_memory(FULL, stage(2, zero=2, recompute=True), load, 64).total < memory.total - 25e9
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_papers_recipes_fit_eighty_gigabytes_on_one_node(number: int) -> None:
+    """At full length, with as many images as a sequence may hold."""
+    spec = load_train_recipe(sorted(Path("training/recipes").glob("stage*.yaml"))[number - 1]).stages[0]
+    micro, images = spec.batch.micro, 1 if number == 1 else spec.images_per_sequence
+    largest = Load(micro * images, micro * spec.length, micro * spec.length**2, micro * spec.length)
+    assert 60e9 < stage_memory(FULL, spec, largest, 8).total < 80e9
