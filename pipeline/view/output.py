@@ -17,7 +17,7 @@ from pipeline.sources.base import Unit
 from pipeline.stored import stored_recipe
 from pipeline.view.conditions import where
 from pipeline.view.database import Database
-from pipeline.view.queries import Query, Span, total
+from pipeline.view.queries import Query, Span
 from pipeline.view.tables import Table, tables_of
 
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -111,5 +111,5 @@ class Output:
 
     def _table(self, cursor: Any, table: Table) -> dict[str, Any]:
         columns = [{"name": c.name, "kind": c.kind, "integer": c.integer, "charted": c.charted} for c in table.columns]
-        return {"name": table.name, "title": table.title, "key": table.key, "columns": columns,
-                **total(self.query(cursor, table.name, []))}  # fmt: skip
+        number = self.query(cursor, table.name, []).run("SELECT count(*) FROM {table} WHERE {where}")[0][0]
+        return {"name": table.name, "title": table.title, "key": table.key, "columns": columns, "rows": number}

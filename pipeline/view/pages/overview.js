@@ -11,14 +11,17 @@ export function overview(main, signal) {
   const query = { table: table().name, f: state.f }, charted = table().columns.filter((each) => each.charted);
   const tiles = el("div.tiles"), body = el("div");
   main.replaceChildren(filterBar(), tiles, body);
-  ask("total", query, signal).then((total) => tiles.replaceChildren(...summary(total))).catch(() => {});
   const parts = [];
-  if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, (box) => funnel(box, query, signal)));
+  // the funnel is asked for alone: what stands below it waits, so that the first answer comes first
+  let before = ask("total", query, signal).then((total) => tiles.replaceChildren(...summary(total))).catch(() => {});
+  const after = (draw) => (box) => before.then(() => draw(box));
+  const first = (draw) => (box) => { before = Promise.all([before, draw(box)]); return before; };
+  if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal))));
   const named = ["source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
-  if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", (box) => mix(box, named, query, signal)));
+  if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", after((box) => mix(box, named, query, signal))));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
-  if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of the words, crossed; darker is more.", (box) => crossed(box, crossable, query, signal)));
-  parts.push(part("distributions", "Distributions", `${column("verdict") ? "All rows pale, kept ones full. " : ""}Click a bar, or draw over some, to see their rows.`, (box) => distributions(box, charted.filter(({ name }) => !["verdict", ...named].includes(name)), query, signal)));
+  if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of the words, crossed; darker is more.", after((box) => crossed(box, crossable, query, signal))));
+  parts.push(part("distributions", "Distributions", `${column("verdict") ? "All rows pale, kept ones full. " : ""}Click a bar, or draw over some, to see their rows.`, after((box) => distributions(box, charted.filter(({ name }) => !["verdict", ...named].includes(name)), query, signal))));
   body.replaceChildren(...parts);
 }
 

@@ -21,9 +21,12 @@ export function rows(main, signal) {
   const total = el("b", { id: "total" }, "…");
   head.append(el("p", {}, total), controls());
   main.replaceChildren(filterBar(), el("div.split", {}, facets, el("div.list", {}, head, grid, end)));
-  ask("total", query, signal).then(({ rows: n, kept }) => { total.textContent = column("verdict") ? `${many(n, "row")}, ${count(kept)} kept` : many(n, "row"); }).catch(() => {});
-  fill(grid, end, query, signal);
-  for (const name of FACETS.filter((each) => column(each)?.charted)) facet(facets, name, query, signal);
+  const first = fill(grid, end, query, signal);
+  first.then(() => ask("total", query, signal)).then(({ rows: n, kept }) => { total.textContent = column("verdict") ? `${many(n, "row")}, ${count(kept)} kept` : many(n, "row"); }).catch(() => {});
+  const boxes = FACETS.filter((each) => column(each)?.charted).map((name) => el("section.facet", { "data-column": name }));
+  facets.append(...boxes);
+  // the rows first, then the counts one after the other: the rows are what is waited for
+  boxes.reduce((before, box) => before.then(() => facet(box, query, signal)), first);
 }
 
 function controls() {
@@ -89,9 +92,8 @@ export function markOpen() {
   for (const each of document.querySelectorAll(".list [data-key]")) each.classList.toggle("open", each.dataset.key === state.row);
 }
 
-async function facet(facets, name, query, signal) {
-  const box = el("section.facet", { "data-column": name });
-  facets.append(box);
+async function facet(box, query, signal) {
+  const name = box.dataset.column;
   const f = query.f.filter((each) => !each.startsWith(`${name}:is:`));
   const found = await ask("counts", { ...query, f, by: name }, signal).catch(() => null);
   if (!found?.length) { box.remove(); return; }
