@@ -107,7 +107,9 @@ def discard(layout: Layout[Place], units: list[str], ledger: bool) -> None:
         layout.stage_manifest(stage).unlink(missing_ok=True)
     for folder in ("manifests/select", "select", *(["ledger"] if ledger else []), "manifests/score"):
         remove_tree(layout.out / folder)
-    for unit in units:
-        layout.unit_manifest(unit).unlink(missing_ok=True)
-        layout.columns(unit).unlink(missing_ok=True)
-        layout.scores(unit).unlink(missing_ok=True)
+
+    def forget(unit: str) -> None:
+        for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit)):
+            path.unlink(missing_ok=True)
+
+    side_by_side(layout.out, forget, units)
