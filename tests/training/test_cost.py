@@ -22,6 +22,7 @@ from training.cost import (
     training_flops,
     vision_forward,
 )
+from training.lora import add_lora
 from training.recipe import Engine, Lora, StageSpec, load_train_recipe
 
 RECIPES = Path("training/recipes")
@@ -83,7 +84,8 @@ def test_a_training_sample(
     number: int, images: int, tokens: int, labels: int, recompute: bool, expected: float
 ) -> None:
     spec = stage(number).model_copy(update={"engine": Engine(recompute=recompute)})
-    assert training_flops(FULL, spec, load(images, tokens, labels)).total == pytest.approx(expected * TERA, rel=0.03)
+    near = 0.03 if recompute else 0.005  # the reference repeats adapter and head too; the model repeats blocks alone
+    assert training_flops(FULL, spec, load(images, tokens, labels)).total == pytest.approx(expected * TERA, rel=near)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_gpu_hours_of_a_stage_at_half_the_peak(
 ) -> None:
     spec = stage(number)
     sample = training_flops(FULL, spec, load(images, tokens, labels)).total
-    assert spec.steps * spec.batch.size * sample / (0.5 * PEAK) / 3600 == pytest.approx(hours, rel=0.02)
+    assert spec.steps * spec.batch.size * sample / (0.5 * PEAK) / 3600 == pytest.approx(hours, rel=0.002)
 
 
 def test_what_trains_is_what_freeze_says() -> None:
@@ -140,3 +142,13 @@ def test_recomputation_and_low_rank_updates() -> None:
     assert trained_parameters(FULL, spec.model_copy(update={"lora": Lora(rank=64)})) == FULL.adapter + 32 * 64 * (
         4 * 8192 + 2 * (4096 + 11008)
     )
+
+
+def test_low_rank_updates_are_those_that_the_trainer_makes() -> None:
+    with torch.device("meta"):
+        model = QwenVLForConditionalGeneration(preset("tiny"))
+    freeze_for_stage(model, "sft")
+    add_lora(model, Lora(rank=8))
+    spec = stage(3).model_copy(update={"lora": Lora(rank=8)})
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert trained_parameters(shape_of(preset("tiny")), spec) == trained
