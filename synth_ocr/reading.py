@@ -17,6 +17,7 @@ from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.store import Place
 from synth_ocr.gallery import Shown, picked
+from synth_ocr.text import language_of
 
 LINES = 6  # per page: a line takes a quarter of a second
 HEIGHTS = (10, 16, 24, 40)
@@ -24,7 +25,7 @@ HEIGHTS = (10, 16, 24, 40)
 EFFECTS = {
     "blur": (0.5, 1.0), "motion_blur": (3, 5), "noise": (4.0,), "shadow": (80.0,), "bend": (0.1, 0.2), "quality": (65, 80),
 }  # fmt: skip
-LANGUAGES = {"en": "eng", "zh": "chi_sim+eng"}
+LANGUAGES = {"en": "eng", "zh": "chi_sim"}  # by the line: both models together read blurred Chinese as Latin letters
 TALL = 48  # pixels that a line is scaled to
 WORST = 12
 
@@ -118,7 +119,9 @@ def _page(page: Shown, effects: list[str]) -> list[dict[str, Any]]:
         crop = straight(image, line["quad"])
         if crop.shape[0] > crop.shape[1] * 2:
             continue  # vertical text has a model of its own
-        text = pytesseract.image_to_string(Image.fromarray(crop), lang=LANGUAGES[page.language], config="--psm 7")
+        text = pytesseract.image_to_string(
+            Image.fromarray(crop), lang=LANGUAGES[language_of(line["phrase"])], config="--psm 7"
+        )
         label, read = ("".join(each.split()) for each in (line["phrase"], text))
         errors = distance(label, read)
         height = next((f"under {limit}" for limit in HEIGHTS if line["pixel_height"] < limit), f"from {HEIGHTS[-1]}")

@@ -170,12 +170,14 @@ def _words(ledger: pa.Table, facts: dict[str, Any]) -> Html:
     lost = [[reason, count(n)] for reason, n in facts["lost_lines"].items()]
     fonts = [[foreign(name), count(n)] for name, n in facts["fonts"].items()]
     lacking = [[foreign(face), count(n), percent(n, asked)] for face, (n, asked) in facts["lacking"].items()]
-    return tag(
-        "section", tag("h2", "Text"), table(["", ""], rows), tag("h3", "Words and lines left out of labels"),
-        table(["reason", "count"], lost), tag("h3", "Fonts, by pages"), table(["font", "pages"], fonts),
-        tag("h3", "Words that the wanted font of a scene lacks: another one drew them, or none"),
-        table(["font", "lines that began with one", "share"], lacking),
-    )  # fmt: skip
+    parts = [tag("h2", "Text"), table(["", ""], rows)]
+    for title, head, body in (
+        ("Words and lines left out of labels", ["reason", "count"], lost),
+        ("Fonts, by pages", ["font", "pages"], fonts),
+        ("Scenes: a word that the wanted font lacks", ["font", "lines that began with one", "share"], lacking),
+    ):
+        parts += [tag("h3", title), table(head, body)] if body else []
+    return tag("section", *parts)
 
 
 def _reading(readings: dict[str, Any] | None) -> Html:
@@ -190,7 +192,7 @@ def _reading(readings: dict[str, Any] | None) -> Html:
     return tag(
         "section", tag("h2", "Read back by Tesseract"), tag("p", readings["note"]),
         table(["group", "lines", "character error rate", "median line"], rows), tag("h3", "Worst lines"),
-        table(["source", "error", "label", "read"], worst),
+        table(["source", "error", "label", "read"], worst, ".texts"),
     )  # fmt: skip
 
 

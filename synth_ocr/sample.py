@@ -30,7 +30,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("heights", pa.list_(pa.float32())),  # pixels, per line
     ("contrasts", pa.list_(pa.float32())),  # 0..255, per line
     ("ink_shares", pa.list_(pa.float32())),  # per line
-    ("agreements", pa.list_(pa.float32())),  # IoU of promised and found ink, per line
+    ("agreements", pa.list_(pa.float32())),  # IoU of promised and found ink, per line; HTML promises none
     ("angles", pa.list_(pa.float32())),  # degrees, per line
     ("lost", pa.string()),  # lines dropped by reason, JSON
     ("fonts", pa.list_(pa.string())),
@@ -125,7 +125,7 @@ def columns(outcome: Outcome, page: Page, kind: str, language: str, cut: int) ->
         "heights": [round(line.pixel_height, 1) for line in page.lines],
         "contrasts": [round(line.contrast, 1) for line in page.lines],
         "ink_shares": [round(line.ink_share, 3) for line in page.lines],
-        "agreements": [round(line.agreement, 4) for line in page.lines],
+        "agreements": [] if kind == "html" else [round(line.agreement, 4) for line in page.lines],
         "angles": [round(angle, 1) for angle in angles],
         "lost": orjson.dumps(dict(sorted(page.lost.items()))).decode(),
         "fonts": page.fonts,

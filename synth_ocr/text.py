@@ -21,7 +21,7 @@ UNKNOWN = re.compile("[\ufffd\ufffc]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 SCRIPTS = {
     "Han": HAN, "Latin": re.compile("[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\uff21-\uff3a\uff41-\uff5a]"),
-    "digits": re.compile(r"\d"), "Kana": re.compile("[\u3041-\u30ff]"), "Hangul": re.compile("[\uac00-\ud7a3]"),
+    "digits": re.compile(r"\d"), "Kana": re.compile("[\u3041-\u30fa\u30fc-\u30ff]"), "Hangul": re.compile("[\uac00-\ud7a3]"),
     "Greek": re.compile("[\u0370-\u03ff]"), "Cyrillic": re.compile("[\u0400-\u052f]"),
     "Hebrew": re.compile("[\u05d0-\u05ea]"), "Arabic": re.compile("[\u0620-\u064a]"), "signs": re.compile(r"(?!_)[^\w\s]|_"),
 }  # fmt: skip

@@ -85,10 +85,15 @@ def test_figures_of_a_page_are_columns_of_the_ledger() -> None:
 
 
 def test_scripts_are_counted_once_each() -> None:
-    text = "Aé中かנ\u0627Ж한α1,_ ☃"
+    text = "・ー、Aé中かנ\u0627Ж한α1,_ ☃"
     counts = scripts(text)
     assert sum(counts.values()) == len(text.replace(" ", ""))
-    assert counts["Latin"] == 2 and counts["Hebrew"] == counts["Arabic"] == counts["Kana"] == 1 and counts["signs"] == 3
+    assert (
+        counts["Latin"] == 2
+        and counts["Hebrew"] == counts["Arabic"] == 1
+        and counts["Kana"] == 2
+        and counts["signs"] == 5
+    )
 
 
 def test_character_classes_of_the_paper() -> None:
