@@ -148,7 +148,7 @@ def decode_path(tar: Path, rows: int, side: int) -> dict[str, float]:
     import open_clip
     import torch
 
-    from pipeline.clip_model import Preprocessing
+    from pipeline.clip_model import MARGIN, Preprocessing
     from pipeline.decode import decode_pixels
 
     torch.set_num_threads(1)
@@ -157,8 +157,8 @@ def decode_path(tar: Path, rows: int, side: int) -> dict[str, float]:
     square = Preprocessing(side, (0.0,), (1.0,), False, "bicubic")
     kinds: dict[str, Callable[[bytes], Any]] = {
         "pil_and_transform": lambda data: transform(Image.open(io.BytesIO(data))),
-        "ours": lambda data: square.prepare(decode_pixels(data, side)),
-        "ours_for_gpu": lambda data: square.cut(decode_pixels(data, side)),
+        "ours": lambda data: square.prepare(decode_pixels(data, MARGIN * side)),
+        "without_margin": lambda data: square.prepare(decode_pixels(data, side)),
     }
     best = {name: min(_spent(work, images) for _ in range(5)) for name, work in kinds.items()}
     rates = {name: round(len(images) / spent, 1) for name, spent in best.items()}

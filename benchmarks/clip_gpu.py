@@ -157,7 +157,8 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
     squares = [scorer.prepare(decode_pixels(files[i % len(files)], scorer.side)) for i in range(batch)]
     tokens = [scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]
     held = torch.stack(tokens).to(device)
-    images = torch.zeros(batch, 3, scorer.side, scorer.side, device=device, dtype=scorer.dtype)
+    side = scorer.preprocessing.size
+    images = torch.zeros(batch, 3, side, side, device=device, dtype=scorer.dtype)
 
     def decode() -> None:
         with ThreadPoolExecutor(threads) as pool:
@@ -195,7 +196,8 @@ def flops_per_pair(scorer: Any, batch: int) -> float:
     from pipeline.clip_model import encode_by_length
 
     tokens = torch.stack([scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]).to(scorer.device)
-    images = torch.zeros(batch, 3, scorer.side, scorer.side, device=scorer.device, dtype=scorer.dtype)
+    side = scorer.preprocessing.size
+    images = torch.zeros(batch, 3, side, side, device=scorer.device, dtype=scorer.dtype)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         scorer.model.encode_image(images)

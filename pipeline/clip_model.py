@@ -22,6 +22,7 @@ from pipeline.score_recipe import ClipModel
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 TEXT_PIECES = 4
+MARGIN = 2  # what less and more cost: benchmarks/results/clip.md
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Pixels = npt.NDArray[np.uint8]
@@ -96,8 +97,8 @@ class ClipScorer:
 
     @property
     def side(self) -> int:
-        """Pixels that the shorter side of a decoded image needs."""
-        return self.preprocessing.size
+        """Pixels that the shorter side of a decoded image needs: a margin, because scaling a JPEG twice moves scores."""
+        return MARGIN * self.preprocessing.size
 
     def prepare(self, image: Pixels) -> Pixels:
         """The model's square of an image; the same on every device, and work for the threads that decode."""
