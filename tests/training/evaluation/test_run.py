@@ -30,23 +30,12 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
+FLAGS = ("--max-new", "8", "--limit", "20", "--device", "cpu")
+
+
 def command(tiny: Path, data: list[Path], out: Path, *flags: str) -> list[str]:
     named = [word for path in data for word in ("--data", str(path))]
-    return [
-        "eval",
-        "run",
-        str(tiny),
-        *named,
-        "--max-new",
-        "12",
-        "--limit",
-        "30",
-        "--output",
-        str(out),
-        "--device",
-        "cpu",
-        *flags,
-    ]
+    return ["eval", "run", str(tiny), *named, *FLAGS, "--output", str(out), *flags]
 
 
 def finish(words: list[str]) -> subprocess.CompletedProcess[str]:
@@ -90,31 +79,23 @@ def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list
 
 def test_the_page_shows_pictures_with_places_and_runs_no_script(undisturbed: Path) -> None:
     page = (undisturbed / "report.html").read_text("utf-8")
-    assert page.count("<img ") > 40
-    assert page.count('class="truth"') > 40
+    assert page.count("<img ") > 30
+    assert page.count('class="truth"') > 30
     assert 'class="asked"' in page
     assert "<script" not in page
     assert 'src="http' not in page
 
 
-def test_killed_again_and_again_it_ends_in_the_same_files(
+def test_killed_in_the_middle_it_ends_in_the_same_files(
     undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
 ) -> None:
-    out, killed = tmp_path / "out", 0
-    for _ in range(2):
-        process = subprocess.Popen(
-            [*QVL, *command(tiny, data, out)],
-            cwd=ROOT,
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        before = pieces(out)
-        if wait_for(lambda before=before: pieces(out) > before, process):
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
-    assert killed == 2
+    out = tmp_path / "out"
+    process = subprocess.Popen([*QVL, *command(tiny, data, out)], cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    assert wait_for(lambda: pieces(out) >= 1, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 1 <= pieces(out) < pieces(undisturbed)
+    assert not (out / "scores.json").exists()
     done = finish([*QVL, *command(tiny, data, out)])
     assert done.returncode == 0, done.stderr
     assert same(out, undisturbed)
