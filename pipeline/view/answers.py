@@ -12,7 +12,7 @@ from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Output
 from pipeline.view.pictures import picture
-from pipeline.view.queries import PAGE, Query, counts, histogram, keys, records, total
+from pipeline.view.queries import PAGE, Query, counts, facets, histogram, keys, records, total
 from pipeline.view.whatif import WhatIf, dedup_rules, knobs
 
 CARD = (
@@ -26,7 +26,7 @@ class Answers:
     """One output's answers. Each method takes a cursor and a request; its name is its address below ``/api/``."""
 
     NAMES: ClassVar[tuple[str, ...]] = (
-        "output", "total", "counts", "histogram", "rows", "row", "clusters", "knobs", "whatif",
+        "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "knobs", "whatif",
     )  # fmt: skip
     Interrupted = duckdb.InterruptException
 
@@ -61,6 +61,13 @@ class Answers:
         def counted() -> list[list[Any]]:
             query = self._query(cursor, request)
             return counts(query, [query.table.column(name) for name in request.query_params.getlist("by")])
+
+        return self._remembered(request, counted)
+
+    def facets(self, cursor: Any, request: Request) -> dict[str, Any]:
+        def counted() -> dict[str, Any]:
+            query = self._query(cursor, request)
+            return facets(query, [query.table.column(name) for name in request.query_params.getlist("by")])
 
         return self._remembered(request, counted)
 

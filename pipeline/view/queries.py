@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,20 +61,60 @@ def counts(query: Query, by: list[Column]) -> list[list[Any]]:
     return [[*(_word(word) for word in row[: len(by)]), *row[len(by) :]] for row in found]
 
 
+def facets(query: Query, by: list[Column]) -> dict[str, Any]:
+    """``total``, and ``counts`` of each column, from one reading of the rows: a text is searched once for all of them."""
+    if not all(column.kind in ("word", "flag", "text", "bits") for column in by):
+        raise BadQuery("facets are of single words")
+    names = [f"w{i}" for i in range(len(by))]
+    inner = "".join(f"{column.sql} AS {name}, " for name, column in zip(names, by, strict=True))
+    sets = ", ".join([*(f"({name})" for name in names), "()"])
+    grouped = f"GROUPING({', '.join(names)})" if names else "0"
+    found = query.run(
+        f"SELECT {grouped}, {''.join(f'{name}, ' for name in names)}count(*) AS n, count(*) FILTER (kept) FROM "
+        f"(SELECT {inner}{query.table.kept} AS kept FROM {{table}} WHERE {{where}}) GROUP BY GROUPING SETS ({sets}) "
+        "ORDER BY n DESC"
+    )
+    every = 2 ** len(by) - 1
+    cells: dict[str, list[list[Any]]] = {column.name: [] for column in by}
+    total_found = {"rows": 0, "kept": 0}
+    for mask, *words, rows_, kept in found:
+        if mask == every:
+            total_found = {"rows": rows_, "kept": kept}
+            continue
+        at = (every ^ mask).bit_length()
+        column = by[len(by) - at]
+        cells[column.name].append([_word(words[len(by) - at]), rows_, kept])
+    return {"total": total_found, "counts": {c.name: _faceted(c, cells[c.name]) for c in by}}
+
+
+def _faceted(column: Column, cells: list[list[Any]]) -> list[list[Any]]:
+    return _by_bit(column, cells) if column.kind == "bits" else cells[:GROUPS]
+
+
 def _word(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def _bits(query: Query, column: Column) -> list[list[Any]]:
     """Rows by each bit that is set in them."""
+    return _by_bit(
+        column,
+        query.run(
+            f"SELECT {column.sql} AS w, count(*), count(*) FILTER ({query.table.kept}) FROM {{table}} WHERE {{where}} "
+            "GROUP BY w"
+        ),
+    )
+
+
+def _by_bit(column: Column, cells: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows by bit, from rows by value."""
     every: Counter[str] = Counter()
     kept: Counter[str] = Counter()
-    found = query.run(f"SELECT {column.sql}, {query.table.kept}, count(*) FROM {{table}} WHERE {{where}} GROUP BY ALL")
-    for value, went_on, number in found:
+    for value, number, went_on in cells:
         for bit, word in enumerate(column.bits):
             if value is not None and value >> bit & 1:
                 every[word] += number
-                kept[word] += number if went_on else 0
+                kept[word] += went_on
     return [[word, number, kept[word]] for word, number in every.most_common()]
 
 

@@ -1,16 +1,15 @@
 // Bars and histograms as plain elements: every bar is a button that leads to its rows.
 import { count, el, foreign, percent, short, words } from "./dom.js";
 
-// bars: [{label, n, kept, act, title}]; the pale bar is all rows, the full one those that went on
-export function bars(list, { most = null, shares = false, tight = false } = {}) {
+// total: show shares of it in place of counts; bars: [{label, n, kept, act, title}]; the pale bar is all rows, the full one those that went on
+export function bars(list, { most = null, total = null, tight = false } = {}) {
   const top = most || Math.max(1, ...list.map(({ n }) => n));
-  const total = list.reduce((sum, { n }) => sum + n, 0);
   return el("div.bars", {}, list.map(({ label, n, kept, act, title }) => {
     const said = title || `${label ?? "no value"}: ${count(n)} rows, ${count(kept)} kept (${percent(kept, n)})`;
     return el(act ? "button.bar" : "div.bar", { type: act && "button", title: said, "aria-label": said, onclick: act },
       el("span.label", {}, label === null ? el("i", {}, "no value") : label === "" ? el("i", {}, "empty") : foreign(words(label), 60)),
       el("span.track", {}, el("span.all", { style: { width: `${100 * n / top}%` } }), el("span.kept", { style: { width: `${100 * kept / top}%` } })),
-      el("span.n", {}, shares ? percent(n, total) : tight ? short(n) : count(n)));
+      el("span.n", {}, total ? percent(n, total) : tight ? short(n) : count(n)));
   }));
 }
 

@@ -85,20 +85,26 @@ async function funnel(box, query, signal) {
 
 const quiet = (error) => { if (error.name !== "AbortError") throw error; return null; };
 
-async function wordBars(box, name, query, signal, most = 12) {
+async function wordBars(box, name, query, signal) {
   const list = await ask("counts", { ...query, by: name }, signal).catch(quiet);
-  if (!list) return;
+  if (list) drawWords(box, name, list);
+}
+
+function drawWords(box, name, list, most = 12) {
   if (!list.length) { box.remove(); return; }
   const shown = list.slice(0, most).map(([label, n, kept]) => ({ label, n, kept, act: () => addFilter(label === null ? `${name}:none:` : `${name}:is:${label}`) }));
   const rest = list.length - shown.length;
-  const more = rest > 0 ? el("button.plain", { type: "button", onclick: () => wordBars(box, name, query, signal, most + 60) }, `${count(rest)} more`) : null;
-  box.replaceChildren(...[el("h3", {}, words(name)), bars(shown, { shares: most === 12 }), more].filter(Boolean));
+  const more = rest > 0 ? el("button.plain", { type: "button", onclick: () => drawWords(box, name, list, most + 60) }, `${count(rest)} more`) : null;
+  box.replaceChildren(...[el("h3", {}, words(name)), bars(shown, { total: sum(list.map(([, n]) => n)) }), more].filter(Boolean));
 }
 
-function mix(box, names, query, signal) {
-  const charts = names.map((name) => el("figure.chart", {}, el("h3", {}, words(name))));
-  box.replaceChildren(el("div.grid", {}, charts));
-  charts.forEach((chart, i) => wordBars(chart, names[i], query, signal));
+async function mix(box, names, query, signal) {
+  const charts = new Map(names.map((name) => [name, el("figure.chart", {}, el("h3", {}, words(name)))]));
+  box.replaceChildren(el("div.grid", {}, [...charts.values()]));
+  const lists = names.filter((name) => column(name).kind === "words"), single = names.filter((name) => !lists.includes(name));
+  const found = await ask("facets", { ...query, by: single }, signal).catch(quiet);
+  if (found) for (const name of single) drawWords(charts.get(name), name, found.counts[name]);
+  for (const name of lists) wordBars(charts.get(name), name, query, signal);
 }
 
 function distributions(box, columns, query, signal) {

@@ -22,11 +22,15 @@ export function rows(main, signal) {
   head.append(el("p", {}, total), controls());
   main.replaceChildren(filterBar(), el("div.split", {}, facets, el("div.list", {}, head, grid, end)));
   const first = fill(grid, end, query, signal);
-  first.then(() => ask("total", query, signal)).then(({ rows: n, kept }) => { total.textContent = column("verdict") ? `${many(n, "row")}, ${count(kept)} kept` : many(n, "row"); }).catch(() => {});
-  const boxes = FACETS.filter((each) => column(each)?.charted).map((name) => el("section.facet", { "data-column": name }));
-  facets.append(...boxes);
-  // the rows first, then the counts one after the other: the rows are what is waited for
-  boxes.reduce((before, box) => before.then(() => facet(box, query, signal)), first);
+  // the rows first: they are what is waited for. Then all counts at once; a facet that is filtered by itself counts without that
+  const names = FACETS.filter((each) => column(each)?.charted), boxes = new Map(names.map((name) => [name, el("section.facet", { "data-column": name })]));
+  facets.append(...boxes.values());
+  const alone = (name) => column(name).kind === "words" || state.f.some((each) => each.startsWith(`${name}:is:`));
+  first.then(() => ask("facets", { ...query, by: names.filter((name) => !alone(name)) }, signal)).then(async (found) => {
+    total.textContent = column("verdict") ? `${many(found.total.rows, "row")}, ${count(found.total.kept)} kept` : many(found.total.rows, "row");
+    for (const [name, cells] of Object.entries(found.counts)) facet(boxes.get(name), cells);
+    for (const name of names.filter(alone)) facet(boxes.get(name), await ask("counts", { ...query, f: query.f.filter((each) => !each.startsWith(`${name}:is:`)), by: name }, signal));
+  }).catch(() => {});
 }
 
 function controls() {
@@ -92,11 +96,9 @@ export function markOpen() {
   for (const each of document.querySelectorAll(".list [data-key]")) each.classList.toggle("open", each.dataset.key === state.row);
 }
 
-async function facet(box, query, signal) {
+function facet(box, found) {
   const name = box.dataset.column;
-  const f = query.f.filter((each) => !each.startsWith(`${name}:is:`));
-  const found = await ask("counts", { ...query, f, by: name }, signal).catch(() => null);
-  if (!found?.length) { box.remove(); return; }
+  if (!found.length) { box.remove(); return; }
   const act = (word) => () => {
     const text = word === null ? `${name}:none:` : `${name}:is:${word}`;
     if (state.f.includes(text)) go({ f: state.f.filter((each) => each !== text), row: "" });

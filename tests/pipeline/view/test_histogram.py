@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.view.histogram import axis_of
 from pipeline.view.output import Output
-from pipeline.view.queries import Query, counts, histogram, total
+from pipeline.view.queries import Query, counts, facets, histogram, total
 from pipeline.view.tables import Column, Table
 
 whole = st.integers(-(10**6), 10**9)
@@ -85,3 +85,14 @@ def test_counts_add_up(output: Output, cursor: Any, ledger: list[dict[str, Any]]
     assert sum(every for every, _ in by.values()) == 48
     fails = {word: every for word, every, _ in counts(query, [table.column("fails")])}
     assert sum(fails.values()) == sum(row["failed"].bit_count() for row in ledger)
+
+
+def test_facets_from_one_reading_are_the_counts_of_each(output: Output, cursor: Any) -> None:
+    for texts in ([], ["caption:has:a"], ["verdict:is:keep", "width:in:100.."]):
+        query = output.query(cursor, "rows", texts)
+        columns = [output.table("rows").column(name) for name in ("source", "verdict", "fails", "format", "animated")]
+        found = facets(query, columns)
+        assert found["total"] == total(query)
+        for column in columns:
+            assert sorted(map(str, found["counts"][column.name])) == sorted(map(str, counts(query, [column])))
+    assert facets(query, []) == {"total": total(query), "counts": {}}
