@@ -155,10 +155,7 @@ def _stage(
     trained = trained_parameters(shape, stage)
     micro_batches = max(1, math.ceil(per_step / means.samples_per_sequence / stage.batch.micro))
     work = Work(per_step * sample.total, micro_batches, shape.parameters, trained, stage.engine.zero, element)
-    seconds = work.compute_seconds(terms.gpus, kind, terms.mfu)
-    hours = stage.steps * seconds * terms.gpus / 3600
     samples = round(stage.steps * per_step)
-    drawn_samples = round(samples / trained_share)
     return {
         "stage": stage.stage,
         "name": stage.label,
@@ -169,20 +166,27 @@ def _stage(
         "stream": asdict(means),
         "drawn": len(drawn.tokens),
         "held_out": held_out,
-        "mix": _mix(recipe, stage, drawn, components, drawn_samples),
-        "tflop_per_sample": {name: value / 1e12 for name, value in asdict(sample).items()}
-        | {"total": sample.total / 1e12},
+        "mix": _mix(recipe, stage, drawn, components, round(samples / trained_share)),
+        "tflop_per_sample": {name: value / 1e12 for name, value in (*asdict(sample).items(), ("total", sample.total))},
+        "trained": trained,
+        **_time(stage, work, kind, terms, per_step),
+        "memory": _memory(shape, stage, means, terms.gpus, kind),
+        "traffic": _traffic(work, kind, terms),
+    }
+
+
+def _time(stage: StageSpec, work: Work, kind: Gpu, terms: Terms, samples_per_step: float) -> dict[str, Any]:
+    seconds = work.compute_seconds(terms.gpus, kind, terms.mfu)
+    hours = stage.steps * seconds * terms.gpus / 3600
+    return {
         "tflop_per_step": work.flops / 1e12,
         "micro_steps": work.micro_steps(terms.gpus),
         "seconds_per_step": seconds,
-        "samples_per_second": per_step / seconds,
+        "samples_per_second": samples_per_step / seconds,
         "exaflop": work.flops * stage.steps / 1e18,
         "gpu_hours": hours,
         "days": hours / terms.gpus / 24,
         "cost": hours * terms.price,
-        "trained": trained,
-        "memory": _memory(shape, stage, means, terms.gpus, kind),
-        "traffic": _traffic(work, kind, terms),
     }
 
 
