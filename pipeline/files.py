@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.storage import open_filesystem, persistently
 from pipeline.store import Place, StorePath
 
-WHOLE_BYTES = 16 << 20  # up to here a parquet file comes from a store in one request, beyond it column by column
+WHOLE_BYTES = 4 << 20  # a shorter parquet file comes from a store in one request, a longer one column by column
 ARRAY_HEADER = 512  # more than a header of ours has
 
 
@@ -27,8 +27,9 @@ def parquet_file(path: Place) -> Iterator[Any]:
         with pq.ParquetFile(path, memory_map=True) as file:
             yield file
         return
-    if path.size() <= WHOLE_BYTES:
-        with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+    start = path.read_range(0, WHOLE_BYTES)
+    if len(start) < WHOLE_BYTES:
+        with pq.ParquetFile(pa.BufferReader(start)) as file:
             yield file
         return
     filesystem, inner = open_filesystem(path.url)

@@ -154,7 +154,7 @@ def test_a_store_that_goes_away_is_one_line_and_the_same_command_goes_on(
     assert bucket.hash() == undisturbed
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_a_killed_driver_is_followed_by_the_same_command(
     kills: int, bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
@@ -261,6 +261,7 @@ def test_a_driver_that_sleeps_loses_the_output_and_does_no_harm(
     assert json.loads(bucket.qvl("curate", "audit", bucket.out, "--json"))["discrepancy"] is None
 
 
+@pytest.mark.slow
 def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
     bucket: Bucket, many_units: Path, tmp_path: Path
 ) -> None:
