@@ -56,4 +56,6 @@ def fold(weights: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
             changed = folded[table].clone()
             changed[sorted(ids)] += weights[name].to(changed.dtype)
             folded[table] = changed
+    if IN in weights and OUT not in weights and HEAD in folded:  # one table under two names
+        folded[HEAD] = folded[EMBEDDING]
     return folded

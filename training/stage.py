@@ -55,6 +55,7 @@ class Totals:
     positions: int
     images: int
     damaged: int
+    lost: int  # damaged and unusable ones
     wait: float
     stop: bool
 
@@ -135,33 +136,37 @@ class Stage:
             sum(batch.ids.numel() for batch in batches),
             sum(0 if batch.pixels is None else len(batch.pixels) for batch in batches),
             sum(len(batch.damaged) for batch in batches),
+            sum(len(batch.damaged) + len(batch.unusable) for batch in batches),
             loaded.wait,
             float(signal.asked),
             signature,
         ]
         everyone = self.ranks.gather(mine)
-        agree(loaded.step.number, [numbers[8] for numbers in everyone], "plan")
-        learnt, samples, tokens, positions, images, damaged = (int(sum(n[at] for n in everyone)) for at in range(6))
-        longest, stop = max(numbers[6] for numbers in everyone), any(numbers[7] for numbers in everyone)
-        return Totals(learnt, samples, tokens, positions, images, damaged, longest, stop)
+        agree(loaded.step.number, [numbers[9] for numbers in everyone], "plan")
+        learnt, samples, tokens, positions, images, damaged, lost = (
+            int(sum(n[at] for n in everyone)) for at in range(7)
+        )
+        longest, stop = max(numbers[7] for numbers in everyone), any(numbers[8] for numbers in everyone)
+        return Totals(learnt, samples, tokens, positions, images, damaged, lost, longest, stop)
 
     def _quarantine(self, loaded: LoadedStep, totals: Totals) -> None:
         """Note damaged samples by id. Raises DataError beyond the recipe's cap."""
         step, progress = loaded.step, self.progress
         damaged = [entry for batch in loaded.batches for entry in batch.damaged]
-        if totals.damaged:
-            damaged = [entry for part in self.ranks.objects(damaged) for entry in part]
+        lost = damaged + [entry for batch in loaded.batches for entry in batch.unusable]
+        if totals.lost:
+            lost = [entry for part in self.ranks.objects(lost) for entry in part]
         progress.samples += totals.samples
         progress.damaged += totals.damaged
         if self.log is not None:
-            for key, shard, reason in [*damaged, *step.left_out]:
+            for key, shard, reason in [*lost, *step.left_out]:
                 name = shard.rpartition("/")[2]
                 self.log.quarantine.write({"step": step.number, "id": key, "shard": name, "reason": reason})
         allowed = max(ALLOWED_DAMAGED, self.spec.tolerance.damaged * progress.samples)
         if progress.damaged > allowed:
             raise DataError(
                 f"stage {self.spec.label}: {progress.damaged} damaged samples of {progress.samples} read, over the "
-                f"tolerance of {self.spec.tolerance.damaged:.2%} (and {ALLOWED_DAMAGED}); the last: {damaged[-1]}; "
+                f"tolerance of {self.spec.tolerance.damaged:.2%} (and {ALLOWED_DAMAGED}); the last: {lost[-1]}; "
                 f"all are in {self.folder / 'quarantine.jsonl'}"
             )
 
@@ -232,6 +237,7 @@ class Stage:
                 "mfu": mfu,
                 "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
                 "world": self.ranks.world,
+                "attempt": self.attempt,
                 "receipt": step.after.receipt,
                 "loss_by_source": dict(zip(self.labels, by_part, strict=True)),
                 "loss_by_class": dict(zip(CLASSES, by_class, strict=True)),

@@ -62,6 +62,17 @@ def test_a_shard_cut_short_damages_what_lay_in_the_rest(
     assert all(reason for batch in hurt for _, _, reason in batch.damaged)
 
 
+def test_what_a_stage_cannot_use_is_no_damage(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    turns = [{"role": "user", "text": "<img>0</img>" + "much " * 400}, {"role": "assistant", "text": " a"}]
+    data = write_dataset(tmp_path / "d", "d", [sample("long", "vqa", turns, [picture(0)]), of_task("text", 1)])
+    schedule, encoder = make(MODES["unpacked"], {"mixed": data, "text": data}, tmp_path / "l", tokenizer)
+    schedule.lengths = None  # without them it is found out while training
+    loader = iter(StepLoader(schedule, Assembler(encoder, 56, False, ShardBytes()), State(), 0, 1))
+    batch = next(loader).batches
+    assert {entry[0] for part in batch for entry in part.unusable} == {"long"}
+    assert not any(part.damaged for part in batch)
+
+
 def test_isolated_packs_lose_what_their_samples_lose_alone(
     start: Path, datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
