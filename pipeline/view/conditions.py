@@ -109,7 +109,7 @@ def _range(column: Column, value: str) -> Where:
 
 def _contains(sql: str, value: str) -> Where:
     """Capitals count where the sought text has some."""
-    if value != value.lower():
+    if value != value.lower() or value == value.upper():  # with capitals, or without letters that have any
         return Where(f"contains({sql}, ?)", (value,))
     escaped = re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
     return Where(f"regexp_matches({sql}, ?, 'i')", (escaped,))
