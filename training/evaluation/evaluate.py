@@ -42,14 +42,14 @@ def evaluate(
 ) -> Evaluation:
     """Answer and score ``samples`` with the model as it is; its mode (training or not) and its gradients stay.
 
-    Where a process group is up, every rank must call this with the same samples; each answers every size-th piece, and
-    all get the same result, which does not depend on their number. The model must be whole on each rank (ZeRO-1, ZeRO-2,
+    Where a process group is up, every rank must call this with the same samples; each answers every size-th batch,
+    and all get the same result, which does not depend on their number. The model must be whole on each rank (ZeRO-1, ZeRO-2,
     DDP: give the module inside; ZeRO-3: gather it first).
     """
     up = dist.is_available() and dist.is_initialized()
     rank, size = (dist.get_rank(), dist.get_world_size()) if up else (0, 1)
     own: dict[int, Answer] = {}
-    for places in plan(samples)[rank::size]:
+    for places in plan(samples, batch_size, batch_size)[rank::size]:
         own |= dict(
             zip(places, predict(model, processor, [samples[i] for i in places], batch_size, advance), strict=True)
         )

@@ -68,8 +68,11 @@ class PieceTask:
         return self.out / "manifests" / "eval" / f"{self.name}.json"
 
 
-def plan(samples: Sequence[Sample]) -> list[tuple[int, ...]]:
-    """Places of the samples of each piece: alike in set and decoding, long prompts first, so that the end comes fast."""
+def plan(samples: Sequence[Sample], size: int = PIECE, long_size: int = LONG_PIECE) -> list[tuple[int, ...]]:
+    """Places of the samples of each piece: alike in set and decoding, long answers and prompts first.
+
+    A piece has ``size`` samples, or ``long_size`` where an answer may take more than LONG tokens.
+    """
 
     def key(place: int) -> tuple[Any, ...]:
         sample = samples[place]
@@ -78,9 +81,9 @@ def plan(samples: Sequence[Sample]) -> list[tuple[int, ...]]:
     order = sorted(range(len(samples)), key=key)
     pieces: list[tuple[int, ...]] = []
     while order:
-        size = LONG_PIECE if samples[order[0]].decoding.max_new > LONG else PIECE
-        pieces.append(tuple(order[:size]))
-        order = order[size:]
+        taken = long_size if samples[order[0]].decoding.max_new > LONG else size
+        pieces.append(tuple(order[:taken]))
+        order = order[taken:]
     return pieces
 
 
