@@ -60,7 +60,7 @@ def _download(package: Package, folder: Path) -> None:
     }
     constraint = folder.parent / "constraint.txt"
     constraint.write_text("setuptools<80\n")  # two old sdists still import pkg_resources
-    environment = {**os.environ, "PIP_CONSTRAINT": str(constraint)}
+    environment = {**os.environ, "PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)}
     subprocess.run(commands[package.registry], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
