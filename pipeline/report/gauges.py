@@ -58,7 +58,7 @@ LABELS = {
     "aesthetic": "aesthetic score",
     "language_probability": "probability of the language",
 }
-SIGNED = {"clip": (-0.1, 0.6, 70), "aesthetic": (0.0, 10.0, 50)}
+SIGNED = {"clip": (-0.3, 1.0, 130), "aesthetic": (0.0, 10.0, 50)}
 
 
 @dataclass(frozen=True)
