@@ -42,8 +42,10 @@ def persistently(act: Callable[[], Result]) -> Result:
         except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError):
             raise
         except _store_errors() as error:
+            line = (str(error) or type(error).__name__).splitlines()[0]
+            if type(error).__name__.endswith("CredentialsError"):
+                raise QvlError(f"the store asks for credentials ({line}); docs/cluster.md says how to log in") from None
             if attempt == TRIES - 1:
-                line = (str(error) or type(error).__name__).splitlines()[0]
                 raise QvlError(
                     f"the store failed {TRIES} times in a row, last with: {line}; nothing is lost: run the same command "
                     "again when it answers, it continues where this run was"

@@ -148,6 +148,8 @@ Place = Path | StorePath
 def place(text: str | Path) -> Place:
     """The place that a user names, path or URL. Raises RecipeError for a store that cannot hold outputs."""
     text = str(text)
+    if text.partition(":/")[0] in CONDITIONAL and "://" not in text:
+        raise RecipeError(f"{text}: a URL has two slashes behind its colon")
     if Storage().is_local(text):
         return Path(text.removeprefix("file://"))
     protocol = text.partition("://")[0]

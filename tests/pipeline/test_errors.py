@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError, explained
+from pipeline.store import StorePath
 
 OUT = Path("/data/out")
 
@@ -39,3 +40,12 @@ def test_an_input_that_is_gone_is_named() -> None:
 def test_a_file_of_the_output_that_is_gone_is_no_users_error() -> None:
     assert explained(FileNotFoundError(errno.ENOENT, "No such file", "/data/out/ledger/x.parquet"), OUT) is None
     assert explained(OSError(errno.EBADF, "Bad file descriptor"), OUT) is None
+
+
+def test_what_a_store_says_of_its_files_has_a_way_out_too() -> None:
+    out = StorePath("s3://bucket/run")
+    assert explained(FileNotFoundError("bucket/run/ledger/x.parquet"), out) is None
+    assert isinstance(explained(FileNotFoundError("bucket/in/3.tar"), out), DataError)
+    assert "a store refuses: Access Denied (output s3://bucket/run)" in str(
+        explained(PermissionError("Access Denied"), out)
+    )

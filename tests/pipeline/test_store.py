@@ -1,6 +1,9 @@
 """Places on a real S3 server program on loopback: racing writers, injected 500s, slow and lost answers."""
 
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +34,8 @@ from pipeline.fingerprint import content_hash
 from pipeline.storage import Storage
 from pipeline.store import StorePath, place, side_by_side
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,20 @@ def test_a_store_has_the_paths_of_a_folder() -> None:
 def test_a_store_without_conditional_create_is_refused(url: str) -> None:
     with pytest.raises(RecipeError, match="create a file only where there is none"):
         place(url)
+
+
+def test_a_url_that_lost_a_slash_is_no_folder() -> None:
+    with pytest.raises(RecipeError, match="two slashes"):
+        place(Path("s3://bucket/run"))
+
+
+def test_without_credentials_the_way_out_is_named(server: int) -> None:
+    script = "from pipeline.store import place; place('s3://bucket/x').is_file()"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    found = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**clean, **found})
+    assert "QvlError: the store asks for credentials" in result.stderr
 
 
 def test_files_come_and_go(out: StorePath, tmp_path: Path) -> None:
