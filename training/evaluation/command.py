@@ -3,11 +3,14 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.command import Address, Fresh, Json, Output, Workers, open_pool
+
+if TYPE_CHECKING:
+    from pipeline.pool import Pool
 
 app = typer.Typer(no_args_is_help=True, help="Score a model on held-out samples, and look at its mistakes.")
 
@@ -107,19 +110,22 @@ def run(
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
     with resumable(output), joined() as world:
-        where = Where(model.resolve(), _device(device, world.local), dtype.value, batch_size)
         pool = open_pool(workers, address)
+        where = Where(model.resolve(), _device(device, world.local, pool), dtype.value, batch_size)
         scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), world, fresh)
     if world.rank == 0:
         typer.echo(json.dumps(scores) if as_json else summary(output, scores))
 
 
-def _device(wanted: str, local: int) -> str:
-    """The device of this process; ``auto`` is a GPU where there is one, another one per process of torchrun."""
+def _device(wanted: str, local: int, pool: "Pool") -> str:
+    """The device of this process, or of Ray's workers; ``auto`` is a GPU where there is one.
+
+    Every process of torchrun takes another GPU; a worker of Ray sees its own alone.
+    """
     import torch
 
     if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        wanted = "cuda" if torch.cuda.is_available() or getattr(pool, "gpus", 0) else "cpu"
     return f"cuda:{local}" if wanted == "cuda" else wanted
 
 
