@@ -1,4 +1,9 @@
-"""Chromium by Playwright: one browser per process, strangers' pages each in a fresh offline context, all bounded in time."""
+"""Chromium by Playwright: one browser per process, offline, everything bounded in time.
+
+A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab per view instead.
+After each page of a stranger what it could leave behind is removed. The context is new every RENEW pages, for pages from
+another folder or archive, and after a page that had other origins in it or opened windows.
+"""
 
 import mimetypes
 import shutil
@@ -23,6 +28,8 @@ FLAGS = (
     "--blink-settings=imageAnimationPolicy=2", "--disable-smooth-scrolling", "--disable-features=OverlayScrollbar",
 )  # fmt: skip
 RECYCLE = 100  # pages per browser: memory of long-lived ones grows
+RENEW = 25  # strangers' pages per context
+BLANK = "/qvl.invalid/blank"  # an address of no page
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,16 @@ class Job:
     content: str = ""
 
 
+@dataclass
+class Held:
+    """A tab that is kept, its protocol session and main frame, and how many strangers' pages it has shown."""
+
+    tab: Tab
+    session: CDPSession
+    frame: str
+    pages: int = 0
+
+
 def executable() -> str | None:
     """The installed browser; none is ever downloaded."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -51,35 +68,51 @@ class Browser:
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
         self._pages = 0
-        self._tabs: dict[View, tuple[Tab, CDPSession, str]] = {}
+        self._tabs: dict[tuple[View, bool], Held] = {}
+        self._job = Job("", ORIGIN)
 
     def shoot(self, job: Job, view: View) -> Shot:
         """Render one page. Raises Playwright's errors."""
         return self._own(job, view) if job.content else self._strange(job, view)
 
     def _own(self, job: Job, view: View) -> Shot:
-        """A page without scripts leaves nothing behind: one tab per view serves them all."""
-        chromium = self._running()
-        if view not in self._tabs:
-            context = _context(chromium, view)
-            context.route("**/*", lambda route: route.abort())
-            tab, session = _tab(context, False)
-            self._tabs[view] = tab, session, session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-        tab, session, frame = self._tabs[view]
-        session.send("Page.setDocumentContent", {"frameId": frame, "html": job.content})
-        return capture(tab, session, view)
+        """A page without scripts leaves nothing behind."""
+        held = self._held(view, False)
+        held.session.send("Page.setDocumentContent", {"frameId": held.frame, "html": job.content})
+        return capture(held.tab, held.session, view)
 
     def _strange(self, job: Job, view: View) -> Shot:
-        """A fresh context: nothing passes from page to page."""
-        context = _context(self._running(), view)
-        try:
-            context.add_init_script(path=HERE / "start.js")
-            context.route("**/*", lambda route: respond(route, job))
-            tab, session = _tab(context, view.scripts)
-            tab.goto(job.url, wait_until="load")
-            return capture(tab, session, view)
-        finally:
-            context.close()
+        if job.root != self._job.root or job.responses is not self._job.responses:
+            self._drop_strangers()  # one address may mean another file now
+        self._job = job
+        held = self._held(view, True)
+        held.tab.goto(job.url, wait_until="load")
+        shot = capture(held.tab, held.session, view)
+        held.pages += 1
+        if held.pages >= RENEW or not forget(held.tab, held.session, job.url):
+            self._tabs.pop((view, True)).tab.context.close()
+        return shot
+
+    def _drop_strangers(self) -> None:
+        for key in [key for key in self._tabs if key[1]]:
+            self._tabs.pop(key).tab.context.close()
+
+    def _held(self, view: View, strange: bool) -> "Held":
+        chromium = self._running()
+        if (view, strange) not in self._tabs:
+            context = _context(chromium, view)
+            if strange:
+                context.add_init_script(path=HERE / "start.js")
+            context.route(
+                "**/*", (lambda route: respond(route, self._job)) if strange else (lambda route: route.abort())
+            )
+            tab = context.new_page()
+            session = context.new_cdp_session(tab)
+            if not (strange and view.scripts):
+                session.send("Emulation.setScriptExecutionDisabled", {"value": True})
+            frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+            self._tabs[view, strange] = Held(tab, session, frame)
+        return self._tabs[view, strange]
 
     def _running(self) -> Chromium:
         if self._chromium is not None and self._pages >= RECYCLE:
@@ -112,17 +145,30 @@ def _context(chromium: Chromium, view: View) -> BrowserContext:
     return context
 
 
-def _tab(context: BrowserContext, scripts: bool) -> tuple[Tab, CDPSession]:
-    tab = context.new_page()
-    session = context.new_cdp_session(tab)
-    if not scripts:
-        session.send("Emulation.setScriptExecutionDisabled", {"value": True})
-    return tab, session
+def forget(tab: Tab, session: CDPSession, url: str) -> bool:
+    """End a page's scripts, timers and workers, and remove what it stored. False where only a new context would do."""
+    own = origin_of(url)
+    foreign = {origin_of(frame.url) for frame in tab.frames if frame.url.startswith("http")} - {own}
+    if foreign or len(tab.context.pages) > 1:
+        return False
+    tab.goto(own + BLANK)
+    session.send("Storage.clearDataForOrigin", {"origin": own, "storageTypes": "all"})
+    tab.context.clear_cookies()
+    tab.evaluate("() => { sessionStorage.clear(); window.name = ''; }")
+    return True
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def respond(route: Route, job: Job) -> None:
     """Answer from the job's own files; all else is refused, and the context is offline besides."""
     url = route.request.url.partition("#")[0]
+    if url.endswith(BLANK):
+        route.fulfill(body="<!doctype html>", content_type="text/html")
+        return
     if job.responses is not None:
         found = job.responses.get(url)
         if found is None:
@@ -130,7 +176,7 @@ def respond(route: Route, job: Job) -> None:
         else:
             route.fulfill(body=found[1], content_type=found[0])
         return
-    if not url.startswith(ORIGIN):
+    if not url.startswith(origin_of(job.url)):
         refuse(route)
         return
     root = Path(job.root).resolve()

@@ -231,12 +231,43 @@ def test_our_own_pages_run_no_scripts_and_leave_nothing_behind() -> None:
     assert (again[0].image == again[2].image).all()
 
 
+STATE = (
+    "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0].join('');"
+    "localStorage.n=9;sessionStorage.n=9;window.name=9;document.cookie='a=9';setInterval(()=>{localStorage.n=8},1);"
+    "onbeforeunload=()=>'stay';indexedDB.databases().then(all=>{r.textContent='Seen '+seen+all.length;"
+    "indexedDB.open('left')})</script>"
+)
+
+
 def test_strangers_pages_leave_nothing_behind() -> None:
-    body = (
-        "<p id=r></p><script>r.textContent='Seen '+(localStorage.n||0)+(window.name||0)+document.cookie;"
-        "localStorage.n=9;window.name=9;document.cookie='a=9'</script>"
-    )
-    assert [texts(read(body))[1] for _ in range(2)] == ["Seen 00"] * 2
+    """Pages of one archive share a tab; each sees an empty browser."""
+    answers = {f"{ORIGIN}{n}": ("text/html", f"<body style='font:20px DejaVu Sans'>{STATE}".encode()) for n in range(3)}
+    pages = [read_page(Job("k", url, "", answers), VIEW, LAX) for url in answers]
+    assert [texts(page) for page in pages] == [["Seen 00000"]] * 3
+
+
+def test_one_address_in_two_folders_is_two_files(tmp_path: Path) -> None:
+    for number, colour in enumerate(("rgb(200,0,0)", "rgb(0,0,200)")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "a.css").write_text(f"p {{ color: {colour}; font: 40px DejaVu Sans }}")
+        (folder / "a.html").write_text("<link rel=stylesheet href=a.css><p>Same address</p>")
+    for number in (0, 1, 0):
+        page = read_page(Job("k", f"{ORIGIN}a.html", str(tmp_path / str(number))), VIEW, LAX)
+        assert texts(page) == ["Same address"]
+        darkest = page.image.reshape(-1, 3)[page.image.reshape(-1, 3).sum(axis=1).argmin()]
+        assert int(darkest.argmax()) == (2 if number else 0)
+
+
+def test_windows_and_frames_of_others_end_the_context() -> None:
+    answers = {
+        ORIGIN: ("text/html", b"<p style='font:20px DejaVu Sans'>Holder</p><iframe src='http://other.invalid/'></iframe>"),
+        "http://other.invalid/": ("text/html", b"<script>localStorage.n=9</script>"),
+        "http://other.invalid/page": ("text/html", b"<p id=r style='font:20px DejaVu Sans'></p><script>"
+                                      b"r.textContent='Seen '+(localStorage.n||0)</script>"),
+    }  # fmt: skip
+    assert texts(read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)) == ["Holder"]
+    assert texts(read_page(Job("k", "http://other.invalid/page", "", answers), VIEW, LAX)) == ["Seen 0"]
 
 
 def test_lines_that_go_on_in_a_next_column_are_not_passed_in_silence() -> None:
