@@ -190,7 +190,9 @@ def keys(query: Query, order: Column | None, descending: bool, offset: int) -> l
     """Keys of one page of rows: in the order of the files, or by a column with rows without a value last."""
     if not 0 <= offset <= MAX_OFFSET:
         raise BadQuery(f"the first {MAX_OFFSET:,} rows can be leafed through; filter to see others")
-    by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST" if order is not None else ""
+    by = ""
+    if order is not None:  # equal values by their place, so that one page follows from the other
+        by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST, filename, file_row_number"
     key = query.table.column(query.table.key).sql
     found = query.run(f"SELECT {key} FROM {{table}} WHERE {{where}} {by} LIMIT {PAGE} OFFSET {offset}")
     return [str(row[0]) for row in found]
