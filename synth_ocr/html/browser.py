@@ -1,6 +1,6 @@
 """Chromium by Playwright: one browser per process, offline, everything bounded in time.
 
-A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab per view instead.
+A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab instead.
 After each page of a stranger what it could leave behind is removed. The context is new every RENEW pages, for pages from
 another folder or archive, and after a page that had other origins in it or opened windows.
 """
@@ -48,11 +48,12 @@ class Job:
 
 @dataclass
 class Held:
-    """A tab that is kept, its protocol session and main frame, and how many strangers' pages it has shown."""
+    """A tab that is kept, its protocol session, main frame and size, and how many strangers' pages it has shown."""
 
     tab: Tab
     session: CDPSession
     frame: str
+    size: tuple[int, int]
     pages: int = 0
 
 
@@ -68,7 +69,7 @@ class Browser:
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
         self._pages = 0
-        self._tabs: dict[tuple[View, bool], Held] = {}
+        self._tabs: dict[tuple[bool, float, float, bool], Held] = {}  # strange, and what a view fixes for its context
         self._job = Job("", ORIGIN)
 
     def shoot(self, job: Job, view: View) -> Shot:
@@ -90,16 +91,17 @@ class Browser:
         shot = capture(held.tab, held.session, view)
         held.pages += 1
         if held.pages >= RENEW or not forget(held.tab, held.session, job.url):
-            self._tabs.pop((view, True)).tab.context.close()
+            self._drop_strangers()
         return shot
 
     def _drop_strangers(self) -> None:
-        for key in [key for key in self._tabs if key[1]]:
+        for key in [key for key in self._tabs if key[0]]:
             self._tabs.pop(key).tab.context.close()
 
     def _held(self, view: View, strange: bool) -> "Held":
         chromium = self._running()
-        if (view, strange) not in self._tabs:
+        key = (strange, view.scale, view.seconds, view.scripts)
+        if key not in self._tabs:
             context = _context(chromium, view)
             if strange:
                 context.add_init_script(path=HERE / "start.js")
@@ -111,8 +113,12 @@ class Browser:
             if not (strange and view.scripts):
                 session.send("Emulation.setScriptExecutionDisabled", {"value": True})
             frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-            self._tabs[view, strange] = Held(tab, session, frame)
-        return self._tabs[view, strange]
+            self._tabs[key] = Held(tab, session, frame, (view.width, view.height))
+        held = self._tabs[key]
+        if held.size != (view.width, view.height):
+            held.tab.set_viewport_size({"width": view.width, "height": view.height})
+            held.size = view.width, view.height
+        return held
 
     def _running(self) -> Chromium:
         if self._chromium is not None and self._pages >= RECYCLE:

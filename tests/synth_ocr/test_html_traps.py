@@ -246,6 +246,18 @@ def test_strangers_pages_leave_nothing_behind() -> None:
     assert [texts(page) for page in pages] == [["Seen 00000"]] * 3
 
 
+def test_a_tab_of_another_size_before_changes_nothing() -> None:
+    answers = {
+        ORIGIN: ("text/html", b"<body style='font:20px DejaVu Sans'><p>Some words that wrap on narrow screens</p>")
+    }
+    views = [View(width, 400, 1.0, 5.0, True) for width in (500, 200, 500)]
+    for each in (Job("k", ORIGIN, "", answers), Job("k", ORIGIN, content=answers[ORIGIN][1].decode())):
+        wide, narrow, again = (read_page(each, view, LAX) for view in views)
+        assert wide.image.shape == (400, 500, 3) and narrow.image.shape == (400, 200, 3)
+        assert len(wide.lines) == 1 < len(narrow.lines)
+        assert (wide.image == again.image).all()
+
+
 def test_one_address_in_two_folders_is_two_files(tmp_path: Path) -> None:
     for number, colour in enumerate(("rgb(200,0,0)", "rgb(0,0,200)")):
         folder = tmp_path / str(number)
