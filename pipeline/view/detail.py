@@ -72,8 +72,8 @@ def _sample(output: Output, place: samples.Place) -> dict[str, Any]:
     """A sample as the shard holds it, and where it lies there."""
     found = samples.content(output.layout, place)
     fields = place.fields
-    for turn in found.get("turns", ()):
-        turn["text"] = turn["text"][:TEXT]
+    turns = [turn for turn in found.get("turns", ()) if isinstance(turn, dict)]
+    found["turns"] = [{"role": str(turn.get("role", "")), "text": str(turn.get("text", ""))[:TEXT]} for turn in turns]
     return {
         "key": place.key,
         "images": place.images,

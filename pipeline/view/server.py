@@ -109,6 +109,10 @@ def _dumped(content: Any) -> Response:
     return Response(orjson.dumps(content), media_type="application/json", headers={"cache-control": "no-store"})
 
 
+def _refused(error: QvlError) -> Response:
+    return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+
+
 async def _picture(request: Request) -> Response:
     def drawn(answers: Answers, cursor: Any) -> Response:
         try:
@@ -125,14 +129,17 @@ async def _picture(request: Request) -> Response:
 async def _answered(request: Request, work: Callable[[Answers, Any], Response]) -> Response:
     """Run the work in a thread; what the browser no longer waits for is interrupted."""
     answers: Answers = request.app.state.answers
-    cursor = answers.cursor()
+    try:
+        cursor = answers.cursor()
+    except QvlError as error:  # a run is changing the output at this moment
+        return _refused(error)
     request.state.gone = threading.Event()
 
     def run() -> Response:
         try:
             return work(answers, cursor)
         except QvlError as error:
-            return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+            return _refused(error)
         except answers.Interrupted:
             return Response(status_code=499)
 

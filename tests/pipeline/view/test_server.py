@@ -1,6 +1,7 @@
 """What guards the app: names and tokens, methods, headers, static files; and errors in one line."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.curate import run
+from pipeline.pool import SerialPool
+from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe
 from pipeline.view.run import is_loopback
 from tests.served import ROOT, ask, fetch, served
@@ -144,3 +148,19 @@ def test_it_ends_without_a_word(curated: tuple[Path, Recipe], sent: signal.Signa
         assert ask(address, "total")["rows"] == 48
         process.send_signal(sent)
         assert process.communicate(timeout=60)[1] == ""
+
+
+def test_a_run_that_changes_the_output_is_followed(curated: tuple[Path, Recipe], tmp_path: Path) -> None:
+    out, recipe = tmp_path / "out", curated[1]
+    shutil.copytree(curated[0], out)
+    with served(out) as address:
+        before = ask(address, "total")
+        other = recipe.model_copy(update={"filters": recipe.filters.model_copy(update={"word_count": None})})
+        with RunProgress() as progress:
+            run(other, out, SerialPool(), progress, fresh=True)
+        after = ask(address, "total")
+        assert after["rows"] == before["rows"] == 48 and after["kept"] > before["kept"]
+        (out / "manifests" / "select.json").unlink()
+        (out / "shards" / "dataset.json").unlink()
+        status, _, body = fetch(f"{address}api/total")
+        assert status == 400 and b"no finished output" in body
