@@ -86,7 +86,8 @@ def plan(
     rates = given_rates(rate or [])
     if measured:
         found = measured_rates(loaded, Curation(loaded, out.resolve()).scan_tasks())
-        rates = replace(found, per_second={**found.per_second, **rates.per_second})
+        clip_on = "gpu" if "clip" in rates.per_second else found.clip_on
+        rates = replace(found, per_second={**found.per_second, **rates.per_second}, clip_on=clip_on)
     if rates.per_second:
         content["price"] = price(loaded, content["sources"], rates)
     if as_json:

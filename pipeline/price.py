@@ -1,20 +1,22 @@
 """What a run will cost, from rates: rows, bytes, core-hours and GPU-hours by stage, before anything starts.
 
-Rates are rows per second of one core (of one GPU for ``clip``): given, or measured on the first rows of the first unit.
+Rates are rows per second of one core (of one GPU for ``clip``, where there is one): given, or measured on the first rows of
+the first unit.
 """
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.decode import PixelError, decode
+from pipeline.decode import PixelError, decode, decode_pixels
 from pipeline.errors import RecipeError
 from pipeline.measure import measure
 from pipeline.perceptual_hash import hash_image
 from pipeline.recipe import Recipe, reader
 from pipeline.scan import ScanTask, language_model
+from pipeline.score_recipe import Clip
 from pipeline.storage import Storage
 
 STAGES = ("scan", "score", "clip")
@@ -25,10 +27,11 @@ BYTES_PER_ROW = 45_000  # of web images, where no row was seen yet
 
 @dataclass(frozen=True)
 class Rates:
-    """Rows per second and core by stage (``clip``: per GPU), and bytes per row of what was looked at."""
+    """Rows per second and core by stage (``clip``: per ``clip_on``), and bytes per row of what was looked at."""
 
     per_second: dict[str, float]
     bytes_per_row: float = BYTES_PER_ROW
+    clip_on: Literal["gpu", "core"] = "gpu"
 
 
 def given_rates(texts: Iterable[str]) -> Rates:
@@ -51,7 +54,7 @@ def measured_rates(recipe: Recipe, tasks: list[ScanTask]) -> Rates:
     if not tasks:
         raise RecipeError("there is no input to measure on")
     task, storage = tasks[0], Storage()
-    model, rows, images, size, spent = language_model(task.language_model), 0, list[bytes](), 0, 0.0
+    model, rows, pairs, size, spent = language_model(task.language_model), 0, list[tuple[bytes, str]](), 0, 0.0
     start = time.process_time()
     for batch in reader(recipe.source(task.unit.source)).read(task.unit, storage):
         if rows == 0:  # the first rows also pay for what is set up once
@@ -61,18 +64,42 @@ def measured_rates(recipe: Recipe, tasks: list[ScanTask]) -> Rates:
         rows += len(batch)
         spent = time.process_time() - start
         size += sum(len(row.image) for row in batch if row.image is not None)
-        images += islice((bytes(row.image) for row in batch if row.image), SAMPLE_IMAGES - len(images))
+        readable = ((bytes(row.image), bytes(row.caption).decode("utf-8", "replace")) for row in batch if row.image)
+        pairs += islice(readable, SAMPLE_IMAGES - len(pairs))
         if rows >= SAMPLE_ROWS:
             break
     start = time.process_time()
-    for data in images:
+    for data, _ in pairs:
         try:
             hash_image(decode(data))
         except PixelError:
             continue
     scoring = time.process_time() - start
-    rates = {"scan": rows / max(spent, 1e-6), "score": len(images) / max(scoring, 1e-6)}
-    return Rates(rates, size / max(rows, 1))
+    rates = {"scan": rows / max(spent, 1e-6), "score": len(pairs) / max(scoring, 1e-6)}
+    if recipe.score is None or recipe.score.clip is None:
+        return Rates(rates, size / max(rows, 1))
+    clip_rate, clip_on = measured_clip(recipe.score.clip, pairs)
+    return Rates({**rates, "clip": clip_rate}, size / max(rows, 1), clip_on)
+
+
+def measured_clip(clip: Clip, pairs: list[tuple[bytes, str]]) -> tuple[float, Literal["gpu", "core"]]:
+    """Pairs per second of the towers: by the clock on a GPU, by processor time of one core without."""
+    from pipeline.clip_model import scorer
+
+    model, _ = scorer(clip.english, clip.compile)
+    inputs = []
+    for data, caption in pairs:
+        try:
+            inputs.append((model.prepare(decode_pixels(data, model.side)), model.tokens(caption)))
+        except PixelError:
+            continue
+    squares, tokens = zip(*inputs, strict=True)
+    model.scores(squares[:8], tokens[:8])
+    on_gpu = model.device.type == "cuda"
+    clock = time.perf_counter if on_gpu else time.process_time
+    start = clock()
+    model.scores(squares, tokens)
+    return len(inputs) / max(clock() - start, 1e-6), "gpu" if on_gpu else "core"
 
 
 def price(recipe: Recipe, sources: dict[str, dict[str, int]], rates: Rates) -> dict[str, Any]:
@@ -93,7 +120,8 @@ def price(recipe: Recipe, sources: dict[str, dict[str, int]], rates: Rates) -> d
         stage: round(count / rates.per_second[stage] / 3600, 4) if stage in rates.per_second else None
         for stage, count in work.items()
     }
-    cores = [hours[stage] for stage in ("scan", "score") if hours.get(stage) is not None]
+    on_cores = ("scan", "score", "clip") if rates.clip_on == "core" else ("scan", "score")
+    cores = [hours[stage] for stage in on_cores if hours.get(stage) is not None]
     return {
         "rows": rows,
         "rows_estimated": new,
@@ -102,7 +130,8 @@ def price(recipe: Recipe, sources: dict[str, dict[str, int]], rates: Rates) -> d
         "rates": {stage: round(rate, 1) for stage, rate in rates.per_second.items()},
         "hours": hours,
         "core_hours": round(sum(value or 0 for value in cores), 4) if cores else None,
-        "gpu_hours": hours.get("clip"),
+        "gpu_hours": hours.get("clip") if rates.clip_on == "gpu" else None,
+        "clip_on": rates.clip_on,
     }
 
 
@@ -113,7 +142,7 @@ def price_lines(content: dict[str, Any]) -> list[str]:
         f"{content['bytes_per_row']:,} bytes each), {content['bytes']:,} bytes"
     ]
     for stage, hours in content["hours"].items():
-        unit = "GPU-hours" if stage == "clip" else "core-hours"
+        unit = "GPU-hours" if stage == "clip" and content["clip_on"] == "gpu" else "core-hours"
         rate = content["rates"].get(stage)
         cost = (
             f"{hours:,.4g} {unit} at {rate:,.0f} rows/s" if hours is not None else f"no rate: give --rate {stage}=..."

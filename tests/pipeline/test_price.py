@@ -40,6 +40,17 @@ def test_a_rate_that_makes_no_sense_is_one_line(text: str) -> None:
         given_rates([text])
 
 
+def test_clip_is_measured_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
+    recipe = load_recipe(ROOT / "examples" / "demo_clip.yaml")
+    rates = measured_rates(recipe, Curation(recipe, tmp_path).scan_tasks())
+    assert rates.per_second["clip"] > 1
+    found = price(recipe, SOURCES, rates)
+    assert found["hours"]["clip"] > 0
+    unit = "GPU-hours" if rates.clip_on == "gpu" else "core-hours"
+    assert unit in price_lines(found)[-1]
+    assert (found["gpu_hours"] is None) == (rates.clip_on == "core")
+
+
 def test_rates_of_this_machine(tmp_path: Path) -> None:
     rates = measured_rates(RECIPE, Curation(RECIPE, tmp_path).scan_tasks())
     assert min(rates.per_second[stage] for stage in ("scan", "score")) > 5
