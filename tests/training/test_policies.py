@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from model.auto import load_model, load_processor
+from model.folder import read_config, write_model_files
+from model.qwen_vl import QwenVLForConditionalGeneration
 from pipeline.errors import DataError
 from tests.training.conftest import Command
 from tests.training.made import of_task, picture, sample, stage, write_dataset, write_recipe
@@ -16,10 +18,14 @@ from training.logs import Journal, read_journal
 
 def test_a_sample_that_makes_no_number_is_skipped_and_named(start: Path, tmp_path: Path, qvl: Command) -> None:
     poisoned = Path(shutil.copytree(start, tmp_path / "poisoned"))
-    net = load_model(start)
+    config = read_config(start)
+    config.tie_word_embeddings = config.text_config.tie_word_embeddings = False  # else the row is in every softmax
+    torch.manual_seed(0)
+    net = QwenVLForConditionalGeneration(config)
     with torch.no_grad():
         net.get_input_embeddings().weight[load_processor(start).tokenizer("~")["input_ids"][0]] = torch.nan
     net.save_pretrained(poisoned)
+    write_model_files(poisoned, config)
     turns = [{"role": "text", "text": "this one ~ is poison"}]
     samples = [of_task("text", number) for number in range(15)] + [sample("poison", "text", turns, [])]
     data = {"text": write_dataset(tmp_path / "d", "d", samples)}
