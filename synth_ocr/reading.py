@@ -19,7 +19,7 @@ from pipeline.store import Place
 from synth_ocr.gallery import Shown, picked
 from synth_ocr.text import language_of
 
-LINES = 6  # per page: a line takes a quarter of a second
+LINES = 4  # per page: a line takes a quarter of a second
 HEIGHTS = (10, 16, 24, 40)
 # where an effect counts as stronger, in its own unit (scene.settings)
 EFFECTS = {
