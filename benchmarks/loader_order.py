@@ -2,7 +2,7 @@
 
     python benchmarks/loader_order.py [--shards 100000] [--rows 10000] [--batch 30720]
 
-`dataset.json` names all shards; index tables are made for the few that the first steps touch, with real keys and offsets, and
+`dataset.json` names all shards; index tables are made for the few that the first steps touch, with real keys and offsets;
 no tar exists. Times are of a fresh process after its imports; `peak` is its whole resident memory, `imports` what it had
 before. Aim: first step in under 2 s, under 1 GB. Prints JSON.
 """
@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.dataset_reader import Dataset, open_dataset
 from pipeline.shard_writer import INDEX
