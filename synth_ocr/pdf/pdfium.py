@@ -180,7 +180,7 @@ class Reader:
     def _piece(self, word: list[tuple[int, str]], line: int) -> Piece:
         first, last = word[0][0], word[-1][0]
         text = UNMAPPED if self._spoken(first) else "".join(char for _, char in word)
-        rect = self._rect(union([self._box(number) for number, _ in word]))
+        rect = self._rect(self._bounds(first, len(word)))
         pdfium.FPDFText_GetMatrix(self.text, first, ctypes.byref(self._matrix))
         m = self._matrix
         direction = self._direction(m.a, m.b)
@@ -214,6 +214,16 @@ class Reader:
             if pdfium.FPDFPageObjMark_GetParamStringValue(found, b"ActualText", None, 0, ctypes.byref(size)):
                 return True
         return False
+
+    def _bounds(self, first: int, count: int) -> Rect:
+        """Of the outlines of characters in a row, points."""
+        left, right, bottom, top = self._places
+        found = []
+        for number in range(pdfium.FPDFText_CountRects(self.text, first, count)):
+            pdfium.FPDFText_GetRect(self.text, number, left, top, right, bottom)
+            x0, x1, y0, y1 = (edge.value for edge in self._edges)
+            found.append((x0, y0, x1, y1))
+        return union(found) if found else self._box(first)
 
     def _box(self, number: int) -> Rect:
         """Of one character's outline, points."""
