@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, CDPSession, Playwright, Route, sync_playwright
+from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, Route, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from pipeline.errors import RecipeError
@@ -157,10 +157,13 @@ def forget(tab: Tab, session: CDPSession, url: str) -> bool:
     foreign = {origin_of(frame.url) for frame in tab.frames if frame.url.startswith("http")} - {own}
     if foreign or len(tab.context.pages) > 1:
         return False
-    tab.goto(own + BLANK)
-    session.send("Storage.clearDataForOrigin", {"origin": own, "storageTypes": "all"})
-    tab.context.clear_cookies()
-    tab.evaluate("() => { sessionStorage.clear(); window.name = ''; }")
+    try:
+        tab.goto(own + BLANK)
+        session.send("Storage.clearDataForOrigin", {"origin": own, "storageTypes": "all"})
+        tab.context.clear_cookies()
+        tab.evaluate("() => { sessionStorage.clear(); window.name = ''; }")
+    except Error:
+        return False  # the page was read, but does not let go
     return True
 
 

@@ -9,10 +9,8 @@ from synth_ocr.text import WIDE
 # GB/T 15834 and JIS X 4051: what may not begin and what may not end a line
 CLOSING = "，。、；：？！）》」』】〉〕〗”’…—～·％‰℃,.;:?!)]}>%"
 OPENING = "（《「『【〈〔〖“‘([{<￥"
-PIECE = re.compile(
-    rf"[{re.escape(OPENING)}]*(?:{WIDE.pattern}|(?:(?!{WIDE.pattern}).))[{re.escape(CLOSING)}]*", re.DOTALL
-)
 NARROW = re.compile(rf"[{re.escape(OPENING)}]*(?:(?!{WIDE.pattern})\S)+[{re.escape(CLOSING)}]*")
+FULL = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+")  # numbers and words in full width are whole, too
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ def units(text: str) -> Iterator[Unit]:
 
 
 def _pieces(word: str) -> Iterator[str]:
-    """A word without wide characters is one piece; else each wide character with its signs, each narrow run whole."""
+    """A word without wide characters is one piece; else each wide character with its signs, numbers and narrow runs whole."""
     if not WIDE.search(word):
         yield word
         return
     place, held = 0, ""
     while place < len(word):
-        match = NARROW.match(word, place) if not WIDE.match(word[place]) else None
+        match = FULL.match(word, place) if WIDE.match(word[place]) else NARROW.match(word, place)
         piece = match[0] if match else word[place]
         place += len(piece)
         if held and (piece[0] in CLOSING or held[-1] in OPENING):
