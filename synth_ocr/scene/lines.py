@@ -31,7 +31,7 @@ def units(text: str) -> Iterator[Unit]:
 
 
 def _pieces(word: str) -> Iterator[str]:
-    """A word without wide characters is one piece; else each wide character with its signs, numbers and narrow runs whole."""
+    """A word without wide characters is one piece; else each wide character with its signs, numbers and words whole."""
     if not WIDE.search(word):
         yield word
         return
