@@ -13,10 +13,11 @@ export function overview(main, signal) {
   main.replaceChildren(filterBar(), tiles, body);
   const parts = [];
   // the funnel is asked for alone: what stands below it waits, so that the first answer comes first
-  let before = ask("total", query, signal).then((total) => tiles.replaceChildren(...summary(total))).catch(() => {});
+  const tell = (total) => tiles.replaceChildren(...summary(total));
+  let before = column("verdict") ? Promise.resolve() : ask("total", query, signal).then(tell).catch(() => {});
   const after = (draw) => (box) => before.then(() => draw(box));
   const first = (draw) => (box) => { before = Promise.all([before, draw(box)]); return before; };
-  if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal))));
+  if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal, tell))));
   const named = ["source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
   if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", after((box) => mix(box, named, query, signal))));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
@@ -49,7 +50,7 @@ function summary(total) {
   return list;
 }
 
-async function funnel(box, query, signal) {
+async function funnel(box, query, signal, tell) {
   const cells = await ask("counts", { ...query, by: ["verdict", "source"].filter((name) => column(name)) }, signal).catch(quiet);
   if (!cells) return;
   const sources = [...new Set(cells.map((cell) => (cell.length > 3 ? cell[1] : "rows")))].sort();
@@ -62,7 +63,8 @@ async function funnel(box, query, signal) {
   const place = (verdict) => (/^(download|unreadable)/.test(verdict) ? -1 : output.order.includes(verdict) ? output.order.indexOf(verdict) : 999);
   const steps = [...by.keys()].filter((verdict) => verdict !== "keep").sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
   const left = new Map(sources.map((source) => [source, sum([...by.values()].map((counts) => counts.get(source) || 0))]));
-  const all = sum([...left.values()]) || 1;
+  const rows = sum([...left.values()]), all = rows || 1;
+  tell({ rows, kept: sum([...(by.get("keep") || new Map()).values()]) });
   const colour = (source) => COLOURS[sources.indexOf(source) % COLOURS.length];
   const line = (name, lost, act) => {
     const total = sum([...left.values()]);
