@@ -37,7 +37,7 @@ bench: .stamps/dev
 
 .stamps/dev: .stamps/venv pyproject.toml constraints.txt scripts/system_packages.sh
 	sh scripts/system_packages.sh
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,model,ocr]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ocr,train]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps open-clip-torch timm torchvision
 	$(BIN)/python scripts/mend_torchvision.py
 	$(BIN)/python tests/model/fetch_tokenizer.py || echo 'note: no tokenizer file, its golden tests will be skipped'

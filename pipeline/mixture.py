@@ -122,14 +122,12 @@ class Mixture:
             kept = self._orders[number] = (epoch, at, shards[local], rank)
         return window, kept[2], kept[3]
 
-    def upcoming(self, number: int, epoch: int, shard: int) -> tuple[str, ...]:
-        """Names of the shards in the window after the one that holds a shard: what to fetch ahead."""
-        _, order, _ = self._epoch(number, epoch)
-        name = self.components[number].shards[shard][0]
-        at = next(place for place, window in enumerate(order) if name in window.units)
-        if at + 1 < len(order):
-            return order[at + 1].units
-        return self._plan(number, epoch + 1)[1][0].units
+    def near(self, number: int) -> tuple[str, ...]:
+        """Shards of a component in the window that was drawn from last and in the one after it: what to fetch ahead."""
+        epoch, at = self._orders[number][:2]
+        order = self._epoch(number, epoch)[1]
+        following = order[at + 1] if at + 1 < len(order) else self._plan(number, epoch + 1)[1][0]
+        return (*order[at].units, *following.units)
 
     def _epoch(self, number: int, epoch: int) -> tuple[int, list[Window], Ints]:
         plan = self._epochs.get(number)

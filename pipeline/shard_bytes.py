@@ -108,7 +108,10 @@ class FetchAhead:
         self._wanted.join()
 
     def close(self) -> None:
-        """End the thread after the shard that it is fetching."""
+        """End the thread after the shard that it is fetching; what waits is forgotten."""
+        while not self._wanted.empty():
+            self._wanted.get_nowait()
+            self._wanted.task_done()
         self._wanted.put(None)
         self._thread.join()
 

@@ -76,7 +76,7 @@ def draw(
         ("task", "language", "text_length", "json_offset", "json_size", "image_sizes"), keep=len(parts) + 1
     )
     rule = Rule(stage.length, positions, stage.chatml, stage.loss)
-    measure = _Measure(tokenizer, rule)
+    measure = Measure(tokenizer, rule)
     columns = np.zeros((5, count), dtype=np.int64)
     words: dict[str, int] = {}
     pairs = draws.component * (1 << 32) + draws.shard
@@ -93,7 +93,7 @@ def draw(
     return Drawn(draws.component, task_column, characters, tokens, images, labels, tokenizer is not None)
 
 
-class _Measure:
+class Measure:
     """Tokens, images and labels of a row of an index; each sample is read once however often it is drawn."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase | None, rule: Rule) -> None:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from model.config import IGNORE
 from pipeline.decode import PixelError, decode_pixels
 from pipeline.errors import DataError
-from pipeline.shard_bytes import ShardBytes
+from pipeline.shard_bytes import FetchAhead, ShardBytes
 from training.encode import Encoder, SampleError, TokenSample
 from training.schedule import MicroBatch, SampleRef, Schedule, State, Step
 
@@ -163,12 +163,19 @@ class StepLoader:
     """Iterates over the steps after a state, for one rank, without end."""
 
     def __init__(
-        self, schedule: Schedule, assembler: Assembler, state: State, rank: int, world: int, workers: int = 0
+        self,
+        schedule: Schedule,
+        assembler: Assembler,
+        state: State,
+        rank: int,
+        world: int,
+        workers: int = 0,
+        ahead: FetchAhead | None = None,
     ) -> None:
         self._planned: collections.deque[Step] = collections.deque()
         self._loader = DataLoader(
             assembler,
-            sampler=_Planner(schedule, state, rank, world, self._planned),
+            sampler=_Planner(schedule, state, rank, world, self._planned, ahead),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=PREFETCH if workers else None,
@@ -191,13 +198,26 @@ class _Planner(Sampler[MicroBatch]):
     """Micro-batches of one rank in order; each step is noted when its first micro-batch is handed out."""
 
     def __init__(
-        self, schedule: Schedule, state: State, rank: int, world: int, planned: "collections.deque[Step]"
+        self,
+        schedule: Schedule,
+        state: State,
+        rank: int,
+        world: int,
+        planned: "collections.deque[Step]",
+        ahead: FetchAhead | None,
     ) -> None:
-        self.schedule, self.state, self.rank, self.world, self.planned = schedule, state, rank, world, planned
+        self.schedule, self.state, self.rank, self.world = schedule, state, rank, world
+        self.planned, self.ahead = planned, ahead
 
     def __iter__(self) -> Iterator[MicroBatch]:
+        wanted: list[str] = []
         for step in self.schedule.steps(self.state, self.rank, self.world):
             self.planned.append(step)
+            near = [] if self.ahead is None else self.schedule.near()
+            if self.ahead is not None and near != wanted:
+                wanted = near
+                for tar in near:
+                    self.ahead.want(tar)
             yield from step.micro_batches
 
 

@@ -39,10 +39,10 @@ def make_plan(recipe: TrainRecipe, terms: Terms, text: int | None = None, sample
 
     Raises DataError that names every dataset, shard and index that is not there.
     """
-    kind, config = gpu(terms.gpu), _config(recipe)
+    kind, config = gpu(terms.gpu), start_config(recipe)
     shape, queries = shape_of(config), config.adapter_config.num_queries
     datasets = {} if text is not None else open_datasets(recipe)
-    tokenizer = None if text is not None else _tokenizer(recipe)
+    tokenizer = None if text is not None else start_tokenizer(recipe)
     stages = []
     for stage in recipe.stages:
         if text is not None:
@@ -101,7 +101,7 @@ def _has_start(recipe: TrainRecipe) -> bool:
     return recipe.start in PRESETS or (Path(recipe.start) / "config.json").is_file()
 
 
-def _config(recipe: TrainRecipe) -> QwenVLConfig:
+def start_config(recipe: TrainRecipe) -> QwenVLConfig:
     """Of the model that the run starts from; where it is still to be made, of the full one."""
     from model.folder import read_config
 
@@ -113,7 +113,7 @@ def _config(recipe: TrainRecipe) -> QwenVLConfig:
         raise RecipeError(f"start: {error}") from None
 
 
-def _tokenizer(recipe: TrainRecipe) -> Any:
+def start_tokenizer(recipe: TrainRecipe) -> Any:
     """The tokenizer of the recipe or of its start; None where there is none yet (lengths are then estimated)."""
     from model.tokenizer import build_tokenizer
 

@@ -27,6 +27,11 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def first_here(self) -> bool:
+        """The first process of its machine."""
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+
     def gather(self, numbers: list[float]) -> list[list[float]]:
         """The numbers of every rank, in the order of ranks."""
         mine = torch.tensor(numbers, dtype=torch.float64, device=self.device)

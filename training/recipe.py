@@ -89,7 +89,7 @@ class Save(Frozen):
 
 
 class Evaluation(Frozen):
-    """Scores on samples of a dataset every so many steps."""
+    """Scores on at most ``limit`` samples of each task of a dataset, every so many steps."""
 
     dataset: str
     every: int = Field(ge=1)

@@ -27,7 +27,7 @@ from pipeline.commit import read_manifest
 from pipeline.dataset_reader import Dataset, absent_files, open_dataset
 from pipeline.errors import ContractError, DataError, RecipeError, StaleError
 from pipeline.fingerprint import fingerprint
-from pipeline.shard_bytes import CACHE_BYTES, ShardBytes
+from pipeline.shard_bytes import CACHE_BYTES, FetchAhead, ShardBytes
 from training.encode import Encoder, Rule
 from training.engine import DeepSpeedEngine, full_weights
 from training.export import plain_weights, without_prefix, write_model
@@ -155,8 +155,12 @@ def run_stage(
     assembler = Assembler(
         encoder, stage.resolution, stage.packing == "isolated", ShardBytes(where.cache, where.cache_bytes)
     )
-    loader = StepLoader(schedule, assembler, running.progress.state, ranks.rank, ranks.world, where.workers)
-    if not running.run(loader):
+    ahead = FetchAhead(where.cache, where.cache_bytes) if where.cache is not None and ranks.first_here else None
+    loader = StepLoader(schedule, assembler, running.progress.state, ranks.rank, ranks.world, where.workers, ahead)
+    finished = running.run(loader)
+    if ahead is not None:
+        ahead.close()
+    if not finished:
         return False
     export(folder / "model")
     if ranks.first:

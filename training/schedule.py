@@ -84,6 +84,9 @@ class MixPart:
         names = [shard.name for shard in self.dataset.shards]
         return Component(self.label, tuple(zip(names, self.rows, strict=True)), self.weight)
 
+    def tar_of(self, name: str) -> str:
+        return f"{self.dataset.folder}/{name}.tar"
+
 
 def mix_parts(stage: StageSpec, datasets: dict[str, Dataset]) -> list[MixPart]:
     """The parts of a stage. Where a part selects samples, the indexes of all its shards are read once."""
@@ -142,6 +145,10 @@ class Schedule:
             step = self.plan(state, rank, world)
             state = step.after
             yield step
+
+    def near(self) -> list[str]:
+        """The shards that the steps planned last and those after them are read from."""
+        return [part.tar_of(name) for number, part in enumerate(self.parts) for name in self.mixture.near(number)]
 
     def plan(self, state: State, rank: int, world: int) -> Step:
         """The step after a state."""

@@ -10,6 +10,7 @@ from model.processor import QwenVLProcessor
 from model.qwen_vl import QwenVLForConditionalGeneration
 from training.cost import Load, shape_of, training_flops
 from training.evaluation.evaluate import evaluate
+from training.evaluation.select import limited
 from training.evaluation.shards import find_shards, read_shards
 from training.loader import Batch
 from training.machine import GPUS
@@ -55,7 +56,7 @@ def evaluator(
     shards = find_shards(recipe.datasets[spec.dataset].path)
     settings: dict[str, Any] = {} if holdout is None else {"share": holdout.share, "seed": holdout.seed}
     found = read_shards(shards, spec.tasks, "all" if holdout is None else "heldout", **settings)
-    samples = [sample for sample, _ in zip(found, range(spec.limit), strict=False)]
+    samples = limited(list(found), spec.limit, recipe.seed)
 
     def run(step: int) -> list[dict[str, Any]]:
         lines = evaluate(net, processor, samples).lines

@@ -63,15 +63,14 @@ def test_samples_far_away_are_reached_at_once() -> None:
     assert len(rows(mixture, far, far + 3)) == 3
 
 
-def test_upcoming_names_the_next_window_also_across_epochs() -> None:
+def test_near_names_the_shards_of_this_window_and_the_next_also_across_epochs() -> None:
     mixture = Mixture([component("a", [2, 2, 2, 2], 1.0)], 3, window=2)
-    drawn = mixture.draws(0, 16)
-    first = {int(s) for s in drawn.shard[:4]}
-    second = {int(s) for s in drawn.shard[4:8]}
-    third = {int(s) for s in drawn.shard[8:12]}
-    names = dict(enumerate(name for name, _ in mixture.components[0].shards))
-    assert set(mixture.upcoming(0, 0, first.pop())) == {names[s] for s in second}
-    assert set(mixture.upcoming(0, 0, second.pop())) == {names[s] for s in third}
+    names = [name for name, _ in mixture.components[0].shards]
+    windows = [{names[s] for s in Mixture(mixture.components, 3, window=2).draws(at, at + 4).shard} for at in (0, 4, 8)]
+    for at in (0, 4):
+        mixture.draws(at, at + 4)
+        near = mixture.near(0)
+        assert set(near[:2]) == windows[at // 4] and set(near[2:]) == windows[at // 4 + 1]
 
 
 def test_a_billion_samples_need_little_memory() -> None:

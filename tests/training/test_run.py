@@ -110,7 +110,8 @@ def test_three_stages_keep_their_contracts(
     recipe = write_recipe(
         tmp_path / "r.yaml", start, datasets,
         stage(stage="pretrain", mix=[{"dataset": "mixed", "tasks": ["caption"], "weight": 1}], resolution=28, steps=3),
-        stage(packing="causal", steps=3, engine={"zero": 2, "precision": "bfloat16"}, save={"every": 2, "export": True}),
+        stage(packing="causal", steps=3, engine={"zero": 2, "precision": "bfloat16"}, save={"every": 2, "export": True},
+              evaluate={"dataset": "mixed", "every": 2, "tasks": ["vqa", "grounding"], "limit": 3}),
         stage(stage="sft", mix=[chat, {"dataset": "text", "weight": 1}], packing="isolated", steps=3,
               engine={"zero": 3, "precision": "float32"}),
     )  # fmt: skip
@@ -127,6 +128,12 @@ def test_three_stages_keep_their_contracts(
         for before, after in itertools.pairwise(hashes)
     ]
     assert moved == [{"vision", "adapter"}, {"vision", "adapter", "language"}, {"adapter", "language"}]
+    scores = read_journal(run / "multitask" / "eval.jsonl")
+    assert {(line["step"], line["task"]) for line in scores} == {(1, "vqa"), (1, "referring")}
+    assert all(0 <= line["scores"]["score"] <= 100 for line in scores)
+    verified = qvl("train", "verify", str(run), "--world-size", "3", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert [entry["steps"] for entry in json.loads(verified.stdout)] == [3, 3, 3]
     export = run / "multitask" / "exports" / "step-00000002"
     assert tensor_hashes(load_model(export)).keys() == hashes[0].keys()
     assert load_model(run / "pretrain" / "model").config.vision_config.image_size == 28
@@ -157,3 +164,24 @@ def test_an_absent_shard_is_named_before_the_first_step(
     assert refused.returncode == 2
     assert "mixed-000003.tar: missing" in refused.stderr
     assert not (tmp_path / "run" / "multitask").exists()
+
+
+def test_a_changed_shard_is_found_by_its_receipt(undisturbed: Path, qvl: Command, tmp_path: Path) -> None:
+    import shutil
+
+    run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))
+    journal = run / "multitask" / "log.jsonl"
+    journal.write_text(journal.read_text().replace(log(run)[7]["receipt"], "0" * 32))
+    verified = qvl("train", "verify", str(run), "--world-size", "2")
+    assert verified.returncode == 1
+    assert "step 7: the samples of the log have another receipt" in verified.stdout
+
+
+@pytest.mark.slow
+def test_ray_train_runs_the_same_recipe(undisturbed: Path, tmp_path: Path, qvl: Command) -> None:
+    run, recipe = tmp_path / "run", undisturbed / "recipe.yaml"
+    done = qvl(
+        "train", "run", str(recipe), "-o", str(run), "--workers", "ray", "--processes", "2", "--loader-workers", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line["receipt"] for line in log(run)] == [line["receipt"] for line in log(undisturbed / "run")]
