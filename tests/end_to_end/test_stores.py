@@ -96,6 +96,7 @@ def same_files(here: dict[str, bytes], there: dict[str, bytes]) -> None:
     assert [name for name in here if here[name] != there[name]] == []
 
 
+@pytest.mark.timeout(600)
 def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(bucket: Bucket, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert qvl("curate", "run", str(DEMO), "--output", str(out)).returncode == 0
@@ -103,8 +104,6 @@ def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(buck
     same_files(local_content(out), bucket.content())
     questions: list[tuple[str, ...]] = [
         ("audit", "OUT"),
-        ("plan", str(DEMO), "--output", "OUT"),
-        ("trace", "OUT", "--row", "emoji-00000.parquet", "3"),
         ("whatif", "OUT", "aspect_ratio.maximum=2", "image_bytes.minimum=9000", "dedup.near_duplicate=null"),
         ("solve", "OUT", "--source", "museum", "--keep", "0.3", "--threshold", "word_count.minimum"),
     ]
