@@ -52,12 +52,16 @@ class Answers:
         return self._output.query(cursor, asked.get("table", "rows"), asked.getlist("f"))
 
     def output(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """Name, tables and columns: what the pages must know first."""
         return self._remembered(request, lambda: self._output.content(cursor))
 
     def total(self, cursor: Any, request: Request) -> dict[str, int]:
+        """Rows under the filters (``f``), and how many of them went on."""
         return self._remembered(request, lambda: total(self._query(cursor, request)))
 
     def counts(self, cursor: Any, request: Request) -> list[list[Any]]:
+        """Rows by the words of one or two columns (``by``)."""
+
         def counted() -> list[list[Any]]:
             query = self._query(cursor, request)
             return counts(query, [query.table.column(name) for name in request.query_params.getlist("by")])
@@ -65,6 +69,8 @@ class Answers:
         return self._remembered(request, counted)
 
     def facets(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """The total and the counts of several columns (``by``), from one reading."""
+
         def counted() -> dict[str, Any]:
             query = self._query(cursor, request)
             return facets(query, [query.table.column(name) for name in request.query_params.getlist("by")])
@@ -72,6 +78,8 @@ class Answers:
         return self._remembered(request, counted)
 
     def histogram(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """Rows in bins of one column (``column``)."""
+
         def drawn() -> dict[str, Any]:
             query = self._query(cursor, request)
             return histogram(query, query.table.column(request.query_params.get("column", "")))
@@ -96,14 +104,17 @@ class Answers:
         return {"rows": listed, "more": len(found) == PAGE, "offset": offset}
 
     def row(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """Everything about one row (``table``, ``key``)."""
         asked = request.query_params
         return detail.row(self._output, cursor, asked.get("table", "rows"), asked.get("key", ""))
 
     def clusters(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """The largest duplicate clusters of a rule (``rule``, ``offset``)."""
         asked = request.query_params
         return detail.clusters(self._query(cursor, request), asked.get("rule", ""), _whole(asked.get("offset", "0")))
 
     def knobs(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """Thresholds that can be moved; what they will need is looked up while the page is drawn."""
         recipe = self._output.stored
         if recipe is None:
             raise BadQuery("only a curation has thresholds that can be moved")
@@ -111,10 +122,12 @@ class Answers:
         return {"filters": knobs(recipe), "dedup": dedup_rules(recipe), "sources": [s.name for s in recipe.sources]}
 
     def whatif(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """What changes (``w``) would keep, let in and put out."""
         query = self._output.query(cursor, "rows", [])
         return self._whatif.ask(query, request.query_params.getlist("w"), request.state.gone)
 
     def picture(self, cursor: Any, request: Request) -> bytes:
+        """A WebP of a row (``table``, ``key``, ``n``, ``side``). Raises DataError with the reason why there is none."""
         asked = request.query_params
         number, side = _whole(asked.get("n", "0")), _whole(asked.get("side", "320"))
         return picture(self._output, cursor, asked.get("table", "rows"), asked.get("key", ""), number, side)

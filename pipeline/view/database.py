@@ -29,6 +29,7 @@ class Database:
         self._connection.execute(statement)
 
     def cursor(self) -> Any:
+        """A cursor of its own for every thread."""
         return self._connection.cursor()
 
 

@@ -36,6 +36,7 @@ class Output:
 
     @classmethod
     def open(cls, out: Path, recipe: Recipe | None = None) -> "Output":
+        """Open an output, and its database with it."""
         output = cls(Layout(out.resolve()), recipe)
         output.database.cursor().close()
         return output
@@ -54,10 +55,12 @@ class Output:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
+        """Every table by name."""
         return {table.name: table for table in tables_of(self.layout)}
 
     @cached_property
     def database(self) -> Database:
+        """DuckDB over the tables."""
         return Database(self.layout, self.tables.values())
 
     @cached_property
@@ -68,6 +71,7 @@ class Output:
         return {unit.id: unit for unit in Curation(self.recipe, self.layout.out).units()}
 
     def table(self, name: str) -> Table:
+        """Raises DataError for a name that is none."""
         if name not in self.tables:
             raise DataError(f"this output has no table {name[:80]}; there are {', '.join(self.tables)}")
         return self.tables[name]
@@ -90,6 +94,7 @@ class Output:
         return self.written()
 
     def written(self) -> tuple[int, ...]:
+        """Times of the manifests that a run writes last, in nanoseconds; 0 where there is none."""
         paths = (self.layout.dataset, self.layout.stage_manifest("select"))
         return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 

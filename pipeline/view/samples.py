@@ -31,10 +31,12 @@ class Place:
 
     @property
     def key(self) -> str:
+        """The id of the sample."""
         return str(self.fields["key"])
 
     @property
     def images(self) -> int:
+        """How many it has."""
         return len(self.fields["image_sizes"])
 
 

@@ -63,6 +63,7 @@ class Table:
         raise DataError(f"{self.name} has no column {name}")
 
     def has(self, name: str) -> bool:
+        """Is there a column of this name?"""
         return any(column.name == name for column in self.columns)
 
 

@@ -32,6 +32,7 @@ class Remembering(Stored):
     """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
 
     def twins(self, recipe: Recipe, rule: int) -> Twins:
+        """Of the cache in the output where they are there, else found here and kept in memory."""
         known: dict[str, Twins] = self.__dict__.setdefault("known", {})
         files = self.twin_files(recipe, rule)
         if str(files[0]) not in known:
