@@ -106,7 +106,7 @@ function predicted(row) {
 function captions(row) {
   const { caption, caption_raw: raw } = row.columns;
   if (caption === undefined) return null;
-  const part = (title, text) => el("div", {}, el("h4", {}, title, el("span.soft", {}, text ? `  ${count(text.length)}${text.length >= 20000 ? "+" : ""} characters` : "")), longText(text));
+  const part = (title, text) => el("div", {}, el("h4", {}, title, el("span.soft", {}, text ? ` · ${count(text.length)}${text.length >= 20000 ? "+" : ""} characters` : "")), longText(text));
   if (raw === undefined || raw === null || raw === caption) return block("Caption", el("p.soft", {}, "cleaning changed nothing"), longText(caption));
   const changes = diff(raw, caption || "");
   return block("Caption before and after cleaning", el("div.pair", {}, part("before", raw), part("after", caption)), changes ? el("div", {}, el("h4", {}, "what changed"), changes) : null);

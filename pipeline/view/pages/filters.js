@@ -8,7 +8,7 @@ const OPERATORS = {
   numbers: ["in", "is", "none", "some"], words: ["is", "not", "none", "some"], bits: ["is", "not", "none", "some"],
 };
 const SAID = { is: "is", not: "is not", has: "contains", starts: "starts with", in: "from … to below", none: "has no value", some: "has a value" };
-const SIGN = { is: "=", not: "≠", has: "∋", starts: "starts", none: "has no value", some: "has a value", in: "" };
+const SIGN = { is: "=", not: "≠", has: "contains", starts: "starts with", none: "has no value", some: "has a value", in: "" };
 
 export function parts(filter) {
   const [name, operator, ...rest] = filter.split(":");
