@@ -16,6 +16,7 @@ import pipeline.view.command
 import synth_ocr.command
 import training.command
 import training.evaluation.command
+import training.mix.command
 from pipeline.errors import QvlError, RecipeError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(pipeline.text.command.app, name="text")
 app.add_typer(model.command.app, name="model")
 app.add_typer(training.command.app, name="train")
 app.add_typer(training.evaluation.command.app, name="eval")
+app.add_typer(training.mix.command.app, name="mix")
 app.command()(pipeline.view.command.view)
 
 

@@ -1,0 +1,1 @@
+"""What a mixture holds: its figures, preflight, duplicates, differences, foreign tars, and takedowns."""

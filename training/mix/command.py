@@ -1,0 +1,120 @@
+"""``qvl mix``: the command line of mixtures. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+app = typer.Typer(no_args_is_help=True, help="Look at datasets and mixtures; index foreign tars; take samples down.")
+
+LIMIT = 1_000_000
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page too")]
+PerShard = Annotated[int, typer.Option(min=1, help="Samples of each shard to encode for the token counts")]
+Duplicates = Annotated[
+    bool | None,
+    typer.Option("--duplicates/--no-duplicates", help=f"Look for equal images; by default up to {LIMIT:,} samples"),
+]
+
+
+@app.command()
+def stats(
+    what: Annotated[str, typer.Argument(metavar="DATASET|RECIPE", help="Folder of shards, or YAML recipe of training")],
+    tokenizer: Annotated[Path | None, typer.Option(help="Model folder or tokenizer file, to count tokens with")] = None,
+    per_shard: PerShard = 16,
+    duplicates: Duplicates = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """What datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
+    from training.encode import Rule
+    from training.mix.stats import dataset_stats, open_all, used_datasets
+    from training.mix.tokens import USUAL_LENGTH, Counting
+    from training.recipe import load_train_recipe
+
+    if what.endswith((".yaml", ".yml")):
+        recipe = load_train_recipe(Path(what))
+        name, datasets = recipe.name, used_datasets(recipe)
+    else:
+        name = Path(what.rstrip("/")).name
+        datasets = open_all({name: what})
+    how = Counting(_tokenizer(tokenizer), Rule(USUAL_LENGTH), per_shard)
+    _show(dataset_stats(name, datasets, how), datasets, duplicates, report, as_json)
+
+
+@app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe of training", show_default=False)],
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Preflight for so many ranks")] = 1,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Output with measured lengths")] = None,
+    per_shard: PerShard = 16,
+    duplicates: Duplicates = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """What each stage will see, beside the paper, and whether it fits a world size. Exit 1 at a problem."""
+    from training.mix.stats import recipe_plan, used_datasets
+    from training.recipe import load_train_recipe
+
+    loaded = load_train_recipe(recipe)
+    datasets = used_datasets(loaded)
+    made = recipe_plan(loaded, datasets, world, per_shard, run)
+    _show(made, datasets, duplicates, report, as_json)
+    raise typer.Exit(1 if any(stage["preflight"]["problems"] for stage in made["stages"]) else 0)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="Folder of shards, or the output that holds it")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one")],
+    as_json: AsJson = False,
+) -> None:
+    """What is in one dataset and not in the other, by id and by image; how shares change. Exit 1 where they differ."""
+    from training.mix.compare import difference
+    from training.mix.stats import open_all
+    from training.mix.tables import print_difference
+
+    opened = open_all({"A": first, "B": second})
+    found = difference(opened["A"], opened["B"])
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_difference(found, ("A", "B"))
+    raise typer.Exit(0 if found["same_bytes"] else 1)
+
+
+def _show(
+    stats: dict[str, Any], datasets: dict[str, Any], duplicates: bool | None, report: Path | None, as_json: bool
+) -> None:
+    from training.mix.compare import duplicates as find_duplicates
+    from training.mix.page import write_page
+    from training.mix.tables import print_stats
+
+    wanted = sum(each.samples for each in datasets.values()) <= LIMIT if duplicates is None else duplicates
+    stats["duplicates"] = find_duplicates(datasets) if wanted else None
+    if report is not None:
+        write_page(report, stats)
+    if as_json:
+        typer.echo(json.dumps(stats))
+        return
+    print_stats(stats)
+    if not wanted:
+        typer.echo("equal images were not looked for; --duplicates reads every sample")
+
+
+def _tokenizer(path: Path | None) -> "PreTrainedTokenizerBase | None":
+    from model.auto import load_processor
+    from model.errors import ModelError
+    from model.tokenizer import build_tokenizer
+    from pipeline.errors import RecipeError
+
+    if path is None:
+        return None
+    try:
+        return load_processor(path).tokenizer if path.is_dir() else build_tokenizer(path)
+    except (ModelError, OSError, ValueError) as error:
+        raise RecipeError(f"--tokenizer {path}: neither a model folder nor a tokenizer file ({error})") from None
