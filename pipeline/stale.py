@@ -109,7 +109,7 @@ def discard(layout: Layout[Place], units: list[str], ledger: bool) -> None:
         remove_tree(layout.out / folder)
 
     def forget(unit: str) -> None:
-        for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit)):
+        for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit), layout.embeddings(unit)):
             path.unlink(missing_ok=True)
 
     side_by_side(layout.out, forget, units)
