@@ -1,5 +1,6 @@
 """From a page to a sample: rules on lines, room in the sequence, columns of the ledger, figures of the report."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,18 @@ def test_the_engine_and_its_version_are_parts_of_a_unit(tmp_path: Path, engine: 
     name, *versions = engine_version(engine)
     assert name == engine and versions and all(version[0].isdigit() for version in versions)
     assert Pdf(paths=("x.pdf",), engine=engine).common()["engine"] == [name, *versions]
+
+
+def test_pdfium_stands_in_where_mupdf_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = trap.saved(trap.document())
+    monkeypatch.setitem(sys.modules, "pymupdf", None)
+    assert engine_of(None) == "pdfium"
+    task = DocumentTask(data, None, 0, "d", 400, PageRules(), engine_of(None))
+    (outcome,) = (each for each in read_document(task) if not isinstance(each, list))
+    assert outcome.page is not None and outcome.page.text == trap.GENUINE
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    with pytest.raises(RecipeError, match="pip install pymupdf or pypdfium2"):
+        engine_of(None)
 
 
 def test_drawing_libraries_have_one_thread() -> None:
