@@ -1,7 +1,7 @@
 #!/bin/sh
 # System packages of the OCR pages. usage: ocr_packages.sh [full]
 # Without argument: what examples/ocr_demo.yaml needs. full: the fonts and documents of the paper's settings
-# (43 English families, 11 Chinese), see docs/ocr.md.
+# (43 English families, 11 Chinese), which scripts/ocr_open_inputs.py then puts where the recipe looks; see docs/ocr.md.
 set -eu
 demo="chromium fontconfig tesseract-ocr tesseract-ocr-chi-sim fonts-liberation fonts-dejavu fonts-noto-cjk fonts-wqy-microhei
 fonts-arphic-ukai debian-reference-en debian-reference-zh-cn mate-backgrounds fortunes fortunes-zh"
