@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synth_ocr.recipe import OcrRecipe
 
 MODULES = ("cv2", "faker", "fontTools", "jinja2", "playwright", "pytesseract", "uharfbuzz", "warcio")
-WAY_OUT = "sh scripts/ocr_packages.sh installs what the demo needs"
+WAY_OUT = "sh scripts/ocr_packages.sh installs what the demo needs (docs/ocr.md)"
 
 
 @dataclass(frozen=True)
