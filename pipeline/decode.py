@@ -16,7 +16,7 @@ import simplejpeg
 from PIL import Image
 
 DECODE_VERSION = 2
-SIDE = 224
+SIDE = 448  # twice what most models take; the same with and without CLIP, so that hashes agree
 BAD_PIXELS = "unreadable:bad_pixels"
 WHITE = (255, 255, 255)
 UNREADABLE = (

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import clip_model
 from pipeline.curate import run
-from pipeline.decode import decode_pixels
+from pipeline.decode import SIDE, decode_pixels
 from pipeline.errors import RecipeError, StaleError
 from pipeline.layout import Layout
 from pipeline.ledger import read_ledger
@@ -79,6 +79,10 @@ def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
     whole = [scorer.prepare(decode_pixels(path.read_bytes(), 10_000)) for path in PHOTOS]
     moved = np.abs(scorer.scores(fast, told)[0] - scorer.scores(whole, told)[0])
     assert moved.max() < 0.02
+
+
+def test_a_model_of_224_pixels_leaves_the_perceptual_hash_as_it_is() -> None:
+    assert clip_model.MARGIN * 224 == SIDE
 
 
 def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
