@@ -13,6 +13,7 @@ from pipeline.files import read_parquet
 from pipeline.layout import Layout
 from pipeline.ledger import count_verdicts, ledger_units
 from pipeline.order import ShardPlan, Window, shard_plans, windows
+from pipeline.revoked import read_revoked
 from pipeline.store import Place
 
 KEEP = "keep"
@@ -22,7 +23,7 @@ AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 def audit(out: Place) -> dict[str, Any]:
     """Counts, and ``discrepancy``: None, or one line with the first that was found. Memory is that of one window."""
     layout = Layout(out.resolve())
-    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None}
+    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None, "revoked": 0}
     try:
         dataset = read_manifest(layout.dataset)
         if dataset is None:
@@ -36,7 +37,12 @@ def audit(out: Place) -> dict[str, Any]:
             expected = _KeptRows(layout, dataset["lineage"]["recipe"]["pack"]["seed"])
         result |= {"rows": sum(verdicts.values()), "kept": verdicts[KEEP]}
         result["dropped"] = sum(verdicts.values()) - verdicts[KEEP]
-        audit_shards(layout, dataset, plans, expected.of)
+        revoked = read_revoked(layout.revoked)
+        require(not layout.takedown.is_file(), "a takedown was interrupted; the same `qvl mix revoke` finishes it")
+        audit_shards(layout, dataset, plans, lambda plan: [row for row in expected.of(plan) if row.key not in revoked])
+        samples, gone = dataset["samples"], dataset.get("revoked", 0)
+        result |= {"kept": samples, "revoked": gone}
+        require(samples + gone == verdicts[KEEP], f"{verdicts[KEEP]} rows are kept, {gone} of them taken down")
     except (DiscrepancyError, DataError) as error:
         return {**result, "discrepancy": str(error)}
     return {**result, "discrepancy": None}

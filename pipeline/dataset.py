@@ -18,6 +18,7 @@ from pipeline.errors import ContractError
 from pipeline.fingerprint import fingerprint, merkle_root
 from pipeline.layout import Layout
 from pipeline.order import ShardPlan
+from pipeline.revoked import read_revoked
 from pipeline.shard_writer import Sample, ShardWriter
 from pipeline.store import Place, side_by_side
 
@@ -26,12 +27,16 @@ SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash"
 
 
 def commit_shard(out: Place, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
-    """Write samples to a shard and its index, and commit both. Returns the shard's manifest."""
+    """Write samples to a shard and its index, and commit both; taken-down ones stay out. Returns the shard's manifest."""
     layout = Layout(out)
+    revoked, left_out = read_revoked(layout.revoked), 0
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
     with attempt(out) as folder:
         with ShardWriter(folder / f"{name}.tar") as writer:
             for sample in samples:
+                if sample.content["id"] in revoked:
+                    left_out += 1
+                    continue
                 writer.write(sample)
                 for kind in COUNTED:
                     counts[kind][sample.content[kind.removesuffix("s")]] += 1
@@ -48,6 +53,7 @@ def commit_shard(out: Place, name: str, samples: Iterable[Sample], mark: str) ->
         "hash": writer.hash,
         "index_hash": index_hash,
         **{kind: dict(sorted(counts[kind].items())) for kind in COUNTED},
+        **({"revoked": left_out} if left_out else {}),
     }
     return create_manifest(layout.shard_manifest(name), content)
 
@@ -75,30 +81,35 @@ def remove_strays(out: Place, plans: list[ShardPlan]) -> None:
 def finish(name: str, out: Place, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
     """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from.
 
+    ``expected`` counts samples that were taken down (``pipeline.revoke``) since they were packed.
+
     Raises ContractError, and writes nothing, where the shards do not hold the ``expected`` number of samples.
     """
     remove_strays(out, plans)
-    layout, shards = Layout(out), []
+    layout, shards, revoked = Layout(out), [], 0
     totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
     manifests = side_by_side(out, lambda plan: read_manifest(layout.shard_manifest(plan.name)), plans)
     for plan, manifest in zip(plans, manifests, strict=True):
-        if manifest is None or manifest["samples"] != plan.last - plan.first:
+        gone = 0 if manifest is None else manifest.get("revoked", 0)
+        if manifest is None or manifest["samples"] + gone != plan.last - plan.first:
             raise ContractError(
                 f"{plan.name}: {plan.last - plan.first} samples were planned, its manifest says otherwise"
             )
+        revoked += gone
         shards.append({field: manifest[field] for field in SHARD_FIELDS})
         for kind, total in totals.items():
             total.update(manifest[kind])
-    if sum(shard["samples"] for shard in shards) != expected:
+    if sum(shard["samples"] for shard in shards) + revoked != expected:
         raise ContractError(f"{name}: {expected} samples were to be packed, the shards hold other numbers: {shards}")
     content = {
         "name": name,
         "fingerprint": fingerprint(lineage),
-        "samples": expected,
+        "samples": expected - revoked,
         "bytes": sum(shard["bytes"] for shard in shards),
         **{kind: dict(sorted(total.items())) for kind, total in totals.items()},
         "hash": merkle_root(shard["hash"] for shard in shards),
         "shards": shards,
         "lineage": lineage,
+        **({"revoked": revoked} if revoked else {}),
     }
     return restate_manifest(layout.dataset, content)

@@ -73,3 +73,12 @@ class Layout(Generic[P_co]):
     @property
     def report(self) -> P_co:
         return self._at("report.html")
+
+    @property
+    def revoked(self) -> P_co:
+        return self._at("revoked.jsonl")
+
+    @property
+    def takedown(self) -> P_co:
+        """The journal of a takedown that is under way."""
+        return self._at(".revoke", "journal.json")

@@ -11,6 +11,7 @@ from pipeline.errors import DataError
 from pipeline.files import read_parquet
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
+from pipeline.revoked import read_revoked
 from pipeline.rows import split_sample_id
 from pipeline.store import Place, side_by_side
 
@@ -81,7 +82,10 @@ def _plain(value: Any) -> Any:
 
 
 def _shard(layout: Layout[Place], table: Any, unit: str, row: int) -> dict[str, Any] | None:
-    """Shard and byte offsets of a kept row, by its key in the shards' indexes; None before pack has run."""
+    """Shard and byte offsets of a kept row, by its key in the shards' indexes, or when and why it was taken down.
+
+    None before pack has run.
+    """
     dataset = read_manifest(layout.dataset)
     if dataset is None:
         return None
@@ -92,7 +96,10 @@ def _shard(layout: Layout[Place], table: Any, unit: str, row: int) -> dict[str, 
         if found:
             fields = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
             return {"tar": f"shards/{shard['shard']}.tar", **{name: found[0][name] for name in fields}}
-    raise DataError(f"{key} is kept but in no shard: run `qvl curate audit`")
+    record = read_revoked(layout.revoked).get(key)
+    if record is None:
+        raise DataError(f"{key} is kept but in no shard: run `qvl curate audit`")
+    return {"taken down": f"{record['date']}, by {record['by']}"}
 
 
 def print_trace(content: dict[str, Any], title: str = "") -> None:

@@ -87,6 +87,36 @@ def diff(
     raise typer.Exit(0 if found["same_bytes"] else 1)
 
 
+@app.command()
+def revoke(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output of a run, or a folder of shards")],
+    takedown: Annotated[Path, typer.Argument(metavar="LIST", help="File with an id, address or image hash a line")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False,
+    date: Annotated[str | None, typer.Option(help="Date in the record; today by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take samples down: only the shards that hold them are written anew. The same command finishes a killed one."""
+    from datetime import date as calendar
+
+    from pipeline.errors import resumable
+    from pipeline.revoke import revoke as take_down
+    from pipeline.takedown_list import read_list
+
+    with resumable(out):
+        found = take_down(out, read_list(takedown), date or calendar.today().isoformat(), dry)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for record in found["records"]:
+        typer.echo(f"{record['id']}  {record['shard']}  {record['by']}")
+    said = "would be taken down" if dry else "taken down, on record in revoked.jsonl"
+    typer.echo(f"{found['samples']:,} samples of {len(found['shards']):,} shards {said}")
+    for line in found["nothing_on"]:
+        typer.echo(f"nothing is on {line}")
+    if found["copies"] and not dry:
+        typer.echo(f"still holding copies: {', '.join(found['copies'])}, and the sources (docs/mix.md)")
+
+
 def _show(
     stats: dict[str, Any], datasets: dict[str, Any], duplicates: bool | None, report: Path | None, as_json: bool
 ) -> None:
