@@ -5,10 +5,10 @@
 Ours (`StepLoader`: planning, tokens, labels and pixels, by random access) against `webdataset` (in this environment),
 `megatron-energon` and `mosaicml-streaming`, which get environments of their own beside this repository's: `.venv-energon`
 and `.venv-mds`, made here where they are absent (or by hand: `python -m venv .venv-energon; .venv-energon/bin/pip install
-torch megatron-energon==7.4.1`, and the like). The tars are our shards, made of pictures of `benchmarks/photo_tars.py` (longest
-side 512, JPEG quality 85); webdataset and Energon read those very tars, MDS the same bytes converted. Two workers each, one
-thread each. Loaders take turns; per loader and side the best of the rounds in samples per CPU second (the machine may be
-shared), workers and parent together. Aim: twice the best peer.
+torch megatron-energon==7.4.1`, and the like). The tars are our shards of the pictures of `benchmarks/photo_tars.py`
+(longest side 512, JPEG quality 85); webdataset and Energon read those very tars, MDS the same bytes converted. Two workers
+each, one thread each. Loaders take turns; per loader and side the best of the rounds in samples per CPU second (the machine
+may be shared), workers and parent together. Aim: twice the best peer.
 """
 
 import argparse
@@ -89,6 +89,8 @@ def prepare_peers(folder: Path, peers: list[str]) -> None:
             subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
             torch = "torch==" + subprocess.check_output([sys.executable, "-c", _TORCH], text=True).strip()
             subprocess.run([str(place / "bin" / "pip"), "install", "-q", torch, package], check=True)
+            if name == "mds":  # its torchvision may be of another build than torch
+                subprocess.run([str(place / "bin" / "python"), ROOT / "scripts" / "mend_torchvision.py"], check=True)
         target = folder / name
         if target.exists():
             continue
@@ -146,13 +148,14 @@ def run(loader: str, folder: Path, side: int, warm: int, count: int) -> dict[str
     command += ["--count", count] + (["--measure"] if loader == "ours" else [])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     process = subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
-    out, _ = process.communicate(timeout=300)
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    out, error = process.communicate(timeout=300)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # workers of an endless loader
     if process.returncode:
-        sys.exit(f"{loader} ended with {process.returncode}: {' '.join(map(str, command))}")
+        sys.exit(f"{loader} ended with {process.returncode}: {' '.join(map(str, command))}\n{error[-2000:]}")
     found: dict[str, float] = json.loads(out.splitlines()[-1])
     return found
 

@@ -56,6 +56,7 @@ def energon_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
     """Energon's training dataset and loader, images by webdataset's `pilrgb` instead of its slower default of floats."""
     from megatron import energon
 
+    @energon.stateless
     def cook(sample: dict[str, Any]) -> Any:
         kept = energon.basic_sample_keys(sample)
         return energon.CaptioningSample(**kept, image=squash(sample["jpg"], side), caption=text_of(sample["json"]))

@@ -1,0 +1,29 @@
+"""The GPU benchmark runs on a CPU, and its split of the time adds up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
+
+
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
+def test_every_stage_is_measured(engine: str, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--preset", "tiny", "--steps", "2", "--micro", "1"]
+    command += ["--accumulate", "2", "--workers", "0", "--samples", "24", "--engine", engine, "--json", str(found)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    stages = json.loads(found.read_text())
+    assert [stage["stage"] for stage in stages] == ["pretrain", "multitask", "sft"]
+    for stage in stages:
+        assert 0.9 < sum(stage["split"].values()) <= 1.01
+        assert {"vision", "adapter", "language", "head", "optimizer", "data wait"} <= set(stage["split"])
+        assert stage["tflops"] > 0 and stage["samples_per_s"] > 0 and 0 < stage["loss"] < 20
+    frozen, whole, dialogue = (stage["trained"] for stage in stages)
+    assert frozen < dialogue < whole
