@@ -11,8 +11,8 @@ optimizer is torch's fused AdamW over float32 masters of the trained parameters,
 Weights are random, made on the device in bfloat16; data are real shards of painting crops, read by the real loader.
 `pretrain` is the whole 9.6B model with its language model frozen. `multitask` and `sft` train the language model: blocks as
 wide as the full model's, but only so many that weights, gradients, masters and moments take 70% of the memory (`--layers`
-overrides it). MFU counts the operations that the model needs for useful tokens (`training.cost`) over the bfloat16 peak of
-`training.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the borders of the parts, forward
+overrides it). MFU counts the operations that the model needs for useful tokens (`training.cost`) over the bfloat16
+peak of `training.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the borders of the parts, forward
 and backward; `head` is logits and loss. `--device cpu --preset tiny --steps 2` is a check that it runs.
 """
 
@@ -109,7 +109,7 @@ class Marks:
 
 
 class TorchEngine:
-    """`DeepSpeedEngine`'s calls by torch alone: float32 masters, clipping, AdamW; one chunk of float32 gradients at a time."""
+    """`DeepSpeedEngine`'s calls by torch alone: float32 masters, clipping, AdamW; float32 gradients chunk by chunk."""
 
     CHUNK = 1 << 28
 
