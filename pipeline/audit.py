@@ -21,7 +21,10 @@ AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 
 def audit(out: Place) -> dict[str, Any]:
-    """Counts, and ``discrepancy``: None, or one line with the first that was found. Memory is that of one window."""
+    """Counts, and ``discrepancy``: None, or one line with the first that was found.
+
+    ``kept`` counts verdicts; ``revoked`` of the samples made of them were taken down since. Memory is that of one window.
+    """
     layout = Layout(out.resolve())
     result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None, "revoked": 0}
     try:
@@ -37,12 +40,12 @@ def audit(out: Place) -> dict[str, Any]:
             expected = _KeptRows(layout, dataset["lineage"]["recipe"]["pack"]["seed"])
         result |= {"rows": sum(verdicts.values()), "kept": verdicts[KEEP]}
         result["dropped"] = sum(verdicts.values()) - verdicts[KEEP]
-        revoked = read_revoked(layout.revoked)
         require(not layout.takedown.is_file(), "a takedown was interrupted; the same `qvl mix revoke` finishes it")
-        audit_shards(layout, dataset, plans, lambda plan: [row for row in expected.of(plan) if row.key not in revoked])
-        samples, gone = dataset["samples"], dataset.get("revoked", 0)
-        result |= {"kept": samples, "revoked": gone}
-        require(samples + gone == verdicts[KEEP], f"{verdicts[KEEP]} rows are kept, {gone} of them taken down")
+        left = _Left(expected, frozenset(read_revoked(layout.revoked)))
+        audit_shards(layout, dataset, plans, left.of)
+        stated = dataset.get("revoked", 0)
+        require(left.revoked == stated, f"{left.revoked} samples were taken down, dataset.json says {stated}")
+        result["revoked"] = stated
     except (DiscrepancyError, DataError) as error:
         return {**result, "discrepancy": str(error)}
     return {**result, "discrepancy": None}
@@ -100,6 +103,19 @@ def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Coun
     rows = dataset["lineage"]["rows"]
     require(sum(total.values()) == rows, f"{rows} rows went in, {sum(total.values())} have a verdict")
     return total
+
+
+class _Left:
+    """The samples that a shard must hold without those on record as taken down, which are counted."""
+
+    def __init__(self, expected: "_KeptRows | _MadeRows", revoked: frozenset[str]) -> None:
+        self._expected, self._names, self.revoked = expected, revoked, 0
+
+    def of(self, plan: ShardPlan) -> list[Expected]:
+        rows = self._expected.of(plan)
+        left = [row for row in rows if row.key not in self._names]
+        self.revoked += len(rows) - len(left)
+        return left
 
 
 class _KeptRows:

@@ -108,10 +108,10 @@ def audit(out: Finished, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
     elif found["discrepancy"] is None:
-        gone = f" + {found['revoked']:,} taken down" if found["revoked"] else ""
+        gone = f" but {found['revoked']:,} taken down" if found["revoked"] else ""
         typer.echo(
-            f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped{gone}; "
-            f"{found['shards']} shards hold the {found['kept']:,} kept rows, byte for byte; dataset {found['hash']}"
+            f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped; "
+            f"{found['shards']} shards hold the {found['kept']:,} kept rows{gone}, byte for byte; dataset {found['hash']}"
         )
     else:
         typer.echo(f"{out}: {found['discrepancy']}", err=True)

@@ -115,7 +115,8 @@ def test_every_row_has_one_verdict_and_the_sums_agree(data: Path, tmp_path: Path
     assert (dataset["samples"], dataset["lineage"]["rows"]) == (24, 32)
     assert [shard["samples"] for shard in dataset["shards"]] == [7, 7, 7, 3]
     assert audit(tmp_path / "out") == {
-        **{"rows": 32, "kept": 24, "dropped": 8, "shards": 4, "hash": dataset["hash"], "discrepancy": None}
+        **{"rows": 32, "kept": 24, "dropped": 8, "shards": 4, "hash": dataset["hash"]},
+        **{"revoked": 0, "discrepancy": None},
     }
 
 
