@@ -32,9 +32,13 @@ def audit(out: Place) -> dict[str, Any]:
         if dataset is None:
             raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json)")
         result |= {"shards": len(dataset["shards"]), "hash": dataset["hash"]}
+        expected: _MadeRows | _KeptRows | _IndexedRows
         if "made" in dataset["lineage"]:
             verdicts, plans = _audit_made(layout, dataset)
-            expected: _MadeRows | _KeptRows = _MadeRows(layout, dataset["lineage"]["pack"]["seed"])
+            expected = _MadeRows(layout, dataset["lineage"]["pack"]["seed"])
+        elif "foreign" in dataset["lineage"]:
+            verdicts, plans = _count_foreign(dataset)
+            expected = _IndexedRows(layout)
         else:
             verdicts, plans = _audit_ledger(layout, dataset)
             expected = _KeptRows(layout, dataset["lineage"]["recipe"]["pack"]["seed"])
@@ -94,6 +98,14 @@ def _audit_made(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter
     return _add_up(by_source, dataset), shard_plans(dataset["name"], pack["shard_rows"], order)
 
 
+def _count_foreign(dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+    """Of a dataset that `qvl mix index` converted: it has no ledger, its shards are read back against their indexes."""
+    verdicts = Counter({KEEP: dataset["samples"] + dataset.get("revoked", 0), **dataset["lineage"]["left_out"]})
+    rows = dataset["lineage"]["rows"]
+    require(verdicts.total() == rows, f"{rows} samples were read, {verdicts.total()} are accounted for")
+    return verdicts, [ShardPlan(shard["shard"], 0, shard["samples"], ()) for shard in dataset["shards"]]
+
+
 def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Counter[str]:
     """Verdicts over all sources. They are those of dataset.json."""
     found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
@@ -108,7 +120,7 @@ def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Coun
 class _Left:
     """The samples that a shard must hold without those on record as taken down, which are counted."""
 
-    def __init__(self, expected: "_KeptRows | _MadeRows", revoked: frozenset[str]) -> None:
+    def __init__(self, expected: "_KeptRows | _MadeRows | _IndexedRows", revoked: frozenset[str]) -> None:
         self._expected, self._names, self.revoked = expected, revoked, 0
 
     def of(self, plan: ShardPlan) -> list[Expected]:
@@ -152,3 +164,16 @@ class _MadeRows:
             keys = {i: read_parquet(paths[i], ["key"])["key"].to_pylist() for i in set(owner.tolist())}
             result += [Expected(keys[i][j]) for i, j in zip(owner.tolist(), rank.tolist(), strict=True)]
         return result
+
+
+class _IndexedRows:
+    """The samples of a converted shard by its own index, and those that were taken down from it."""
+
+    def __init__(self, layout: Layout[Place]) -> None:
+        self.layout = layout
+
+    def of(self, plan: ShardPlan) -> list[Expected]:
+        gone = [key for key, record in read_revoked(self.layout.revoked).items() if record["shard"] == plan.name]
+        return [
+            Expected(key) for key in [*read_parquet(self.layout.index(plan.name), ["key"])["key"].to_pylist(), *gone]
+        ]

@@ -47,7 +47,7 @@ class Chat(TextSource):
                 yield Draft(key, str(error))
 
     def _draft(self, key: str, turns: list[Turn], storage: Storage, seen: set[str]) -> Draft:
-        _check_order(turns)
+        check_order(turns)
         found = [(role, part) for role, parts in turns for part in parts if isinstance(part, ImagePart)]
         if any(role != "user" for role, _ in found):
             raise LayoutError("image_in_answer")
@@ -104,7 +104,7 @@ class Chat(TextSource):
         return found
 
 
-def _check_order(turns: list[Turn]) -> None:
+def check_order(turns: list[Turn]) -> None:
     """An optional system turn, then user and assistant in turn, the assistant last; nobody is silent."""
     roles = [role for role, _ in turns]
     rest = roles[1:] if roles[:1] == ["system"] else roles

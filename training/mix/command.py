@@ -88,6 +88,46 @@ def diff(
 
 
 @app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of WebDataset tars")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Convert foreign samples to shards here")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the dataset and its source; the folder's by default")] = None,
+    language: Annotated[str, typer.Option(help="Of the texts: en, zh, or auto by the letters")] = "auto",
+    workers: Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")] = "serial",
+    as_json: AsJson = False,
+) -> None:
+    """Make foreign tars readable for the trainer: an index beside ours, or a conversion that leaves the tars alone."""
+    from pipeline.command import open_pool
+    from pipeline.errors import RecipeError, resumable
+    from pipeline.foreign import convert, dataset_name
+    from pipeline.foreign_index import index_beside, is_own, tars_of
+
+    tars, called, reasons = tars_of(folder), name or dataset_name(folder), dict[str, int]()
+    if language not in ("auto", "en", "zh"):
+        raise RecipeError(f"--language {language}: choose auto, en or zh")
+    own = [is_own(tar) for tar in tars]
+    if output is not None and any(own):
+        raise RecipeError(f"{tars[own.index(True)]}: in our format already; index such tars without --output")
+    if output is not None:
+        with resumable(output):
+            found, reasons = convert(tars, output, called, language, open_pool(workers, None))  # type: ignore[arg-type]
+    elif all(own):
+        found = index_beside(folder, called)
+    else:
+        raise RecipeError(
+            f"{folder}: samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
+        )
+    if as_json:
+        typer.echo(json.dumps({"dataset": found, "left_out": reasons}))
+        return
+    typer.echo(f"{found['samples']:,} samples in {len(found['shards']):,} shards; dataset {found['hash']}")
+    for reason, number in reasons.items():
+        typer.echo(f"left out: {reason} {number:,}")
+
+
+@app.command()
 def revoke(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Output of a run, or a folder of shards")],
     takedown: Annotated[Path, typer.Argument(metavar="LIST", help="File with an id, address or image hash a line")],
