@@ -16,7 +16,7 @@ import orjson
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from model.config import IGNORE
 from pipeline.decode import PixelError, decode_pixels
@@ -27,7 +27,6 @@ from training.schedule import MicroBatch, SampleRef, Schedule, State, Step
 
 PREFETCH = 4
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
-
 
 Lost = tuple[str, str, str]
 Picture = npt.NDArray[np.uint8]
@@ -108,9 +107,10 @@ class Assembler(Dataset[Batch]):
         in 100,000 by more.
         """
         pixels, side = decode_pixels(data, self.resolution), self.resolution
+        pixels = pixels if pixels.flags.writeable else pixels.copy()
         if pixels.shape[:2] == (side, side):
             return pixels
-        whole_HWC = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+        whole_HWC = torch.from_numpy(pixels)
         whole_1CHW = whole_HWC.unsqueeze(0).permute(0, 3, 1, 2)  # in this order torch sees channels last, and is faster
         squashed_1CSS = functional.interpolate(whole_1CHW, (side, side), mode="bicubic", antialias=True)
         squashed: npt.NDArray[np.uint8] = squashed_1CSS[0].permute(1, 2, 0).numpy()
@@ -142,7 +142,9 @@ class Assembler(Dataset[Batch]):
             torch.from_numpy(ids),
             torch.from_numpy(labels),
             torch.from_numpy(positions) if self.isolated else None,
-            torch.from_numpy(np.stack(images)) if images else None,
+            default_collate([torch.from_numpy(image) for image in images])
+            if images
+            else None,  # shared memory in workers
             torch.from_numpy(classes[:, 1:][learnt]),
             torch.from_numpy(parts[:, 1:][learnt]),
             samples,
