@@ -1,12 +1,13 @@
-"""Three sizes under a name: `qwen-vl` (9.6B, exact), `small` (about 0.3B, one GPU), `tiny` (seconds on a CPU).
+"""Sizes under a name: `qwen-vl` (9.6B, exact), `small` (0.3B, one GPU), `tiny` and `nano` (seconds and minutes on a CPU).
 
-All share the released vocabulary and 256 positions per image, so data prepared for one fits the others.
+All share the released vocabulary, and all but `nano` 256 positions per image: `nano`, which learns something within minutes
+on a CPU, has 64.
 """
 
 from model.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
 from model.errors import ModelError
 
-PRESETS = ("qwen-vl", "small", "tiny")
+PRESETS = ("qwen-vl", "small", "tiny", "nano")
 
 
 def preset(name: str) -> QwenVLConfig:
@@ -36,6 +37,19 @@ def preset(name: str) -> QwenVLConfig:
                 num_attention_heads=4,
                 num_key_value_heads=4,
                 intermediate_size=128,
+                tie_word_embeddings=True,
+            ),
+        )
+    if name == "nano":
+        return QwenVLConfig(
+            _vision(96, 3, 4, 256),
+            AdapterConfig(query_grid=8, num_attention_heads=4),
+            qwen_text_config(
+                hidden_size=128,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                num_key_value_heads=4,
+                intermediate_size=320,
                 tie_word_embeddings=True,
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -103,7 +104,8 @@ class StopSignal:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        inside = threading.current_thread() is threading.main_thread()  # Ray Train runs its workers in other threads
+        for number in (signal.SIGTERM, signal.SIGINT) if inside else ():
             self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -139,6 +139,10 @@ def run_stage(
     schedule = plan_stage(recipe, stage, datasets, where.output / "lengths", encoder, ranks)
     if ranks.first:
         _note_start(folder, loaded.net)
+        if before is None and recipe.start in PRESETS and not (where.output / "start").exists():
+            config: Any = loaded.net.config
+            weights = without_prefix(loaded.net.state_dict().items())
+            write_model(where.output / "start", config, weights, loaded.processor, loaded.dtype)
     ids = [token_id(loaded.processor.tokenizer, token) for token in TOKENS]
     model = prepare(loaded.net, stage, ids)
     engine = DeepSpeedEngine(model, stage.engine, stage.optimizer, ranks.world)

@@ -20,7 +20,7 @@ def test_counts_of_the_released_size() -> None:
     assert visual + counts["total"].fixed == 1_935_610_624
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6)])
+@pytest.mark.parametrize(("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6), ("nano", 15e6, 25e6)])
 def test_small_presets(name: str, least: float, most: float) -> None:
     assert least < parts(preset(name))[-1].parameters < most
 
@@ -29,13 +29,13 @@ def test_every_preset_has_the_released_vocabulary_and_image_length() -> None:
     for name in PRESETS:
         config = preset(name)
         assert config.text_config.vocab_size == 151936
-        assert config.adapter_config.num_queries == 256
+        assert config.adapter_config.num_queries == (64 if name == "nano" else 256)
         assert config.image_token_id == 151859
         assert config.vision_config.layer_norm_eps == config.adapter_config.layer_norm_eps == 1e-6
 
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
-    with pytest.raises(ModelError, match="qwen-vl, small, tiny"):
+    with pytest.raises(ModelError, match="qwen-vl, small, tiny, nano"):
         preset("huge")
 
 
