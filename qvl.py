@@ -1,8 +1,11 @@
 """The command ``qvl``: wiring only."""
 
 import json
+import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +18,7 @@ import pipeline.text.command
 import pipeline.view.command
 import synth_ocr.command
 import training.command
+import training.doctor.command
 import training.evaluation.command
 import training.mix.command
 from pipeline.errors import QvlError, RecipeError
@@ -34,8 +38,10 @@ app.add_typer(training.command.app, name="train")
 app.add_typer(training.evaluation.command.app, name="eval")
 app.add_typer(training.mix.command.app, name="mix")
 app.command()(pipeline.view.command.view)
+app.command()(training.doctor.command.doctor)
 
 
+SIGNALLED = 143
 EXAMPLES = Path(__file__).parent / "examples"
 RECIPES = {
     "curate": "demo.yaml",
@@ -43,7 +49,12 @@ RECIPES = {
     "ground": "grounding_demo.yaml",
     "ocr": "ocr_demo.yaml",
 }
+JOURNEY = {"curate": "pairs", "text": "text", "ground": "ground", "ocr": "ocr"}  # part to dataset of journey.yaml
 Only = Annotated[list[str] | None, typer.Option(metavar="PART", help=f"{', '.join(RECIPES)}; may be repeated")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Then train all stages, evaluate after each, and show it on one page")
+]
+Corpus = Annotated[str, typer.Option(help="shipped; full: fetch all real pairs (280 MB) and curate them")]
 
 
 @app.command()
@@ -52,40 +63,97 @@ def demo(
     workers: pipeline.command.Workers = "serial",
     fresh: pipeline.command.Fresh = False,
     only: Only = None,
+    full: Full = False,
+    corpus: Corpus = "shipped",
 ) -> None:
-    """The shipped data to shards: real pairs curated, text and dialogues, grounding and OCR pages built beside them."""
+    """The shipped data to shards: real pairs curated, text and dialogues, grounding and OCR pages built beside them.
+
+    With --full also training with held-out images, evaluation of the first weights and after every stage, and one page of
+    results beside the output (journey/index.html). The same command goes on where it was stopped.
+    """
     from pipeline.summary import print_parts
 
-    unknown = sorted(set(only or ()) - RECIPES.keys())
-    if unknown:
-        raise RecipeError(f"--only {unknown[0]}: choose from {', '.join(RECIPES)}")
-    if not (EXAMPLES / RECIPES["curate"]).is_file():
-        raise RecipeError(f"{EXAMPLES}: the demo needs a checkout of the repository; the wheel does not carry its data")
+    check_demo(only, full, corpus)
+    journey = output.with_name("journey" if corpus == "shipped" else f"journey_{corpus}")
+    chosen = {part: EXAMPLES / recipe for part, recipe in RECIPES.items() if not only or part in only}
+    folders = {part: output if part == "curate" else output.with_name(f"{output.name}_{part}") for part in chosen}
+    if corpus == "full" and "curate" in chosen:
+        fetch_corpus()
+        chosen["curate"], folders["curate"] = (
+            EXAMPLES / "journey_curate.yaml",
+            output.with_name(f"{output.name}_corpus"),
+        )
     parts: list[tuple[str, dict[str, Any], Path, float]] = []
     notes: list[str] = []
-    for part in RECIPES:
-        if only and part not in only:
-            continue
+    for part, recipe in chosen.items():
         started = time.perf_counter()
-        folder = output if part == "curate" else output.with_name(f"{output.name}_{part}")
         try:
-            dataset, left_out = demo_part(part, folder, workers, fresh)
+            with cost_of(journey, part) if full else nullcontext():
+                dataset, left_out = demo_part(part, recipe, folders[part], workers, fresh)
         except RecipeError as error:
-            if part != "ocr":  # its programs and documents come from the system's packages
+            if part != "ocr" or full:  # its programs and documents come from the system's packages
                 raise
             notes.append(f"ocr: {error}")
             continue
-        parts.append((part, dataset, folder, time.perf_counter() - started))
+        parts.append((part, dataset, folders[part], time.perf_counter() - started))
         notes += [f"{part}: {note}" for note in left_out]
     print_parts(parts, notes)
+    if full:
+        travel({JOURNEY[part]: folders[part] for part in chosen}, journey, fresh)
 
 
-def demo_part(part: str, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
+    """Raise RecipeError for flags that do not fit, and for what is not there."""
+    unknown = sorted(set(only or ()) - RECIPES.keys())
+    if unknown:
+        raise RecipeError(f"--only {unknown[0]}: choose from {', '.join(RECIPES)}")
+    if corpus not in ("shipped", "full"):
+        raise RecipeError(f"--corpus {corpus}: choose shipped or full")
+    if full and only:
+        raise RecipeError("--full needs every part; leave --only out")
+    if not (EXAMPLES / RECIPES["curate"]).is_file():
+        raise RecipeError(f"{EXAMPLES}: the demo needs a checkout of the repository; the wheel does not carry its data")
+    absent = [name for name in ("torch", "transformers", "deepspeed") if full and find_spec(name) is None]
+    if absent:
+        raise RecipeError(f"{', '.join(absent)}: not installed; pip install 'qvl[train]'")
+
+
+def fetch_corpus() -> None:
+    """All real pairs into out/full_corpus; what is there is not fetched again. Raises RecipeError."""
+    folder = EXAMPLES.parent / "out" / "full_corpus"
+    done = subprocess.run([sys.executable, str(EXAMPLES / "full_corpus.py"), "--output", str(folder)], check=False)
+    if done.returncode:
+        raise RecipeError(
+            "--corpus full: a package could not be fetched; run `apt-get update`, then the same command again"
+        )
+
+
+def cost_of(journey: Path, part: str) -> AbstractContextManager[None]:
+    """Measures a part for the journey's page."""
+    from training.journey.steps import measured
+
+    return measured(journey / "steps.json", part)
+
+
+def travel(datasets: dict[str, Path], journey: Path, fresh: bool) -> None:
+    """Train, evaluate, and write the page."""
+    from pipeline.errors import resumable
+    from training.journey.run import plan_journey, run_journey
+
+    with resumable(journey):
+        page = run_journey(plan_journey(EXAMPLES / "journey.yaml", datasets, journey), fresh)
+    if page is None:
+        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        raise typer.Exit(SIGNALLED)
+    typer.echo(f"journey  {page}")
+
+
+def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], list[str]]:
     """Run one part: its ``dataset.json``, and notes on what was left out."""
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
 
-    recipe, dataset = EXAMPLES / RECIPES[part], out / "shards" / "dataset.json"
+    dataset = out / "shards" / "dataset.json"
     if part == "curate":
         pipeline.command.run(recipe, str(out), workers, None, fresh, False)
         return json.loads(dataset.read_text("utf-8")), []

@@ -1,7 +1,7 @@
 """Foreign WebDataset tars as datasets: `qvl mix index`.
 
 Tars whose samples are in our format get an index and ``dataset.json`` beside them; nothing is copied. All others are
-converted: a sample's JSON must stand in the same tar as its images (docs/decisions/0006), so image bytes are copied as they
+converted: a sample's JSON must stand in the same tar as its images (docs/decisions/0008), so image bytes are copied as they
 are into new shards, one for each tar. Read are a caption in ``.txt`` or in the JSON (img2dataset), and dialogues in the JSON
 (``conversations`` or ``messages``, LLaVA and its like). Nothing is filtered: for that there is `qvl curate run`.
 """
