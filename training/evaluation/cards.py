@@ -26,23 +26,34 @@ Corners = tuple[float, ...]
 
 def card(sample: Sample, answer: Answer, value: float) -> Html:
     """One sample. Its last image is shown: those before it belong to examples."""
-    asked, truths, said = _places(sample, answer)
-    question = markup.MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
-    wanted = "\n".join(_plain(text) for text in sample.answers[:REFERENCES])
-    if sample.metric == "box":
-        wanted = "".join(markup.box(box) for box in sample.boxes)
+    asked, truths, said = places(sample, answer)
+    question = asks(sample)
+    wanted = truth(sample)
     head = tag("p.soft", tag("span.value", f"{value:.3f}", attributes={"title": f"{sample.metric} of this sample"}),
                foreign(question, 240))  # fmt: skip
     pair = tag(
         "div.pair",
         tag("div", tag("h4.truth", "wanted"), foreign(wanted, TEXT_LIMIT)),
-        tag("div", tag("h4.said", "answered"), _answered(sample, answer, wanted)),
+        tag("div", tag("h4.said", "answered"), answered(sample, answer, wanted)),
     )
-    return tag("article.card", _picture(sample, asked, truths, said), tag("div.body", head, pair,
+    return tag("article.card", picture(sample, asked, truths, said), tag("div.body", head, pair,
                tag("p.soft", foreign(f"{sample.id} · {sample.group}"))))  # fmt: skip
 
 
-def _answered(sample: Sample, answer: Answer, wanted: str) -> Html:
+def asks(sample: Sample) -> str:
+    """The question without markup."""
+    return markup.MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
+
+
+def truth(sample: Sample) -> str:
+    """What was wanted, as it is shown: a box as its markup, other answers without tags."""
+    if sample.metric == "box":
+        return "".join(markup.box(box) for box in sample.boxes)
+    return "\n".join(_plain(text) for text in sample.answers[:REFERENCES])
+
+
+def answered(sample: Sample, answer: Answer, wanted: str) -> Html:
+    """An answer, the words marked that ``wanted`` does not have."""
     if answer.fault:
         return tag("span.soft", f"not asked: {answer.fault}")
     if not answer.text:
@@ -74,7 +85,7 @@ def _marked(text: str, wanted: str) -> Html:
     return tag("bdi", *parts, attributes={"dir": "auto"})
 
 
-def _places(sample: Sample, answer: Answer) -> tuple[list[Corners], list[Corners], list[Corners]]:
+def places(sample: Sample, answer: Answer) -> tuple[list[Corners], list[Corners], list[Corners]]:
     """What the prompt points at, what is true, what was answered: corners as fractions."""
     question = sample.prompt[sample.prompt.rfind("</img>") + 1 :]
     asked = _regions(question)
@@ -97,10 +108,13 @@ def _corners(box: Box) -> Corners:
     return x1, y1, x2, y1, x2, y2, x1, y2
 
 
-def _picture(sample: Sample, asked: list[Corners], truths: list[Corners], said: list[Corners]) -> Html:
+def picture(
+    sample: Sample, asked: list[Corners], truths: list[Corners], said: list[Corners], side: int | None = None
+) -> Html:
+    """The last image, at most ``side`` pixels a side, with these places drawn over it."""
     if not sample.images:
         return tag("div.picture", tag("p.none", "no image"))
-    side = PAGE_SIDE if sample.metric == "ocr" else SIDE
+    side = side or (PAGE_SIDE if sample.metric == "ocr" else SIDE)
     try:
         with Image.open(io.BytesIO(sample.images[-1].read())) as image:
             image.draft("RGB", (2 * side, 2 * side))

@@ -1,0 +1,108 @@
+"""Loss of held-out answers: what a model that is too small to answer right has learnt all the same.
+
+The samples of the training tasks are encoded as training encodes them, alone, with the images of the held-out side.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import xxhash
+
+from model.auto import load_model, load_processor
+from model.qwen_vl import QwenVLForConditionalGeneration
+from pipeline.dataset_reader import open_dataset
+from pipeline.dataset_scan import scan_dataset
+from pipeline.decode import PixelError
+from pipeline.fingerprint import content_hash
+from pipeline.shard_bytes import ShardBytes
+from training.encode import Encoder, Rule, SampleError
+from training.evaluation.holdout import held_out
+from training.loader import Assembler
+from training.recipe import Holdout
+from training.training_model import TrainingModel
+
+LENGTH = 2048
+DIALOGUE = " in a dialogue"
+DIALOGUES = ("caption", "vqa", "referring")
+"""Tasks that are measured as dialogues, too: how stage 3 asks."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A held-out sample: its JSON and the bytes of its images."""
+
+    task: str
+    content: dict[str, Any]
+    images: tuple[bytes, ...]
+
+
+class Loss(NamedTuple):
+    """Of a task: per token, the standard error over samples, and how many of each."""
+
+    loss: float
+    standard_error: float
+    tokens: int
+    samples: int
+
+
+def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOut]:
+    """At most ``limit`` samples of each task that training leaves out, by the hash of their ids. Raises DataError."""
+    found: dict[str, list[tuple[int, HeldOut]]] = defaultdict(list)
+    for path in paths.values():
+        for scanned in scan_dataset(open_dataset(path)):
+            content = scanned.content()
+            hashes = scanned.image_hashes(content) or [content_hash(scanned.key.encode())]
+            if any(held_out(sha, holdout.share, holdout.seed) for sha in hashes):
+                images = tuple(scanned.image(number) for number in range(len(scanned.images)))
+                rank = xxhash.xxh3_64_intdigest(scanned.key.encode(), holdout.seed)
+                found[content["task"]].append((rank, HeldOut(content["task"], content, images)))
+    ordered = {task: sorted(found[task], key=lambda pair: pair[0])[:limit] for task in sorted(found)}
+    return [sample for chosen in ordered.values() for _, sample in chosen]
+
+
+def held_out_loss(folder: Path, samples: Sequence[HeldOut]) -> dict[str, Loss]:
+    """Loss per learnt token by task, then of some tasks as dialogues; what cannot be encoded is left out and not counted."""
+    net, processor = load_model(folder), load_processor(folder)
+    assert isinstance(net, QwenVLForConditionalGeneration)
+    model = TrainingModel(net).eval()
+    size = int(processor.image_processor.image_size)
+    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for dialogue in (False, True):
+        rule = Rule(LENGTH, processor.image_seq_length, "all" if dialogue else "chat")
+        assembler = Assembler(Encoder(processor.tokenizer, rule), size, False, ShardBytes())
+        for sample in samples:
+            if dialogue and sample.task not in DIALOGUES:
+                continue
+            one = _loss(model, assembler, sample)
+            if one is not None:
+                found[sample.task + (DIALOGUE if dialogue else "")].append(one)
+    return {name: summed(pairs) for name, pairs in found.items()}
+
+
+def summed(pairs: Iterable[tuple[float, int]]) -> Loss:
+    """From (sum of losses, tokens) of each sample: a ratio of sums, its error by linearisation."""
+    pairs = list(pairs)
+    tokens = sum(count for _, count in pairs)
+    loss = sum(total for total, _ in pairs) / tokens
+    if len(pairs) < 2:
+        return Loss(round(loss, 6), 0.0, tokens, len(pairs))
+    spread = sum((total - loss * count) ** 2 for total, count in pairs) * len(pairs) / (len(pairs) - 1)
+    return Loss(round(loss, 6), round(sqrt(spread) / tokens, 6), tokens, len(pairs))
+
+
+def _loss(model: TrainingModel, assembler: Assembler, sample: HeldOut) -> tuple[float, int] | None:
+    try:
+        encoded = assembler.encoder.encode(sample.content)
+        pictures = [assembler.picture(sample.images[number]) for number in encoded.images]
+    except (SampleError, PixelError):
+        return None
+    pixels = torch.stack([torch.from_numpy(each) for each in pictures]) if pictures else None
+    ids, labels = (torch.from_numpy(each).long()[None] for each in (encoded.ids, encoded.labels))
+    with torch.no_grad():
+        _, losses = model(ids, labels, None, pixels)
+    return (float(losses.sum()), len(losses)) if len(losses) else None
