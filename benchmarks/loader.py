@@ -8,7 +8,8 @@ and `.venv-mds`, made here where they are absent (or by hand: `python -m venv .v
 torch megatron-energon==7.4.1`, and the like). The tars are our shards of the pictures of `benchmarks/photo_tars.py`
 (longest side 512, JPEG quality 85); webdataset and Energon read those very tars, MDS the same bytes converted. Two workers
 each, one thread each. Loaders take turns; per loader and side the best of the rounds in samples per CPU second (the machine
-may be shared), workers and parent together. Aim: twice the best peer.
+may be shared), workers and parent together. Aim: twice the best peer. `webdataset-turbo` is no peer as it comes: it has our
+decode and resize, and shows what the rest of a loader costs.
 """
 
 import argparse
@@ -43,7 +44,8 @@ VENVS = {
 }
 BATCH = 32
 SHARDS = 6
-LOADERS = ("ours", "webdataset", "energon", "mds")
+LOADERS = ("ours", "webdataset", "webdataset-turbo", "energon", "mds")
+PEERS = ("webdataset", "energon", "mds")
 
 
 def samples_of(tar: Path) -> Iterator[Sample]:
@@ -141,7 +143,9 @@ def our_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
 
 def run(loader: str, folder: Path, side: int, warm: int, count: int) -> dict[str, float]:
     """One measurement in a process of its own."""
-    where = {"ours": folder / "shards", "webdataset": folder / "shards"}.get(loader, folder / loader)
+    where = {"ours": folder / "shards", "webdataset": folder / "shards", "webdataset-turbo": folder / "shards"}.get(
+        loader, folder / loader
+    )
     python = VENVS[loader][0] / "bin" / "python" if loader in VENVS else Path(sys.executable)
     script = Path(__file__) if loader == "ours" else ROOT / "benchmarks" / "loader_peers.py"
     command = [python, script, *([] if loader == "ours" else [loader]), where, "--side", side, "--warm", warm]
@@ -167,7 +171,7 @@ def report(results: dict[str, dict[str, dict[str, float]]]) -> str:
         "|---|---|---|---|---|",
     ]
     for side, found in results.items():
-        best = max((row["per_cpu_s"] for name, row in found.items() if name != "ours"), default=float("nan"))
+        best = max((row["per_cpu_s"] for name, row in found.items() if name in PEERS), default=float("nan"))
         for name, row in found.items():
             ratio = f"{row['per_cpu_s'] / best:.2f}x"
             lines.append(f"| {side} | {name} | {row['per_s']:.0f} | {row['per_cpu_s']:.0f} | {ratio} |")
