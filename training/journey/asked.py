@@ -15,7 +15,9 @@ from training.evaluation.prompts import chatml
 from training.evaluation.questions import Asked, ask
 from training.evaluation.run import run as run_evaluation
 from training.evaluation.sample import Answer, Decoding, Sample
+from training.evaluation.select import limited
 from training.evaluation.shards import TASKS
+from training.journey.documents import pages_of_known_documents
 from training.recipe import Holdout
 
 LIMIT = 24
@@ -35,16 +37,18 @@ class Answered:
 
 
 def questions(paths: Mapping[str, str], holdout: Holdout, limit: int = LIMIT) -> tuple[list[Sample], dict[str, Any]]:
-    """The samples, and in words what they are. Raises DataError."""
+    """The samples, and in words what they are; no image and no document of them is trained on. Raises DataError."""
     data = tuple(path for path in paths.values())
-    asked = Asked(data, TASKS, split="heldout", share=holdout.share, seed=holdout.seed, limit=limit)
-    plain = [_shortened(sample) for sample in ask(asked)]
+    asked = Asked(data, TASKS, split="heldout", share=holdout.share, seed=holdout.seed)
+    known = pages_of_known_documents(paths, holdout)
+    unseen = [sample for sample in ask(asked) if sample.id not in known]
+    plain = [_shortened(sample) for sample in limited(unseen, limit, holdout.seed)]
     spoken = [
         replace(each, id=each.id + DIALOGUE, set=each.set + DIALOGUE, prompt=chatml(each.prompt))
         for each in plain
         if each.set in DIALOGUES
     ]
-    return [*plain, *spoken], asked.words() | {"longest": LONGEST}
+    return [*plain, *spoken], asked.words() | {"limit": limit, "longest": LONGEST}
 
 
 def _shortened(sample: Sample) -> Sample:

@@ -18,10 +18,9 @@ from model.qwen_vl import QwenVLForConditionalGeneration
 from pipeline.dataset_reader import open_dataset
 from pipeline.dataset_scan import scan_dataset
 from pipeline.decode import PixelError
-from pipeline.fingerprint import content_hash
 from pipeline.shard_bytes import ShardBytes
 from training.encode import Encoder, Rule, SampleError
-from training.evaluation.holdout import held_out
+from training.journey.documents import is_held_out, pages_of_known_documents
 from training.loader import Assembler
 from training.recipe import Holdout
 from training.training_model import TrainingModel
@@ -53,11 +52,11 @@ class Loss(NamedTuple):
 def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOut]:
     """At most ``limit`` samples of each task that training leaves out, by the hash of their ids. Raises DataError."""
     found: dict[str, list[tuple[int, HeldOut]]] = defaultdict(list)
+    known = pages_of_known_documents(paths, holdout)
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
-            content = scanned.content()
-            hashes = scanned.image_hashes(content) or [content_hash(scanned.key.encode())]
-            if any(held_out(sha, holdout.share, holdout.seed) for sha in hashes):
+            if is_held_out(scanned, holdout) and scanned.key not in known:
+                content = scanned.content()
                 images = tuple(scanned.image(number) for number in range(len(scanned.images)))
                 rank = xxhash.xxh3_64_intdigest(scanned.key.encode(), holdout.seed)
                 found[content["task"]].append((rank, HeldOut(content["task"], content, images)))

@@ -2,8 +2,7 @@
 
 OUT/journey.json     recipe and datasets; others are refused
 OUT/recipe.yaml      the training recipe with the folders of these datasets
-OUT/start/           the model with its first weights
-OUT/train/           the run of `qvl train run`
+OUT/train/           the run of `qvl train run`; its start/ is the model with its first weights
 OUT/eval/<model>/    answers and scores of `qvl eval run`
 OUT/loss/<model>.json
 OUT/steps.json       seconds and memory of each step
@@ -23,15 +22,16 @@ from pipeline.dataset_reader import open_dataset
 from pipeline.errors import RecipeError, StaleError
 from pipeline.fingerprint import fingerprint
 from training.journey.asked import LIMIT, LONGEST, Answered, evaluate_model, questions
-from training.journey.loss import Loss, held_out_loss, held_out_samples
+from training.journey.loss import HeldOut, Loss, held_out_loss, held_out_samples
 from training.journey.page import Part, Results, write_page
-from training.journey.steps import measured, read_costs
+from training.journey.steps import forget, measured, read_costs
 from training.recipe import Holdout, TrainRecipe, load_train_recipe
 
 LOADER_WORKERS = 2
 LOSS_LIMIT = 48
-MADE = ("train", "eval", "loss", "start")
+MADE = ("train", "eval", "loss")
 FIRST = "start"
+STEPS = ("training", "evaluation", "page")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Journey:
     @property
     def models(self) -> dict[str, Path]:
         """Model folders in order: the first weights, then the model of each stage."""
-        first = Path(self.recipe.start) if Path(self.recipe.start).is_dir() else self.out / FIRST
+        first = Path(self.recipe.start) if Path(self.recipe.start).is_dir() else self.out / "train" / FIRST
         return {FIRST: first} | {s.label: self.out / "train" / s.label / "model" for s in self.recipe.stages}
 
 
@@ -81,17 +81,16 @@ def run_journey(journey: Journey, fresh: bool = False) -> Path | None:
     journey.out.mkdir(parents=True, exist_ok=True)
     with output_lock(journey.out):
         _accept(journey, fresh)
-        with measured(journey.steps, "start model"):
-            _write_start(journey)
         with measured(journey.steps, "training"):
             if not _train(journey):
                 return None
         answered, losses = {}, {}
         samples, words = questions(journey.paths, journey.holdout)
+        told = held_out_samples(journey.paths, journey.holdout, LOSS_LIMIT)
         for name, folder in journey.models.items():
             with measured(journey.steps, "evaluation"):
-                answered[name] = evaluate_model(folder, samples, words, journey.out / "eval" / name, _device())
-                losses[name] = _loss(journey, name, folder)
+                answered[name] = evaluate_model(folder, samples, words, journey.out / "eval" / name, _device(), fresh)
+                losses[name] = _loss(journey, name, folder, told)
         with measured(journey.steps, "page"):
             page = write_page(journey.out / "index.html", _results(journey, answered, losses, samples))
     return page
@@ -117,25 +116,10 @@ def _accept(journey: Journey, fresh: bool) -> None:
             )
         for name in MADE:
             remove_tree(journey.out / name)
-        journey.steps.unlink(missing_ok=True)
+        forget(journey.steps, STEPS)
     replace_file(journey.out / "journey.json", json.dumps(content, indent=2).encode())
     text = yaml.safe_dump(journey.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     replace_file(journey.out / "recipe.yaml", text.encode())
-
-
-def _write_start(journey: Journey) -> None:
-    """The model before its first step as a folder, made as training makes it."""
-    from training.export import write_model
-    from training.run import load_start
-
-    target = journey.models[FIRST]
-    if (target / "config.json").exists():
-        return
-    stage = journey.recipe.stages[0]
-    loaded = load_start(journey.recipe, stage, None)
-    config: Any = loaded.net.config
-    config.vision_config.image_size = stage.resolution
-    write_model(target, config, dict(loaded.net.state_dict()), loaded.processor, loaded.dtype)
 
 
 def _train(journey: Journey) -> bool:
@@ -147,15 +131,14 @@ def _train(journey: Journey) -> bool:
     return launch_here(launch, 1)
 
 
-def _loss(journey: Journey, name: str, folder: Path) -> dict[str, Loss]:
+def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> dict[str, Loss]:
     """The held-out losses of a model; measured once for its weights."""
     from training.evaluation.run import model_identity
 
     file = journey.out / "loss" / f"{name}.json"
-    mark = fingerprint([model_identity(folder), read_manifest(journey.out / "journey.json")])
+    mark = fingerprint([model_identity(folder), [sample.content["id"] for sample in samples]])
     noted: dict[str, Any] | None = read_manifest(file)
     if noted is None or noted["fingerprint"] != mark:
-        samples = held_out_samples(journey.paths, journey.holdout, LOSS_LIMIT)
         found = held_out_loss(folder, samples)
         noted = {"fingerprint": mark, "loss": {task: list(loss) for task, loss in found.items()}}
         file.parent.mkdir(parents=True, exist_ok=True)

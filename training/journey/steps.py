@@ -3,7 +3,7 @@
 import json
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +45,12 @@ def measured(file: Path, name: str) -> Iterator[None]:
         costs[name] = Cost(round(seconds, 2), round(before.cpu + cpu_seconds() - cpu, 2), round(peak, 1))
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=2).encode())
+
+
+def forget(file: Path, names: Iterable[str]) -> None:
+    """Drop steps whose work is thrown away."""
+    kept = {name: asdict(cost) for name, cost in read_costs(file).items() if name not in set(names)}
+    replace_file(file, json.dumps(kept, indent=2).encode())
 
 
 def cpu_seconds() -> float:
