@@ -63,9 +63,9 @@ def start_qvl(*arguments: str) -> "subprocess.Popen[str]":
 def qvl() -> Command:
     """Run the command to its end."""
 
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, timeout: float = 280) -> "subprocess.CompletedProcess[str]":
         process = start_qvl(*arguments)
-        out, error = process.communicate(timeout=280)
+        out, error = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(arguments, process.returncode, out, error)
 
     return run
