@@ -6,8 +6,11 @@ Engines are imported in a process of their own: they are slow, chatty, and may f
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 from training.doctor.check import Check, first_line
@@ -15,6 +18,8 @@ from training.doctor.packages import installed
 from training.doctor.programs import install, output_of
 
 SECONDS = 120
+BUILD_SECONDS = 900
+STALE = 1800
 TORCH = """
 import json, torch
 count = torch.cuda.device_count()
@@ -41,21 +46,24 @@ def engines(thorough: bool) -> list[Check]:
     return [ray(thorough), *gpus(), *deepspeed(thorough)]
 
 
-def asked(code: str, *arguments: str) -> tuple[Any, str]:
+def asked(code: str, *arguments: str, seconds: float = SECONDS) -> tuple[Any, str]:
     """What a Python program prints as JSON, or None and why not."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if shutil.which("nvidia-smi") is None:
         environment.setdefault("DS_ACCELERATOR", "cpu")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False,
-            env=environment,
-        )  # fmt: skip
+        said, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return None, f"no answer in {SECONDS} s"
-    if done.returncode:
-        return None, first_line("\n".join(reversed(done.stderr.splitlines()))) or f"exit {done.returncode}"
-    return json.loads(done.stdout.strip().splitlines()[-1]), ""
+        os.killpg(process.pid, signal.SIGTERM)  # a build has children, which its ninja ends in turn
+        process.communicate()
+        return None, f"no answer in {seconds} s"
+    if process.returncode:
+        return None, first_line("\n".join(reversed(errors.splitlines()))) or f"exit {process.returncode}"
+    return json.loads(said.strip().splitlines()[-1]), ""
 
 
 def ray(thorough: bool) -> Check:
@@ -100,10 +108,21 @@ def deepspeed(thorough: bool) -> list[Check]:
     ):
         state: Any = "ok" if found else "missing"
         checks.append(Check("train", name, state, first_line(found or "not installed"), None if found else mend))
-    facts, why = asked(ADAM, *(["--build"] if thorough else []))
+    lock = stale_lock(Path(os.environ.get("TORCH_EXTENSIONS_DIR", Path.home() / ".cache" / "torch_extensions")))
+    if lock is not None:
+        found = "a build that was killed left its lock: the next one would wait for ever"
+        checks.append(Check("train", "compiled operators", "missing", found, f"rm {lock}"))
     version = installed("deepspeed")
+    build = thorough and lock is None
+    facts, why = asked(ADAM, *(["--build"] if build else []), seconds=BUILD_SECONDS if build else SECONDS)
     if facts is None or not facts["compatible"]:
-        why = why or "its CPU optimizer cannot be built here"
+        why = why or "its CPU optimizer (for engine.offload) cannot be built here"
         return [*checks, Check("train", "DeepSpeed", "missing", f"{version}: {why}", install("g++", "python3-dev"))]
-    built = "CPU optimizer built" if thorough else "CPU optimizer can be built"
-    return [*checks, Check("train", "DeepSpeed", "ok", f"{version}, {built}")]
+    said = "CPU optimizer (for engine.offload) " + ("built" if build else "can be built")
+    return [*checks, Check("train", "DeepSpeed", "ok", f"{version}, {said}")]
+
+
+def stale_lock(folder: Path) -> Path | None:
+    """The lock of a build of operators that nobody can still be at: PyTorch waits for it without end."""
+    old = time.time() - STALE
+    return next((lock for lock in sorted(folder.glob("*/*/lock")) if lock.stat().st_mtime < old), None)
