@@ -40,7 +40,7 @@ def test_a_few_samples_of_four_tasks_come_back_word_for_word(start: Path, tmp_pa
         str(tmp_path / "e"),
         "--json",
         "--max-new",
-        "120",
+        "200",
     )
     assert scored.returncode == 0, scored.stderr
     sets = json.loads(scored.stdout)["sets"]
