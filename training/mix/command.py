@@ -24,7 +24,9 @@ Duplicates = Annotated[
 @app.command()
 def stats(
     what: Annotated[str, typer.Argument(metavar="DATASET|RECIPE", help="Folder of shards, or YAML recipe of training")],
-    tokenizer: Annotated[Path | None, typer.Option(help="Model folder or tokenizer file, to count tokens with")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model folder or tokenizer file; a recipe's own by default")
+    ] = None,
     per_shard: PerShard = 16,
     duplicates: Duplicates = None,
     report: Report = None,
@@ -34,15 +36,19 @@ def stats(
     from training.encode import Rule
     from training.mix.stats import dataset_stats, open_all, used_datasets
     from training.mix.tokens import USUAL_LENGTH, Counting
+    from training.plan import start_config, start_tokenizer
     from training.recipe import load_train_recipe
 
+    words, rule = _tokenizer(tokenizer), Rule(USUAL_LENGTH)
     if what.endswith((".yaml", ".yml")):
         recipe = load_train_recipe(Path(what))
         name, datasets = recipe.name, used_datasets(recipe)
+        words = words or start_tokenizer(recipe)
+        rule = Rule(USUAL_LENGTH, start_config(recipe).adapter_config.num_queries)
     else:
         name = Path(what.rstrip("/")).name
         datasets = open_all({name: what})
-    how = Counting(_tokenizer(tokenizer), Rule(USUAL_LENGTH), per_shard)
+    how = Counting(words, rule, per_shard)
     _show(dataset_stats(name, datasets, how), datasets, duplicates, report, as_json)
 
 

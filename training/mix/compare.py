@@ -1,9 +1,10 @@
 """Datasets held against one another: images that several hold, and what is in one and not in the other.
 
-Ids and images are compared by 64 bits of a hash: 24 bytes of memory for an image, 16 for a sample; among a billion images
-about 0.03 pairs would be taken for equal by chance.
+Ids and images are compared by 64 bits of a hash: 16 bytes of memory for an image and 16 for a sample, about four times that
+while they are sorted; among a billion images about 0.03 pairs would be taken for equal by chance.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Marks:
 
 def read_marks(dataset: Dataset) -> Marks:
     """Read every sample's JSON once; images only where the JSON does not name their hash."""
-    ids, contents, images, owners = [], [], [], []
+    ids, contents, images, owners = array("Q"), array("Q"), array("Q"), array("q")
     for number, sample in enumerate(scan_dataset(dataset)):
         ids.append(xxhash.xxh3_64_intdigest(sample.key.encode()))
         contents.append(xxhash.xxh3_64_intdigest(sample.json))

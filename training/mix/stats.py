@@ -41,8 +41,9 @@ def open_all(paths: Mapping[str, str]) -> dict[str, Dataset]:
 
 
 def used_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
-    """The datasets that the stages' mixtures name, opened."""
+    """The datasets that the stages train on and are evaluated on, opened."""
     used = dict.fromkeys(part.dataset for stage in recipe.stages for part in stage.mix)
+    used |= dict.fromkeys(stage.evaluate.dataset for stage in recipe.stages if stage.evaluate is not None)
     return open_all({name: recipe.datasets[name].path for name in used})
 
 
