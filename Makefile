@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo journey test check format bench clean
 
 demo: .stamps/demo
 	$(BIN)/qvl demo
+
+journey: .stamps/dev
+	$(BIN)/qvl demo --full
 
 test: .stamps/dev check
 
