@@ -108,7 +108,7 @@ def audit(out: Finished, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
     elif found["discrepancy"] is None:
-        gone = f" but {found['revoked']:,} taken down" if found["revoked"] else ""
+        gone = f", less {found['revoked']:,} samples taken down" if found["revoked"] else ""
         typer.echo(
             f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped; "
             f"{found['shards']} shards hold the {found['kept']:,} kept rows{gone}, byte for byte; dataset {found['hash']}"

@@ -156,11 +156,15 @@ def revoke(
     for record in found["records"]:
         typer.echo(f"{record['id']}  {record['shard']}  {record['by']}")
     said = "would be taken down" if dry else "taken down, on record in revoked.jsonl"
-    typer.echo(f"{found['samples']:,} samples of {len(found['shards']):,} shards {said}")
+    typer.echo(f"{_number(found['samples'], 'sample')} of {_number(len(found['shards']), 'shard')} {said}")
     for line in found["nothing_on"]:
         typer.echo(f"nothing is on {line}")
     if found["copies"] and not dry:
         typer.echo(f"still holding copies: {', '.join(found['copies'])}, and the sources (docs/mix.md)")
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _show(

@@ -184,7 +184,7 @@ def test_a_takedown_from_a_converted_dataset_lasts(tmp_path: Path) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 10))
     mix("index", tmp_path / "cats", "--output", tmp_path / "out")
     (tmp_path / "list").write_text("cats-000000-0000004\n")
-    assert "1 samples of 1 shards taken down" in mix("revoke", tmp_path / "out", tmp_path / "list")
+    assert "1 sample of 1 shard taken down" in mix("revoke", tmp_path / "out", tmp_path / "list")
     assert audit(tmp_path / "out")["discrepancy"] is None
     mix("index", tmp_path / "cats", "--output", tmp_path / "out")
     assert len(samples(tmp_path / "out")) == 9 and audit(tmp_path / "out")["discrepancy"] is None
