@@ -200,7 +200,7 @@ def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], said: str, tmp_
         mix("index", tmp_path / arguments[0], *arguments[1:])
 
 
-def test_the_trainer_reads_them(qvl: Command, start: Path, tmp_path: Path) -> None:
+def test_the_trainer_reads_them_and_verify_tells_a_takedown(qvl: Command, start: Path, tmp_path: Path) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 24))
     talks = [
         (f"{n}.{end}", data) for n in range(16) for end, data in (("jpg", picture(n)), ("json", talk(f"Which {n}?")))
@@ -214,3 +214,8 @@ def test_the_trainer_reads_them(qvl: Command, start: Path, tmp_path: Path) -> No
     done = qvl("train", "run", str(recipe), "--output", str(tmp_path / "run"), "--loader-workers", "0")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "multitask" / "model" / "config.json").is_file()
+    assert qvl("train", "verify", str(tmp_path / "run")).returncode == 0
+    (tmp_path / "list").write_text("cats-000000-0000003\n")
+    mix("revoke", tmp_path / "out" / "cats", tmp_path / "list")
+    told = qvl("train", "verify", str(tmp_path / "run"))
+    assert told.returncode == 1 and "the receipts agree" not in told.stdout
