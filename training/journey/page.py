@@ -110,7 +110,12 @@ def _header(results: Results) -> Html:
         ("altogether", _duration(seconds)),
     ]  # fmt: skip
     shown = [tag("div.tile", tag("b", value), tag("span", name)) for name, value in tiles]
-    return tag("header", tag("p.kind", "One journey"), tag("h1", results.recipe.name), tag("div.tiles", *shown))
+    return tag(
+        "header",
+        tag("p.kind", "From raw rows to held-out answers"),
+        tag("h1", results.recipe.name),
+        tag("div.tiles", *shown),
+    )
 
 
 def _input(results: Results, beside: Path) -> Html:
