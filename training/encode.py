@@ -21,6 +21,7 @@ ENCODE_VERSION = 1
 CLASSES = ("text", "digits", "markers", "ocr")
 TEXT, DIGITS, MARKERS, OCR = range(4)
 PLACES = ("box", "quad")
+PROMPTS_KEPT = 256
 
 Ints = npt.NDArray[np.int32]
 
@@ -56,6 +57,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rule: Rule) -> None:
         self.tokenizer, self.rule = tokenizer, rule
+        self._prompts: dict[str, Encoded] = {}
         self.end = token_id(tokenizer, END_OF_TEXT)
         self._ref = token_id(tokenizer, "<ref>")
         self._turn_end = token_id(tokenizer, TURN_END)
@@ -97,7 +99,25 @@ class Encoder:
         segments = [(turn["text"], turn["role"] in ("assistant", "text")) for turn in turns]
         if not any(learnt for _, learnt in segments):
             raise SampleError("nothing_to_learn")
-        return encode_plain(self.tokenizer, segments, self.rule.positions)
+        whole = Encoded()
+        for text, learnt in segments:
+            part = (
+                self._prompt(text) if not learnt else encode_plain(self.tokenizer, [(text, True)], self.rule.positions)
+            )
+            whole.ids += part.ids[:-1]  # each by itself, as in `encode_plain`, less the end of text
+            whole.labels += part.labels[:-1]
+            whole.images += part.images
+        whole.add([self.end], True)
+        return whole
+
+    def _prompt(self, text: str) -> Encoded:
+        """A segment that is not learnt. Captions share a few, and the places of an image are most of their tokens."""
+        if text in self._prompts:
+            return self._prompts[text]
+        encoded = encode_plain(self.tokenizer, [(text, False)], self.rule.positions)
+        if len(self._prompts) < PROMPTS_KEPT:
+            self._prompts[text] = encoded
+        return encoded
 
     def _dialogue(self, turns: list[dict[str, str]]) -> Encoded:
         pairs: Any = [(turn["role"], turn["text"]) for turn in turns]
