@@ -74,5 +74,5 @@ def _said(at: int, sample: Sample, wanted: str, name: str, model: Answered) -> H
     shown = [tag("div.text", answered(sample, cut, wanted))]
     if sample.metric in PLACED:
         found = places(sample, answer)[2]
-        shown.insert(0, picture(sample, [], [], found, SIDE) if found else tag("div.nowhere", "no place answered"))
+        shown.insert(0, picture(sample, [], [], found, SIDE) if found else tag("div.nowhere", "no valid place"))
     return tag("div.said", head, *shown)
