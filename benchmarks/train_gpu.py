@@ -12,7 +12,7 @@ Weights are random, made on the device in bfloat16; data are real shards of pain
 `pretrain` is the whole 9.6B model with its language model frozen. `multitask` and `sft` train the language model: blocks as
 wide as the full model's, but only so many that weights, gradients, masters and moments take 70% of the memory (`--layers`
 overrides it). MFU counts the operations that the model needs for useful tokens (`training.cost`) over the bfloat16
-peak of `training.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the borders of the parts,
+peak of `training.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the parts' borders,
 forward and backward; `head` is logits and loss. `--device cpu --preset tiny --steps 2` is a check that it runs.
 """
 
