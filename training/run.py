@@ -68,10 +68,10 @@ class Loaded:
 def run(recipe: TrainRecipe, where: Where, ranks: Ranks) -> bool:
     """All stages that are not done yet; False where a signal stopped the run. Raises StaleError for another recipe."""
     register()
-    if ranks.first:
-        accept_recipe(recipe, where.output)
-    ranks.barrier()
     datasets = open_datasets(recipe)
+    if ranks.first:
+        accept_recipe(recipe, where.output, {name: dataset.hash for name, dataset in datasets.items()})
+    ranks.barrier()
     for number, stage in enumerate(recipe.stages):
         folder = where.output / stage.label
         if (folder / "model" / "config.json").exists():
@@ -82,13 +82,28 @@ def run(recipe: TrainRecipe, where: Where, ranks: Ranks) -> bool:
     return True
 
 
-def accept_recipe(recipe: TrainRecipe, output: Path) -> None:
-    """Note the recipe, or refuse one that differs from what the output was made with (but for `engine`, `save`)."""
-    content: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "fingerprint": recipe_fingerprint(recipe)}
+def accept_recipe(recipe: TrainRecipe, output: Path, hashes: dict[str, str]) -> None:
+    """Note the recipe and the datasets' hashes. Raises StaleError where the output was made with others.
+
+    `engine`, `save`, `evaluate` and `tolerance` may differ; a dataset of which samples were taken down may not: its
+    order is another one.
+    """
+    content: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "fingerprint": recipe_fingerprint(recipe),
+        "datasets": hashes,
+    }
     noted = read_manifest(output / "run.json")
     if noted is not None and noted["fingerprint"] != content["fingerprint"]:
         names = _differences(_essence(noted["recipe"]), _essence(content["recipe"]))
         raise StaleError(f"{output} was made with another recipe ({'; '.join(names)}); choose another --output")
+    before = (noted or {}).get("datasets", hashes)
+    changed = sorted(name for name in hashes if before.get(name) != hashes[name])
+    if changed:
+        raise StaleError(
+            f"{output}: other samples than when the run began in {', '.join(changed)}; put them back, "
+            "or choose another --output"
+        )
     write_json(output / "run.json", content)
 
 

@@ -166,6 +166,21 @@ def test_an_absent_shard_is_named_before_the_first_step(
     assert not (tmp_path / "run" / "multitask").exists()
 
 
+def test_a_dataset_that_changed_since_is_refused(
+    undisturbed: Path, datasets: dict[str, Path], tmp_path: Path, start: Path, qvl: Command
+) -> None:
+    import shutil
+
+    run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))
+    changed = Path(shutil.copytree(datasets["mixed"], tmp_path / "mixed"))
+    described = changed / "dataset.json"
+    described.write_text(described.read_text().replace(json.loads(described.read_text())["hash"], "0" * 32))
+    recipe = write_recipe(tmp_path / "r.yaml", start, {**datasets, "mixed": changed}, stage(**LONG))
+    refused = qvl("train", "run", str(recipe), "-o", str(run))
+    assert refused.returncode == 2
+    assert "other samples than when the run began in mixed" in refused.stderr
+
+
 def test_a_changed_shard_is_found_by_its_receipt(undisturbed: Path, qvl: Command, tmp_path: Path) -> None:
     import shutil
 
