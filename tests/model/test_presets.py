@@ -20,7 +20,9 @@ def test_counts_of_the_released_size() -> None:
     assert visual + counts["total"].fixed == 1_935_610_624
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6), ("nano", 15e6, 25e6)])
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6), ("nano", 15e6, 25e6)]
+)
 def test_small_presets(name: str, least: float, most: float) -> None:
     assert least < parts(preset(name))[-1].parameters < most
 

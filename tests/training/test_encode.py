@@ -70,7 +70,10 @@ def test_what_cannot_be_learnt_has_a_reason(tokenizer: PreTrainedTokenizerFast) 
     with pytest.raises(SampleError, match="markup"):
         encoder(tokenizer).encode({**caption, "turns": [{"role": "assistant", "text": "<img>0</img> in an answer"}]})
     with pytest.raises(SampleError, match="markup"):
-        encoder(tokenizer).encode({**caption, "turns": [{"role": "user", "text": "<img>a cat</img>"}]})
+        unnumbered = [{"role": "user", "text": "<img>a cat</img>"}, {"role": "assistant", "text": " x"}]
+        encoder(tokenizer).encode({**caption, "turns": unnumbered})
+    with pytest.raises(SampleError, match="nothing_to_learn"):
+        encoder(tokenizer).encode({**caption, "turns": caption["turns"][:1]})
 
 
 def test_classes_tell_markers_digits_and_read_text_apart(tokenizer: PreTrainedTokenizerFast) -> None:
