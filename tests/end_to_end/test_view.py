@@ -24,7 +24,7 @@ from tests.pipeline.samples import jpeg
 from tests.served import ROOT, ask, served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="tested with playwright: pip install playwright")
 
@@ -80,6 +80,18 @@ class Seen:
 
     def query(self) -> str:
         return str(self.page.evaluate("decodeURIComponent(location.search)"))
+
+    def come_to_rest(self, place: Locator) -> None:
+        """Scroll to a place, until it stays where it is."""
+        still, before = 0, None
+        for _ in range(100):
+            place.scroll_into_view_if_needed()
+            self.page.wait_for_timeout(100)
+            box = place.bounding_box()
+            still, before = (still + 1 if box == before else 0), box
+            if still == 8:
+                return
+        raise AssertionError("the page does not come to rest")
 
     def total(self) -> int:
         return int(self.page.locator("#total").inner_text().split()[0].replace(",", ""))
@@ -156,8 +168,9 @@ def test_a_bar_of_a_histogram_and_a_range_drawn_over_it(seen: Seen) -> None:
     assert "f=shorter_side:in:" in seen.query() and seen.total() == rows
     seen.page.go_back()
     seen.settle()
-    chart.scroll_into_view_if_needed()
+    seen.come_to_rest(chart)  # charts above it may still be on their way, and would move it under the mouse
     bins.first.wait_for()
+    seen.come_to_rest(chart)
     first, last = bins.first.bounding_box(), bins.last.bounding_box()
     assert first is not None and last is not None
     seen.page.mouse.move(first["x"] + 1, first["y"] + 40)

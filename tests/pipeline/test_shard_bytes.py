@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from pipeline.dataset_reader import absent_files, open_dataset, read_index
 from pipeline.errors import DataError
@@ -26,10 +27,12 @@ def remote(local: Path) -> Iterator[str]:
     with s3_server() as port, pytest.MonkeyPatch.context() as patch:
         for name, value in environment(port).items():
             patch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()  # fsspec keeps the file systems of earlier tests, whose servers are gone
         store = filesystem(port)
         store.call_s3("create_bucket", Bucket="bucket")
         store.put(str(local), "bucket/shards", recursive=True)
         yield "s3://bucket/shards"
+        S3FileSystem.clear_instance_cache()
 
 
 def everything(folder: str, reader: ShardBytes) -> list[bytes]:
@@ -51,6 +54,7 @@ def test_ranges_and_cached_shards_give_the_bytes_of_local_ones(local: Path, remo
     ahead.close()
     assert ahead.failures == 0 and len(list(tmp_path.glob("*.tar"))) == 4
     os.environ["AWS_ENDPOINT_URL"], kept = "http://127.0.0.1:9", os.environ["AWS_ENDPOINT_URL"]
+    S3FileSystem.clear_instance_cache()
     try:  # nothing listens there: the bytes come from the cache
         shards = open_dataset(str(local)).shards
         tars = [f"{remote}/{shard.name}.tar" for shard in shards]
