@@ -15,7 +15,6 @@ from training.evaluation.sample import Answer, Sample
 from training.evaluation.scoring import first_box
 
 SIDE, PAGE_SIDE, QUALITY = 480, 900, 78
-DENSE = 12  # more places than that are drawn with thin lines
 TEXT_LIMIT = 1500
 REFERENCES = 5
 PIECES = re.compile(r"\s+|[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
