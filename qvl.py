@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,8 +28,25 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Curate image-text data at web scale and train a vision-language model from it.",
 )
+
+
+def print_version(asked: bool) -> None:
+    """Print the installed version and end, where ``--version`` was given."""
+    if asked:
+        typer.echo(f"qvl {version('qvl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print it")
+    ] = False,
+) -> None:
+    """Curate image-text data at web scale and train a vision-language model from it."""
+
+
 app.add_typer(pipeline.command.app, name="curate")
 app.add_typer(grounding_builder.command.app, name="ground")
 app.add_typer(synth_ocr.command.app, name="ocr")
