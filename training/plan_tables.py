@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from training.machine import USEFUL
+from training.tables import count, new_table
 
 Data = dict[str, Any]
 DATA = {
@@ -22,7 +22,7 @@ def print_plan(plan: Data) -> None:
     console = Console(highlight=False)
     terms, model = plan["terms"], plan["model"]
     start = "" if plan["start"] else " (start is not there: planned as qwen-vl)"
-    console.print(f"[bold]{plan['name']}[/]: {_count(model['all'])} parameters{start}; {_terms(terms)}")
+    console.print(f"[bold]{plan['name']}[/]: {count(model['all'])} parameters{start}; {_terms(terms)}")
     drawn = max(stage["drawn"] for stage in plan["stages"])
     console.print(DATA[plan["data"]].format(text=plan["text_tokens"], drawn=drawn))
     tables = [_time(plan), _tokens(plan), _compute(plan)]
@@ -73,22 +73,24 @@ def _way_out(stage: Data) -> str:
 
 
 def _time(plan: Data) -> Table:
-    table = _table("Time and cost", ["stage"], ["steps", "samples", "samples/s", "s/step", "days", "GPU-hours", "cost"])
+    table = new_table(
+        "Time and cost", ["stage"], ["steps", "samples", "samples/s", "s/step", "days", "GPU-hours", "cost"]
+    )
     for stage in plan["stages"]:
         figures = (_number(stage[name]) for name in ("samples_per_second", "seconds_per_step", "days", "gpu_hours"))
         table.add_row(
-            stage["name"], f"{stage['steps']:,}", _count(stage["samples"]), *figures, f"${_number(stage['cost'])}"
+            stage["name"], f"{stage['steps']:,}", count(stage["samples"]), *figures, f"${_number(stage['cost'])}"
         )
     total = plan["total"]
     if len(plan["stages"]) > 1:
         table.add_section()
         figures = (_number(total[name]) for name in ("days", "gpu_hours"))
-        table.add_row("all", "", _count(total["samples"]), "", "", *figures, f"${_number(total['cost'])}")
+        table.add_row("all", "", count(total["samples"]), "", "", *figures, f"${_number(total['cost'])}")
     return table
 
 
 def _tokens(plan: Data) -> Table:
-    table = _table("Tokens of a sample", ["stage", "packing"], ["tokens", "samples in a row", "useful", "fill"])
+    table = new_table("Tokens of a sample", ["stage", "packing"], ["tokens", "samples in a row", "useful", "fill"])
     for stage in plan["stages"]:
         means = stage["stream"]
         shares = (f"{means[name]:.1%}" for name in ("useful", "fill"))
@@ -100,7 +102,7 @@ def _tokens(plan: Data) -> Table:
 
 def _compute(plan: Data) -> Table:
     parts = ("vision", "adapter", "language", "head", "recompute")
-    table = _table("TFLOP to train on a sample", ["stage"], [*parts, "all", "a step"])
+    table = new_table("TFLOP to train on a sample", ["stage"], [*parts, "all", "a step"])
     for stage in plan["stages"]:
         cost = stage["tflop_per_sample"]
         figures = (_number(cost[part]) for part in (*parts, "total"))
@@ -110,21 +112,21 @@ def _compute(plan: Data) -> Table:
 
 def _mix(stage: Data) -> Table:
     numbers = ["samples", "share", "epochs", "tokens", "learnt", "images"]
-    table = _table(f"{stage['name']}: the mix", ["part"], numbers)
+    table = new_table(f"{stage['name']}: the mix", ["part"], numbers)
     for part in stage["mix"]:
         held = [
             "–" if part[name] is None else f"{part[name]:,.{digits}f}"
             for name, digits in (("tokens", 0), ("learnt", 0), ("images", 1))
         ]
         epochs = f"{part['epochs']:.2f}" if part["epochs"] < 100 else f"{part['epochs']:,.0f}"
-        table.add_row(part["part"], _count(part["samples"]), f"{part['share']:.2%}", epochs, *held)
+        table.add_row(part["part"], count(part["samples"]), f"{part['share']:.2%}", epochs, *held)
     return table
 
 
 def _memory(stage: Data, terms: Data) -> Table:
     unit, factor = ("GB", 1) if stage["memory"][0]["states"] >= 1 else ("MB", 1000)
     title = f"{stage['name']}: {unit} per GPU, on {terms['gpus']} of {terms['gpu_memory_gb']:.0f} GB"
-    table = _table(title, ["ZeRO", ""], ["weights", "gradients", "Adam", "activ.*", "buffers*", "all", "host"])
+    table = new_table(title, ["ZeRO", ""], ["weights", "gradients", "Adam", "activ.*", "buffers*", "all", "host"])
     for way in stage["memory"]:
         mark = "[green]fits[/]" if way["fits"] else "[red]no[/]"
         figures = ("weights", "gradients", "optimizer", "activations", "buffers", "total", "host")
@@ -135,14 +137,14 @@ def _memory(stage: Data, terms: Data) -> Table:
             style="bold" if way["chosen"] else None,
         )
     table.caption = (
-        f"{_count(stage['trained'])} parameters train; ← the recipe; * estimates, for the largest micro-batch drawn"
+        f"{count(stage['trained'])} parameters train; ← the recipe; * estimates, for the largest micro-batch drawn"
     )
     return table
 
 
 def _traffic(plan: Data) -> Table:
     sizes = list(plan["stages"][0]["traffic"]["chosen"]["over_compute"])
-    table = _table("Gradient traffic over computation, nothing hidden", ["stage", "ZeRO"], [*sizes, "useful GPUs"])
+    table = new_table("Gradient traffic over computation, nothing hidden", ["stage", "ZeRO"], [*sizes, "useful GPUs"])
     for stage in plan["stages"]:
         ways = [stage["traffic"]["chosen"]]
         ways += [] if ways[0]["zero"] == 1 else [stage["traffic"]["zero_1"]]
@@ -153,33 +155,12 @@ def _traffic(plan: Data) -> Table:
     return table
 
 
-def _table(title: str, words: list[str], numbers: list[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", caption_justify="left", caption_style="dim",
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False,
-    )  # fmt: skip
-    for word in words:
-        table.add_column(word, overflow="fold")
-    for number in numbers:
-        table.add_column(number, justify="right")
-    return table
-
-
 def _terms(terms: Data) -> str:
     plural = "" if terms["gpus"] == 1 else "s"
     return (
         f"{terms['gpus']:,} {terms['gpu'].upper()}{plural} at {terms['mfu']:.0%} of {terms['peak_tflops']:,.0f} TFLOP/s, "
         f"${terms['price']:.2f} per GPU-hour"
     )
-
-
-def _count(number: float) -> str:
-    """1.54B, 77.8M, 12.3k, 350."""
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if number >= size:
-            unit = 1e3 if letter == "k" else size
-            return f"{number / unit:,.3g}{letter}" if number / unit < 1000 else f"{number / unit:,.0f}{letter}"
-    return f"{number:,.0f}"
 
 
 def _number(value: float) -> str:

@@ -6,11 +6,18 @@ from typing import Any
 from pipeline.commit import replace_file
 from pipeline.report.elements import Html, foreign, join, table, tag
 from training.mix.content import LENGTHS, RESOLUTIONS
-from training.mix.tables import count, counted, percent, preflight_rows, times
+from training.mix.tables import counted, percent, preflight_rows, times
+from training.tables import count
 
 Data = dict[str, Any]
 STYLE = Path(__file__).parent / "page.css"
-NAMES = {None: "no stage: every sample once", "pretrain": "stage 1", "multitask": "stage 2", "sft": "stage 3"}
+NAMES = {
+    None: "no stage: every sample once",
+    "language": "before stage 1, without pictures",
+    "pretrain": "stage 1",
+    "multitask": "stage 2",
+    "sft": "stage 3",
+}
 
 
 def write_page(path: Path, stats: Data) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from training.tables import count, new_table
 
 Data = dict[str, Any]
 CELLS = 40
@@ -35,7 +36,9 @@ def print_difference(found: Data, names: tuple[str, str]) -> None:
     if found["same_bytes"]:
         console.print("the shards are the same, byte for byte")
     ids, images = found["ids"], found["images"]
-    table = _table("By id and by image", [""], ["both", f"only in {names[0]}", f"only in {names[1]}", "other content"])
+    table = new_table(
+        "By id and by image", [""], ["both", f"only in {names[0]}", f"only in {names[1]}", "other content"]
+    )
     table.add_row("samples", count(ids["both"]), *map(count, ids["only"]), count(ids["changed"]))
     table.add_row("images", count(images["both"]), *map(count, images["only"]), "")
     console.print(table, "")
@@ -46,20 +49,11 @@ def print_difference(found: Data, names: tuple[str, str]) -> None:
         if examples:
             console.print(f"{title}: {', '.join(examples)}", markup=False)
     for kind, rows in found["shares"].items():
-        table = _table(f"Share by {kind.removesuffix('s')}", [""], [*names, "change"])
+        table = new_table(f"Share by {kind.removesuffix('s')}", [""], [*names, "change"])
         for row in rows:
             before, after = row["shares"]
             table.add_row(row["name"], f"{before:.2%}", f"{after:.2%}", f"{100 * (after - before):+.2f}")
         console.print("", table)
-
-
-def count(number: float) -> str:
-    """1.54B, 77.8M, 12.3k, 350."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if number >= size:
-            unit = 1e3 if letter == "k" else size
-            return f"{number / unit:,.3g}{letter}" if number / unit < 1000 else f"{number / unit:,.0f}{letter}"
-    return f"{number:,.0f}"
 
 
 def percent(share: float | None) -> str:
@@ -82,7 +76,7 @@ def counted(stage: Data) -> str:
 
 
 def _datasets(stats: Data) -> Table:
-    table = _table(f"{stats['name']}: datasets", ["dataset"], ["samples", "shards", "MB", "hash"])
+    table = new_table(f"{stats['name']}: datasets", ["dataset"], ["samples", "shards", "MB", "hash"])
     for found in stats["datasets"]:
         size = f"{found['bytes'] / 1e6:,.1f}"
         table.add_row(found["name"], f"{found['samples']:,}", f"{found['shards']:,}", size, found["hash"][:12])
@@ -90,7 +84,7 @@ def _datasets(stats: Data) -> Table:
 
 
 def _stage(stage: Data) -> list[Table]:
-    parts = _table(
+    parts = new_table(
         f"{stage['name']}: parts", ["part"],
         ["samples", "images", "tokens", "epochs", "seen", "share", "of tokens"],
     )  # fmt: skip
@@ -105,7 +99,7 @@ def _stage(stage: Data) -> list[Table]:
 
 def _cells(stage: Data) -> Table:
     words = ["task", "source", "lang"]
-    table = _table(f"{stage['name']}: by task, source and language", words, ["samples", "share", "tokens"])
+    table = new_table(f"{stage['name']}: by task, source and language", words, ["samples", "share", "tokens"])
     for cell in stage["cells"][:CELLS]:
         figures = (count(cell["samples"]), percent(cell["share"]), percent(cell["token_share"]))
         table.add_row(cell["task"], cell["source"], cell["language"], *figures)
@@ -116,13 +110,13 @@ def _cells(stage: Data) -> Table:
 
 def _paper(stage: Data) -> list[Table]:
     paper = stage["paper"]
-    tasks = _table("Samples by task, beside Table 3 (stage 2)", ["task", "paper's word"], ["here", "paper", "times"])
+    tasks = new_table("Samples by task, beside Table 3 (stage 2)", ["task", "paper's word"], ["here", "paper", "times"])
     for row in paper["tasks"]:
         ratio = "" if not row["paper"] else f"{row['share'] / row['paper']:.2f}"
         tasks.add_row(row["task"], row["name"] or "–", percent(row["share"]), percent(row["paper"]), ratio)
     found = [tasks] if stage["stage"] in (None, "multitask") else []
     if stage["stage"] in (None, "pretrain") and paper["languages"]:
-        captions = _table(
+        captions = new_table(
             "Captions, beside Table 2 (stage 1)", ["source or language", "paper's word"], ["here", "paper"]
         )
         for row in paper["sources"]:
@@ -135,7 +129,7 @@ def _paper(stage: Data) -> list[Table]:
 
 
 def _preflight(check: Data) -> Table:
-    table = _table(
+    table = new_table(
         f"Preflight: {check['world']:,} ranks",
         ["a step"],
         [
@@ -161,25 +155,13 @@ def preflight_rows(check: Data) -> list[tuple[str, str]]:
 
 
 def _duplicates(found: Data) -> list[Any]:
-    inside = _table("Images shown more than once inside a dataset", ["dataset"], ["images", "distinct", "repeated"])
+    inside = new_table("Images shown more than once inside a dataset", ["dataset"], ["images", "distinct", "repeated"])
     for row in found["inside"]:
         inside.add_row(row["dataset"], *(f"{row[name]:,}" for name in ("images", "distinct", "repeated")))
     if not found["across"]:
         return [inside, "no image is in two datasets"]
-    across = _table("The same image in two datasets", ["datasets", "for example"], ["images", "samples"])
+    across = new_table("The same image in two datasets", ["datasets", "for example"], ["images", "samples"])
     for row in found["across"]:
         samples = " + ".join(f"{number:,}" for number in row["samples"])
         across.add_row(" + ".join(row["datasets"]), " = ".join(row["examples"][0]), f"{row['images']:,}", samples)
     return [inside, "", across]
-
-
-def _table(title: str, words: list[str], numbers: list[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", caption_justify="left", caption_style="dim",
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False,
-    )  # fmt: skip
-    for word in words:
-        table.add_column(word, overflow="fold")
-    for number in numbers:
-        table.add_column(number, justify="right")
-    return table
