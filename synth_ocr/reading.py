@@ -19,6 +19,8 @@ from pipeline.store import Place
 from synth_ocr.gallery import Shown, picked
 from synth_ocr.text import language_of
 
+READING = "reading.json"
+READING_VERSION = 1  # of what this module makes of equal datasets
 LINES = 4  # per page: a line takes a quarter of a second
 HEIGHTS = (10, 16, 24, 40)
 # where an effect counts as stronger, in its own unit (scene.settings)
@@ -51,7 +53,10 @@ def tesseract() -> str | None:
 
 
 def read_back(out: Place, pages: int) -> dict[str, Any]:
-    """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract."""
+    """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract.
+
+    A reading of the same dataset by the same Tesseract is kept: nothing is read again.
+    """
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
     if dataset is None:
@@ -59,6 +64,10 @@ def read_back(out: Place, pages: int) -> dict[str, Any]:
     version = tesseract()
     if version is None:
         raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh")
+    of = {"version": READING_VERSION, "dataset": dataset["hash"], "pages": pages, "tesseract": version}
+    kept = read_manifest(layout.out / READING)
+    if kept is not None and kept.get("of") == of:
+        return kept
     os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # of Tesseract: its threads wait for each other on busy cores
     shown = picked(layout, dataset, pages)
     effects = _effects(layout, shown)
@@ -68,11 +77,12 @@ def read_back(out: Place, pages: int) -> dict[str, Any]:
         for name in ("all", row["source"], f"language {row['language']}", f"height {row['height']}", *row["effects"]):
             groups[name].append(row)
     content = {
+        "of": of,
         "note": f"Tesseract {version}, {len(rows)} lines, single lines cut out by their quads; its own errors included.",
         "groups": {name: _rate(each) for name, each in sorted(groups.items(), key=_order)},
         "worst": sorted(rows, key=lambda row: -row["cer"])[:WORST],
     }
-    replace_file(layout.out / "reading.json", orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    replace_file(layout.out / READING, orjson.dumps(content, option=orjson.OPT_INDENT_2))
     return content
 
 

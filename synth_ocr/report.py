@@ -20,6 +20,7 @@ from pipeline.layout import Layout
 from pipeline.report.elements import Html, count, foreign, join, percent, table, tag
 from pipeline.store import Place
 from synth_ocr.gallery import Shown, overlay, picked
+from synth_ocr.reading import READING
 
 STYLE = Path(__file__).parent / "report.css"
 EDGES: dict[str, list[float]] = {
@@ -49,7 +50,9 @@ def write_report(out: Place) -> Place:
     )
     pages = picked(layout, dataset)
     facts = figures(ledger)
-    readings = read_manifest(layout.out / "reading.json")
+    readings = read_manifest(layout.out / READING)
+    if readings is not None and readings["of"]["dataset"] != dataset["hash"]:
+        readings = None  # of pages that were made before
     parts = [_header(dataset, ledger), _funnel(dataset), _numbers(ledger), _words(ledger, facts)]
     parts += [_reading(readings)]
     parts += [_gallery(pages)]

@@ -18,6 +18,7 @@ from pipeline.progress import RunProgress
 from synth_ocr.builder import OcrBuilder
 from synth_ocr.confined import Confined, Limits, Stopped
 from synth_ocr.gallery import picked
+from synth_ocr.reading import READING, read_back, tesseract
 from synth_ocr.recipe import OcrRecipe, load_recipe
 from synth_ocr.report import write_report
 from synth_ocr.run import run as run_recipe
@@ -25,8 +26,8 @@ from tests.synth_ocr import trap_pdf as trap
 from tests.synth_ocr.test_scene import ENGLISH_TEXT
 
 
-def run(recipe: OcrRecipe, out: Path) -> dict[str, Any]:
-    return build(OcrBuilder(recipe), out, SerialPool(), RunProgress(), shard_rows=5, seed=recipe.seed)
+def run(recipe: OcrRecipe, out: Path, fresh: bool = False) -> dict[str, Any]:
+    return build(OcrBuilder(recipe), out, SerialPool(), RunProgress(), shard_rows=5, seed=recipe.seed, fresh=fresh)
 
 
 def recipe(folder: Path, **settings: Any) -> OcrRecipe:
@@ -95,6 +96,24 @@ def every_kind(folder: Path, documents: Path) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({"name": "pages", "shard_rows": 5, "sources": sources}))
     return path
+
+
+def test_lines_are_read_back_once_and_again_where_something_changed(tmp_path: Path, documents: Path) -> None:
+    if tesseract() is None:
+        pytest.skip("no tesseract: sh scripts/ocr_packages.sh")
+    out = tmp_path / "out"
+    run(recipe(documents), out)
+    first = read_back(out, 1)
+    assert first["groups"]["all"]["lines"] >= 1 and first["groups"]["all"]["cer"] < 0.1
+    written = (out / READING).stat()
+    assert read_back(out, 1) == first
+    assert (out / READING).stat() == written
+    assert "single lines cut out" in write_report(out).read_text()
+    assert read_back(out, 2)["of"]["pages"] == 2
+    (documents / "z.pdf").write_bytes(trap.saved(trap.document(trap.light_on_dark), no_new_id=True))
+    run(recipe(documents), out, fresh=True)
+    assert "No line was read back in this build" in write_report(out).read_text()
+    assert read_back(out, 2)["of"]["dataset"] != first["of"]["dataset"]
 
 
 def test_ray_makes_the_same_bytes_of_every_kind(tmp_path: Path, documents: Path) -> None:
