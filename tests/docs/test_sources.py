@@ -1,0 +1,125 @@
+"""The recipes of docs/sources are read by the real code, and run on tiny files of the formats that the pages describe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pytest
+from typer.testing import CliRunner
+
+import qvl
+import synth_ocr.recipe
+from pipeline.audit import audit
+from pipeline.exclusion import Exclusion
+from pipeline.recipe import load_recipe
+from tests.docs import made
+from tests.docs.pages import ROOT, blocks, page, table_rows
+
+SHIPPED = load_recipe(ROOT / "pipeline/recipes/qwen_vl_stage1.yaml")
+CURATED = [source.name for source in SHIPPED.sources]
+GROUNDED = {
+    "grit": {"grit": {"keep": 1}},
+    "visual_genome": {"visual_genome": {"keep": 3, "leak:id": 3}},
+    "refcoco": {name: {"keep": 1, "not_train": 1} for name in ("refcoco", "refcoco_plus", "refcocog")},
+    "vqa": {
+        "vqav2": {"keep": 1, "leak:id": 1},
+        **{key: {"keep": 1} for key in ("gqa", "docvqa", "chartqa_human", "chartqa_augmented", "ai2d", "dvqa")},
+        **{key: {"keep": 1, "not_train": 1} for key in ("textvqa", "ocrvqa")},
+    },
+}
+PAGES = {path.stem for path in (ROOT / "docs/sources").glob("*.md")} - {"README"}
+
+
+def written(name: str, folder: Path) -> Path:
+    """The recipe of a page, as a file."""
+    (text,) = blocks(page(f"docs/sources/{name}.md"), "yaml")
+    path = folder / f"{name}.yaml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(qvl.app, list(words))
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout.strip().splitlines()[-1]
+
+
+def ledger(out: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = ds.dataset(out / "ledger", format="parquet").to_table().to_pylist()
+    return sorted(rows, key=lambda row: (row["source"], row["row"]))
+
+
+def test_every_page_is_tested_and_in_the_index() -> None:
+    assert {*CURATED, *GROUNDED, "synthdog", "common_crawl_pdf", "common_crawl_html", "dialogues"} == PAGES
+    index = page("docs/sources/README.md")
+    assert all(f"({name}.md)" in index for name in PAGES)
+
+
+@pytest.mark.parametrize("name", CURATED)
+def test_the_page_says_what_the_shipped_recipe_says(name: str, tmp_path: Path) -> None:
+    (source,), shipped = load_recipe(written(name, tmp_path)).sources, SHIPPED.source(name)
+    assert source.model_dump(exclude={"read"}) == shipped.model_dump(exclude={"read"})
+    where = {"paths", "image_folder"}
+    assert source.read.model_dump(exclude=where) == shipped.read.model_dump(exclude=where)
+    assert load_recipe(tmp_path / f"{name}.yaml").filters_of(name) == SHIPPED.filters_of(name)
+
+
+@pytest.mark.parametrize("name", [name for name in CURATED if name != "coco_caption"])
+def test_a_web_set_of_the_described_columns(name: str, tmp_path: Path) -> None:
+    recipe = written(name, tmp_path)
+    source = SHIPPED.source(name)
+    columns = {column: cells[2] for column, cells in table_rows(page(f"docs/sources/{name}.md")).items()}
+    columns = {} if name == "sbu" else columns  # its lists become img2dataset's own columns
+    scored = source.filters.clip is not None
+    rows = [made.record(columns, made.CAPTION, score) for score in (0.5, 0.1, 0.5)]
+    if not columns:
+        rows = [{"caption": text} for text in (made.CAPTION, f"{made.CAPTION} of <PERSON>", "lost")]
+    pattern = source.read.paths[0].split("DATA/")[1]
+    alt_text = "the old alt text" if name == "laion_coco" else made.CAPTION
+    made.img2dataset(tmp_path / pattern.replace("*", "00000"), rows, alt_text if columns else None)
+    run("curate", "run", str(recipe), "--output", str(tmp_path / "out"))
+    first, second, lost = ledger(tmp_path / "out")
+    assert (first["verdict"], lost["verdict"]) == ("keep", "download:failed_to_download")
+    assert second["verdict"] == ("clip" if scored else "special_tag" if source.academic else "keep")
+    assert first["caption"] == made.CAPTION
+    read = [word for word in made.SCORES if any(said.split(" ")[0] == f"`{word}`" for said in columns.values())]
+    assert [word for word in made.SCORES if first[word] == pytest.approx(0.5)] == read
+
+
+def test_captions_of_coco(tmp_path: Path) -> None:
+    recipe = written("coco_caption", tmp_path)
+    made.coco_captions(tmp_path / "coco")
+    run("curate", "run", str(recipe), "--output", str(tmp_path / "out"))
+    assert [row["verdict"] for row in ledger(tmp_path / "out")] == ["keep", "keep"]
+
+
+@pytest.mark.parametrize("name", GROUNDED)
+def test_annotations_of_the_described_layout(name: str, tmp_path: Path) -> None:
+    recipe = written(name, tmp_path)
+    made.train2014(tmp_path)
+    for one, split_by in (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd")):
+        made.refer(tmp_path, one, split_by)
+    made.grit(tmp_path / "grit")
+    made.visual_genome(tmp_path / "vg")
+    made.questions(tmp_path)
+    dataset = json.loads(run("ground", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
+    assert dataset["lineage"]["verdicts"] == GROUNDED[name]
+    assert audit(tmp_path / "out")["discrepancy"] is None
+
+
+def test_texts_and_dialogues(tmp_path: Path) -> None:
+    recipe = written("dialogues", tmp_path)
+    made.dialogues(tmp_path)
+    Exclusion().write(tmp_path / "exclusion.parquet")
+    dataset = json.loads(run("text", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
+    names = ("books", "articles", "messages", "conversations", "places")
+    assert dataset["lineage"]["verdicts"] == {key: {"keep": 1} for key in names}
+
+
+@pytest.mark.parametrize("name", ["synthdog", "common_crawl_pdf", "common_crawl_html"])
+def test_recipes_of_pages_of_text_are_read(name: str, tmp_path: Path) -> None:
+    loaded = synth_ocr.recipe.load_recipe(written(name, tmp_path))
+    shipped = synth_ocr.recipe.load_recipe(ROOT / "synth_ocr/recipes/qwen_vl_ocr.yaml")
+    known = {source.name: source.read.rules for source in shipped.sources}
+    assert {source.name: source.read.rules for source in loaded.sources}.items() <= known.items()
