@@ -150,13 +150,13 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
     """Pairs per second of each part alone."""
     import torch
 
-    from pipeline.clip_model import encode_by_length
+    from pipeline.clip_blocks import moved
     from pipeline.decode import decode_pixels
 
     device = scorer.device
     squares = [scorer.prepare(decode_pixels(files[i % len(files)], scorer.side)) for i in range(batch)]
     tokens = [scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]
-    held = torch.stack(tokens).to(device)
+    held = torch.stack(tokens)
     side = scorer.preprocessing.size
     images = torch.zeros(batch, 3, side, side, device=device, dtype=scorer.dtype)
 
@@ -167,7 +167,7 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
     def towers() -> None:
         with torch.inference_mode():
             scorer.encode_image(images)
-            encode_by_length(scorer.model, held)
+            scorer.encode_text(held)
 
     def image_tower() -> None:
         with torch.inference_mode():
@@ -175,7 +175,7 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
 
     def text_tower() -> None:
         with torch.inference_mode():
-            encode_by_length(scorer.model, held)
+            scorer.encode_text(held)
 
     kinds: dict[str, Callable[[], Any]] = {
         "towers": towers,
@@ -183,17 +183,17 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
         "text_tower": text_tower,
         "decode": decode,
         "tokens": lambda: [scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)],
-        "copy": lambda: scorer._moved(torch.stack([torch.from_numpy(square) for square in squares])),
+        "copy": lambda: moved(torch.stack([torch.from_numpy(square) for square in squares]), device),
     }
     return {name: rate(device, batch, work) for name, work in kinds.items()}
 
 
 def flops_per_pair(scorer: Any, batch: int) -> float:
-    """As torch counts them, text cut as the stage cuts it."""
+    """As torch counts them in open_clip's own towers, text cut to the longest caption."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pipeline.clip_model import encode_by_length
+    from pipeline.clip_model import encode_text
 
     tokens = torch.stack([scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]).to(scorer.device)
     side = scorer.preprocessing.size
@@ -201,7 +201,7 @@ def flops_per_pair(scorer: Any, batch: int) -> float:
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         scorer.model.encode_image(images)
-        encode_by_length(scorer.model, tokens)
+        encode_text(scorer.model, tokens)
     return float(counter.get_total_flops()) / batch
 
 

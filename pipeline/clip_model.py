@@ -4,7 +4,7 @@ The only module of the base that loads torch, and only where a recipe asks for s
 settings on an image that was decoded at a smaller scale; what that does to the scores is in benchmarks/results/clip.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,15 +17,20 @@ import torch  # type: ignore[import-not-found, unused-ignore]
 import xxhash
 from torch.nn import functional  # type: ignore[import-not-found, unused-ignore]
 
+from pipeline.clip_blocks import ImageTower, TextTower, is_causal, moved, projected
 from pipeline.errors import RecipeError
 from pipeline.score_recipe import ClipModel
 
 INTERPOLATIONS = ("bicubic", "bilinear")
-TEXT_PIECES = 4
+PIECE = (
+    16  # pairs that one core computes at once: their numbers stay in its cache, and results do not depend on the cores
+)
+TEXT_STEP = 16  # of lengths on a GPU
 MARGIN = 2  # what less and more cost: benchmarks/results/clip.md
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Pixels = npt.NDArray[np.uint8]
+Spread = Callable[[Callable[[Any], torch.Tensor], Iterable[Any]], Iterable[torch.Tensor]]  # map, or that of threads
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ class ClipScorer:
         self.model, self.device, self.dtype = model, weight.device, weight.dtype
         self.tokenizer = open_clip.get_tokenizer(name)
         self.preprocessing = Preprocessing.of(model)
-        self.encode_image = torch.compile(model.encode_image) if compiled else model.encode_image
+        self.on_cpu = self.device.type == "cpu"
+        images, texts = ImageTower.of(model), TextTower.of(model, 1 if self.on_cpu else TEXT_STEP)
+        self.encode_image = torch.compile(model.encode_image) if compiled else images or model.encode_image
+        self.encode_text = texts or (lambda tokens: model.encode_text(moved(tokens, self.device)))
+        self.parallel = self.on_cpu and not compiled
         shape = (1, 3, 1, 1)
         self.mean = torch.tensor(self.preprocessing.mean, device=self.device).view(shape) * 255
         self.std = torch.tensor(self.preprocessing.std, device=self.device).view(shape) * 255
@@ -108,32 +117,41 @@ class ClipScorer:
         """The words of a caption as the model reads them [context]; work for the threads that decode."""
         return torch.as_tensor(self.tokenizer([caption])[0])
 
-    def images(self, squares: Sequence[Pixels]) -> torch.Tensor:
-        """Normalised image vectors [n, width] in fp32."""
-        with torch.inference_mode():
-            batch = (self._moved(torch.from_numpy(np.stack(squares))).permute(0, 3, 1, 2) - self.mean) / self.std
-            features = self.encode_image(batch.to(self.dtype))
-            return functional.normalize(features.float(), dim=-1)
+    def images(self, squares: Sequence[Pixels], spread: Spread = map) -> torch.Tensor:
+        """Normalised image vectors [n, width] in fp32. ``spread`` runs pieces of them, in threads or here."""
+        return torch.cat(list(spread(self._images, self._pieces(squares))))
 
-    def texts(self, tokens: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Normalised text vectors [n, width] in fp32."""
-        with torch.inference_mode():
-            features = encode_by_length(self.model, self._moved(torch.stack(list(tokens))))
-            return functional.normalize(features.float(), dim=-1)
-
-    def _moved(self, batch: torch.Tensor) -> torch.Tensor:
-        """A batch on the device; from pinned memory, so that the copy runs beside the work before it."""
-        if self.device.type != "cuda":
-            return batch
-        return batch.pin_memory().to(self.device, non_blocking=True)
+    def texts(self, tokens: Sequence[torch.Tensor], spread: Spread = map) -> torch.Tensor:
+        """Normalised text vectors [n, width] in fp32; captions of like length are computed together."""
+        order = sorted(range(len(tokens)), key=lambda i: int(tokens[i].argmax()))
+        found = torch.cat(list(spread(self._texts, self._pieces([tokens[i] for i in order]))))
+        return found[torch.as_tensor(order, device=found.device).argsort()]
 
     def scores(
-        self, squares: Sequence[Pixels], tokens: Sequence[torch.Tensor]
+        self, squares: Sequence[Pixels], tokens: Sequence[torch.Tensor], spread: Spread = map
     ) -> tuple[npt.NDArray[np.float32], torch.Tensor]:
         """Cosine of each image with its caption, rounded to 4 decimals; and the image vectors."""
-        images = self.images(squares)
-        cosines = (images * self.texts(tokens)).sum(dim=-1)
+        images = self.images(squares, spread)
+        cosines = (images * self.texts(tokens, spread)).sum(dim=-1)
         return np.round(cosines.cpu().numpy().astype(np.float64), 4).astype(np.float32), images
+
+    def _pieces(self, items: Sequence[Any]) -> list[Sequence[Any]]:
+        size = PIECE if self.parallel else len(items)
+        return [items[start : start + size] for start in range(0, len(items), size)]
+
+    def _images(self, squares: Sequence[Pixels]) -> torch.Tensor:
+        with torch.inference_mode():
+            batch = (moved(torch.from_numpy(np.stack(squares)), self.device).permute(0, 3, 1, 2) - self.mean) / self.std
+            return functional.normalize(self.encode_image(batch.to(self.dtype)).float(), dim=-1)
+
+    def _texts(self, tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+        with torch.inference_mode():
+            return functional.normalize(self.encode_text(torch.stack(list(tokens))).float(), dim=-1)
+
+
+def single_threaded() -> None:
+    """One core for torch in the calling thread: several such threads share the cores, and each one's sums have one order."""
+    torch.set_num_threads(1)
 
 
 def load(spec: ClipModel, device: torch.device) -> tuple[Any, str]:
@@ -149,15 +167,8 @@ def load(spec: ClipModel, device: torch.device) -> tuple[Any, str]:
     return model.to(DTYPES[spec.precision]).eval(), name
 
 
-def encode_by_length(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Text vectors of a batch in a few pieces of captions of like length, each cut to its own longest."""
-    order = tokens.argmax(dim=-1).argsort(stable=True)
-    pieces = [encode_text(model, tokens[piece]) for piece in order.chunk(TEXT_PIECES if is_causal(model) else 1)]
-    return torch.cat(pieces)[order.argsort()]
-
-
 def encode_text(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Text vectors; tokens after the longest caption are left out where that cannot change anything.
+    """Text vectors for training; tokens after the longest caption are left out where that cannot change anything.
 
     A causal tower that reads the vector at the end mark never looks behind it: cutting is exact.
     """
@@ -169,17 +180,7 @@ def encode_text(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     kind = model.transformer.get_cast_dtype()
     x = model.token_embedding(tokens[:, :length]).to(kind) + model.positional_embedding[:length].to(kind)
     x = model.ln_final(model.transformer(x, attn_mask=mask.to(kind)))
-    x = x[torch.arange(len(x), device=x.device), ends]
-    projection = model.text_projection
-    if projection is None:
-        return torch.as_tensor(x)
-    return torch.as_tensor(projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection)
-
-
-def is_causal(model: Any) -> bool:
-    """Is the text tower open_clip's own, with a causal mask, read at the end mark?"""
-    own = type(model) is open_clip.model.CLIP
-    return own and model.attn_mask is not None and model.text_pool_type == "argmax"
+    return projected(model, x[torch.arange(len(x), device=x.device), ends])
 
 
 def weights_hash(model: Any) -> str:

@@ -87,7 +87,7 @@ def measure_pixels(
         return faults
     places = sorted(_places(columns, rows), key=lambda place: place[1])
     towers = Towers.open(score.clip, columns) if score.clip else None
-    with ThreadPoolExecutor(towers.threads if towers else 1) as threads:
+    with towers.open_threads() if towers else ThreadPoolExecutor(1) as threads:
         for chunk in _decoded(source.images(unit, places, Storage()), threads, towers):
             seen += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
@@ -95,7 +95,7 @@ def measure_pixels(
             if score.phash is not None and good:
                 _hash(good, into)
             if towers is not None and good:
-                towers.measure(good, into)
+                towers.measure(good, into, threads)
     if seen != len(rows):
         raise DataError(f"{unit.name}: {len(rows) - seen} images are gone since they were scanned")
     _refuse_systematic(faults, len(rows))
@@ -156,9 +156,15 @@ class Towers:
         """Pixels that the shorter side needs; never less than without CLIP, so that the hashes agree."""
         return max(SIDE, *(model.side for model in self.models.values()))
 
-    @property
-    def threads(self) -> int:
-        return min(MAX_THREADS, len(os.sched_getaffinity(0)))
+    def open_threads(self) -> ThreadPoolExecutor:
+        """Threads that decode, and that compute where the models are on the CPU: then as many as torch may use."""
+        import torch
+
+        from pipeline.clip_model import single_threaded
+
+        busy = any(model.parallel for model in self.models.values())
+        number = torch.get_num_threads() if busy else min(MAX_THREADS, len(os.sched_getaffinity(0)))
+        return ThreadPoolExecutor(number, initializer=single_threaded)
 
     def model_of(self, row: int) -> str:
         """The model of the row's language."""
@@ -169,14 +175,14 @@ class Towers:
         model = self.models[name]
         return {name: (model.prepare(image), model.tokens(self.captions[row] or ""))}
 
-    def measure(self, good: list[Decoded], into: "Measures") -> None:
+    def measure(self, good: list[Decoded], into: "Measures", threads: ThreadPoolExecutor) -> None:
         """Scores of a batch, by each model those of its language."""
         for name, model in self.models.items():
             mine = [item for item in good if name in item.inputs]
             if mine:
                 rows = [item.row for item in mine]
                 squares, tokens = zip(*(item.inputs[name] for item in mine), strict=True)
-                scores, vectors = model.scores(squares, tokens)
+                scores, vectors = model.scores(squares, tokens, threads.map if model.parallel else map)
                 into.numbers[name][rows] = scores
                 into.vectors.setdefault(name, []).append((rows, vectors.half().cpu().numpy()))
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 OURS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training", "qvl")
 HEAVY = ("torch", "transformers", "ray", "pyarrow", "numpy", "duckdb", "plotly", "PIL", "fsspec")
 # the towers themselves: imported by a worker that scores with CLIP, by nobody else
-NEEDS_TORCH = {"pipeline.clip_model"}
+NEEDS_TORCH = {"pipeline.clip_model", "pipeline.clip_blocks"}
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "pipeline").rglob("*.py")
