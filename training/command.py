@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from training.experiments.command import experiment
 from training.plan_command import plan
 from training.report_command import report
 
@@ -78,3 +79,4 @@ def verify(
 
 app.command()(plan)
 app.command()(report)
+app.command()(experiment)

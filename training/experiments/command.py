@@ -1,0 +1,65 @@
+"""``qvl train experiment``: wiring only; heavy imports stay inside the command."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.experiments.results import Results
+
+STOPPED = 143
+
+
+def experiment(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML of an experiment", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; the same command goes on")],
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Folder of trained stages, which experiments may share; OUTPUT/trained if not given"),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many seeds of the recipe")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only this arm; repeatable")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes: one per GPU")] = 1,
+    device: Annotated[str, typer.Option(help="Where models answer: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """Train every arm with every seed, ask all of them the same held-out questions, write one page."""
+    import os
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import torch
+
+    from pipeline.errors import resumable
+    from training.experiments.recipe import load_experiment
+    from training.experiments.results import summary
+    from training.experiments.run import Where, run_experiment
+
+    loaded = load_experiment(recipe)
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes)
+    with resumable(output):
+        results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
+    if results is None:
+        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        raise typer.Exit(STOPPED)
+    typer.echo(json.dumps(summary(results), ensure_ascii=False) if as_json else _table(results, output))
+
+
+def _table(results: "Results", output: Path) -> str:
+    """A line per ask and measure, a column per arm."""
+    from training.experiments.estimate import estimate
+    from training.experiments.page import NAMES, shown
+    from training.experiments.results import MEASURES
+
+    width = max(16, *(len(arm) + 2 for arm in results.arms))
+    lines = [f"{'ask':<18}{'measure':<38}" + "".join(f"{arm:>{width}}" for arm in results.arms)]
+    for ask in results.experiment.ask:
+        for measure in MEASURES:
+            found = [estimate(results.runs(arm), measure, results.places(ask.name)) for arm in results.arms]
+            if any(found):
+                texts = [f"{shown(e.mean, measure)} ± {shown(e.error, measure)}" if e else "–" for e in found]
+                lines.append(f"{ask.name:<18}{NAMES[measure]:<38}" + "".join(f"{text:>{width}}" for text in texts))
+    return "\n".join([*lines, f"results  {output / 'results.json'}", f"page     {output / 'index.html'}"])

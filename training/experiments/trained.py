@@ -1,0 +1,108 @@
+"""Models of the arms. A stage is trained once for all arms that agree up to it, in a folder named by what it is.
+
+TRAINED/<mark>/recipe.yaml   the stage alone; it starts from the model of the stage before
+TRAINED/<mark>/run/          the output of `qvl train run`, which goes on after a kill
+TRAINED/<mark>/steps.json    seconds and memory
+"""
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from model.presets import PRESETS
+from pipeline.commit import file_hash, output_lock, replace_file
+from pipeline.fingerprint import fingerprint
+from training.evaluation.run import model_identity
+from training.experiments.recipe import as_yaml
+from training.journey.steps import Cost, measured, read_costs
+from training.launch import Launch, launch_here
+from training.recipe import TrainRecipe
+from training.run import recipe_fingerprint
+
+TRAINING = "training"
+WATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One stage of an arm: its mark, its folder, and the recipe that trains it alone."""
+
+    mark: str
+    folder: Path
+    recipe: TrainRecipe
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def model(self) -> Path:
+        return self.run / self.recipe.stages[0].label / "model"
+
+    @property
+    def done(self) -> bool:
+        return (self.model / "config.json").is_file()
+
+    @property
+    def cost(self) -> Cost:
+        return read_costs(self.folder / "steps.json").get(TRAINING, Cost())
+
+
+def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list[Trained]:
+    """The stages of a recipe. A mark depends on all stages so far, their datasets, seed, tokenizer and start."""
+    found: list[Trained] = []
+    start = recipe.start
+    known = start if start in PRESETS else model_identity(Path(start))
+    tokenizer = file_hash(recipe.tokenizer) if recipe.tokenizer is not None else ""
+    for number, stage in enumerate(recipe.stages):
+        used = {part.dataset for so_far in recipe.stages[: number + 1] for part in so_far.mix}
+        so_far = recipe.model_copy(
+            update={
+                "name": "experiment", "stages": recipe.stages[: number + 1],
+                "datasets": {name: spec for name, spec in recipe.datasets.items() if name in used},
+            }
+        )  # fmt: skip
+        shards = sorted((name, hashes[name]) for name in used)
+        mark = fingerprint([recipe_fingerprint(so_far), shards, known, tokenizer])
+        needed = {part.dataset for part in stage.mix} | ({stage.evaluate.dataset} if stage.evaluate else set())
+        own = {name: spec for name, spec in recipe.datasets.items() if name in needed}
+        fresh = recipe.fresh if number == 0 else ()
+        alone = so_far.model_copy(update={"stages": (stage,), "datasets": own, "start": start, "fresh": fresh})
+        found.append(Trained(mark, trained / mark[:16], alone))
+        start = str(found[-1].model)
+    return found
+
+
+def train(stages: list[Trained], processes: int, workers: int) -> bool:
+    """Train what is not trained yet, each stage in a process of its own; False where a signal stopped it."""
+    for stage in stages:
+        if stage.done:
+            continue
+        with output_lock(stage.folder):
+            replace_file(stage.folder / "recipe.yaml", as_yaml(stage.recipe))
+            launch = Launch(stage.folder / "recipe.yaml", stage.run, workers, None, 0, False)
+            with (
+                measured(stage.folder / "steps.json", TRAINING),
+                ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+            ):
+                finished = pool.submit(_train, launch, processes, os.getpid()).result()
+        if not finished:
+            return False
+    return True
+
+
+def _train(launch: Launch, processes: int, parent: int) -> bool:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    return launch_here(launch, processes)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it was killed: it must not train beside the next run."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
