@@ -6,7 +6,7 @@ Fluent emoji (MIT) and their names in many languages (emojibase, MIT) come from 
 Annotations are written in the schemas of GRIT and TextVQA, and `qvl ground build` makes the datasets of them:
 
     scenes    1 to 4 emoji on 224 pixels, phrases of three lengths; sources scenes_en and scenes_zh show the same pictures
-    unseen    1 or 2 emoji that `scenes` never shows: sources new_concept (of its categories) and new_category (vehicles)
+    unseen    1 or 2 emoji: sources known (of `scenes`), new_concept (of its categories, never shown there) and new_category
     names     one emoji of `scenes`: where is it and what is it, in six languages; sources names_en, names_zh, ...
     detail    a number and an emoji of 3 to 25% of the side, on 672 pixels
 """
@@ -205,12 +205,12 @@ def several(maker: Maker, name: str) -> Scene:
 
 def write_unseen(folder: Path, maker: Maker, labels: Labels, count: int) -> list[Record]:
     sources = []
-    for source, codes in (("new_concept", NEW_CONCEPTS), ("new_category", NEW_CATEGORY)):
+    for source, codes in (("known", known_codes()), ("new_concept", NEW_CONCEPTS), ("new_category", NEW_CATEGORY)):
 
         def make(name: str, codes: Sequence[str] = codes, source: str = source) -> Scene:
             return maker.scene(f"{source}-{name}", maker.rng.sample(codes, maker.rng.randint(1, 2)), (0.3, 0.6))
 
-        scenes = saved(folder, count, make)
+        scenes = saved(folder, 2 * count if source == "known" else count, make)
         rows = [grit(scene, [labels["en"][code] for code, _ in scene.things]) for scene in scenes]
         sources.append(boxes(folder, source, rows, "en"))
     return sources

@@ -138,17 +138,12 @@ def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]
         return value
     bounds = list(edges.get(column, EDGES[column]))
     at = sum(value >= edge for edge in bounds)
-    shown = [f"{edge:.0%}" if column == "area" else f"{edge:g}" for edge in bounds]
-    if at == 0:
-        return f"under {shown[0]}"
+    if column == "area":
+        shown = [f"{edge:.0%}" for edge in bounds]
+        return (
+            f"under {shown[0]}" if at == 0 else " to ".join(shown[at - 1 : at + 1]) + " and more" * (at == len(bounds))
+        )
     if at == len(bounds):
-        return f"{shown[-1]} and more"
-    if column != "area" and bounds[at] - bounds[at - 1] == 1:
-        return shown[at - 1]
-    return f"{shown[at - 1]} to {shown[at] if column == 'area' else f'{bounds[at] - 1:g}'}"
-
-
-def paths_of(experiment: Experiment, datasets: Mapping[str, str]) -> dict[str, str]:
-    """Where the asked datasets lie: the experiment's own, else those of the training recipe."""
-    every = {**datasets, **experiment.datasets}
-    return {ask.dataset: every[ask.dataset] for ask in experiment.ask}
+        return f"{bounds[-1]:g} and more"
+    first, last = (bounds[at - 1] if at else 1), bounds[at] - 1
+    return f"{first:g}" if first == last else f"{first:g} to {last:g}"
