@@ -50,8 +50,8 @@ def _one_line() -> Iterator[None]:
 
 @app.command()
 def info(
-    model: Annotated[str, typer.Argument(help="qwen-vl, small, tiny, or a model folder")],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    model: Annotated[str, typer.Argument(help="qwen-vl, small, tiny, nano, or a model folder")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Parts of a model and their exact counts; nothing is allocated."""
     from model.auto import config_of
@@ -71,11 +71,11 @@ def info(
 
 @app.command("import")
 def import_(
-    source: Annotated[Source, typer.Argument(help="Whose weights.")],
-    path: Annotated[Path, typer.Argument(help="Their folder, or file.")],
-    out: Annotated[Path, typer.Argument(help="A model folder; one that holds another part is added to.")],
-    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; theirs if not given.")] = None,
-    start: Annotated[str, typer.Option(help="Preset of the parts not imported yet.")] = "qwen-vl",
+    source: Annotated[Source, typer.Argument(help="Whose weights")],
+    path: Annotated[Path, typer.Argument(help="Their folder, or file")],
+    out: Annotated[Path, typer.Argument(help="A model folder; one that holds another part is added to")],
+    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; theirs if not given")] = None,
+    start: Annotated[str, typer.Option(help="Preset of the parts not imported yet")] = "qwen-vl",
 ) -> None:
     """Convert weights into a model folder, one tensor at a time."""
     import torch
@@ -90,10 +90,10 @@ def import_(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    out: Annotated[Path, typer.Argument(help="A new folder.")],
-    layout: Annotated[Target, typer.Option(help="Tensor names.")] = Target.transformers,
-    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; as they are if not given.")] = None,
+    model: Annotated[Path, typer.Argument(help="A model folder")],
+    out: Annotated[Path, typer.Argument(help="A new folder")],
+    layout: Annotated[Target, typer.Option(help="Tensor names")] = Target.transformers,
+    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; as they are if not given")] = None,
 ) -> None:
     """Write a folder that loads elsewhere with trust_remote_code, or the released tensor names."""
     import torch
@@ -107,13 +107,13 @@ def export(
 
 @app.command()
 def chat(
-    model: Annotated[Path, typer.Argument(help="A model folder with its tokenizer.")],
-    image: Annotated[list[Path] | None, typer.Option(help="Goes with the first question; repeatable.")] = None,
-    ask: Annotated[str | None, typer.Option(help="One question instead of a conversation.")] = None,
-    boxes: Annotated[Path, typer.Option(help="Where the image with boxes is saved.")] = Path("boxes.png"),
+    model: Annotated[Path, typer.Argument(help="A model folder with its tokenizer")],
+    image: Annotated[list[Path] | None, typer.Option(help="Goes with the first question; repeatable")] = None,
+    ask: Annotated[str | None, typer.Option(help="One question instead of a conversation")] = None,
+    boxes: Annotated[Path, typer.Option(help="Where the image with boxes is saved")] = Path("boxes.png"),
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    dtype: Annotated[Precision | None, typer.Option(help="Of the computation; the weights' if not given.")] = None,
-    length: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 256,
+    dtype: Annotated[Precision | None, typer.Option(help="Of the computation; the weights' if not given")] = None,
+    length: Annotated[int, typer.Option(help="Most tokens of an answer")] = 256,
 ) -> None:
     """Talk about images in the terminal; boxes in an answer are drawn on the last image and saved."""
     import torch

@@ -27,7 +27,7 @@ def apply_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
         if path[0] == "dedup" and len(path) > 1:
             _set(content["dedup"], path[1:], value, change)
         else:
-            names = [path.pop(0)] if path[0] in own else _sources_with(path[0], own)
+            names = [path.pop(0)] if _names_source(path, own) else _sources_with(path[0], own)
             for name in names:
                 _change_filter(own[name], path, value, change)
     for source in content["sources"]:
@@ -44,6 +44,12 @@ def _value(change: str, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise RecipeError(f"{change}: {text} is no value") from None
+
+
+def _names_source(path: list[str], own: dict[str, dict[str, Any]]) -> bool:
+    """A source may bear a filter's name: then it is meant only where a filter follows."""
+    words = Filters.model_fields
+    return path[0] in own and (path[0] not in words or (len(path) > 1 and path[1] in words))
 
 
 def _sources_with(word: str, own: dict[str, dict[str, Any]]) -> list[str]:

@@ -45,7 +45,7 @@ def run(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Scan, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
+    """Scan, score, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
     from pipeline.curate import run as run_curation
     from pipeline.errors import resumable
     from pipeline.progress import RunProgress
@@ -70,7 +70,9 @@ def plan(
     recipe: RecipeFile,
     output: Destination,
     measured: Annotated[bool, typer.Option("--measure", help="Price it at this machine's rates")] = False,
-    rate: Annotated[list[str] | None, typer.Option(help="Price it at STAGE=ROWS_PER_SECOND")] = None,
+    rate: Annotated[
+        list[str] | None, typer.Option(help="Price it at STAGE=ROWS_PER_SECOND (scan, score, clip); repeatable")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way, what it costs."""

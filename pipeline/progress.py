@@ -56,4 +56,6 @@ class RunProgress:
         drops_text = "  ".join(f"{reason} {count:,}" for reason, count in self._drops.most_common(SHOWN_REASONS))
         self._bars.update(self._task, advance=1, rate=rate, drops=drops_text)
         if self._bars.disable and self._done % max(1, self._total // LINES_WITHOUT_TERMINAL) == 0:
-            self.console.print(f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False)
+            self.console.print(
+                f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False, soft_wrap=True
+            )

@@ -78,7 +78,9 @@ def _check(stored: Stored, targets: list[Target], threshold: str) -> int:
     """+1 where a larger value keeps less, else -1."""
     word, _, key = threshold.partition(".")
     if word not in Filters.model_fields or key not in KINDS:
-        raise RecipeError(f"{threshold}: a threshold is FILTER.minimum or FILTER.maximum")
+        raise RecipeError(
+            f"{threshold}: a threshold is FILTER.minimum or FILTER.maximum; `qvl curate whatif` tries others"
+        )
     known = {source for _, source in stored.units}
     for target in targets:
         if target.source not in known:

@@ -17,6 +17,7 @@ from pipeline.store import Place, side_by_side
 
 KEEP = "keep"
 MAX_CHAIN = 10
+SHOWN = 5
 
 
 def trace_sample(out: Place, sample: str) -> dict[str, Any]:
@@ -31,14 +32,18 @@ def trace_sample(out: Place, sample: str) -> dict[str, Any]:
 def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
     """Everything about a row of an input file, named as in the ledger's units or by the end of its path."""
     layout = _known(out)
-    found = []
+    found, known = [], []
     paths: list[Place] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
     for manifest in filter(None, side_by_side(layout.out, read_manifest, paths)):
         name = f"{manifest['source']}/{manifest['name']}"
+        known.append(name)
         if file in (manifest["name"], name) or file.endswith("/" + manifest["name"]):
             found.append(manifest)
     if not found:
-        raise DataError(f"{file}: no input file of this output has that name")
+        more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+        raise DataError(
+            f"{file}: no input file of this output has that name; there are {', '.join(known[:SHOWN])}{more}"
+        )
     if len(found) > 1:
         names = ", ".join(f"{manifest['source']}/{manifest['name']}" for manifest in found)
         raise DataError(f"{file}: which of {names}?")

@@ -82,7 +82,7 @@ def run(
         int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own")
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="Ask in ChatML, as stage 3 trains")] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions answered at once")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dtype: Annotated[Precision, typer.Option(help="auto: that of the weights")] = Precision.auto,
     workers: Workers = "serial",
