@@ -59,6 +59,26 @@ app.command()(pipeline.view.command.view)
 app.command()(training.doctor.command.doctor)
 
 
+@app.command()
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One of them: print it", show_default=False)
+    ] = None,
+) -> None:
+    """Recipes that come along, in the wheel too: their names, or one's text to be copied beside your data."""
+    folders = [Path(str(package.__file__)).parent / "recipes" for package in (pipeline, synth_ocr, training)]
+    paths = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.yaml"))]
+    found = {str(path.relative_to(folder).with_suffix("")): path for folder, path in paths}
+    if name is None:
+        for word, path in found.items():
+            first = path.read_text("utf-8").splitlines()[0]
+            typer.echo(f"{word:<24} {first.removeprefix('# ')}")
+    elif name in found:
+        typer.echo(found[name].read_text("utf-8"), nl=False)
+    else:
+        raise RecipeError(f"{name}: no such recipe; there are {', '.join(found)}")
+
+
 SIGNALLED = 143
 EXAMPLES = Path(__file__).parent / "examples"
 RECIPES = {

@@ -12,13 +12,14 @@ from tests.docs.pages import ROOT
 PAGE = ROOT / "docs" / "commands.md"
 HEAD = """# Every command
 
-Made from `--help` by `python -m tests.docs.reference`; a test compares. Errors that you can mend are one line and exit code 2. Flags say
-where and how; what alters data is in the recipe.
+Made from `--help` by `python -m tests.docs.reference`; a test compares. Errors that you can mend are one
+line and exit code 2. Flags say where and how; what alters data is in the recipe.
 """
 READ = {
     "view": "view.md",
     "doctor": "mix.md#doctor",
     "demo": "journey.md",
+    "recipes": "sources/README.md",
     "curate": "curation.md",
     "ground": "grounding.md",
     "ocr": "ocr.md",
