@@ -233,7 +233,8 @@ def _pack(
     verdicts: dict[str, Counter[str]] = {}
     for unit in made:
         verdicts.setdefault(unit["source"], Counter()).update(unit["verdicts"])
-    root = merkle_root(f"{unit['unit']} {unit['hash']}" for unit in made)
+    # of what was made: a takedown blanks samples in a unit, which changes the bytes that lie there
+    root = merkle_root(f"{unit['unit']} {unit.get('made_hash', unit['hash'])}" for unit in made)
     order = windows(seed, WINDOW_UNITS, [(unit["unit"], unit["samples"]) for unit in made])
     plans = shard_plans(name, shard_rows, order)
     mark = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})

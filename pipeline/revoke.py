@@ -2,11 +2,13 @@
 
 New files are written beside the output first; a journal, created in one step, then lists what replaces what. Killed before
 the journal, nothing has changed; killed after it, the next call goes on with it. The record comes with the same journal, so
-a sample is out of the shards if and only if it is on record.
+a sample is out of the shards if and only if it is on record. What else the output holds of a sample goes with it: the bytes
+in a build's made units, and the page with thumbnails.
 """
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,12 @@ from pipeline.dataset_scan import scan_dataset
 from pipeline.errors import DataError, QvlError
 from pipeline.fingerprint import merkle_root
 from pipeline.layout import Layout
+from pipeline.made_copies import Rows, blank_copy, held_copies
 from pipeline.revoked import read_revoked
 from pipeline.shard_cut import cut_shard
 from pipeline.takedown_list import KINDS, TakedownList
 
 PRETTY = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-COPIES = ("made", "report.html")
 
 Records = dict[str, dict[int, dict[str, Any]]]
 
@@ -62,20 +64,22 @@ def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> dic
         if absent:
             raise DataError("; ".join(absent[:20]))
         records = find_records(dataset, wanted, date)
+        before, page = read_revoked(home.layout.revoked), _page(home)
         found = [record for rows in records.values() for record in rows.values()]
-        if found and not dry:
-            stage_takedown(home, dataset, records)
+        copies = _held(home, dataset, [*before, *(record["id"] for record in found)])
+        for record in found:
+            record["also"] = _also(home, copies, record["id"])
+        if (found or copies) and not dry:
+            stage_takedown(home, dataset, records, copies)
             finish_takedown(home)
-        before = read_revoked(home.layout.revoked)
     named = {record["by"] for record in [*found, *before.values()]}
     lines = sorted(f"{kind}:{value}" for kind in KINDS for value in wanted.values[kind])
-    copies = [] if home.bare else [name for name in COPIES if (home.layout.out / name).exists()]
     return {
         "samples": len(found),
         "shards": sorted(records),
         "records": found,
         "nothing_on": [line for line in lines if line not in named],
-        "copies": copies if found else [],
+        "cleared": [*(f"made/{unit}.tar" for unit in copies), *(page if found or copies else ())],
         "hash": [dataset.hash, open_dataset(str(home.folder)).hash],
     }
 
@@ -103,12 +107,45 @@ def _record(key: str, shard: str, origin: dict[str, Any], line: str, date: str) 
     return {"id": key, "shard": shard, "by": line, "date": date, **where}
 
 
-def stage_takedown(home: Home, dataset: Dataset, records: Records) -> None:
-    """Write what will replace the shards concerned, their indexes and manifests, ``dataset.json`` and the record."""
+def _held(home: Home, dataset: Dataset, ids: list[str]) -> dict[str, Rows]:
+    """Index rows of these samples that made units still hold, by unit."""
+    lineage = {} if home.bare else dataset.content.get("lineage", {})
+    return held_copies(home.layout, lineage["units"], ids) if "made" in lineage else {}
+
+
+def _page(home: Home) -> list[str]:
+    """The page with thumbnails, where there is one."""
+    return [] if home.bare or not home.layout.report.is_file() else [home.layout.report.name]
+
+
+def _also(home: Home, copies: dict[str, Rows], sample: str) -> list[str]:
+    """Files beside the shards that a sample is cleared from."""
+    units = [unit for unit, rows in copies.items() if any(row["key"] == sample for row in rows)]
+    return [*(f"made/{unit}.tar" for unit in units), *_page(home)]
+
+
+def stage_takedown(home: Home, dataset: Dataset, records: Records, copies: dict[str, Rows]) -> None:
+    """Write what will replace the shards and made units concerned, their manifests, ``dataset.json`` and the record."""
     layout, stage = home.layout, home.layout.takedown.parent
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir()
-    moves: list[tuple[Path, Path]] = []
+    moves = [*_cut(home, dataset, records, stage), *_blanked(layout, copies, stage)]
+    every = read_revoked(layout.revoked)
+    for key in {row["key"] for rows in copies.values() for row in rows} & every.keys():
+        every[key] |= {"also": _also(home, copies, key)}
+    every |= {record["id"]: record for rows in records.values() for record in rows.values()}
+    lines = b"".join(orjson.dumps(record) + b"\n" for record in every.values())
+    moves.append(_staged(stage / "revoked.jsonl", layout.revoked, lines))
+    for source, _ in moves:
+        sync(source)
+    sync(stage)
+    journal = [[source.name, str(target.relative_to(layout.out))] for source, target in moves]
+    replace_file(layout.takedown, orjson.dumps(journal + [[None, name] for name in _page(home)]))
+    sync(stage)
+
+
+def _cut(home: Home, dataset: Dataset, records: Records, stage: Path) -> Iterator[tuple[Path, Path]]:
+    """Shards without these samples, their indexes and manifests, and ``dataset.json``."""
     entries, counts = [], {kind: Counter(dataset.content[kind]) for kind in COUNTED}
     for shard, stated in zip(dataset.shards, dataset.content["shards"], strict=True):
         rows = records.get(shard.name)
@@ -121,9 +158,10 @@ def stage_takedown(home: Home, dataset: Dataset, records: Records) -> None:
         facts = {"shard": shard.name, "samples": cut.samples, "image_bytes": cut.image_bytes, "bytes": cut.bytes}
         facts |= {"hash": file_hash(cut.tar), "index_hash": file_hash(cut.index)}
         entries.append({field: facts[field] for field in SHARD_FIELDS if field in stated})
-        moves += [(cut.tar, home.folder / cut.tar.name), (cut.index, home.folder / cut.index.name)]
+        yield cut.tar, home.folder / cut.tar.name
+        yield cut.index, home.folder / cut.index.name
         if not home.bare:
-            moves.append(_manifest(layout, stage, facts, cut.kept, len(rows)))
+            yield _manifest(home.layout, stage, facts, cut.kept, len(rows))
     content = dataset.content | {
         "samples": sum(entry["samples"] for entry in entries),
         "bytes": sum(entry["bytes"] for entry in entries),
@@ -132,16 +170,18 @@ def stage_takedown(home: Home, dataset: Dataset, records: Records) -> None:
         "shards": entries,
         "revoked": dataset.content.get("revoked", 0) + sum(map(len, records.values())),
     }
-    moves.append(_staged(stage / "dataset.json", home.folder / "dataset.json", orjson.dumps(content, option=PRETTY)))
-    every = [*read_revoked(layout.revoked).values(), *(r for rows in records.values() for r in rows.values())]
-    lines = b"".join(orjson.dumps(record) + b"\n" for record in every)
-    moves.append(_staged(stage / "revoked.jsonl", layout.revoked, lines))
-    for source, _ in moves:
-        sync(source)
-    sync(stage)
-    journal = [[source.name, str(target.relative_to(layout.out))] for source, target in moves]
-    replace_file(layout.takedown, orjson.dumps(journal))
-    sync(stage)
+    yield _staged(stage / "dataset.json", home.folder / "dataset.json", orjson.dumps(content, option=PRETTY))
+
+
+def _blanked(layout: Layout, copies: dict[str, Rows], stage: Path) -> Iterator[tuple[Path, Path]]:
+    """Made units without the bytes of these samples, and their manifests, which keep the hash of what was made."""
+    for unit, rows in copies.items():
+        blank = blank_copy(layout.made(unit), stage / f"made.{unit}.tar", rows)
+        yield blank, layout.made(unit)
+        before = orjson.loads(layout.unit_manifest(unit).read_bytes())
+        content = {"made_hash": before["hash"], **before, "hash": file_hash(blank)}
+        data = orjson.dumps(content, option=PRETTY)
+        yield _staged(stage / f"made.{unit}.json", layout.unit_manifest(unit), data)
 
 
 def _manifest(
@@ -164,7 +204,9 @@ def finish_takedown(home: Home) -> None:
     if journal.is_file():
         for name, target in orjson.loads(journal.read_bytes()):
             final = home.layout.out / target
-            if (journal.parent / name).is_file():
+            if name is None:
+                final.unlink(missing_ok=True)
+            elif (journal.parent / name).is_file():
                 (journal.parent / name).replace(final)
                 sync(final.parent)
         journal.unlink()

@@ -14,6 +14,7 @@ from pipeline.recipe import Recipe, reader
 from pipeline.report.elements import CAPTION_CHARACTERS
 from pipeline.report.nearest import ranks
 from pipeline.report.thumbnail import NoThumbnail, refuse, thumbnail
+from pipeline.revoked import read_revoked
 from pipeline.rows import split_sample_id
 from pipeline.sources.base import Unit
 from pipeline.storage import Storage
@@ -94,10 +95,12 @@ class Gallery:
 
     def _pictures(self, unit: Unit, records: list[dict[str, Any]]) -> None:
         """Thumbnails of one unit's rows; a missing or changed picture is a reason on its card, never an error."""
-        wanted = {}
+        wanted, revoked = {}, read_revoked(Layout(self.out).revoked)
         for record in records:
             card = self.cards[record["id"]]
             try:
+                if record["id"] in revoked:
+                    raise NoThumbnail("taken down")
                 if record["image_bytes"] is None:
                     raise NoThumbnail("no picture in the source")
                 refuse(record["image_bytes"], card.width, card.height)

@@ -105,12 +105,19 @@ def test_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
     assert after == {key: value for key, value in before.items() if key not in keys}
     concerned = {before[key][0] for key in keys}
     now = contents(out)
+    assert b"data:image" in files.pop("report.html") and "report.html" not in now
     for name, data in files.items():
         touched = Path(name).stem in concerned and ("shards/" in name or "manifests/pack" in name)
         assert (now[name] == data) != (touched or name == "shards/dataset.json"), name
     assert now.keys() - files.keys() == {"revoked.jsonl"}
     for record in map(json.loads, now["revoked.jsonl"].splitlines()):
-        assert record["shard"] == before[record["id"]][0] and record["date"] == DAY and record["url"] and record["sha"]
+        assert (
+            record["also"] == ["report.html"]
+            and record["shard"] == before[record["id"]][0]
+            and record["date"] == DAY
+            and record["url"]
+            and record["sha"]
+        )
     for shard in concerned:
         with tarfile.open(out / "shards" / f"{shard}.tar") as tar:
             assert [n for n in tar.getnames() if n.endswith(".json")] == [
@@ -139,10 +146,12 @@ def test_a_record_alone_hides_nothing_from_the_audit(out: Path) -> None:
 
 
 def test_a_later_run_does_not_bring_them_back(recipe: Path, out: Path, tmp_path: Path) -> None:
-    keys = list(samples(out))[3:5]
+    keys, before = list(samples(out))[3:5], (out / "report.html").read_text()
     revoke(out, listed(tmp_path, *keys), DAY)
     taken = contents(out)
     run(recipe, out)
+    report = (out / "report.html").read_text()
+    assert "taken down" not in before and "taken down" in report  # in place of their pictures
     assert {n: d for n, d in contents(out).items() if n.startswith(("shards/", "manifests/pack"))} == {
         n: d for n, d in taken.items() if n.startswith(("shards/", "manifests/pack"))
     }
@@ -188,13 +197,20 @@ def test_stopped_after_any_rename_the_same_command_finishes(out: Path, tmp_path:
     revoke(straight, wanted, DAY)
     home = find_home(out)
     dataset = open_dataset(str(out))
-    stage_takedown(home, dataset, find_records(dataset, wanted, DAY))
+    records = find_records(dataset, wanted, DAY)
+    for rows in records.values():
+        for record in rows.values():
+            record["also"] = ["report.html"]
+    stage_takedown(home, dataset, records, {})
     moves = json.loads(home.layout.takedown.read_bytes())
     assert len(moves) > 8
     for done in range(len(moves) + 1):
         stopped = Path(shutil.copytree(out, tmp_path / f"stopped-{done}"))
         for name, target in moves[:done]:
-            (stopped / ".revoke" / name).replace(stopped / target)
+            if name is None:
+                (stopped / target).unlink()
+            else:
+                (stopped / ".revoke" / name).replace(stopped / target)
         assert "was interrupted" in str(audit(stopped)["discrepancy"]), done
         revoke(stopped, wanted, DAY)
         assert contents(stopped) == contents(straight), done

@@ -159,8 +159,8 @@ def revoke(
     typer.echo(f"{_number(found['samples'], 'sample')} of {_number(len(found['shards']), 'shard')} {said}")
     for line in found["nothing_on"]:
         typer.echo(f"nothing is on {line}")
-    if found["copies"] and not dry:
-        typer.echo(f"still holding copies: {', '.join(found['copies'])}, and the sources (docs/mix.md)")
+    if found["cleared"]:
+        typer.echo(f"{'would be cleared' if dry else 'cleared'} too: {', '.join(found['cleared'])}")
 
 
 def _number(count: int, word: str) -> str:
