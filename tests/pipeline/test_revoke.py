@@ -146,12 +146,13 @@ def test_a_record_alone_hides_nothing_from_the_audit(out: Path) -> None:
 
 
 def test_a_later_run_does_not_bring_them_back(recipe: Path, out: Path, tmp_path: Path) -> None:
-    keys, before = list(samples(out))[3:5], (out / "report.html").read_text()
+    before = (out / "report.html").read_text()
+    keys = [key for key in samples(out) if key in before][:2]
     revoke(out, listed(tmp_path, *keys), DAY)
     taken = contents(out)
     run(recipe, out)
     report = (out / "report.html").read_text()
-    assert "taken down" not in before and "taken down" in report  # in place of their pictures
+    assert len(keys) == 2 and "taken down" not in before and "taken down" in report  # in place of their pictures
     assert {n: d for n, d in contents(out).items() if n.startswith(("shards/", "manifests/pack"))} == {
         n: d for n, d in taken.items() if n.startswith(("shards/", "manifests/pack"))
     }
