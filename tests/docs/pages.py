@@ -14,7 +14,8 @@ def page(name: str) -> str:
 
 def blocks(text: str, language: str) -> list[str]:
     """Fenced blocks of one language, in order; ``""`` for those without."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fenced if name == language]
 
 
 def table_rows(text: str) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.docs import reference
-from tests.docs.pages import PAGES, ROOT
+from tests.docs.pages import PAGES, ROOT, blocks
 
 COMMANDS = dict(reference.commands())
 GUIDES = [path for path in PAGES if path != reference.PAGE and path.name != "LOG.md"]
@@ -39,7 +39,7 @@ def command_lines() -> list[tuple[str, str]]:
     found = []
     for path in GUIDES:
         text = path.read_text("utf-8").replace("\\\n", " ")
-        for block in re.findall(r"^```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        for block in blocks(text, ""):
             name = str(path.relative_to(ROOT))
             found += [
                 (name, line.split(" #")[0].strip()) for line in block.splitlines() if re.search(r"\bqvl [a-z]", line)
