@@ -8,37 +8,39 @@ import duckdb
 from starlette.requests import Request
 
 from pipeline.recipe import Recipe
-from pipeline.view import detail, samples
+from pipeline.view import detail, predictions, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import PAGE, Query, counts, facets, histogram, keys, records, total
+from pipeline.view.search import Search
 from pipeline.view.whatif import WhatIf, dedup_rules, knobs
 
 CARD = (
     "verdict", "source", "language", "width", "height", "caption", "fails", "kind", "task", "images", "text_length",
-    "samples", "regions", "lines",
+    "samples", "regions", "lines", "dataset", "model", "set", "group",
 )  # fmt: skip
-CACHED = 512
+CACHED, SEARCHES = 512, 64
 
 
 class Answers:
     """One output's answers. Each method takes a cursor and a request; its name is its address below ``/api/``."""
 
     NAMES: ClassVar[tuple[str, ...]] = (
-        "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "knobs", "whatif",
+        "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "knobs", "whatif", "searching",
     )  # fmt: skip
     Interrupted = duckdb.InterruptException
 
-    def __init__(self, out: Path, recipe: Recipe | None = None) -> None:
-        self._out, self._recipe, self._lock = out, recipe, threading.Lock()
+    def __init__(self, out: Path, recipe: Recipe | None = None, data: tuple[Path, ...] = ()) -> None:
+        self._out, self._recipe, self._data, self._lock = out, recipe, data, threading.Lock()
         self._open()
 
     def _open(self) -> None:
-        self._output = Output.open(self._out, self._recipe)
+        self._output = Output.open(self._out, self._recipe, self._data)
         self._mark = self._output.written()
         self._whatif = WhatIf(self._output)
         self._cache: dict[tuple[str, str], Any] = {}
+        self._searches: dict[tuple[str, ...], Search] = {}
 
     def cursor(self) -> Any:
         """A cursor over the output as it is now."""
@@ -49,7 +51,18 @@ class Answers:
 
     def _query(self, cursor: Any, request: Request) -> Query:
         asked = request.query_params
-        return self._output.query(cursor, asked.get("table", "rows"), asked.getlist("f"))
+        query = self._output.query(cursor, asked.get("table", "rows"), asked.getlist("f"))
+        return self._search(query, request).narrowed(query) if query.where.slow else query
+
+    def _search(self, query: Query, request: Request) -> Search:
+        """What is known of a search in a text; of the last ones asked for."""
+        key = (query.table.name, *sorted(request.query_params.getlist("f")))
+        with self._lock:
+            found = self._searches.pop(key, None) or Search(query.table)
+            while len(self._searches) >= SEARCHES:
+                self._searches.pop(next(iter(self._searches)))
+            self._searches[key] = found
+        return found
 
     def output(self, cursor: Any, request: Request) -> dict[str, Any]:
         """Name, tables and columns: what the pages must know first."""
@@ -69,11 +82,17 @@ class Answers:
         return self._remembered(request, counted)
 
     def facets(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """The total and the counts of several columns (``by``), from one reading."""
+        """The total and the counts of several columns (``by``), from one reading.
+
+        A search in a text is counted in parts: ``next`` is what to ask for ``from`` then; the parts add up.
+        """
 
         def counted() -> dict[str, Any]:
-            query = self._query(cursor, request)
-            return facets(query, [query.table.column(name) for name in request.query_params.getlist("by")])
+            query, asked = self._query(cursor, request), request.query_params
+            by = [query.table.column(name) for name in asked.getlist("by")]
+            if query.where.slow:
+                return self._search(query, request).facets(query, by, asked.get("from", ""))
+            return facets(query, by) | {"next": None, "share": 1.0}
 
         return self._remembered(request, counted)
 
@@ -87,21 +106,27 @@ class Answers:
         return self._remembered(request, drawn)
 
     def rows(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """A page of rows: the columns of a card, and those that are asked for."""
+        """A page of rows: the columns of a card, and those that are asked for. ``next`` is what to ask for ``from`` then."""
         query, asked = self._query(cursor, request), request.query_params
-        table, sort = query.table, asked.get("sort", "")
-        order = table.column(sort.removeprefix("-")) if sort else None
-        offset = _whole(asked.get("offset", "0"))
-        found = keys(query, order, sort.startswith("-"), offset)
+        table, sort, place = query.table, asked.get("sort", ""), asked.get("from", "")
+        if query.where.slow and not sort:
+            found, then = self._search(query, request).keys(query, place)
+        else:
+            order = table.column(sort.removeprefix("-")) if sort else None
+            found = keys(query, order, sort.startswith("-"), _whole(place or "0"))
+            then = {"next": str(_whole(place or "0") + PAGE) if len(found) == PAGE else None, "share": 1.0}
         names = [name for name in CARD if table.has(name)]
         names += [name for name in asked.getlist("column") if name not in names]
         if len(names) == 0:
             names = [column.name for column in table.columns]
         listed = records(query, found, [table.column(name) for name in names])
         if table.name == "samples":
-            previews = samples.previews(self._output.layout, cursor, found)
+            previews = samples.previews(cursor, found)
             listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
-        return {"rows": listed, "more": len(found) == PAGE, "offset": offset}
+        elif table.predicted:
+            previews = predictions.previews(query, found)
+            listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
+        return {"rows": listed, **then}
 
     def row(self, cursor: Any, request: Request) -> dict[str, Any]:
         """Everything about one row (``table``, ``key``)."""
@@ -114,17 +139,20 @@ class Answers:
         return detail.clusters(self._query(cursor, request), asked.get("rule", ""), _whole(asked.get("offset", "0")))
 
     def knobs(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """Thresholds that can be moved; what they will need is looked up while the page is drawn."""
+        """Thresholds that can be moved."""
         recipe = self._output.stored
         if recipe is None:
             raise BadQuery("only a curation has thresholds that can be moved")
-        threading.Thread(target=self._whatif.warm, daemon=True).start()
         return {"filters": knobs(recipe), "dedup": dedup_rules(recipe), "sources": [s.name for s in recipe.sources]}
 
     def whatif(self, cursor: Any, request: Request) -> dict[str, Any]:
         """What changes (``w``) would keep, let in and put out."""
         query = self._output.query(cursor, "rows", [])
         return self._whatif.ask(query, request.query_params.getlist("w"), request.state.gone)
+
+    def searching(self, cursor: Any, request: Request) -> dict[str, float | None]:
+        """How much of the search for duplicates is done that what-if needs (``share``); null when it is over."""
+        return {"share": self._whatif.searching()}
 
     def picture(self, cursor: Any, request: Request) -> bytes:
         """A WebP of a row (``table``, ``key``, ``n``, ``side``). Raises DataError with the reason why there is none."""

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-Finished = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run", show_default=False)]
+Finished = Annotated[
+    str, typer.Argument(metavar="OUT", help="Output of a run, folder of shards, or training recipe", show_default=False)
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data", help="Folder of a dataset, or of images, that an evaluation or a mixture speaks of; repeatable"
+    ),
+]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="Recipe of the run: where the pictures of dropped rows lie")
 ]
@@ -14,15 +22,30 @@ Host = Annotated[str, typer.Option(help="Address to listen on; any other than lo
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one")]
 
 
-def view(out: Finished, recipe: RecipeFile = None, host: Host = "127.0.0.1", port: Port = 8765) -> None:
+def view(
+    out: Finished, recipe: RecipeFile = None, data: Data = None, host: Host = "127.0.0.1", port: Port = 8765
+) -> None:
     """Look at an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
     from pipeline.errors import QvlError
     from pipeline.recipe import load_recipe
 
     try:
+        from pipeline.view.answers import Answers
         from pipeline.view.run import serve
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
         raise QvlError("the app needs starlette and uvicorn: pip install 'qvl[view]'") from None
-    serve(out, load_recipe(recipe) if recipe is not None else None, host, port, sys.stdout.write)
+    if "://" in out:
+        raise QvlError(f"{out}: the app reads a disk. Copy it first: {copy_command(out)}")
+    loaded = load_recipe(recipe) if recipe is not None else None
+    serve(Answers(Path(out), loaded, tuple(data or ())), host, port, sys.stdout.write)
+
+
+def copy_command(url: str) -> str:
+    """What copies an output from a store to the folder of its name, with what the tool itself reads stores with."""
+    name = url.rstrip("/").rpartition("/")[2]
+    code = (
+        f"import fsspec; f, p = fsspec.url_to_fs({url.rstrip('/') + '/'!r}); f.get(p, {name + '/'!r}, recursive=True)"
+    )
+    return f'python -c "{code}" && qvl view {name}'

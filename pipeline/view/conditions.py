@@ -31,10 +31,11 @@ class BadQuery(QvlError):
 
 @dataclass(frozen=True)
 class Where:
-    """An SQL condition and its parameters."""
+    """An SQL condition and its parameters. ``slow``: it looks into a text of every row."""
 
     sql: str = "true"
     values: tuple[Any, ...] = ()
+    slow: bool = False
 
 
 def where(table: Table, texts: Iterable[str]) -> Where:
@@ -43,6 +44,7 @@ def where(table: Table, texts: Iterable[str]) -> Where:
     if len(listed) > MAX_CONDITIONS:
         raise BadQuery(f"more than {MAX_CONDITIONS} filters")
     alternatives: dict[str, list[Where]] = {}
+    slow = False
     for number, text in enumerate(listed):
         name, operator, value = [*text.split(":", 2), "", ""][:3]
         if not table.has(name):
@@ -52,11 +54,12 @@ def where(table: Table, texts: Iterable[str]) -> Where:
             raise BadQuery(f"{name}: no operator {operator[:20]}; there are {', '.join(OPERATORS[column.kind])}")
         if len(value) > MAX_VALUE:
             raise BadQuery(f"{name}: the value is longer than {MAX_VALUE} characters")
+        slow |= column.kind == "text" and operator in ("has", "starts")
         group = name if operator == "is" else f"{name}:{number}"
         alternatives.setdefault(group, []).append(_condition(column, operator, value))
     joined = [f"({' OR '.join(one.sql for one in group)})" for group in alternatives.values()]
     values = [value for group in alternatives.values() for one in group for value in one.values]
-    return Where(" AND ".join(joined) or "true", tuple(values))
+    return Where(" AND ".join(joined) or "true", tuple(values), slow)
 
 
 def _condition(column: Column, operator: str, value: str) -> Where:

@@ -1,29 +1,27 @@
-"""DuckDB over an output's parquet files: in memory, and unable to open any other file or to write one."""
+"""DuckDB over an output's parquet files: in memory, and unable to open files elsewhere or to write one."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from pipeline.errors import DataError
-from pipeline.layout import Layout
-from pipeline.view.tables import Table, quoted
+from pipeline.view.tables import Table, literal, quoted
 
 
 class Database:
     """The tables of an output as views. Cursors may be used in threads of their own."""
 
-    def __init__(self, layout: Layout, tables: Iterable[Table]) -> None:
+    def __init__(self, folders: Iterable[Path], tables: Iterable[Table]) -> None:
         self._connection = duckdb.connect()
         self._run("SET parquet_metadata_cache = true")
         self._run("SET temp_directory = ''")
-        self._run(f"SET allowed_directories = [{_literal(layout.out)}]")
+        self._run(f"SET allowed_directories = [{', '.join(map(literal, folders))}]")
         self._run("SET enable_external_access = false")
         self._run("SET lock_configuration = true")
         for table in tables:
-            files = ", ".join(_literal(path) for path in table.files)
-            read = f"read_parquet([{files}], filename = true, file_row_number = true)"
-            self._run(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {read}")
+            self._run(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {reading(table.files)}")
 
     def _run(self, statement: str) -> None:
         self._connection.execute(statement)
@@ -42,5 +40,6 @@ def rows(cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[
     return found
 
 
-def _literal(path: Any) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def reading(files: Iterable[Path]) -> str:
+    """These parquet files as SQL reads them, one after the other."""
+    return f"read_parquet([{', '.join(map(literal, files))}], filename = true, file_row_number = true)"

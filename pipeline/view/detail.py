@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.errors import DataError
-from pipeline.view import samples
+from pipeline.view import predictions, samples
 from pipeline.view.conditions import Where
 from pipeline.view.output import Output
 from pipeline.view.pictures import split
@@ -26,7 +26,7 @@ def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
     if table == "samples":
         place = samples.by_key(cursor, key)
         return result | {"samples": [_sample(output, place)], "row": _row_of(output, cursor, place)}
-    return result
+    return result | predictions.detail(query, found[0]) if query.table.predicted else result
 
 
 def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _rules(output: Output, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _sample(output: Output, place: samples.Place) -> dict[str, Any]:
     """A sample as the shard holds it, and where it lies there."""
-    found = samples.content(output.layout, place)
+    found = samples.content(place)
     fields = place.fields
     turns = [turn for turn in found.get("turns", ()) if isinstance(turn, dict)]
     found["turns"] = [{"role": str(turn.get("role", "")), "text": str(turn.get("text", ""))[:TEXT]} for turn in turns]
@@ -78,7 +78,7 @@ def _sample(output: Output, place: samples.Place) -> dict[str, Any]:
         "key": place.key,
         "images": place.images,
         "sizes": list(zip(fields["widths"], fields["heights"], strict=True)),
-        "shard": f"shards/{place.shard}.tar",
+        "shard": output.said(place.tar),
         "offset": fields["offset"],
         "size": fields["size"],
         "content": found,

@@ -13,10 +13,12 @@ from pipeline.errors import DataError
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
 from pipeline.recipe import Recipe
+from pipeline.revoked import read_revoked
 from pipeline.sources.base import Unit
 from pipeline.stored import stored_recipe
 from pipeline.view.conditions import where
 from pipeline.view.database import Database
+from pipeline.view.datasets import Beside, beside
 from pipeline.view.queries import Query, Span
 from pipeline.view.tables import Table, tables_of
 
@@ -25,43 +27,56 @@ UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 @dataclass(frozen=True)
 class Output:
-    """``recipe`` is the file's, with folders: without it the pictures of dropped rows cannot be found.
+    """``recipe`` is the file's, with folders: without it the pictures of dropped rows cannot be found. ``data``: folders of
+    datasets, or of a public evaluation set's images.
 
     Raises DataError where the folder holds no finished output.
     """
 
     layout: Layout
     recipe: Recipe | None = None
+    data: tuple[Path, ...] = ()
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, out: Path, recipe: Recipe | None = None) -> "Output":
+    def open(cls, out: Path, recipe: Recipe | None = None, data: tuple[Path, ...] = ()) -> "Output":
         """Open an output, and its database with it."""
-        output = cls(Layout(out.resolve()), recipe)
+        output = cls(Layout(out.resolve()), recipe, data)
         output.database.cursor().close()
         return output
 
     @cached_property
     def dataset(self) -> dict[str, Any]:
         """``dataset.json``, empty before pack."""
-        return read_manifest(self.layout.dataset) or {}
+        return (read_manifest(self.layout.dataset) if self.layout.out.is_dir() else None) or {}
 
     @cached_property
     def stored(self) -> Recipe | None:
         """The recipe that the output remembers, without folders; None for a build."""
-        if read_manifest(self.layout.stage_manifest("select")) is None:
+        if not self.layout.out.is_dir() or read_manifest(self.layout.stage_manifest("select")) is None:
             return None
         return stored_recipe(self.layout.out)[0]
 
     @cached_property
+    def revoked(self) -> dict[str, dict[str, Any]]:
+        """Records of samples that were taken down, by id."""
+        return read_revoked(self.layout.revoked) if self.layout.out.is_dir() else {}
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Datasets that the output speaks of."""
+        return beside(self.layout.out, self.data)
+
+    @cached_property
     def tables(self) -> dict[str, Table]:
         """Every table by name."""
-        return {table.name: table for table in tables_of(self.layout)}
+        return {table.name: table for table in tables_of(self.layout, self.beside.mixture)}
 
     @cached_property
     def database(self) -> Database:
         """DuckDB over the tables."""
-        return Database(self.layout, self.tables.values())
+        folders = [Path(dataset.folder) for dataset in self.beside.mixture.values()]
+        return Database([self.layout.out, *folders], self.tables.values())
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -81,6 +96,10 @@ class Output:
         chosen = self.table(table)
         return Query(cursor, chosen, where(chosen, conditions), self.spans)
 
+    def said(self, path: Path) -> str:
+        """A path as it is shown: below the output from there."""
+        return str(path.relative_to(self.layout.out) if path.is_relative_to(self.layout.out) else path)
+
     def unit(self, name: str) -> dict[str, Any]:
         """The manifest of a unit. Raises DataError for a name that is none: it comes from the address."""
         manifest = read_manifest(self.layout.unit_manifest(name)) if UNIT.fullmatch(name) else None
@@ -95,14 +114,15 @@ class Output:
 
     def written(self) -> tuple[int, ...]:
         """Times of the manifests that a run writes last, in nanoseconds; 0 where there is none."""
-        paths = (self.layout.dataset, self.layout.stage_manifest("select"))
+        paths = (self.layout.dataset, self.layout.stage_manifest("select"), self.layout.revoked)
         return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
     def content(self, cursor: Any) -> dict[str, Any]:
         """What the pages must know before they ask for anything."""
         rules = [rule.word for rule in rounds(self.stored)] if self.stored is not None else []
         return {
-            "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.name),
+            "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.stem),
+            "absent": list(self.beside.absent),
             "hash": self.dataset.get("hash"),
             "samples": self.dataset.get("samples"),
             "bytes": self.dataset.get("bytes"),
@@ -117,4 +137,5 @@ class Output:
     def _table(self, cursor: Any, table: Table) -> dict[str, Any]:
         columns = [{"name": c.name, "kind": c.kind, "integer": c.integer, "charted": c.charted} for c in table.columns]
         number = self.query(cursor, table.name, []).run("SELECT count(*) FROM {table} WHERE {where}")[0][0]
-        return {"name": table.name, "title": table.title, "key": table.key, "columns": columns, "rows": number}
+        about = {"name": table.name, "title": table.title, "key": table.key, "predicted": table.predicted}
+        return about | {"columns": columns, "rows": number}

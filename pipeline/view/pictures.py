@@ -10,7 +10,7 @@ from pipeline.recipe import reader
 from pipeline.report.thumbnail import NoThumbnail, refuse, webp
 from pipeline.rows import split_sample_id
 from pipeline.storage import Storage
-from pipeline.view import samples
+from pipeline.view import predictions, samples
 from pipeline.view.database import rows
 from pipeline.view.output import Output
 
@@ -23,18 +23,22 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
     if side not in SIDES:
         raise DataError(f"pictures come with sides of {', '.join(map(str, SIDES))} pixels")
     if table == "samples":
-        return webp(samples.image(output.layout, samples.by_key(cursor, key), number), side)
+        return webp(samples.image(samples.by_key(cursor, key), number), side)
+    if output.table(table).predicted:
+        return webp(predictions.image(output, output.query(cursor, table, []), key, number), side)
     if table != "rows":
         raise DataError(f"rows of {table} have no pictures")
     unit, row = split(key)
     manifest = output.unit(unit)
+    if key in output.revoked:
+        raise NoThumbnail(f"taken down on {output.revoked[key]['date']}")
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
     places = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
     if not places:
         way = "start the app with --recipe" if output.stored is not None else "a build keeps none of dropped rows"
         raise NoThumbnail(f"not in the shards: {way}")
-    return webp(samples.image(output.layout, places[0], number), side)
+    return webp(samples.image(places[0], number), side)
 
 
 def split(key: str) -> tuple[str, int]:

@@ -5,10 +5,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.view.conditions import BadQuery, Where
-from pipeline.view.database import rows
+from pipeline.view.database import reading, rows
 from pipeline.view.histogram import Axis, axis_of
 from pipeline.view.tables import Column, Table, quoted
 
@@ -23,16 +24,21 @@ Span = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Query:
-    """A table under a condition; ``cursor`` is one of DuckDB's, ``spans`` remembers the extremes of columns."""
+    """A table under a condition; ``cursor`` is one of DuckDB's, ``spans`` remembers the extremes of columns.
+
+    ``files``: those of the table's that are read; all where there are none.
+    """
 
     cursor: Any
     table: Table
     where: Where = ALL
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
     def run(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """``statement`` with ``{table}`` and ``{where}`` filled in; ``values`` come before the condition's."""
-        filled = statement.replace("{table}", quoted(self.table.name)).replace("{where}", self.where.sql)
+        table = reading(self.files) if self.files else quoted(self.table.name)
+        filled = statement.replace("{table}", table).replace("{where}", self.where.sql)
         return rows(self.cursor, filled, (*values, *self.where.values))
 
 

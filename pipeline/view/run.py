@@ -7,22 +7,19 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import uvicorn
 
 from pipeline.errors import QvlError
-from pipeline.recipe import Recipe
 from pipeline.view.answers import Answers
 from pipeline.view.server import app
 
 
-def serve(out: Path, recipe: Recipe | None, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Serve an output until Ctrl-C. ``say`` gets one line with the address, once it answers.
+def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) -> None:
+    """Serve an output's answers until Ctrl-C. ``say`` gets one line with the address, once it answers.
 
-    Raises DataError where there is no output, QvlError where the address cannot be had.
+    Raises QvlError where the address cannot be had.
     """
-    answers = Answers(out, recipe)
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host

@@ -8,7 +8,6 @@ import orjson
 
 from pipeline import markup
 from pipeline.errors import DataError
-from pipeline.layout import Layout
 from pipeline.storage import Storage
 from pipeline.view.database import rows
 from pipeline.view.tables import inside
@@ -24,10 +23,15 @@ PREVIEW, OUTLINES, LOOKED_AT = 160, 80, 4_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sample lies: ``shard`` by name, the index's fields beside it."""
+    """Where a sample lies: the index of its shard, the index's fields beside it."""
 
-    shard: str
+    index: Path
     fields: dict[str, Any]
+
+    @property
+    def tar(self) -> Path:
+        """The shard."""
+        return self.index.with_suffix(".tar")
 
     @property
     def key(self) -> str:
@@ -57,31 +61,32 @@ def _places(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF
     names = [name.strip('"') for name in FIELDS]
     found = rows(
         cursor,
-        f"SELECT parse_filename(filename, true), {', '.join(FIELDS)} FROM samples WHERE {condition} "
-        f"ORDER BY key LIMIT {most}",
+        f"SELECT filename, {', '.join(FIELDS)} FROM samples WHERE {condition} ORDER BY key LIMIT {most}",
         values,
     )
-    return [Place(row[0], dict(zip(names, row[1:], strict=True))) for row in found]
+    return [Place(Path(row[0]), dict(zip(names, row[1:], strict=True))) for row in found]
 
 
-def previews(layout: Layout, cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
+def previews(cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
     """For cards, by key: the words of each sample, and the outlines of the regions of its first image."""
     if not keys:
         return {}
     found = _places(cursor, f"key IN ({', '.join('?' for _ in keys)})", tuple(keys), len(keys))
-    return {place.key: _preview(content(layout, place)) for place in found}
+    return {place.key: _preview(content(place)) for place in found}
 
 
 def _preview(found: dict[str, Any]) -> dict[str, Any]:
-    texts = [_words(str(turn.get("text", ""))[:LOOKED_AT]) for turn in found.get("turns", ()) if isinstance(turn, dict)]
+    texts = [
+        plain_words(str(turn.get("text", ""))[:LOOKED_AT]) for turn in found.get("turns", ()) if isinstance(turn, dict)
+    ]
     regions = [region for region in found.get("regions", ()) if isinstance(region, dict) and not region.get("image")]
     if any(region.get("level") for region in regions):
         regions = [region for region in regions if region.get("level") == "line"]
-    shapes = [shape for shape in map(_outline, regions[:OUTLINES]) if shape is not None]
+    shapes = [shape for shape in map(outline, regions[:OUTLINES]) if shape is not None]
     return {"_text": " → ".join(text for text in texts if text)[:PREVIEW], "_shapes": shapes}
 
 
-def _words(text: str) -> str:
+def plain_words(text: str) -> str:
     """A training text without its markers and numbers."""
     pieces, at = [], 0
     for mark in markup.marks(text):
@@ -93,7 +98,7 @@ def _words(text: str) -> str:
     return " ".join(plain.split())
 
 
-def _outline(region: dict[str, Any]) -> list[float] | None:
+def outline(region: dict[str, Any]) -> list[float] | None:
     """Four corners as eight numbers; None where the region has none."""
     numbers: list[Any] = list(region.get("quad") or region.get("box") or ())
     if len(numbers) not in (4, 8) or not all(isinstance(each, int | float) for each in numbers):
@@ -104,13 +109,13 @@ def _outline(region: dict[str, Any]) -> list[float] | None:
     return [round(float(each), 4) for each in numbers]
 
 
-def content(layout: Layout, place: Place) -> dict[str, Any]:
+def content(place: Place) -> dict[str, Any]:
     """The sample's JSON. Raises DataError where the shard does not hold what its index says."""
     size = place.fields["json_size"]
     if size > MAX_JSON:
         raise DataError(f"{place.key}: its JSON has {size:,} bytes")
     try:
-        found = orjson.loads(_read(layout, place, place.fields["json_offset"], size))
+        found = orjson.loads(_read(place, place.fields["json_offset"], size))
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):
@@ -118,15 +123,15 @@ def content(layout: Layout, place: Place) -> dict[str, Any]:
     return found
 
 
-def image(layout: Layout, place: Place, number: int) -> bytes:
+def image(place: Place, number: int) -> bytes:
     """The bytes of one of its images."""
     if not 0 <= number < place.images:
         raise DataError(f"{place.key} has {place.images} images")
-    return _read(layout, place, place.fields["image_offsets"][number], place.fields["image_sizes"][number])
+    return _read(place, place.fields["image_offsets"][number], place.fields["image_sizes"][number])
 
 
-def _read(layout: Layout, place: Place, offset: int, size: int) -> bytes:
-    path: Path = inside(layout.out, layout.shard(place.shard))
+def _read(place: Place, offset: int, size: int) -> bytes:
+    path = inside(place.index.parent, place.tar)
     if not path.is_file():
-        raise DataError(f"{place.shard}.tar is not there; only its index is")
+        raise DataError(f"{path.name} is not there; only its index is")
     return Storage().read_range(str(path), offset, offset + size)

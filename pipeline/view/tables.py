@@ -5,7 +5,8 @@ or folder of parquet files directly below the output is a table too, with column
 (mixture, evaluation) write there can be looked at without a line here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.commit import read_manifest
+from pipeline.dataset_reader import Dataset
 from pipeline.errors import DataError
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
@@ -26,6 +28,8 @@ PLACES = {
     "orientation", "file_row_number",
 }  # fmt: skip
 TEXTS = {"id", "key", "url", "caption", "caption_raw", "dup_of"}
+PREDICTIONS = "predictions.parquet"
+ANSWERED = (f"*/{PREDICTIONS}", f"eval/*/{PREDICTIONS}")  # evaluations side by side, in this folder or a journey's
 WORD_CHARACTERS, WORD_VALUES, PROBED = 60, 60, 20_000
 
 
@@ -66,14 +70,33 @@ class Table:
         """Is there a column of this name?"""
         return any(column.name == name for column in self.columns)
 
+    @property
+    def predicted(self) -> bool:
+        """Are these answers of a model, as evaluation leaves them?"""
+        return all(map(self.has, ("id", "prompt", "answers", "prediction", "images")))
+
+
+def literal(value: object) -> str:
+    """A text as SQL."""
+    return "'" + str(value).replace("'", "''") + "'"
+
 
 def quoted(name: str) -> str:
     """A name as SQL: column names may be a stranger's."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def tables_of(layout: Layout) -> list[Table]:
-    """Every table of an output. Raises DataError where there is nothing to see."""
+def tables_of(layout: Layout, mixture: Mapping[str, Dataset]) -> list[Table]:
+    """Every table of an output, and the samples of a mixture's datasets. Raises DataError where there is nothing to see."""
+    tables = _own_tables(layout) if layout.out.is_dir() else []
+    if mixture and not any(table.name == "samples" for table in tables):
+        tables.append(_mixed(mixture))
+    if not tables:
+        raise DataError(f"{layout.out}: there is no finished output here; `qvl curate run` or a build makes one")
+    return tables
+
+
+def _own_tables(layout: Layout) -> list[Table]:
     dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
     tables = []
     ledger = _ledger_files(layout, dataset, selected)
@@ -81,11 +104,12 @@ def tables_of(layout: Layout) -> list[Table]:
         tables.append(_ledger(ledger))
     if dataset is not None and dataset.get("shards"):
         tables.append(_samples([inside(layout.out, layout.index(shard["shard"])) for shard in dataset["shards"]]))
+    answered = [files for pattern in ANSWERED if (files := sorted(layout.out.glob(pattern)))]
+    if answered:
+        tables.append(_answered([inside(layout.out, path) for path in answered[0]]))
     known = {table.name for table in tables}
     for name, files in _other_files(layout.out):
         tables.append(_other(f"{name}_files" if name in known else name, files))
-    if not tables:
-        raise DataError(f"{layout.out}: there is no finished output here; `qvl curate run` or a build makes one")
     return tables
 
 
@@ -110,6 +134,7 @@ def _other_files(out: Path) -> list[tuple[str, list[Path]]]:
     found = [(path.stem, [path]) for path in sorted(out.glob("*.parquet"))]
     for folder in sorted(path for path in out.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = sorted(folder.glob("*.parquet")) if folder.name not in OWN_FOLDERS else []
+        files = [path for path in files if path.name != PREDICTIONS]
         found += [(folder.name, files)] if files else []
     return [(name, [inside(out, path) for path in files]) for name, files in found]
 
@@ -123,6 +148,24 @@ def _ledger(files: list[Path]) -> Table:
         ratio = "greatest(width, height) / nullif(least(width, height), 0)"
         columns.append(Column("aspect_ratio", "number", ratio, False, True))
     return Table("rows", "Input rows", tuple(files), tuple(columns), "id", "verdict = 'keep'")
+
+
+def _mixed(mixture: Mapping[str, Dataset]) -> Table:
+    """The samples of all datasets of a mixture, with the name of each one's."""
+    folders = {name: Path(dataset.folder) for name, dataset in mixture.items()}
+    files = [inside(folders[name], Path(shard.index)) for name, each in mixture.items() for shard in each.shards]
+    names = " ".join(f"WHEN {literal(folder)} THEN {literal(name)}" for name, folder in folders.items())
+    column = Column("dataset", "word", f"CASE parse_dirpath(filename) {names} END", charted=True)
+    table = _samples(list(dict.fromkeys(files)))
+    return replace(table, columns=(column, *table.columns))
+
+
+def _answered(files: list[Path]) -> Table:
+    """Predictions of several evaluations in folders beside one another; ``model`` is the folder's name."""
+    model = "parse_path(filename)[-2]"
+    columns = [Column("model", "word", model, charted=True), *_columns(files)]
+    place = Column("place", "text", f"{model} || '#' || file_row_number")
+    return Table("predictions", "Predictions", tuple(files), (*columns, place), place.name)
 
 
 def _samples(files: list[Path]) -> Table:

@@ -4,24 +4,33 @@ The counts are those of ``pipeline.whatif``: exact, duplicate rules run again, n
 rows can meet in a duplicate rule is kept in memory, not in the output.
 """
 
+import os
 import threading
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pipeline.changes import apply_changes
-from pipeline.duplicates import rounds
-from pipeline.errors import DataError
+from pipeline.duplicates import KEY, rounds
+from pipeline.errors import DataError, QvlError
+from pipeline.groups import Group
+from pipeline.near_duplicates import PAIR
 from pipeline.recipe import Recipe
 from pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
 from pipeline.rows import sample_id
+from pipeline.select import SelectTask
 from pipeline.stored import Stored, Twins
 from pipeline.view.output import Output
 from pipeline.view.queries import Query, counts, records
 from pipeline.whatif import KEEP, UNSCORED, Answer, whatif
 
 SHOWN = 18
+BEHIND = 15
+PATIENCE = 0.25  # seconds that an answer waits for the search, so that of few rows it is exact at once
 REMEMBERED = 3
 DERIVED_COLUMNS = {"image_size": "shorter_side", "image_pixels": "pixels", "aspect_ratio": "aspect_ratio"}
 CARD = ("verdict", "source", "language", "width", "height", "caption")
@@ -31,29 +40,64 @@ SPREAD = np.uint64(0x9E3779B97F4A7C15)
 class Remembering(Stored):
     """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
 
+    @cached_property
+    def known(self) -> dict[str, Twins]:
+        """Twins by the name of their file in the cache."""
+        return {}
+
+    @cached_property
+    def steps(self) -> list[int]:
+        """Groups of rows looked through so far, one number for each."""
+        return []
+
+    def missing(self, recipe: Recipe) -> list[int]:
+        """Rules whose twins nobody has looked for yet."""
+        numbers = [number for number, rule in enumerate(rounds(recipe)) if rule.semantic is None]
+        files = {number: self.twin_files(recipe, number) for number in numbers}
+        return [n for n, f in files.items() if str(f[0]) not in self.known and not all(path.is_file() for path in f)]
+
     def twins(self, recipe: Recipe, rule: int) -> Twins:
         """Of the cache in the output where they are there, else found here and kept in memory."""
-        known: dict[str, Twins] = self.__dict__.setdefault("known", {})
         files = self.twin_files(recipe, rule)
-        if str(files[0]) not in known:
+        if str(files[0]) not in self.known:
             kept = all(path.is_file() for path in files)
-            known[str(files[0])] = super().twins(recipe, rule) if kept else self.make_twins(recipe, rule)
-        return known[str(files[0])]
+            self.known[str(files[0])] = super().twins(recipe, rule) if kept else self.make_twins(recipe, rule)
+        return self.known[str(files[0])]
+
+    def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
+        found = super()._keys(task, group)
+        self.steps.append(group.number)
+        return found
+
+
+class WithoutTwins(Stored):
+    """The same run as if no two rows could meet in a duplicate rule."""
+
+    def twins(self, recipe: Recipe, rule: int) -> Twins:
+        """None."""
+        return Twins(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
 
 
 @dataclass
 class WhatIf:
-    """Questions to one output, one at a time; the last answers are remembered."""
+    """Questions to one output, one at a time; the last answers are remembered.
+
+    Which rows can meet in a duplicate rule is looked for in the background. Until that is known, an answer leaves rows
+    that the run dropped as duplicates where they are, takes rows that enter for no duplicates, and says so.
+    """
 
     output: Output
     lock: threading.Lock = field(default_factory=threading.Lock)
     answers: dict[tuple[str, ...], Answer] = field(default_factory=dict)
-    stored: Stored | None = None
+    stored: Remembering | None = None
+    search: Future[None] | None = None
+    wanted: int = 0
 
     def ask(self, query: Query, changes: list[str], gone: threading.Event) -> dict[str, Any]:
         """Counts before and after, by source and verdict, and rows that the changes let in and put out.
 
-        ``gone`` is set when nobody waits for the answer any more. Raises RecipeError for a change that makes no recipe.
+        ``searching``: the share of the search for duplicates that is done; None where the answer is exact. ``gone`` is set
+        when nobody waits for the answer any more. Raises RecipeError for a change that makes no recipe.
         """
         if not changes:
             return _as_it_is(query)
@@ -61,7 +105,9 @@ class WhatIf:
             if gone.is_set():
                 raise DataError("nobody waits for this answer")
             stored = self._stored()
-            answer = self._answer(stored, tuple(changes))
+            changed = apply_changes(stored.recipe, changes)
+            searching = self._searching(stored, changed)
+            answer = self._answer(stored, changed, tuple(changes), searching is None)
         content = answer.content()
         content.pop("by")
         after = answer.after == 0
@@ -71,25 +117,47 @@ class WhatIf:
         content["leaving"] = self._rows(query, stored, answer, leaving)
         waiting = np.flatnonzero(answer.after == answer.words.code(UNSCORED))
         content["waiting"] = self._rows(query, stored, answer, waiting)
-        return content
+        return content | {"searching": searching}
 
-    def warm(self) -> None:
-        """Find which rows can meet in a duplicate rule before somebody asks."""
+    def searching(self) -> float | None:
+        """The share of the search for duplicates that is done; the first call begins it. None when it is over."""
         with self.lock:
             stored = self._stored()
-            for rule in range(len(rounds(stored.recipe))):
-                stored.twins(stored.recipe, rule)
+            if self.search is None:
+                return self._searching(stored, stored.recipe)
+            return None if self.search.done() else self._share(stored)
 
-    def _stored(self) -> Stored:
+    def _searching(self, stored: Remembering, recipe: Recipe) -> float | None:
+        """Begin to look for what the recipe's rules need, unless it is known or looked for already."""
+        if self.search is not None and self.search.done():
+            self.search.result()  # raises what ended it
+        rules = stored.missing(recipe)
+        if not rules:
+            return None
+        if self.search is None or self.search.done():
+            stored.steps.clear()
+            self.wanted = len(rules) * (len(stored.groups) + 1)  # and one to put them in order
+            self.search = Future()
+            threading.Thread(target=_look, args=(self.search, stored, recipe, rules), daemon=True).start()
+        wait([self.search], PATIENCE)
+        return self._share(stored) if stored.missing(recipe) else None
+
+    def _share(self, stored: Remembering) -> float:
+        return round(min(0.99, len(stored.steps) / max(1, self.wanted)), 2)
+
+    def _stored(self) -> Remembering:
         if self.output.stored is None:
             raise DataError("only a curation can be asked what other thresholds would keep")
         if self.stored is None:
-            self.stored = Remembering.open(self.output.layout.out)
+            found = Stored.open(self.output.layout.out)
+            self.stored = Remembering(found.out, found.recipe, found.fingerprint)
         return self.stored
 
-    def _answer(self, stored: Stored, changes: tuple[str, ...]) -> Answer:
+    def _answer(self, stored: Remembering, recipe: Recipe, changes: tuple[str, ...], exact: bool) -> Answer:
+        if not exact:
+            return _without_search(stored, recipe)
         if changes not in self.answers:
-            answer = whatif(stored, apply_changes(stored.recipe, changes))
+            answer = whatif(stored, recipe)
             while len(self.answers) >= REMEMBERED:
                 self.answers.pop(next(iter(self.answers)))
             self.answers[changes] = answer
@@ -109,6 +177,28 @@ class WhatIf:
         return [{**card, "after": after[card["_key"]]} for card in cards]
 
 
+def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list[int]) -> None:
+    """Find the twins of these rules, behind whoever asks meanwhile; what goes wrong is told to whoever asks next."""
+    with suppress(OSError):  # a thread has a priority of its own on Linux alone
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+    try:
+        for rule in rules:
+            stored.twins(recipe, rule)
+    except (QvlError, OSError) as error:
+        search.set_exception(error)
+    else:
+        search.set_result(None)
+
+
+def _without_search(stored: Stored, recipe: Recipe) -> Answer:
+    """The answer of the filters; rows that a rule in force dropped stay dropped."""
+    answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint), recipe)
+    codes = [answer.words.code(rule.word) for rule in rounds(recipe)]
+    held = np.isin(answer.before, codes) & (answer.after == 0)
+    answer.after[held] = answer.before[held]
+    return answer
+
+
 def _as_it_is(query: Query) -> dict[str, Any]:
     """The answer without a change, from the verdicts."""
     funnel: dict[str, dict[str, int]] = {}
@@ -123,6 +213,7 @@ def _as_it_is(query: Query) -> dict[str, Any]:
         "kept_after": kept,
         "before": funnel,
         "after": funnel,
+        "searching": None,
         **nothing,
         **empty,
     }

@@ -1,5 +1,6 @@
 """An evaluation from start to end: pieces answered by whoever takes part, then scores, predictions and the page."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -65,7 +66,7 @@ def run(
     world: World | None = None,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    """Answer what is not answered yet, score, and write ``scores.json``, ``predictions.parquet`` and ``report.html``.
+    """Answer what is not answered yet, score, and write scores, predictions, the folders of the images, and the page.
 
     ``asked`` says in words what is evaluated (tasks, split, seed); it goes into the results. Returns the scores. Raises
     StaleError where ``out`` holds another evaluation and ``fresh`` is False.
@@ -154,8 +155,15 @@ def _finish(samples: Sequence[Sample], tasks: list[PieceTask], content: dict[str
     temporary.replace(out / "predictions.parquet")
     scores = {**content, "predictions": file_hash(out / "predictions.parquet"), "sets": scored.sets}
     _replace(out / "scores.json", orjson.dumps(scores, option=orjson.OPT_INDENT_2))
+    _replace(out / "images.json", orjson.dumps({"folders": image_folders(samples, out)}, option=orjson.OPT_INDENT_2))
     write_page(out / "report.html", scores, samples, answers, scored)
     return scores
+
+
+def image_folders(samples: Sequence[Sample], out: Path) -> list[str]:
+    """Folders of all images, seen from ``out`` where they lie on a disk: `qvl view` finds the pictures there."""
+    folders = {at.path.rpartition("/")[0] for sample in samples for at in sample.images}
+    return sorted(folder if "://" in folder else os.path.relpath(folder, out) for folder in folders)
 
 
 def predictions(samples: Sequence[Sample], answers: Sequence[Answer], scored: Scored) -> pa.Table:

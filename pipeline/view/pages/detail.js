@@ -1,5 +1,5 @@
 // All about one row, in a drawer: picture with regions, texts, every rule, lineage, duplicates side by side.
-import { badge, card, picture } from "./cards.js";
+import { PLACES, badge, card, picture, placed } from "./cards.js";
 import { diff } from "./diff.js";
 import { bytes, count, el, foreign, many, shown, words } from "./dom.js";
 import { drawn, marked } from "./picture.js";
@@ -66,10 +66,15 @@ function pictures(row) {
   if (row.samples?.length) return samples(row);
   if (row.table !== "rows") return null;
   if (!output.pictures && output.curated) return el("p.note", {}, "Pictures of dropped rows lie in the sources: start with --recipe to see them.");
-  if (!output.curated) return el("p.note", {}, "A build keeps no picture of a dropped row.");
+  if (!output.curated && !output.pictures) return el("p.note", {}, buildsNote(row));
   const frame = picture("rows", row.key, 1024);
   frame.classList.add("large");
   return frame;
+}
+
+// a build throws a dropped page away; what it was made from is in its lineage
+function buildsNote({ lineage }) {
+  return ["A build keeps pictures of kept rows alone: this one was looked at and thrown away. It is row ", count(lineage.row), " of ", el("b", {}, foreign(lineage.file, 200)), ` (source ${lineage.source}); the columns below hold what was measured on it.`];
 }
 
 function samples(row) {
@@ -94,13 +99,41 @@ function turns(sample) {
 
 // an answer of a model beside what was wanted, as evaluation leaves it
 function predicted(row) {
-  const { prompt, prediction, answers, score, metric } = row.columns;
+  const { prompt, prediction, answers, score, metric, fault } = row.columns;
   if (prediction === undefined) return null;
-  const wanted = Array.isArray(answers) ? answers : [answers ?? ""], changes = wanted.length && prediction !== null ? diff(String(wanted[0]), String(prediction)) : null;
-  const part = (title, text) => el("div", {}, el("h4", {}, title), el("p.text", { dir: "auto" }, marked(String(text ?? "none").slice(0, 20000))));
-  return block("Prediction", el("p.soft", {}, [metric ? words(metric) : "", score === undefined || score === null ? "" : `score ${+Number(score).toPrecision(4)}`].filter(Boolean).join(", ")),
-    prompt === undefined ? null : part("prompt", prompt), el("div.pair", {}, part("wanted", wanted.slice(0, 20).join("\n")), part("predicted", prediction)),
-    changes ? el("div", {}, el("h4", {}, "wanted, turned into predicted"), changes) : null);
+  const wanted = Array.isArray(answers) ? answers : [answers ?? ""];
+  const part = (title, kind, text) => el("div", {}, el("h4", {}, kind ? el(`span.tag.${kind}`, {}, title) : title), el("p.text", { dir: "auto" }, text ? marked(String(text).slice(0, 20000)) : el("i", {}, "nothing")));
+  const bare = (text) => text.replace(/<(box|quad|img)>.*?<\/\1>|<\/?ref>/g, " ").replace(/\s+/g, " ").trim();
+  const [was, is] = [bare(String(wanted[0] ?? "")), bare(String(prediction ?? ""))], changes = was && is && was !== is ? diff(was, is) : null;
+  return block("Prediction", el("p.soft", {}, [metric ? words(metric) : "", score === undefined || score === null ? "" : `score ${+Number(score).toPrecision(4)}`, fault ? `not asked: ${fault}` : ""].filter(Boolean).join(", ")),
+    questioned(row), prompt ? part("asked", "asked", prompt) : null, el("div.pair", {}, part("wanted", "truth", wanted.slice(0, 20).join("\n")), part("predicted", "answered", prediction)),
+    changes ? el("div", {}, el("h4", {}, "wanted, turned into predicted"), changes) : null, others(row));
+}
+
+// the picture of a question, with places to switch on and off; where several were shown, the last one is the question's own
+function questioned(row) {
+  if (!row.pictures) return null;
+  const here = PLACES.filter(([kind]) => row.places[kind].length), on = new Set(here.map(([kind]) => kind)), place = el("div");
+  let n = row.pictures - 1;
+  const draw = () => {
+    const frame = picture(row.table, row.key, 1024, { n });
+    frame.classList.add("large");
+    if (n === row.pictures - 1) frame.querySelector(".fit").append(placed(row.places, [...on]));
+    place.replaceChildren(frame);
+  };
+  const toggles = here.map(([kind, name]) => el("label", {}, el("input", { type: "checkbox", checked: true, onchange: (event) => { if (event.target.checked) on.add(kind); else on.delete(kind); draw(); } }), " ", el(`span.tag.${kind}`, {}, `${name} ${row.places[kind].length}`)));
+  const which = row.pictures > 1 ? el("label", {}, "picture ", el("select", { onchange: (event) => { n = Number(event.target.value); draw(); } },
+    Array.from({ length: row.pictures }, (_, i) => el("option", { value: i, selected: i === n }, i === row.pictures - 1 ? `${i + 1}, asked about` : `${i + 1}, example`)))) : null;
+  draw();
+  return el("div.drawn", {}, place, el("div.controls", {}, toggles, which));
+}
+
+function others(row) {
+  if (!row.others || row.others.length < 2) return null;
+  const line = ({ key, model, prediction, score }) => el(key === row.key ? "tr.moved" : "tr", {},
+    el("th", { scope: "row" }, el("a", { href: address({ row: key, of: row.table }), onclick: (event) => { event.preventDefault(); go({ row: key, of: row.table }); } }, foreign(model, 60))),
+    el("td.number", {}, score === null ? "–" : String(+Number(score).toPrecision(3))), el("td", {}, foreign(prediction, 240)));
+  return el("div", {}, el("h4", {}, "the same question to each model"), el("div.scroll", {}, el("table.facts", {}, el("tbody", {}, row.others.map(line)))));
 }
 
 function captions(row) {

@@ -30,7 +30,7 @@ export function filterBar() {
     chips.length ? el("div.chips", {}, chips, el("button.plain", { type: "button", onclick: () => go({ f: [], row: "" }) }, "clear all")) : null);
 }
 
-const searched = () => ["caption", "text", "key", "id", "value"].find((name) => column(name) && ["text", "word"].includes(column(name).kind)) || table().key;
+const searched = () => ["caption", "text", "prediction", "key", "id", "value"].find((name) => column(name) && ["text", "word"].includes(column(name).kind)) || table().key;
 
 function searchBox() {
   const name = searched();

@@ -2,7 +2,7 @@
 import { bars, cross, histogram, range } from "./charts.js";
 import { bytes, count, el, foreign, many, percent, words } from "./dom.js";
 import { filterBar } from "./filters.js";
-import { addFilter, ask, column, output, settle, state, table } from "./state.js";
+import { addFilter, ask, column, counted, output, settle, state, table } from "./state.js";
 
 const COLOURS = ["#2f6fb0", "#e08a2c", "#4a9d6f", "#b4588f", "#8a7a3f", "#5aa9c9", "#c4574a", "#7a6fc0", "#7f8890", "#a8a437"];
 const sum = (list) => list.reduce((total, each) => total + each, 0);
@@ -10,7 +10,8 @@ const sum = (list) => list.reduce((total, each) => total + each, 0);
 export function overview(main, signal) {
   const query = { table: table().name, f: state.f }, charted = table().columns.filter((each) => each.charted);
   const tiles = el("div.tiles"), body = el("div");
-  main.replaceChildren(filterBar(), tiles, body);
+  const lost = output.absent.length ? el("details.note", {}, el("summary", {}, `${many(output.absent.length, "dataset")} not at hand`), el("ul", {}, output.absent.map((line) => el("li", {}, foreign(line, 400))))) : null;
+  main.replaceChildren(...[filterBar(), lost, tiles, body].filter(Boolean));
   const parts = [];
   // the funnel is asked for alone: what stands below it waits, so that the first answer comes first
   const tell = (total) => tiles.replaceChildren(...summary(total));
@@ -18,7 +19,7 @@ export function overview(main, signal) {
   const after = (draw) => (box) => before.then(() => draw(box));
   const first = (draw) => (box) => { before = Promise.all([before, draw(box)]); return before; };
   if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal, tell))));
-  const named = ["source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
+  const named = ["dataset", "model", "set", "metric", "group", "source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
   if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", after((box) => mix(box, named, query, signal))));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
   if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of the words, crossed; darker is more.", after((box) => crossed(box, crossable, query, signal))));
@@ -104,8 +105,9 @@ async function mix(box, names, query, signal) {
   const charts = new Map(names.map((name) => [name, el("figure.chart", {}, el("h3", {}, words(name)))]));
   box.replaceChildren(el("div.grid", {}, [...charts.values()]));
   const lists = names.filter((name) => column(name).kind === "words"), single = names.filter((name) => !lists.includes(name));
-  const found = await ask("facets", { ...query, by: single }, signal).catch(quiet);
-  if (found) for (const name of single) drawWords(charts.get(name), name, found.counts[name]);
+  await counted({ ...query, by: single }, signal, (found, share) => {
+    for (const name of single) if (share === null || found.counts[name].length) drawWords(charts.get(name), name, found.counts[name]);
+  }).catch(quiet);
   for (const name of lists) wordBars(charts.get(name), name, query, signal);
 }
 

@@ -1,16 +1,17 @@
 // Rows under the filters, as cards or as a table; facets beside them; more of them on scrolling down.
 import { bars } from "./charts.js";
 import { badge, card } from "./cards.js";
-import { count, el, many, shown, words } from "./dom.js";
+import { count, el, many, percent, shown, words } from "./dom.js";
 import { filterBar } from "./filters.js";
-import { addFilter, ask, column, go, state, table } from "./state.js";
+import { addFilter, ask, column, counted, go, state, table } from "./state.js";
 
-const FACETS = ["verdict", "fails", "source", "language", "task", "kind", "format", "benchmarks", "flags"];
-const DEFAULT = ["verdict", "source", "task", "kind", "language", "width", "height", "caption", "text_length", "samples", "regions", "lines"];
+const FACETS = ["model", "dataset", "set", "group", "metric", "verdict", "fails", "source", "language", "task", "kind", "format", "benchmarks", "flags"];
+const DEFAULT = ["dataset", "verdict", "source", "task", "kind", "language", "width", "height", "caption", "text_length", "samples", "regions", "lines"];
+const PAGE = 60;
 export let listed = [];
 
 // tables without pictures are read as tables, unless asked otherwise
-export const asTable = () => (state.mode || (["rows", "samples"].includes(table().name) ? "cards" : "table")) === "table";
+export const asTable = () => (state.mode || (["rows", "samples"].includes(table().name) || table().predicted ? "cards" : "table")) === "table";
 
 const openRow = (row) => go({ row: row._key, of: table().name });
 
@@ -18,18 +19,25 @@ export function rows(main, signal) {
   const query = { table: table().name, f: state.f }, grid = asTable() ? el("div.scroll") : el("div.gallery");
   const head = el("div.listhead"), facets = el("aside.facets", { "aria-label": "counts by word" }), end = el("p.end");
   listed = [];
-  const total = el("b", { id: "total" }, "…");
-  head.append(el("p", {}, total), controls());
+  const total = el("b", { id: "total" }, "…"), searched = el("span.soft", { id: "searched" });
+  head.append(el("p", {}, total, " ", searched), controls());
   main.replaceChildren(filterBar(), el("div.split", {}, facets, el("div.list", {}, head, grid, end)));
   const first = fill(grid, end, query, signal);
   // the rows first: they are what is waited for. Then all counts at once; a facet that is filtered by itself counts without that
   const names = FACETS.filter((each) => column(each)?.charted), boxes = new Map(names.map((name) => [name, el("section.facet", { "data-column": name })]));
   facets.append(...boxes.values());
   const alone = (name) => column(name).kind === "words" || state.f.some((each) => each.startsWith(`${name}:is:`));
-  first.then(() => ask("facets", { ...query, by: names.filter((name) => !alone(name)) }, signal)).then(async (found) => {
-    total.textContent = column("verdict") ? `${many(found.total.rows, "row")}, ${count(found.total.kept)} kept` : many(found.total.rows, "row");
-    for (const [name, cells] of Object.entries(found.counts)) facet(boxes.get(name), cells);
-    for (const name of names.filter(alone)) facet(boxes.get(name), await ask("counts", { ...query, f: query.f.filter((each) => !each.startsWith(`${name}:is:`)), by: name }, signal));
+  first.then(() => counted({ ...query, by: names.filter((name) => !alone(name)) }, signal, (found, share) => {
+    const { rows: all, kept } = found.total, said = column("verdict") ? `${many(all, "row")}, ${count(kept)} kept` : many(all, "row");
+    total.textContent = share === null ? said : `at least ${said}`;
+    searched.textContent = share === null ? "" : `${percent(share, 1)} searched`;
+    for (const [name, cells] of Object.entries(found.counts)) facet(boxes.get(name), cells, share === null);
+  })).then(async () => {
+    for (const name of names.filter(alone)) {
+      const without = { ...query, f: query.f.filter((each) => !each.startsWith(`${name}:is:`)), by: name };
+      if (column(name).kind === "words") facet(boxes.get(name), await ask("counts", without, signal), true);
+      else await counted(without, signal, (found, share) => facet(boxes.get(name), found.counts[name], share === null));
+    }
   }).catch(() => {});
 }
 
@@ -56,24 +64,30 @@ function columnPicker() {
 }
 
 async function fill(grid, end, query, signal) {
-  let offset = 0, busy = false, more = true;
+  let from = "", busy = false;
   const lines = asTable(), names = lines ? tableColumns() : [];
   const body = lines ? el("tbody") : grid;
   if (lines) grid.append(el("table.rows", {}, el("thead", {}, el("tr", {}, names.map(heading))), body));
+  // a search in a text gives what it found in a moment: it is asked again until a page is full
   const next = async () => {
-    if (busy || !more) return;
+    if (busy || from === null) return;
     busy = true;
-    const page = await ask("rows", { ...query, sort: state.sort, offset, column: names }, signal).catch((error) => { if (error.name !== "AbortError") end.textContent = error.message; return null; });
+    let got = 0;
+    do {
+      const page = await ask("rows", { ...query, sort: state.sort, from, column: names }, signal).catch((error) => { if (error.name !== "AbortError") end.textContent = error.message; return null; });
+      if (!page) { from = null; return; }
+      page.rows.forEach((row) => {
+        const number = listed.push(row) - 1;
+        body.append(lines ? line(row, names, number) : card(row, openRow, { number }));
+      });
+      from = page.next;
+      got += page.rows.length;
+      end.textContent = from === null || got >= PAGE ? "" : `${percent(page.share, 1)} of the rows searched …`;
+      markOpen();
+    } while (from !== null && got < PAGE);
     busy = false;
-    if (!page) { more = false; return; }
-    page.rows.forEach((row) => {
-      const number = listed.push(row) - 1;
-      body.append(lines ? line(row, names, number) : card(row, openRow, { number }));
-    });
-    offset += page.rows.length;
-    more = page.more;
-    end.replaceChildren(more ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.");
-    markOpen();
+    end.toggleAttribute("data-all", from === null);
+    end.replaceChildren(from !== null ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.");
   };
   await next();
   const watcher = new IntersectionObserver((entries) => { if (entries.some(({ isIntersecting }) => isIntersecting)) next(); }, { rootMargin: "900px" });
@@ -96,9 +110,9 @@ export function markOpen() {
   for (const each of document.querySelectorAll(".list [data-key]")) each.classList.toggle("open", each.dataset.key === state.row);
 }
 
-function facet(box, found) {
+function facet(box, found, whole) {
   const name = box.dataset.column;
-  if (!found.length) { box.remove(); return; }
+  if (!found.length) { if (whole) box.remove(); return; }
   const act = (word) => () => {
     const text = word === null ? `${name}:none:` : `${name}:is:${word}`;
     if (state.f.includes(text)) go({ f: state.f.filter((each) => each !== text), row: "" });

@@ -55,6 +55,30 @@ export async function ask(name, query = {}, signal = undefined) {
   try { return await answered(name, query, signal); } finally { busy(-1); }
 }
 
+// counts of words, which a search in a text gives in parts: tell(counts so far, share of the rows looked through, or null at the end)
+export async function counted(query, signal, tell) {
+  let whole = null, from = "";
+  while (from !== null) {
+    const part = await ask("facets", { ...query, from }, signal);
+    whole = whole ? together(whole, part) : part;
+    from = part.next;
+    tell(whole, from === null ? null : part.share);
+  }
+}
+
+function together(a, b) {
+  const counts = {}, total = { rows: a.total.rows + b.total.rows, kept: a.total.kept + b.total.kept };
+  for (const name of Object.keys(a.counts)) {
+    const found = new Map(a.counts[name].map(([word, rows, kept]) => [word, [word, rows, kept]]));
+    for (const [word, rows, kept] of b.counts[name]) {
+      const cell = found.get(word) || [word, 0, 0];
+      found.set(word, [word, cell[1] + rows, cell[2] + kept]);
+    }
+    counts[name] = [...found.values()].sort((x, y) => y[1] - x[1]);
+  }
+  return { total, counts };
+}
+
 async function answered(name, query, signal) {
   const asked = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) for (const each of [value].flat()) asked.append(key, each);

@@ -1,12 +1,12 @@
 // Sliders on the recipe's thresholds; exact counts of what they would keep, and rows that would enter and leave.
 import { card } from "./cards.js";
 import { histogram } from "./charts.js";
-import { count, el, foreign, percent, say, short, words } from "./dom.js";
+import { count, el, foreign, percent, short, words } from "./dom.js";
 import { ask, go, settle, state } from "./state.js";
 import { whenSeen } from "./overview.js";
 
 const PAUSE = 120;
-let timer = 0, running = null;
+let timer = 0, poll = 0, running = null;
 
 export async function whatif(main, signal) {
   main.replaceChildren(el("p.wait", {}, "…"));
@@ -23,6 +23,18 @@ export async function whatif(main, signal) {
   const moved = panel.querySelectorAll(".knob.moved");
   (moved.length ? moved : panel.querySelectorAll("[data-word=image_size], [data-word=text_length]")).forEach((each) => { each.open = true; });
   answer(result, signal);
+  search(result, signal);
+}
+
+// rows that can meet in a duplicate rule are looked for in the background; an answer from before is asked for again after it
+async function search(result, signal) {
+  const { share } = await ask("searching", {}, signal).catch(() => ({ share: null }));
+  if (signal.aborted) return;
+  clearTimeout(poll);
+  if (share !== null) {
+    result.querySelector("progress")?.setAttribute("value", share);
+    poll = setTimeout(() => search(result, signal), 1000);
+  } else if (result.querySelector(".filters-alone")) answer(result, signal);
 }
 
 function head(found, scope) {
@@ -101,18 +113,15 @@ async function answer(result, signal) {
   const mine = running;
   signal.addEventListener("abort", () => mine.abort());
   result.classList.add("old");
-  const patience = setTimeout(() => say("Counting: the first question over many rows looks for those that can meet in a duplicate rule."), 2500);
   try {
     const found = await ask("whatif", { w: state.w }, mine.signal);
     result.replaceChildren(...tell(found));
+    if (found.searching !== null) search(result, signal);
     result.classList.remove("old");
-    say("");
   } catch (error) {
     if (error.name === "AbortError") return;
     result.classList.remove("old");
     result.replaceChildren(el("p.error", {}, error.message));
-  } finally {
-    clearTimeout(patience);
   }
 }
 
@@ -122,13 +131,16 @@ function tell(found) {
   const notes = [["unscored", "rows would pass so far but were never scored: counted neither as kept nor as lost"], ["missing", "rows have no value that a changed filter asks for: they fail it"], ["uncompared", "rows that would be let in were never compared with the benchmarks"]];
   const gallery = (title, rows, total, kind) => el("section", {}, el("h3", {}, el(`span.dot.${kind}`), `${title}: ${count(total)}`, el("span.soft", {}, total > rows.length ? `  ${rows.length} of them` : "")),
     rows.length ? el("div.gallery", {}, rows.map((row, i) => card(row, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", number: i, extra: el("span.soft", {}, `→ ${words(row.after)}`) }))) : el("p.soft", {}, "none"));
+  const alone = found.searching === null ? null : el("div.filters-alone", { role: "status" }, el("b", {}, "The filters alone"),
+    " Duplicates are searched again in the background. Until that is done, rows dropped as duplicates stay dropped, and rows that enter count as no duplicates. ",
+    el("progress", { max: 1, value: found.searching, "aria-label": "search for duplicates" }));
   return [
-    el("div.tiles", {}, tile(count(found.kept_after), "kept"), tile(signed(difference), `against ${count(found.kept_before)}`), tile(percent(found.kept_after, found.rows), "of all rows"),
+    alone, el("div.tiles", {}, tile(count(found.kept_after), "kept"), tile(signed(difference), `against ${count(found.kept_before)}`), tile(percent(found.kept_after, found.rows), "of all rows"),
       tile(count(found.gained), "enter", "div.tile.enters"), tile(count(found.lost), "leave", "div.tile.leaves")),
     ...notes.filter(([name]) => found[name]).map(([name, text]) => el("p.note", {}, `${count(found[name])} ${text}.`)),
     gallery("Enter", found.entering, found.gained, "enters"), ...(found.unscored ? [gallery("Pass so far, never scored", found.waiting, found.unscored, "waits")] : []),
     gallery("Leave", found.leaving, found.lost, "leaves"), table(found),
-  ];
+  ].filter(Boolean);
 }
 
 function table({ before, after }) {

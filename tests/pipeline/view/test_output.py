@@ -58,7 +58,7 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
     content = {"name": "x", "shards": [{"shard": "../../secret"}], "lineage": {"units": []}}
     Layout(tmp_path / "out").dataset.write_text(json.dumps(content))
     with pytest.raises(DataError, match="outside"):
-        tables_of(Layout(tmp_path / "out"))
+        tables_of(Layout(tmp_path / "out"), {})
 
 
 def test_the_database_opens_no_file_outside_of_the_output(output: Output, cursor: Any, tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_every_threshold_of_the_recipe_has_a_knob(curated: Curated) -> None:
 
 def test_a_card_of_a_sample_has_its_words_and_its_outlines(curated: Curated, output: Output, cursor: Any) -> None:
     found = keys(output.query(cursor, "samples", []), None, False, 0)
-    shown = samples.previews(output.layout, cursor, found)
+    shown = samples.previews(cursor, found)
     assert set(shown) == set(found)
-    first = samples.content(output.layout, samples.by_key(cursor, found[0]))
+    first = samples.content(samples.by_key(cursor, found[0]))
     prompt, answer = (turn["text"] for turn in first["turns"])
     assert shown[found[0]] == {"_text": f"{prompt.removeprefix('<img>0</img>')} → {answer.strip()}", "_shapes": []}

@@ -67,7 +67,7 @@ def test_mistakes_are_one_line(base: str) -> None:
     for path in (
         "api/rows?f=nothing:is:1",
         "api/rows?table=nothing",
-        "api/rows?offset=-1",
+        "api/rows?from=-1",
         "api/histogram?column=caption",
         "api/row?key=x",
         "api/counts?by=width",

@@ -1,0 +1,118 @@
+"""Answers of a model as evaluation leaves them: the picture asked about, places wanted and answered, other models."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline import markup
+from pipeline.dataset_reader import read_index
+from pipeline.errors import DataError
+from pipeline.report.thumbnail import NoThumbnail
+from pipeline.storage import Storage
+from pipeline.view.database import rows
+from pipeline.view.output import Output
+from pipeline.view.queries import Query
+from pipeline.view.samples import outline, plain_words
+from pipeline.view.tables import quoted
+
+LOOKED_AT, SHOWN, OUTLINES, OTHERS = 4_000, 160, 60, 12
+BOX = markup.TAGS[markup.QWEN_VL].box
+
+Shapes = list[list[float]]
+
+
+def previews(query: Query, keys: list[str]) -> dict[str, dict[str, Any]]:
+    """For cards, by key: question, wanted and predicted words, and the places of both."""
+    if not keys:
+        return {}
+    names, key = ("prompt", "answers", "prediction", "metric", "score"), query.table.column(query.table.key).sql
+    shown = ", ".join(quoted(name) if query.table.has(name) else "NULL" for name in names)
+    statement = f"SELECT {key}, {shown} FROM {quoted(query.table.name)} WHERE {key} IN ({', '.join('?' for _ in keys)})"
+    return {str(found[0]): _preview(*found[1:]) for found in rows(query.cursor, statement, keys)}
+
+
+def _preview(
+    prompt: str | None, answers: list[str] | None, said: str | None, metric: Any, score: Any
+) -> dict[str, Any]:
+    wanted = (answers or [""])[0]
+    return {
+        "_question": plain_words((prompt or "")[:LOOKED_AT])[-SHOWN:],
+        "_wanted": plain_words(wanted[:LOOKED_AT])[:SHOWN],
+        "_said": plain_words((said or "")[:LOOKED_AT])[:SHOWN],
+        "_score": f"{metric or 'score'} {score:.3g}" if isinstance(score, float) else "",
+        **{f"_{name}": shapes[:OUTLINES] for name, shapes in places(prompt or "", wanted, said or "").items()},
+    }
+
+
+def places(prompt: str, wanted: str, said: str) -> dict[str, Shapes]:
+    """Outlines that the question points at, of the truth, and of the answer (whose box the question may have opened)."""
+    question = prompt[prompt.rfind("</img>") + 1 :]
+    opened = prompt.endswith(BOX[0])
+    return {
+        "asked": _outlines(question),
+        "truth": _outlines(wanted),
+        "answered": _outlines(f"{BOX[0]}{said}" if opened else said),
+    }
+
+
+def _outlines(text: str) -> Shapes:
+    shapes = [outline({"box": box}) for phrase in markup.parse(text) for box in phrase.boxes]
+    shapes += [outline({"quad": quad}) for phrase in markup.parse(text) for quad in phrase.quads]
+    return [shape for shape in shapes if shape is not None]
+
+
+def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
+    """What a prediction has beside its columns: places, number of images, and what other models answered."""
+    answers = record.get("answers") or [""]
+    found: dict[str, Any] = {"places": places(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
+    found |= {"pictures": len(record.get("images") or ()), "others": []}
+    if query.table.has("model"):
+        key, model = (query.table.column(name).sql for name in (query.table.key, "model"))
+        listed = rows(
+            query.cursor,
+            f'SELECT {key}, {model}, left(prediction, ?), score FROM {quoted(query.table.name)} WHERE id = ? AND "set" = ? '
+            f"ORDER BY 2 LIMIT {OTHERS}",
+            (SHOWN * 4, record["id"], record["set"]),
+        )
+        found["others"] = [dict(zip(("key", "model", "prediction", "score"), row, strict=True)) for row in listed]
+    return found
+
+
+def image(output: Output, query: Query, key: str, number: int) -> bytes:
+    """The bytes of a picture that a question showed. Raises NoThumbnail with the reason why there is none."""
+    place = query.table.column(query.table.key).sql
+    found = rows(query.cursor, f"SELECT id, images FROM {quoted(query.table.name)} WHERE {place} = ?", (key,))
+    if not found:
+        raise DataError(f"{query.table.title.lower()}: there is no {key[:120]}")
+    sample, listed = found[0]
+    if not listed:
+        raise NoThumbnail("asked without a picture")
+    if not 0 <= number < len(listed):
+        raise DataError(f"{key[:120]} has {len(listed)} pictures")
+    name, at, offset = str(listed[number]).rpartition("@")
+    if not at or not offset.isdigit():
+        return _file(output, str(listed[number]))
+    return _in_shard(output, name, int(offset), str(sample) if number == len(listed) - 1 else None)
+
+
+def _file(output: Output, name: str) -> bytes:
+    """A picture of a public set, from the folders that the user named."""
+    for folder in output.beside.given:
+        path = (folder / name).resolve()
+        if path.is_file() and path.is_relative_to(folder):
+            return path.read_bytes()
+    raise NoThumbnail(f"{name[:80]} is not at hand: start the app with --data FOLDER, where the set's pictures lie")
+
+
+def _in_shard(output: Output, name: str, offset: int, sample: str | None) -> bytes:
+    """A picture at a place in a shard, as the shard's index knows it; the asked sample's own is compared with the index."""
+    seen = ""
+    for folder in output.beside.shelves:
+        tar = folder / name
+        if Path(name).name != name or not tar.is_file() or not tar.with_suffix(".parquet").is_file():
+            continue
+        seen = f"{name} holds another sample there: it was made again since the evaluation"
+        for row in read_index(str(tar.with_suffix(".parquet")), ["key", "image_offsets", "image_sizes"]).to_pylist():
+            spans = dict(zip(row["image_offsets"], row["image_sizes"], strict=True))
+            if offset in spans and (sample is None or sample.startswith(row["key"])):
+                return Storage().read_range(str(tar), offset, offset + spans[offset])
+    raise NoThumbnail(seen or f"{name[:80]} is not at hand: start the app with --data FOLDER of its dataset")
