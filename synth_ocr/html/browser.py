@@ -5,45 +5,30 @@ After each page of a stranger what it could leave behind is removed. The context
 another folder or archive, and after a page that had other origins in it or opened windows.
 """
 
-import mimetypes
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, Route, sync_playwright
+from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from pipeline.errors import RecipeError
+from synth_ocr.html.answers import Job, origin_of, respond
 from synth_ocr.html.capture import Shot, View, capture
 
 HERE = Path(__file__).parent
 ORIGIN = "http://page.invalid/"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# the first one has no windows to draw: a third less CPU time for a page
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# no --disable-features: the last one counts, and Playwright has its own
 FLAGS = (
     "--font-render-hinting=none", "--disable-gpu", "--disable-lcd-text", "--force-color-profile=srgb", "--hide-scrollbars",
-    "--blink-settings=imageAnimationPolicy=2", "--disable-smooth-scrolling", "--disable-features=OverlayScrollbar",
+    "--blink-settings=imageAnimationPolicy=2", "--disable-smooth-scrolling",
 )  # fmt: skip
 RECYCLE = 100  # pages per browser: memory of long-lived ones grows
 RENEW = 25  # strangers' pages per context
-BLANK = "/qvl.invalid/blank"  # an address of no page
-
-
-@dataclass(frozen=True)
-class Job:
-    """A page to render: its URL and where responses come from, a folder or a mapping of URL to (type, bytes).
-
-    ``content``: the page itself, one of ours: it needs nothing else and runs no scripts.
-    """
-
-    key: str
-    url: str
-    root: str = ""
-    responses: Mapping[str, tuple[str, bytes]] | None = None
-    content: str = ""
 
 
 @dataclass
@@ -70,6 +55,7 @@ class Browser:
         self._chromium: Chromium | None = None
         self._pages = 0
         self._tabs: dict[tuple[bool, float, float, bool], Held] = {}  # strange, and what a view fixes for its context
+        self._frames: set[str] = set()  # ids of the tabs' own frames
         self._job = Job("", ORIGIN)
 
     def shoot(self, job: Job, view: View) -> Shot:
@@ -78,12 +64,13 @@ class Browser:
 
     def _own(self, job: Job, view: View) -> Shot:
         """A page without scripts leaves nothing behind."""
+        self._job = job
         held = self._held(view, False)
         held.session.send("Page.setDocumentContent", {"frameId": held.frame, "html": job.content})
         return capture(held.tab, held.session, view)
 
     def _strange(self, job: Job, view: View) -> Shot:
-        if job.root != self._job.root or job.responses is not self._job.responses:
+        if self._job.content or job.root != self._job.root or job.responses is not self._job.responses:
             self._drop_strangers()  # one address may mean another file now
         self._job = job
         held = self._held(view, True)
@@ -105,14 +92,14 @@ class Browser:
             context = _context(chromium, view)
             if strange:
                 context.add_init_script(path=HERE / "start.js")
-            context.route(
-                "**/*", (lambda route: respond(route, self._job)) if strange else (lambda route: route.abort())
-            )
             tab = context.new_page()
             session = context.new_cdp_session(tab)
             if not (strange and view.scripts):
                 session.send("Emulation.setScriptExecutionDisabled", {"value": True})
+            session.send("DOM.enable")
+            session.send("CSS.enable")
             frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+            self._frames.add(frame)
             self._tabs[key] = Held(tab, session, frame, (view.width, view.height))
         held = self._tabs[key]
         if held.size != (view.width, view.height):
@@ -130,6 +117,9 @@ class Browser:
             self._playwright = sync_playwright().start()
             self._chromium = self._playwright.chromium.launch(executable_path=path, args=list(FLAGS))
             self._pages = 0
+            session = self._chromium.new_browser_cdp_session()
+            session.on("Fetch.requestPaused", lambda paused: respond(session, paused, self._job, self._frames))
+            session.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
         self._pages += 1
         return self._chromium
 
@@ -139,7 +129,7 @@ class Browser:
             self._chromium.close()
             self._playwright.stop()
         self._chromium = self._playwright = None
-        self._tabs = {}
+        self._tabs, self._frames = {}, set()
 
 
 def _context(chromium: Chromium, view: View) -> BrowserContext:
@@ -152,57 +142,22 @@ def _context(chromium: Chromium, view: View) -> BrowserContext:
 
 
 def forget(tab: Tab, session: CDPSession, url: str) -> bool:
-    """End a page's scripts, timers and workers, and remove what it stored. False where only a new context would do."""
+    """End a page's scripts, timers and workers, and remove what it stored. False where only a new context would do.
+
+    What one tab alone holds (its session storage, its name) is removed by start.js before the next page's scripts.
+    """
     own = origin_of(url)
     foreign = {origin_of(frame.url) for frame in tab.frames if frame.url.startswith("http")} - {own}
     if foreign or len(tab.context.pages) > 1:
         return False
     try:
-        tab.goto(own + BLANK)
+        tab.goto("about:blank", wait_until="commit")
+        session.send("Page.resetNavigationHistory")
         session.send("Storage.clearDataForOrigin", {"origin": own, "storageTypes": "all"})
         tab.context.clear_cookies()
-        tab.evaluate("() => { sessionStorage.clear(); window.name = ''; }")
     except Error:
         return False  # the page was read, but does not let go
     return True
-
-
-def origin_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def respond(route: Route, job: Job) -> None:
-    """Answer from the job's own files; all else is refused, and the context is offline besides."""
-    url = route.request.url.partition("#")[0]
-    if url.endswith(BLANK):
-        route.fulfill(body="<!doctype html>", content_type="text/html")
-        return
-    if job.responses is not None:
-        found = job.responses.get(url)
-        if found is None:
-            refuse(route)
-        else:
-            route.fulfill(body=found[1], content_type=found[0])
-        return
-    if not url.startswith(origin_of(job.url)):
-        refuse(route)
-        return
-    root = Path(job.root).resolve()
-    path = (root / unquote(urlsplit(url).path).lstrip("/")).resolve()
-    if not path.is_relative_to(root) or not path.is_file():
-        refuse(route)
-        return
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    route.fulfill(body=path.read_bytes(), content_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
-
-
-def refuse(route: Route) -> None:
-    """No answer; an empty page for a frame, since a frame that failed never answers scripts."""
-    if route.request.resource_type == "document" and route.request.frame.parent_frame is not None:
-        route.fulfill(body="<!doctype html>", content_type="text/html")
-    else:
-        route.abort()
 
 
 @lru_cache(maxsize=1)

@@ -142,12 +142,9 @@ def _origin(session: CDPSession, node: int) -> tuple[float, float]:
 def _fonts(session: CDPSession, snapshot: dict[str, Any]) -> list[str]:
     """Which fonts drew some of the page's texts: the longest text of each family that the page asks for."""
     nodes = _longest(snapshot)
-    session.send("DOM.enable")
-    session.send("CSS.enable")
     session.send("DOM.getDocument", {"depth": 0})
     pushed = session.send("DOM.pushNodesByBackendIdsToFrontend", {"backendNodeIds": nodes})["nodeIds"]
     used = [session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"] for node in pushed if node]
-    session.send("CSS.disable")
     return sorted({font["familyName"] for fonts in used for font in fonts})
 
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from playwright.sync_api import Error
 
-from synth_ocr.html.browser import Job, shared
+from synth_ocr.html.answers import Job
+from synth_ocr.html.browser import shared
 from synth_ocr.html.capture import View
 from synth_ocr.html.lines import read_lines
 from synth_ocr.html.tree import Fragment, fragments

@@ -133,7 +133,8 @@ class Html(Frozen):
         return View(width, height, self.scale, self.seconds, self.scripts)
 
     def _jobs(self, unit: BuildUnit, seed: int) -> list[Any]:
-        from synth_ocr.html.browser import ORIGIN, Job
+        from synth_ocr.html.answers import Job
+        from synth_ocr.html.browser import ORIGIN
 
         if self.warcs:
             from synth_ocr.html.warc import jobs

@@ -1,6 +1,13 @@
 // Before any script of the page: a fixed clock, fixed chance, no motion, closed shadow roots kept in reach, and no text
 // where the rendered tree does not tell it: form controls are empty, canvases are not shown.
 (() => {
+  if (window === window.top) {
+    // pages share a tab: what the last one left in it
+    window.name = "";
+    for (const kind of ["sessionStorage", "localStorage"]) {
+      try { window[kind].clear(); } catch { /* a page that may not store */ }
+    }
+  }
   const shadows = new WeakMap();
   Object.defineProperty(window, "__shadows", { value: shadows });
   const attach = Element.prototype.attachShadow;

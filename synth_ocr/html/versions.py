@@ -2,6 +2,7 @@
 
 import subprocess
 from functools import cache
+from pathlib import Path
 from shutil import which
 
 import xxhash
@@ -27,4 +28,4 @@ def versions() -> dict[str, str]:
         ["fc-list", "-f", "%{family} %{style} %{fontversion}\n"], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     listed = "\n".join(sorted(set(fonts.split("\n"))))
-    return {"browser": browser, "fonts": xxhash.xxh3_64_hexdigest(listed.encode())}
+    return {"browser": f"{Path(path).name} {browser}", "fonts": xxhash.xxh3_64_hexdigest(listed.encode())}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.storage import Storage
-from synth_ocr.html.browser import Job
+from synth_ocr.html.answers import Job
 
 MAX_BYTES = 5_000_000  # of one response
 MAX_TOTAL = 1_000_000_000  # of one file's responses in memory

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from synth_ocr.geometry import heading, is_sound
-from synth_ocr.html.browser import ORIGIN, Job, executable, shared
+from synth_ocr.html.answers import Job
+from synth_ocr.html.browser import ORIGIN, executable, shared
 from synth_ocr.html.capture import View
 from synth_ocr.html.render import PagesTask, read_page, render_pages
 from synth_ocr.html.templates import filled
@@ -232,7 +233,7 @@ def test_our_own_pages_run_no_scripts_and_leave_nothing_behind() -> None:
 
 
 STATE = (
-    "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0].join('');"
+    "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0,history.length].join('');"
     "localStorage.n=9;sessionStorage.n=9;window.name=9;document.cookie='a=9';setInterval(()=>{localStorage.n=8},1);"
     "onbeforeunload=()=>'stay';indexedDB.databases().then(all=>{r.textContent='Seen '+seen+all.length;"
     "indexedDB.open('left')})</script>"
@@ -243,7 +244,7 @@ def test_strangers_pages_leave_nothing_behind() -> None:
     """Pages of one archive share a tab; each sees an empty browser."""
     answers = {f"{ORIGIN}{n}": ("text/html", f"<body style='font:20px DejaVu Sans'>{STATE}".encode()) for n in range(3)}
     pages = [read_page(Job("k", url, "", answers), VIEW, LAX) for url in answers]
-    assert [texts(page) for page in pages] == [["Seen 00000"]] * 3
+    assert [texts(page) for page in pages] == [["Seen 000020"]] * 3
 
 
 def test_a_tab_of_another_size_before_changes_nothing() -> None:
@@ -269,6 +270,19 @@ def test_one_address_in_two_folders_is_two_files(tmp_path: Path) -> None:
         assert texts(page) == ["Same address"]
         darkest = page.image.reshape(-1, 3)[page.image.reshape(-1, 3).sum(axis=1).argmin()]
         assert int(darkest.argmax()) == (2 if number else 0)
+
+
+def test_answers_of_an_archive_reach_frames_and_other_origins() -> None:
+    """A style sheet of another origin, inside a frame of a third, and a font that asks for leave to be read."""
+    font = Path("/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf").read_bytes()
+    css = b"@font-face{font-family:Far;src:url(http://fonts.invalid/f.ttf)}p{font:20px Far;text-transform:uppercase}"
+    answers = {
+        ORIGIN: ("text/html", b"<iframe src='http://frame.invalid/' width=400 height=90></iframe>"),
+        "http://frame.invalid/": ("text/html", b"<link rel=stylesheet href='http://css.invalid/s.css'><p>Far away"),
+        "http://css.invalid/s.css": ("text/css", css), "http://fonts.invalid/f.ttf": ("font/ttf", font),
+    }  # fmt: skip
+    page = read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)
+    assert texts(page) == ["FAR AWAY"] and page.fonts == ["DejaVu Sans Mono"]
 
 
 def test_windows_and_frames_of_others_end_the_context() -> None:
