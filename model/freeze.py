@@ -9,7 +9,7 @@ from torch import nn
 
 from model.errors import ModelError
 
-Stage = Literal["pretrain", "multitask", "sft"]
+Stage = Literal["language", "pretrain", "multitask", "sft"]
 PARTS: dict[str, tuple[str, ...]] = {
     "vision": ("model.vision_tower.",),
     "adapter": ("model.adapter.",),
@@ -17,11 +17,14 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 TRAINED: dict[Stage, tuple[str, ...]] = {
+    "language": ("language",),
     "pretrain": ("vision", "adapter"),
     "multitask": ("vision", "adapter", "language"),
     "sft": ("adapter", "language"),
 }
-"""`ln_post` and `proj` belong to the adapter and train with it, as the paper says (the released code freezes them)."""
+"""`ln_post` and `proj` belong to the adapter and train with it, as the paper says (the released code freezes them).
+
+`language` is ours: the words of samples without their pictures, for a language model that nobody trained before."""
 
 
 @dataclass(frozen=True)

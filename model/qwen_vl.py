@@ -109,7 +109,8 @@ class QwenVLModel(QwenVLPreTrainedModel):
         """Embeddings [B, L, D] with the features of the images, in order, at the image positions.
 
         Images follow the rows of the batch: first those of row 0, then those of row 1. While training, a batch
-        without image runs the vision path on a black image times zero, so that every rank does the same work.
+        without image runs the vision path on a black image times zero, so that every rank does the same work (unless
+        nothing of that path trains: then no batch of the stage has images).
         """
         embeds_BLD: Tensor = self.get_input_embeddings()(input_ids_BL)
         if pixels_MCHW is not None and len(pixels_MCHW):
@@ -117,7 +118,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
             features_MQD = self.encode_images(pixels_MCHW).to(embeds_BLD.device, embeds_BLD.dtype)
             return embeds_BLD.masked_scatter(mask_BL.unsqueeze(-1).to(embeds_BLD.device), features_MQD)
         self.get_placeholder_mask(input_ids_BL, 0)
-        if not self.training:
+        if not self.training or not self.adapter.query.requires_grad:
             return embeds_BLD
         side = self.config.vision_config.image_size
         black_1CHW = torch.zeros(1, 3, side, side, device=embeds_BLD.device)

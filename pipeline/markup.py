@@ -115,6 +115,11 @@ def pictured(number: int) -> str:
     return f"Picture {number + 1}: {image(number)}\n"
 
 
+def without_images(text: str) -> str:
+    """The text as it would be if its images had never been there: their places go, and the names of `pictured` with them."""
+    return re.sub(r"(?:Picture \d+: )?<img>\d+</img>\n?", "", text)
+
+
 def image_numbers(text: str) -> list[int]:
     """Which of the sample's images stand in the text, in reading order."""
     return [int(number) for number in re.findall(r"<img>(\d+)</img>", text)]

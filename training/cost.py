@@ -11,6 +11,7 @@ from training.recipe import StageSpec
 
 TRAINED = {
     "pretrain": frozenset({"vision", "adapter"}),
+    "language": frozenset({"language"}),
     "multitask": frozenset({"vision", "adapter", "language"}),
     "sft": frozenset({"adapter", "language"}),
 }

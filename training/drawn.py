@@ -75,7 +75,7 @@ def draw(
     indexes = Indexes(
         ("task", "language", "text_length", "json_offset", "json_size", "image_sizes"), keep=len(parts) + 1
     )
-    rule = Rule(stage.length, positions, stage.chatml, stage.loss)
+    rule = Rule.of(stage, positions)
     measure = Measure(tokenizer, rule)
     columns = np.zeros((5, count), dtype=np.int64)
     words: dict[str, int] = {}

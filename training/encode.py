@@ -15,7 +15,8 @@ from model.config import IGNORE
 from model.dialogue import Encoded, encode_chatml, encode_plain
 from model.errors import ModelError
 from model.tokenizer import END_OF_TEXT, MARKUP, TURN_END, TURN_START, token_id
-from pipeline.markup import image_numbers
+from pipeline.markup import image_numbers, without_images
+from training.recipe import StageSpec
 
 ENCODE_VERSION = 1
 CLASSES = ("text", "digits", "markers", "ocr")
@@ -32,12 +33,19 @@ class SampleError(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """How samples become tokens: the longest sequence, positions per image, which samples are dialogues, their loss."""
+    """How samples become tokens: the longest sequence, positions per image, which samples are dialogues, their loss, and
+    whether pictures belong to them."""
 
     length: int
     positions: int = 256
     chatml: Literal["chat", "all"] = "chat"
     loss: Literal["released", "answers"] = "answers"
+    pictures: bool = True
+
+    @staticmethod
+    def of(stage: StageSpec, positions: int) -> "Rule":
+        """The rule of a stage for a model with so many positions per image."""
+        return Rule(stage.length, positions, stage.chatml, stage.loss, stage.stage != "language")
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,8 @@ class Encoder:
     def encode(self, content: dict[str, Any]) -> TokenSample:
         """A sample's ``<key>.json`` to tokens. Raises SampleError for what cannot be learnt from."""
         turns, task = content["turns"], content["task"]
+        if not self.rule.pictures:
+            turns = [turn | {"text": without_images(turn["text"])} for turn in turns]
         numbers = tuple(number for turn in turns for number in image_numbers(turn["text"]))
         try:
             encoded = self._dialogue(turns) if self._is_dialogue(task) else self._plain(turns)

@@ -5,7 +5,7 @@ so they stay right when folders move, and are made again when the tokenizer chan
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def rule_fingerprint(tokenizer: PreTrainedTokenizerBase, rule: Rule, holdout: Ho
     """What lengths depend on beside the shard: the tokenizer's own definition, the rule, and what is held out."""
     definition = tokenizer.backend_tokenizer.to_str()
     kept_back = None if holdout is None else [holdout.share, holdout.seed]
-    return fingerprint([ENCODE_VERSION, definition, rule.length, rule.positions, rule.chatml, rule.loss, kept_back])
+    return fingerprint([ENCODE_VERSION, definition, *astuple(rule), kept_back])
 
 
 def lengths_path(folder: Path, mark: str, shard: ShardFile) -> Path:

@@ -109,9 +109,12 @@ class Tolerance(Frozen):
 
 
 class StageSpec(Frozen):
-    """One stage. ``stage`` says what trains (model.freeze); ``name`` is its folder."""
+    """One stage. ``stage`` says what trains (model.freeze); ``name`` is its folder.
 
-    stage: Literal["pretrain", "multitask", "sft"]
+    Stage ``language`` reads the words of all samples without their pictures.
+    """
+
+    stage: Literal["language", "pretrain", "multitask", "sft"]
     name: str | None = None
     steps: int = Field(ge=1)
     resolution: int = Field(ge=14)

@@ -190,7 +190,7 @@ def run_stage(
 
 def rule_of(stage: StageSpec, processor: QwenVLProcessor) -> Rule:
     """How samples become tokens in a stage."""
-    return Rule(stage.length, processor.image_seq_length, stage.chatml, stage.loss)
+    return Rule.of(stage, processor.image_seq_length)
 
 
 def plan_stage(

@@ -61,5 +61,5 @@ def test_depths_for_layer_wise_decay() -> None:
 
 
 def test_unknown_stage() -> None:
-    with pytest.raises(ModelError, match="pretrain, multitask, sft"):
+    with pytest.raises(ModelError, match="language, pretrain, multitask, sft"):
         freeze_for_stage(toy(), "dpo")

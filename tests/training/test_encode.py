@@ -27,6 +27,16 @@ def test_only_the_answer_with_its_blank_and_the_end_are_learnt(tokenizer: PreTra
     assert (sample.ids == tokenizer.convert_tokens_to_ids("<imgpad>")).sum() == POSITIONS
 
 
+@pytest.mark.parametrize("task", ["vqa", "chat"])
+def test_without_pictures_the_words_stay(task: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    content = of_task(task, 2).content
+    whole = encoder(tokenizer).encode(content)
+    words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(content)
+    assert words.images == () and not np.isin(words.ids, tokenizer.convert_tokens_to_ids(["<img>", "<imgpad>"])).any()
+    assert learnt(words, tokenizer) == learnt(whole, tokenizer)
+    assert "Picture" not in tokenizer.decode(words.ids)
+
+
 def test_pure_text_is_learnt_but_for_its_first_token(tokenizer: PreTrainedTokenizerFast) -> None:
     sample = encoder(tokenizer).encode(of_task("text", 12).content)
     assert learnt(sample, tokenizer) == "2 black black black black black black<|endoftext|>"

@@ -103,13 +103,13 @@ def test_a_rank_that_dies_ends_the_run_with_its_reason(undisturbed: Path, tmp_pa
     assert "rank 1 ended the run (killed by signal 9)" in error
 
 
-def test_three_stages_keep_their_contracts(
-    start: Path, datasets: dict[str, Path], tmp_path: Path, qvl: Command
-) -> None:
+def test_stages_keep_their_contracts(start: Path, datasets: dict[str, Path], tmp_path: Path, qvl: Command) -> None:
     chat = {"dataset": "chat", "weight": 1}
+    captions = [{"dataset": "mixed", "tasks": ["caption"], "weight": 1}]
     recipe = write_recipe(
         tmp_path / "r.yaml", start, datasets,
-        stage(stage="pretrain", mix=[{"dataset": "mixed", "tasks": ["caption"], "weight": 1}], resolution=28, steps=3),
+        stage(stage="language", mix=captions, steps=2),
+        stage(stage="pretrain", mix=captions, resolution=28, steps=3),
         stage(packing="causal", steps=3, engine={"zero": 2, "precision": "bfloat16"}, save={"every": 2, "export": True},
               evaluate={"dataset": "mixed", "every": 2, "tasks": ["vqa", "grounding"], "limit": 3}),
         stage(stage="sft", mix=[chat, {"dataset": "text", "weight": 1}], packing="isolated", steps=3,
@@ -118,22 +118,21 @@ def test_three_stages_keep_their_contracts(
     run = tmp_path / "run"
     done = qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0", "--json")
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout.splitlines()[-1])["models"]) == {"pretrain", "multitask", "sft"}
-    hashes = [
-        tensor_hashes(load_model(path))
-        for path in (start, *(run / s / "model" for s in ("pretrain", "multitask", "sft")))
-    ]
+    names = ("language", "pretrain", "multitask", "sft")
+    assert set(json.loads(done.stdout.splitlines()[-1])["models"]) == set(names)
+    assert all(line["images"] == 0 for line in log(run, "language"))
+    hashes = [tensor_hashes(load_model(path)) for path in (start, *(run / name / "model" for name in names))]
     moved = [
         {part_of(n) for n in after if after[n] != before[n] and not n.endswith("pos_embed")}
         for before, after in itertools.pairwise(hashes)
     ]
-    assert moved == [{"vision", "adapter"}, {"vision", "adapter", "language"}, {"adapter", "language"}]
+    assert moved == [{"language"}, {"vision", "adapter"}, {"vision", "adapter", "language"}, {"adapter", "language"}]
     scores = read_journal(run / "multitask" / "eval.jsonl")
     assert {(line["step"], line["task"]) for line in scores} == {(1, "vqa"), (1, "referring")}
     assert all(0 <= line["scores"]["score"] <= 100 for line in scores)
     verified = qvl("train", "verify", str(run), "--world-size", "3", "--json")
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert [entry["steps"] for entry in json.loads(verified.stdout)] == [3, 3, 3]
+    assert [entry["steps"] for entry in json.loads(verified.stdout)] == [2, 3, 3, 3]
     export = run / "multitask" / "exports" / "step-00000002"
     assert tensor_hashes(load_model(export)).keys() == hashes[0].keys()
     assert load_model(run / "pretrain" / "model").config.vision_config.image_size == 28

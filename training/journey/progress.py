@@ -16,7 +16,7 @@ CLAIMS = (
     ("Grounding in stage 2", "referring", "multitask"),
     ("Dialogues in stage 3", "chat", "sft"),
 )
-STAGE_NUMBER = {"pretrain": 1, "multitask": 2, "sft": 3}
+STAGE_NUMBER = {"language": 0, "pretrain": 1, "multitask": 2, "sft": 3}
 
 
 def teaches(stages: Mapping[str, str]) -> dict[str, str]:

@@ -68,7 +68,7 @@ def recipe_plan(
     stages = []
     for stage in recipe.stages:
         parts = mix_parts(stage, dict(datasets))
-        rule = Rule(stage.length, positions, stage.chatml, stage.loss)
+        rule = Rule.of(stage, positions)
         check = preflight(recipe, stage, parts, tokenizer, positions, world)
         how = Counting(tokenizer, rule, per_shard, None if run is None else run / "lengths", recipe.holdout)
         epochs = Mixture([part.component() for part in parts], recipe.seed, stage.window).epochs(check["drawn"])
