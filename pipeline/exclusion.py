@@ -104,8 +104,9 @@ class Exclusion:
         return fingerprint({"radius": self.radius, "rows": self.rows()})
 
     def write(self, path: Path) -> None:
-        """Equal lists give equal bytes."""
+        """Equal lists give equal bytes. Makes the folder."""
         columns = [list(column) for column in zip(*self.rows(), strict=True)] or [[], [], []]
+        path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns, schema=SCHEMA), path, compression="zstd")
 
     @classmethod

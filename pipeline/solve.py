@@ -163,6 +163,7 @@ def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:
             source["filters"] = filters
     notes = [f"#   {s.source}: {s.threshold} {s.value:g} keeps {s.kept:.2%}, asked for {s.wanted:.2%}" for s in solved]
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join([f"# {recipe.name} with solved thresholds", *notes, text]), encoding="utf-8")
 
 

@@ -71,5 +71,5 @@ def test_file_round_trip(excluded: Exclusion, tmp_path: Path) -> None:
     assert again.fingerprint == excluded.fingerprint
     again.write(tmp_path / "two.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
-    Exclusion().write(tmp_path / "empty.parquet")
-    assert Exclusion.read(tmp_path / "empty.parquet").rows() == []
+    Exclusion().write(tmp_path / "new" / "empty.parquet")
+    assert Exclusion.read(tmp_path / "new" / "empty.parquet").rows() == []

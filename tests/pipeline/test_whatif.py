@@ -189,7 +189,7 @@ def test_what_cannot_be_reached_is_said(out: Path) -> None:
 
 
 def test_all_targets_of_a_recipe_and_the_recipe_written(data: Path, out: Path, tmp_path: Path) -> None:
-    target = tmp_path / "solved.yaml"
+    target = tmp_path / "new" / "solved.yaml"
     arguments = ["solve", str(out), "--table2", "--recipe", str(data / "recipe.yaml"), "--write", str(target), "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
