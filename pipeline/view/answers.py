@@ -28,6 +28,7 @@ class Answers:
 
     NAMES: ClassVar[tuple[str, ...]] = (
         "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "knobs", "whatif", "searching",
+        "scores",
     )  # fmt: skip
     Interrupted = duckdb.InterruptException
 
@@ -132,6 +133,13 @@ class Answers:
         """Everything about one row (``table``, ``key``)."""
         asked = request.query_params
         return detail.row(self._output, cursor, asked.get("table", "rows"), asked.get("key", ""))
+
+    def scores(self, cursor: Any, request: Request) -> list[list[Any]]:
+        """Mean scores of predictions by set and model."""
+        query = self._query(cursor, request)
+        if not query.table.predicted:
+            raise BadQuery(f"{query.table.name} holds no predictions")
+        return self._remembered(request, lambda: predictions.scores(query))
 
     def clusters(self, cursor: Any, request: Request) -> dict[str, Any]:
         """The largest duplicate clusters of a rule (``rule``, ``offset``)."""

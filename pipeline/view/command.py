@@ -45,7 +45,5 @@ def view(
 def copy_command(url: str) -> str:
     """What copies an output from a store to the folder of its name, with what the tool itself reads stores with."""
     name = url.rstrip("/").rpartition("/")[2]
-    code = (
-        f"import fsspec; f, p = fsspec.url_to_fs({url.rstrip('/') + '/'!r}); f.get(p, {name + '/'!r}, recursive=True)"
-    )
+    code = f"import fsspec; f, p = fsspec.url_to_fs({url.rstrip('/')!r}); f.get(p, {name!r}, recursive=True)"
     return f'python -c "{code}" && qvl view {name}'

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from pipeline import markup
 from pipeline.dataset_reader import read_index
 from pipeline.errors import DataError
@@ -14,6 +16,7 @@ from pipeline.view.queries import Query
 from pipeline.view.samples import outline, plain_words
 from pipeline.view.tables import quoted
 
+INDEXED = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
 LOOKED_AT, SHOWN, OUTLINES, OTHERS = 4_000, 160, 60, 12
 BOX = markup.TAGS[markup.QWEN_VL].box
 
@@ -34,12 +37,13 @@ def _preview(
     prompt: str | None, answers: list[str] | None, said: str | None, metric: Any, score: Any
 ) -> dict[str, Any]:
     wanted = (answers or [""])[0]
+    shapes = places(prompt or "", wanted, said or "")
     return {
         "_question": plain_words((prompt or "")[:LOOKED_AT])[-SHOWN:],
         "_wanted": plain_words(wanted[:LOOKED_AT])[:SHOWN],
-        "_said": plain_words((said or "")[:LOOKED_AT])[:SHOWN],
+        "_said": (plain_words((said or "")[:LOOKED_AT]) or ("" if shapes["answered"] else said or ""))[:SHOWN],
         "_score": f"{metric or 'score'} {score:.3g}" if isinstance(score, float) else "",
-        **{f"_{name}": shapes[:OUTLINES] for name, shapes in places(prompt or "", wanted, said or "").items()},
+        **{f"_{name}": found[:OUTLINES] for name, found in shapes.items()},
     }
 
 
@@ -58,6 +62,16 @@ def _outlines(text: str) -> Shapes:
     shapes = [outline({"box": box}) for phrase in markup.parse(text) for box in phrase.boxes]
     shapes += [outline({"quad": quad}) for phrase in markup.parse(text) for quad in phrase.quads]
     return [shape for shape in shapes if shape is not None]
+
+
+def scores(query: Query) -> list[list[Any]]:
+    """Mean score of each question set by model: set, model (nothing where there is one alone), metric, mean, questions."""
+    model = query.table.column("model").sql if query.table.has("model") else "''"
+    listed = query.run(
+        f'SELECT "set", {model}, any_value(metric), avg(score), count(*) FROM {{table}} WHERE {{where}} '
+        "GROUP BY ALL ORDER BY 1, 2"
+    )
+    return [[*row[:3], None if row[3] is None else round(row[3], 5), row[4]] for row in listed]
 
 
 def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
@@ -80,10 +94,10 @@ def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
 def image(output: Output, query: Query, key: str, number: int) -> bytes:
     """The bytes of a picture that a question showed. Raises NoThumbnail with the reason why there is none."""
     place = query.table.column(query.table.key).sql
-    found = rows(query.cursor, f"SELECT id, images FROM {quoted(query.table.name)} WHERE {place} = ?", (key,))
+    found = rows(query.cursor, f"SELECT id, answers, images FROM {quoted(query.table.name)} WHERE {place} = ?", (key,))
     if not found:
         raise DataError(f"{query.table.title.lower()}: there is no {key[:120]}")
-    sample, listed = found[0]
+    sample, answers, listed = found[0]
     if not listed:
         raise NoThumbnail("asked without a picture")
     if not 0 <= number < len(listed):
@@ -91,7 +105,8 @@ def image(output: Output, query: Query, key: str, number: int) -> bytes:
     name, at, offset = str(listed[number]).rpartition("@")
     if not at or not offset.isdigit():
         return _file(output, str(listed[number]))
-    return _in_shard(output, name, int(offset), str(sample) if number == len(listed) - 1 else None)
+    own = number == len(listed) - 1  # those before it belong to other samples, shown as examples
+    return _in_shard(output, name, int(offset), str(sample) if own else "", (answers or [""])[0])
 
 
 def _file(output: Output, name: str) -> bytes:
@@ -103,16 +118,30 @@ def _file(output: Output, name: str) -> bytes:
     raise NoThumbnail(f"{name[:80]} is not at hand: start the app with --data FOLDER, where the set's pictures lie")
 
 
-def _in_shard(output: Output, name: str, offset: int, sample: str | None) -> bytes:
-    """A picture at a place in a shard, as the shard's index knows it; the asked sample's own is compared with the index."""
-    seen = ""
+def _in_shard(output: Output, name: str, offset: int, sample: str, answer: str) -> bytes:
+    """A picture of a shard at a place that its index knows. A sample's own picture is that of the same id and answer."""
+    why = f"{name[:80]} is not at hand: start the app with --data FOLDER of its dataset"
     for folder in output.beside.shelves:
         tar = folder / name
         if Path(name).name != name or not tar.is_file() or not tar.with_suffix(".parquet").is_file():
             continue
-        seen = f"{name} holds another sample there: it was made again since the evaluation"
-        for row in read_index(str(tar.with_suffix(".parquet")), ["key", "image_offsets", "image_sizes"]).to_pylist():
+        why = f"not shown: {name} was made again since the evaluation, with another sample"
+        for row in read_index(str(tar.with_suffix(".parquet")), INDEXED).to_pylist():
             spans = dict(zip(row["image_offsets"], row["image_sizes"], strict=True))
-            if offset in spans and (sample is None or sample.startswith(row["key"])):
+            if offset in spans and sample.startswith(row["key"] if sample else ""):
                 return Storage().read_range(str(tar), offset, offset + spans[offset])
-    raise NoThumbnail(seen or f"{name[:80]} is not at hand: start the app with --data FOLDER of its dataset")
+            if sample and sample.startswith(row["key"]) and len(spans) == 1 and _says(tar, row, answer):
+                ((start, size),) = spans.items()  # it moved: samples before it were taken down
+                return Storage().read_range(str(tar), start, start + size)
+    raise NoThumbnail(why)
+
+
+def _says(tar: Path, row: dict[str, Any], answer: str) -> bool:
+    """Does a sample of a shard end with this answer?"""
+    try:
+        content = orjson.loads(
+            Storage().read_range(str(tar), row["json_offset"], row["json_offset"] + row["json_size"])
+        )
+        return bool(str(content["turns"][-1]["text"]).strip() == answer)
+    except (ValueError, KeyError, IndexError, TypeError):
+        return False

@@ -129,7 +129,7 @@ def _ledger_files(layout: Layout, dataset: dict[str, Any] | None, selected: dict
 
 
 def _other_files(out: Path) -> list[tuple[str, list[Path]]]:
-    if not out.is_dir():
+    if (out / "dataset.json").is_file():  # a folder of shards: its parquet files are their indexes
         return []
     found = [(path.stem, [path]) for path in sorted(out.glob("*.parquet"))]
     for folder in sorted(path for path in out.iterdir() if path.is_dir() and not path.name.startswith(".")):

@@ -44,7 +44,7 @@ function unseen(of, row) {
 
 const picturesOf = (row) => Math.max(0, (row.images?.length ?? 1) - 1);
 function answered(row) {
-  const line = (name, text, kind) => el("p.answer", {}, el(`span.tag.${kind}`, {}, name), " ", text ? foreign(text, 160) : el("i", {}, "nothing"));
+  const line = (name, text, kind) => { const n = row[`_${kind}`].length; return el("p.answer", {}, el(`span.tag.${kind}`, {}, name), " ", text ? foreign(text, 160) : n ? many(n, "place") : el("i", {}, "nothing")); };
   return [line("asked", row._question, "asked"), line("wanted", row._wanted, "truth"), line("predicted", row._said, "answered")];
 }
 

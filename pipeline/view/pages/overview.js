@@ -19,6 +19,7 @@ export function overview(main, signal) {
   const after = (draw) => (box) => before.then(() => draw(box));
   const first = (draw) => (box) => { before = Promise.all([before, draw(box)]); return before; };
   if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal, tell))));
+  if (table().predicted) parts.push(part("scores", "Scores", "Mean of the questions' own scores (CIDEr 0 to 10, boxes their IoU, all others 0 to 1). Click one to see its questions.", after((box) => scores(box, query, signal))));
   const named = ["dataset", "model", "set", "metric", "group", "source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
   if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", after((box) => mix(box, named, query, signal))));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
@@ -49,6 +50,20 @@ function summary(total) {
   if (column("verdict")) list.push(tile(count(total.kept), "kept"), tile(percent(total.kept, total.rows), "of them kept"));
   if (!filtered && output.samples !== null) list.push(tile(count(output.samples), "samples in shards"), tile(bytes(output.bytes), `in ${many(output.shards, "shard")}`));
   return list;
+}
+
+// sets down, models across; darker is better among the models of a set
+async function scores(box, query, signal) {
+  const found = await ask("scores", query, signal).catch(quiet);
+  if (!found) return;
+  const sets = [...new Set(found.map(([set]) => set))], models = [...new Set(found.map(([, model]) => model))];
+  const cell = (set, model) => found.find(([s, m]) => s === set && m === model);
+  const line = (set) => {
+    const all = models.map((model) => cell(set, model)), most = Math.max(1e-9, ...all.map((each) => each?.[3] ?? 0)), { 2: metric, 4: asked } = all.find(Boolean);
+    return el("tr", {}, el("th", { scope: "row" }, foreign(words(set), 40)), el("td.soft", {}, foreign(words(metric), 20)), el("td.soft", {}, count(asked)), all.map((each, i) => el("td", {}, each && each[3] !== null ? el("button.cell", { type: "button", style: { "--weight": (each[3] / most).toFixed(3) },
+      onclick: () => { if (models[i]) state.f.push(`model:is:${models[i]}`); addFilter(`set:is:${set}`); } }, each[3].toFixed(3)) : null)));
+  };
+  box.replaceChildren(el("div.scroll", {}, el("table.numbers.heat", {}, el("thead", {}, el("tr", {}, ["", "metric", "questions", ...models.map((model) => model || "score")].map((each) => el("th", { scope: "col" }, foreign(each, 40))))), el("tbody", {}, sets.map(line)))));
 }
 
 async function funnel(box, query, signal, tell) {
