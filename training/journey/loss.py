@@ -5,7 +5,7 @@ The samples of the training tasks are encoded as training encodes them, alone, w
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ LENGTH = 2048
 DIALOGUE = " in a dialogue"
 DIALOGUES = ("caption", "vqa", "referring")
 """Tasks that are measured as dialogues, too: how stage 3 asks."""
+OTHER = " with another picture"
+"""Captions beside the picture of another caption: what a model knows without looking."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ class HeldOut:
 
 
 class Loss(NamedTuple):
-    """Of a task: per token, the standard error over samples, and how many of each."""
+    """Of a task: per token, the standard error over samples, how many of each, and (sum, tokens) of every sample."""
 
     loss: float
     standard_error: float
     tokens: int
     samples: int
+    each: tuple[tuple[float, int], ...] = ()
 
 
 def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOut]:
@@ -71,16 +74,30 @@ def held_out_loss(folder: Path, samples: Sequence[HeldOut]) -> dict[str, Loss]:
     model = TrainingModel(net).eval()
     size = int(processor.image_processor.image_size)
     found: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for dialogue in (False, True):
-        rule = Rule(LENGTH, processor.image_seq_length, "all" if dialogue else "chat")
+    spoken = [sample for sample in samples if sample.task in DIALOGUES]
+    asked = (("", samples), (DIALOGUE, spoken), (OTHER, beside_others(samples)))
+    for addition, chosen in asked:
+        rule = Rule(LENGTH, processor.image_seq_length, "all" if addition == DIALOGUE else "chat")
         assembler = Assembler(Encoder(processor.tokenizer, rule), size, False, ShardBytes())
-        for sample in samples:
-            if dialogue and sample.task not in DIALOGUES:
-                continue
+        for sample in chosen:
             one = _loss(model, assembler, sample)
             if one is not None:
-                found[sample.task + (DIALOGUE if dialogue else "")].append(one)
+                found[sample.task + addition].append(one)
     return {name: summed(pairs) for name, pairs in found.items()}
+
+
+def beside_others(samples: Sequence[HeldOut]) -> list[HeldOut]:
+    """The captions, each with the picture of the next one."""
+    captions = [sample for sample in samples if sample.task == "caption"]
+    others = captions[1:] + captions[:1]
+    return [replace(own, images=other.images) for own, other in zip(captions, others, strict=True)]
+
+
+def change(before: Loss, after: Loss) -> tuple[float, float]:
+    """By how much the loss of the same samples changed, and the standard error of that (over samples, paired)."""
+    pairs = [(late - early, count) for (early, count), (late, _) in zip(before.each, after.each, strict=True)]
+    found = summed(pairs)
+    return found.loss, found.standard_error
 
 
 def summed(pairs: Iterable[tuple[float, int]]) -> Loss:
@@ -88,10 +105,11 @@ def summed(pairs: Iterable[tuple[float, int]]) -> Loss:
     pairs = list(pairs)
     tokens = sum(count for _, count in pairs)
     loss = sum(total for total, _ in pairs) / tokens
+    each = tuple((round(total, 4), count) for total, count in pairs)
     if len(pairs) < 2:
-        return Loss(round(loss, 6), 0.0, tokens, len(pairs))
+        return Loss(round(loss, 6), 0.0, tokens, len(pairs), each)
     spread = sum((total - loss * count) ** 2 for total, count in pairs) * len(pairs) / (len(pairs) - 1)
-    return Loss(round(loss, 6), round(sqrt(spread) / tokens, 6), tokens, len(pairs))
+    return Loss(round(loss, 6), round(sqrt(spread) / tokens, 6), tokens, len(pairs), each)
 
 
 def _loss(model: TrainingModel, assembler: Assembler, sample: HeldOut) -> tuple[float, int] | None:

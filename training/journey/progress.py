@@ -5,9 +5,11 @@ from typing import Any
 
 from pipeline.report.elements import Html, count, table, tag
 from training.journey.asked import DIALOGUE as ASKED_DIALOGUE
-from training.journey.loss import DIALOGUE, Loss
+from training.journey.loss import DIALOGUE, OTHER, Loss, change
 
 NOTHING = "–"
+CERTAIN = 2.0
+"""Standard errors that a change must exceed."""
 GAIN = {"caption": "pretrain", "ocr": "multitask", "referring": "multitask", "chat": "sft"}
 """Where the paper's reason lies: what the sets are called to the kind of stage that teaches them."""
 CLAIMS = (
@@ -34,17 +36,34 @@ def conclusions(losses: Mapping[str, Mapping[str, Loss]], stages: Mapping[str, s
             continue
         own = names.index(label)
         before, after = losses[names[own - 1]][task], losses[label][task]
-        error = (before.standard_error**2 + after.standard_error**2) ** 0.5
-        change = after.loss - before.loss
-        said = "yes" if change < -error else "no: it rose" if change > error else "no: within the error"
+        moved, error = change(before, after)
+        limit = CERTAIN * error
+        said = "yes" if moved < -limit else "no: it rose" if moved > limit else "no: within the error"
         first = losses[names[0]][task].loss
         rows.append(
-            [title, f"{first:.2f}", f"{before.loss:.2f}", f"{after.loss:.2f}", f"{change:+.2f} ± {error:.2f}", said]
-        )
+            [title, f"{first:.2f}", f"{before.loss:.2f}", f"{after.loss:.2f}", f"{moved:+.2f} ± {error:.2f}",
+             _looked(losses[label], task), said]
+        )  # fmt: skip
     if not rows:
         return Html()
-    head = ["the paper's reason", "first weights", "before the stage", "after it", "change of loss", "moved"]
+    head = [
+        "the paper's reason",
+        "first weights",
+        "before the stage",
+        "after it",
+        "change of loss",
+        "with another picture",
+        "moved",
+    ]
     return table(head, rows, ".numbers.claims")
+
+
+def _looked(losses: Mapping[str, Loss], task: str) -> str:
+    """How much higher the loss is beside another picture: nothing where a model does not look."""
+    if task + OTHER not in losses:
+        return NOTHING
+    higher, error = change(losses[task], losses[task + OTHER])
+    return f"{higher:+.2f} ± {error:.2f}"
 
 
 def loss_table(losses: Mapping[str, Mapping[str, Loss]], stages: Mapping[str, str]) -> Html:

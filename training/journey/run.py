@@ -28,7 +28,8 @@ from training.journey.steps import forget, measured, read_costs
 from training.recipe import Holdout, TrainRecipe, load_train_recipe
 
 LOADER_WORKERS = 2
-LOSS_LIMIT = 48
+LOSS_LIMIT = 200
+LOSS_VERSION = 2
 MADE = ("train", "eval", "loss")
 FIRST = "start"
 STEPS = ("training", "evaluation", "page")
@@ -136,7 +137,7 @@ def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> 
     from training.evaluation.run import model_identity
 
     file = journey.out / "loss" / f"{name}.json"
-    mark = fingerprint([model_identity(folder), [sample.content["id"] for sample in samples]])
+    mark = fingerprint([LOSS_VERSION, model_identity(folder), [sample.content["id"] for sample in samples]])
     noted: dict[str, Any] | None = read_manifest(file)
     if noted is None or noted["fingerprint"] != mark:
         found = held_out_loss(folder, samples)

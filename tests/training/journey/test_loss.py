@@ -8,7 +8,7 @@ import pytest
 from pipeline.dataset_reader import open_dataset
 from pipeline.dataset_scan import scan_dataset
 from training.evaluation.holdout import held_out
-from training.journey.loss import DIALOGUE, held_out_loss, held_out_samples, summed
+from training.journey.loss import DIALOGUE, OTHER, beside_others, change, held_out_loss, held_out_samples, summed
 from training.recipe import Holdout
 
 HOLDOUT = Holdout(share=0.3, seed=3)
@@ -23,7 +23,21 @@ def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
 
 
 def test_one_sample_has_no_error() -> None:
-    assert summed([(6.0, 2)]) == (3.0, 0.0, 2, 1)
+    assert summed([(6.0, 2)]) == (3.0, 0.0, 2, 1, ((6.0, 2),))
+
+
+def test_a_change_of_the_same_samples_has_a_smaller_error_than_their_spread() -> None:
+    before, after = summed([(6.0, 2), (4.0, 2), (30.0, 10)]), summed([(5.0, 2), (3.2, 2), (25.0, 10)])
+    moved, error = change(before, after)
+    assert moved == pytest.approx(after.loss - before.loss, abs=1e-6)
+    assert 0 < error < after.standard_error / 5
+
+
+def test_captions_get_the_picture_of_another_one(datasets: dict[str, Path]) -> None:
+    chosen = held_out_samples({"mixed": str(datasets["mixed"])}, HOLDOUT, 3)
+    others = beside_others(chosen)
+    assert [each.content["id"] for each in others] == [s.content["id"] for s in chosen if s.task == "caption"]
+    assert [each.images for each in others] == [s.images for s in (chosen[1], chosen[2], chosen[0])]
 
 
 def test_only_held_out_samples_are_taken(datasets: dict[str, Path]) -> None:
@@ -48,4 +62,5 @@ def test_first_weights_know_nothing(start: Path, datasets: dict[str, Path]) -> N
     chosen = held_out_samples({name: str(path) for name, path in datasets.items()}, HOLDOUT, 3)
     found = held_out_loss(start, chosen)
     assert {f"caption{DIALOGUE}", f"vqa{DIALOGUE}", f"referring{DIALOGUE}", "text", "chat", "ocr"} < set(found)
+    assert found[f"caption{OTHER}"].samples == found["caption"].samples
     assert all(abs(loss.loss - log(512)) < 1.5 for loss in found.values())

@@ -12,7 +12,7 @@ from training.evaluation.questions import Asked, ask
 from training.evaluation.sample import Answer, Sample
 from training.evaluation.scoring import score
 from training.journey.asked import Answered
-from training.journey.loss import Loss
+from training.journey.loss import OTHER, Loss
 from training.journey.page import Part, Results, render
 from training.journey.progress import conclusions, score_table
 from training.journey.shown import choose
@@ -27,7 +27,15 @@ FALLING = {"start": 8.0, "language": 5.0, "pretrain": 4.0, "multitask": 3.9, "sf
 
 
 def losses(by_model: dict[str, float], error: float = 0.1) -> dict[str, dict[str, Loss]]:
-    return {model: {"caption": Loss(value, error, 100, 10)} for model, value in by_model.items()}
+    """Losses of two captions; ``error`` is that of any change over a stage."""
+
+    def one(value: float, spread: float) -> Loss:
+        return Loss(value, error, 200, 2, ((100 * (value + spread), 100), (100 * (value - spread), 100)))
+
+    return {
+        model: {"caption": one(value, number * error), "caption" + OTHER: one(value + 0.5, number * error)}
+        for number, (model, value) in enumerate(by_model.items())
+    }
 
 
 def recipe() -> TrainRecipe:
@@ -103,6 +111,7 @@ def test_a_claim_holds_where_the_loss_fell_by_more_than_its_error(after: float, 
     table = conclusions(losses(FALLING | {"pretrain": after}, error), STAGES)
     assert "Captions in stage 1" in table
     assert f"<td>{said}</td>" in table
+    assert f"<td>{after - 5:+.2f} ± {error:.2f}</td><td>+0.50 ± 0.00</td>" in table
     assert "Reading" not in table  # was not measured
 
 
