@@ -224,8 +224,8 @@ def _scores(results: Results) -> Html:
         "Every model answers the same held-out questions: images, and dialogues or texts, that no stage trains on. The "
         "outlined cell is the stage in which the paper's reason lies: captions in stage 1, reading and grounding in stage "
         "2, dialogues in stage 3. Stage 0 is not the paper's: it stands for the pretrained model that the paper starts "
-        "from. Changes are of the same samples, ± standard error; two of them count as moved. What a loss rises by beside another "
-        "picture is what the model has from looking."
+        "from. Changes are of the same samples, ± standard error; two of them count as moved. What a loss rises by "
+        "beside another picture is what the model has from looking."
     )
     about_loss = (
         "Loss per token of the true answer, ± standard error; lower is better. It moves before answers come right."
