@@ -149,16 +149,16 @@ def decode_path(tar: Path, rows: int, side: int) -> dict[str, float]:
     import torch
 
     from pipeline.clip_model import MARGIN, Preprocessing
-    from pipeline.decode import decode_pixels
+    from pipeline.decode import Scratch, decode_scaled
 
     torch.set_num_threads(1)
     images = [data for data, _ in samples(tar, rows)]
     transform = open_clip.image_transform(side, is_train=False)
-    square = Preprocessing(side, (0.0,), (1.0,), False, "bicubic")
+    square, scratch = Preprocessing(side, (0.0,), (1.0,), False, "bicubic"), Scratch()
     kinds: dict[str, Callable[[bytes], Any]] = {
         "pil_and_transform": lambda data: transform(Image.open(io.BytesIO(data))),
-        "ours": lambda data: square.prepare(decode_pixels(data, MARGIN * side)),
-        "without_margin": lambda data: square.prepare(decode_pixels(data, side)),
+        "ours": lambda data: square.prepare(*decode_scaled(data, MARGIN * side, scratch)),
+        "without_margin": lambda data: square.prepare(*decode_scaled(data, side, scratch)),
     }
     best = {name: min(_spent(work, images) for _ in range(5)) for name, work in kinds.items()}
     rates = {name: round(len(images) / spent, 1) for name, spent in best.items()}

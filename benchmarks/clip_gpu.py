@@ -127,11 +127,11 @@ def make_scorer(name: str, device: Any, dtype: Any) -> Any:
 
 def whole(scorer: Any, files: list[bytes], pairs: int, batch: int, threads: int) -> Callable[[], None]:
     """Bytes and captions to scores as the stage does it: while a batch is scored, the next one is being decoded."""
-    from pipeline.decode import decode_pixels
+    from pipeline.decode import decode_scaled
 
     def ready(number: int) -> tuple[Any, Any]:
-        image = decode_pixels(files[number % len(files)], scorer.side)
-        return scorer.prepare(image), scorer.tokens(CAPTIONS[number % len(CAPTIONS)])
+        image, sides = decode_scaled(files[number % len(files)], scorer.side)
+        return scorer.prepare(image, sides), scorer.tokens(CAPTIONS[number % len(CAPTIONS)])
 
     def work() -> None:
         with ThreadPoolExecutor(threads) as pool:
@@ -151,10 +151,10 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
     import torch
 
     from pipeline.clip_blocks import moved
-    from pipeline.decode import decode_pixels
+    from pipeline.decode import decode_scaled
 
     device = scorer.device
-    squares = [scorer.prepare(decode_pixels(files[i % len(files)], scorer.side)) for i in range(batch)]
+    squares = [scorer.prepare(*decode_scaled(files[i % len(files)], scorer.side)) for i in range(batch)]
     tokens = [scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]
     held = torch.stack(tokens)
     side = scorer.preprocessing.size
@@ -162,7 +162,7 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
 
     def decode() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda i: scorer.prepare(decode_pixels(files[i % len(files)], scorer.side)), range(batch)))
+            list(pool.map(lambda i: scorer.prepare(*decode_scaled(files[i % len(files)], scorer.side)), range(batch)))
 
     def towers() -> None:
         with torch.inference_mode():

@@ -35,8 +35,8 @@ class Linear:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self.prepared:
-            kind = ("gelu", [], "none") if self.gelu else ("none", [], "")
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *kind)
+            name, kind = ("gelu", "none") if self.gelu else ("none", "")
+            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, name, [], kind)
         y = functional.linear(x, self.weight, self.bias)
         return functional.gelu(y) if self.gelu else y
 
@@ -123,7 +123,7 @@ class ImageTower:
     @classmethod
     def of(cls, model: Any) -> Self | None:
         """None where the tower is another one."""
-        visual = getattr(model, "visual", None)
+        visual: Any = getattr(model, "visual", None)
         if type(visual) is not VisionTransformer or visual.pool_type != "tok" or visual.attn_pool is not None:
             return None
         fits = not visual.output_tokens and all(map(Block.fits, visual.transformer.resblocks))
@@ -169,7 +169,7 @@ class TextTower:
         words = moved(tokens[order][there], device)
         places = moved(torch.arange(context).expand(number, -1)[there], device)
         read = moved(lengths.cumsum(0) - lengths + ends[order], device)
-        found, counts = lengths.unique_consecutive(return_counts=True)
+        found, counts = torch.unique(lengths, return_counts=True)  # sorted, as the lengths are
         packed = Packed(list(zip(counts.tolist(), found.tolist(), strict=True)), read, causal=True)
         kind = model.transformer.get_cast_dtype()
         x = model.token_embedding(words).to(kind) + model.positional_embedding[places].to(kind)

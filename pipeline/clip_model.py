@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,21 @@ PIECE = (
     16  # pairs that one core computes at once: their numbers stay in its cache, and results do not depend on the cores
 )
 TEXT_STEP = 16  # of lengths on a GPU
+SUPPORT, AROUND = 2, 10  # resized pixels that a bicubic kernel reaches; that may be resized beside the square
 MARGIN = 2  # what less and more cost: benchmarks/results/clip.md
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Pixels = npt.NDArray[np.uint8]
 Spread = Callable[[Callable[[Any], torch.Tensor], Iterable[Any]], Iterable[torch.Tensor]]  # map, or that of threads
+
+
+class Window(NamedTuple):
+    """Pixels ``start`` to ``stop`` of a side become the square and ``before`` and ``after`` pixels around it."""
+
+    start: int
+    stop: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True)
@@ -54,30 +64,39 @@ class Preprocessing:
             raise RecipeError(f"score.clip: images of {sides} by {mode}, {interpolation}: not supported")
         return cls(sides[0], tuple(config["mean"]), tuple(config["std"]), mode == "squash", interpolation)
 
-    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of an image that becomes the model's square: what resizing and cutting the middle leaves."""
-        if self.squash:
-            return 0, 0, width, height
-        shorter = min(width, height)
-        resized = [int(self.size * side / shorter) if side > shorter else self.size for side in (width, height)]
-        left, top = (round((side - self.size) / 2) for side in resized)
-        x, y = width / resized[0], height / resized[1]
-        return left * x, top * y, min(width, (left + self.size) * x), min(height, (top + self.size) * y)
+    def prepare(self, image: Pixels, whole: tuple[int, int] | None = None) -> Pixels:
+        """The model's square [3, size, size] of an RGB image [height, width, 3], decoded from a picture of size ``whole``.
 
-    def prepare(self, image: Pixels) -> Pixels:
-        """The model's square [size, size, 3] of an RGB image [height, width, 3].
-
-        torch resizes bytes as Pillow does (two passes in whole numbers, the same support), with vector instructions.
+        The whole's sides count: rounded from those of a half, the resized side can be one shorter, a shift of half a pixel.
+        torch resizes bytes as Pillow does (two passes in whole numbers, the same support), with vector instructions. What
+        will be cut off at the ends is left out before.
         """
-        part = torch.from_numpy(self.cut(image)).permute(2, 0, 1)[None]
-        square = functional.interpolate(part, (self.size, self.size), mode=self.interpolation, antialias=True)
-        result: Pixels = square[0].permute(1, 2, 0).numpy()
+        height, width = whole or image.shape[:2]
+        rows = self.window(image.shape[0], height, min(height, width))
+        columns = self.window(image.shape[1], width, min(height, width))
+        cut = image[rows.start : rows.stop, columns.start : columns.stop]
+        part = torch.from_numpy(cut if cut.flags.writeable else cut.copy()).permute(2, 0, 1)
+        sides = rows.before + self.size + rows.after, columns.before + self.size + columns.after
+        resized = functional.interpolate(part[None], sides, mode=self.interpolation, antialias=True)[0]
+        top, left = rows.before, columns.before
+        result: Pixels = resized[:, top : top + self.size, left : left + self.size].contiguous().numpy()
         return result
 
-    def cut(self, image: Pixels) -> Pixels:
-        """The part that becomes the square, whole pixels; a copy of its own, which a tensor may look at."""
-        left, top, right, bottom = (round(edge) for edge in self.box(image.shape[1], image.shape[0]))
-        return image[top:bottom, left:right].copy()
+    def window(self, length: int, whole: int, shorter: int) -> "Window":
+        """What of a side of ``length`` decoded pixels is resized: the middle, and so much around it that edges nearly fall
+        on whole pixels."""
+        if self.squash or whole == shorter:
+            return Window(0, length, 0, 0)
+        resized = int(self.size * whole / shorter)
+        first = round((resized - self.size) / 2)
+        last, scale = first + self.size, length / resized
+
+        def off(edge: int) -> float:
+            return abs(edge * scale - round(edge * scale))
+
+        lower = min(range(first - min(first, AROUND), max(first - SUPPORT, 0) + 1), key=off)
+        upper = min(range(min(last + SUPPORT, resized), min(last + AROUND, resized) + 1), key=off)
+        return Window(round(lower * scale), round(upper * scale), first - lower, upper - last)
 
 
 class ClipScorer:
@@ -109,9 +128,9 @@ class ClipScorer:
         """Pixels that the shorter side of a decoded image needs: a margin, because scaling a JPEG twice moves scores."""
         return MARGIN * self.preprocessing.size
 
-    def prepare(self, image: Pixels) -> Pixels:
+    def prepare(self, image: Pixels, whole: tuple[int, int] | None = None) -> Pixels:
         """The model's square of an image; the same on every device, and work for the threads that decode."""
-        return self.preprocessing.prepare(image)
+        return self.preprocessing.prepare(image, whole)
 
     def tokens(self, caption: str) -> torch.Tensor:
         """The words of a caption as the model reads them [context]; work for the threads that decode."""
@@ -141,7 +160,7 @@ class ClipScorer:
 
     def _images(self, squares: Sequence[Pixels]) -> torch.Tensor:
         with torch.inference_mode():
-            batch = (moved(torch.from_numpy(np.stack(squares)), self.device).permute(0, 3, 1, 2) - self.mean) / self.std
+            batch = (moved(torch.from_numpy(np.stack(squares)), self.device) - self.mean) / self.std
             return functional.normalize(self.encode_image(batch.to(self.dtype)).float(), dim=-1)
 
     def _texts(self, tokens: Sequence[torch.Tensor]) -> torch.Tensor:

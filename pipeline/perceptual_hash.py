@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-HASH_VERSION = 1
+HASH_VERSION = 2
 SIDE = 32
 BITS = 64
 SCALE = 4096.0
@@ -33,9 +33,14 @@ BASIS = _basis()
 WEIGHTS = np.uint64(1) << np.arange(BITS, dtype=np.uint64)
 
 
+def shrunk(image: Image.Image) -> Image.Image:
+    """32 x 32 of a picture without transparency, by area means: all that is looked at. Of itself it is a copy."""
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
 def thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Grey 32 x 32 of a picture without transparency, by area means."""
-    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+    """Grey 32 x 32 of a picture without transparency."""
+    return np.asarray(shrunk(image).convert("L"), np.uint8)
 
 
 def hash_thumbnails(thumbnails: npt.NDArray[np.uint8]) -> tuple[Hashes, npt.NDArray[np.float32]]:
@@ -74,7 +79,7 @@ def distance(one: Hashes, other: Hashes) -> npt.NDArray[np.uint8]:
 
 def tint(image: Image.Image) -> int:
     """Mean colour (Cb, Cr) of the four quarters, a byte each: tells a red arrow from a blue one, which the hash does not."""
-    quarters = image.resize((2, 2), Image.Resampling.BOX).convert("YCbCr")
+    quarters = shrunk(image).resize((2, 2), Image.Resampling.BOX).convert("YCbCr")
     return int.from_bytes(np.asarray(quarters, np.uint8)[..., 1:].tobytes(), "little")
 
 

@@ -1,6 +1,7 @@
 """The pixels of a unit's rows, decoded once each in threads, to numbers."""
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from pipeline.decode import BAD_PIXELS, SIDE, PixelError, Pixels, decode_pixels
+from pipeline.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scratch, decode_scaled
 from pipeline.errors import DataError
-from pipeline.perceptual_hash import hash_thumbnails, thumbnail, tint
+from pipeline.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
 from pipeline.score_recipe import Clip, Score
 from pipeline.sources.base import Bytes, Source, Unit
 from pipeline.storage import Storage
@@ -69,11 +70,11 @@ class Measures:
 
 @dataclass(frozen=True)
 class Decoded:
-    """One row's pixels, or the reason why there are none."""
+    """What is left of one row's pixels, or the reason why there are none."""
 
     row: int
-    image: Pixels | None
     fault: str | None
+    small: Image.Image | None = None  # all that the perceptual hash looks at
     inputs: "dict[str, Inputs]" = field(default_factory=dict)  # by model
 
 
@@ -88,10 +89,10 @@ def measure_pixels(
     places = sorted(_places(columns, rows), key=lambda place: place[1])
     towers = Towers.open(score.clip, columns) if score.clip else None
     with towers.open_threads() if towers else ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(source.images(unit, places, Storage()), threads, towers):
+        for chunk in _decoded(source.images(unit, places, Storage()), threads, towers, score.phash is not None):
             seen += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
-            good = [item for item in chunk if item.image is not None]
+            good = [item for item in chunk if item.fault is None]
             if score.phash is not None and good:
                 _hash(good, into)
             if towers is not None and good:
@@ -108,13 +109,19 @@ def _places(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]
 
 
 def _decoded(
-    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "Towers | None"
+    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "Towers | None", hashed: bool
 ) -> Iterator[list[Decoded]]:
     """Chunks of decoded images; while one is used, the next is being decoded."""
     size = towers.batch if towers else CHUNK
+    own = threading.local()  # each thread decodes into memory of its own
+
+    def one(row: int, data: Bytes) -> Decoded:
+        if not hasattr(own, "scratch"):
+            own.scratch = Scratch()
+        return _decode(row, data, towers, hashed, own.scratch)
 
     def begin() -> list[Any]:
-        return [threads.submit(_decode, row, data, towers) for row, data in islice(images, size)]
+        return [threads.submit(one, row, data) for row, data in islice(images, size)]
 
     waiting = begin()
     while waiting:
@@ -123,14 +130,15 @@ def _decoded(
         waiting = following
 
 
-def _decode(row: int, data: Bytes, towers: "Towers | None") -> Decoded:
+def _decode(row: int, data: Bytes, towers: "Towers | None", hashed: bool, scratch: Scratch) -> Decoded:
     try:
-        image = decode_pixels(data, towers.side if towers else SIDE)
-        return Decoded(row, image, None, towers.prepare(row, image) if towers else {})
+        image, whole = decode_scaled(data, towers.side if towers else SIDE, scratch)
+        small = shrunk(Image.fromarray(image)) if hashed else None
+        return Decoded(row, None, small, towers.prepare(row, image, whole) if towers else {})
     except PixelError:
-        return Decoded(row, None, BAD_PIXELS)
+        return Decoded(row, BAD_PIXELS)
     except Exception as error:  # noqa: BLE001 - a file that crashes a decoder costs its own row, as in scan
-        return Decoded(row, None, f"{BAD}error:{type(error).__name__}")
+        return Decoded(row, f"{BAD}error:{type(error).__name__}")
 
 
 @dataclass(frozen=True)
@@ -170,10 +178,10 @@ class Towers:
         """The model of the row's language."""
         return "clip_chinese" if self.chinese[row] else "clip_english"
 
-    def prepare(self, row: int, image: Pixels) -> "dict[str, Inputs]":
+    def prepare(self, row: int, image: Pixels, whole: tuple[int, int]) -> "dict[str, Inputs]":
         name = self.model_of(row)
         model = self.models[name]
-        return {name: (model.prepare(image), model.tokens(self.captions[row] or ""))}
+        return {name: (model.prepare(image, whole), model.tokens(self.captions[row] or ""))}
 
     def measure(self, good: list[Decoded], into: "Measures", threads: ThreadPoolExecutor) -> None:
         """Scores of a batch, by each model those of its language."""
@@ -189,7 +197,7 @@ class Towers:
 
 def _hash(good: list[Decoded], into: Measures) -> None:
     rows = [item.row for item in good]
-    images = [Image.fromarray(item.image) for item in good if item.image is not None]
+    images = [item.small for item in good if item.small is not None]
     hashes, spread = hash_thumbnails(np.stack([thumbnail(image) for image in images]))
     into.phash[rows], into.hashed[rows], into.numbers["phash_spread"][rows] = hashes, True, spread
     into.tint[rows] = np.array([tint(image) for image in images], np.uint64)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from pipeline.decode import PixelError, decode, decode_pixels
+from pipeline.decode import PixelError, decode, decode_scaled
 from pipeline.errors import RecipeError
 from pipeline.measure import measure
 from pipeline.perceptual_hash import hash_image
@@ -90,7 +90,7 @@ def measured_clip(clip: Clip, pairs: list[tuple[bytes, str]]) -> tuple[float, Li
     inputs = []
     for data, caption in pairs:
         try:
-            inputs.append((model.prepare(decode_pixels(data, model.side)), model.tokens(caption)))
+            inputs.append((model.prepare(*decode_scaled(data, model.side)), model.tokens(caption)))
         except PixelError:
             continue
     squares, tokens = zip(*inputs, strict=True)

@@ -105,9 +105,9 @@ def test_other_structures_run_as_open_clip_runs_them(name: str, tokens: torch.Te
     assert ImageTower.of(model) is None
     scorer = clip_model.ClipScorer(model, "ViT-B-32")
     side = scorer.preprocessing.size
-    squares = list(np.random.default_rng(0).integers(0, 256, (20, side, side, 3), np.uint8))
+    squares = list(np.random.default_rng(0).integers(0, 256, (20, 3, side, side), np.uint8))
     with torch.inference_mode():
-        batch = (torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2) - scorer.mean) / scorer.std
+        batch = (torch.from_numpy(np.stack(squares)) - scorer.mean) / scorer.std
         expected, told = unit(model.encode_image(batch)), unit(model.encode_text(tokens))
     torch.testing.assert_close(scorer.images(squares), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(scorer.texts(list(tokens)), told, atol=1e-5, rtol=0)
@@ -138,7 +138,7 @@ def test_vectors_are_the_same_to_the_bit_in_any_number_of_threads(
 ) -> None:
     scorer = clip_model.ClipScorer(built({}), "ViT-B-32")
     random = np.random.default_rng(1)
-    squares = list(random.integers(0, 256, (50, 64, 64, 3), np.uint8))
+    squares = list(random.integers(0, 256, (50, 3, 64, 64), np.uint8))
     told = [tokens[i] for i in random.integers(0, len(tokens), 50)]
     before = torch.get_num_threads()
     with ThreadPoolExecutor(1, initializer=clip_model.single_threaded) as one:

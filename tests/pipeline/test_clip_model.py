@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import clip_model
 from pipeline.curate import run
-from pipeline.decode import SIDE, decode_pixels
+from pipeline.decode import SIDE, decode_pixels, decode_scaled
 from pipeline.errors import RecipeError, StaleError
 from pipeline.layout import Layout
 from pipeline.ledger import read_ledger
@@ -59,13 +59,29 @@ def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
 
 
 def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None:
-    """On whole images only the rounding of the cut differs."""
+    """Only rounding differs, of a picture decoded whole; the sides of the whole count where half of it was decoded."""
     scorer = clip_model.ClipScorer.of(small)
     transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     for path in PHOTOS:
         image = decode_pixels(path.read_bytes(), 10_000)
-        expected = transform(Image.fromarray(image)).permute(1, 2, 0).numpy() * 255
-        assert np.abs(scorer.preprocessing.prepare(image).astype(float) - expected).mean() < 1.0
+        expected = transform(Image.fromarray(image)).numpy() * 255
+        assert np.abs(scorer.preprocessing.prepare(image).astype(float) - expected).mean() < 0.3
+        half, whole = decode_scaled(path.read_bytes(), min(image.shape[:2]) // 2)
+        assert half.shape[0] < image.shape[0] == whole[0]
+        assert np.abs(scorer.preprocessing.prepare(half, whole).astype(float) - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize("sides", [(965, 1448), (1448, 965), (709, 1024), (64, 65), (64, 1000), (700, 700), (30, 47)])
+def test_a_window_is_where_open_clips_cut_falls(sides: tuple[int, int]) -> None:
+    """Resizing a ramp tells where each pixel of the square came from."""
+    square = clip_model.Preprocessing(64, (0.0,), (1.0,), False, "bicubic")
+    ramp = np.linspace(0, 255, max(sides))[:, None] if sides[0] > sides[1] else np.linspace(0, 255, max(sides))[None]
+    image = np.repeat(np.broadcast_to(ramp, sides)[..., None], 3, axis=2).round().astype(np.uint8)
+    transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
+    expected = transform(Image.fromarray(image)).numpy() * 255
+    assert np.abs(square.prepare(image).astype(float) - expected).max() <= 2
+    half = image[::2, ::2]
+    assert np.abs(square.prepare(half, sides).astype(float) - expected).max() <= 5
 
 
 def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:

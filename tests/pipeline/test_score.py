@@ -17,7 +17,7 @@ from PIL import Image
 import pipeline.pixels
 from pipeline.audit import audit
 from pipeline.curate import run
-from pipeline.decode import Pixels, decode, decode_pixels
+from pipeline.decode import Pixels, Scratch, decode, decode_scaled
 from pipeline.errors import DataError, StaleError
 from pipeline.layout import Layout
 from pipeline.ledger import read_ledger
@@ -131,11 +131,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with every decoded image."""
     calls: list[int] = []
 
-    def counting(data: bytes, side: int) -> Pixels:
+    def counting(data: bytes, side: int, scratch: Scratch) -> tuple[Pixels, tuple[int, int]]:
         calls.append(len(data))
-        return decode_pixels(data, side)
+        return decode_scaled(data, side, scratch)
 
-    monkeypatch.setattr(pipeline.pixels, "decode_pixels", counting)
+    monkeypatch.setattr(pipeline.pixels, "decode_scaled", counting)
     return calls
 
 
@@ -192,22 +192,22 @@ def test_too_many_bad_pixels_stop_the_run(data: Path, tmp_path: Path) -> None:
 def test_a_file_that_crashes_the_decoder_costs_its_own_row(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crashing(data: bytes, side: int) -> Pixels:
+    def crashing(data: bytes, side: int, scratch: Scratch) -> tuple[Pixels, tuple[int, int]]:
         if bytes(data[:4]) == b"\x89PNG":
             raise ZeroDivisionError
-        return decode_pixels(data, side)
+        return decode_scaled(data, side, scratch)
 
-    monkeypatch.setattr(pipeline.pixels, "decode_pixels", crashing)
+    monkeypatch.setattr(pipeline.pixels, "decode_scaled", crashing)
     curate(recipe(data, **PHASH), tmp_path / "out")
     states = Counter(row["score_state"] for row in ledger(tmp_path / "out"))
     assert (states["unreadable:error:ZeroDivisionError"], states["scored"]) == (2, 14)
 
 
 def test_an_error_that_every_image_meets_is_raised(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(data: bytes, side: int) -> Pixels:
+    def broken(data: bytes, side: int, scratch: Scratch) -> Pixels:
         raise ImportError
 
-    monkeypatch.setattr(pipeline.pixels, "decode_pixels", broken)
+    monkeypatch.setattr(pipeline.pixels, "decode_scaled", broken)
     with pytest.raises(RuntimeError, match="ImportError"):
         curate(recipe(data, **PHASH), tmp_path / "out")
 
