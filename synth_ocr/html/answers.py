@@ -7,6 +7,7 @@ and pictures. The context ends where another folder or archive begins.
 
 import base64
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ from playwright.sync_api import CDPSession, Error
 
 KEPT = {"name": "Cache-Control", "value": "max-age=31536000, immutable"}
 EMPTY = "text/html", b"<!doctype html>"
+# what could run a script or would look otherwise without scripts, and documents inside the document
+LIVELY = re.compile(
+    rb"<script|<noscript|[\s\"'/]on[a-z]+\s*=|javascript:|<i?frame|<object|<embed|shadowrootmode|=\s*[\"']?\s*refresh|\x00",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,12 @@ def found(url: str, job: Job) -> tuple[str, bytes] | None:
         return None
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return (f"{kind}; charset=utf-8" if kind.startswith("text/") else kind), path.read_bytes()
+
+
+def is_still(job: Job) -> bool:
+    """Whether the page itself holds nothing that runs: it is shown with scripts off, and can leave nothing behind."""
+    page = found(job.url, job)
+    return page is not None and not LIVELY.search(page[1])
 
 
 def respond(session: CDPSession, paused: dict[str, Any], job: Job, main: set[str]) -> None:

@@ -1,12 +1,13 @@
 """Chromium by Playwright: one browser per process, offline, everything bounded in time.
 
-A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab instead.
-After each page of a stranger what it could leave behind is removed. The context is new every RENEW pages, for pages from
-another folder or archive, and after a page that had other origins in it or opened windows.
+A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab instead. One
+without anything that runs is shown in a tab without scripts, and can leave nothing behind; after another one what it could
+leave is removed. The context is new every RENEW pages, for pages from another folder or archive, and after a page that had
+other origins in it or opened windows.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, s
 from playwright.sync_api import Page as Tab
 
 from pipeline.errors import RecipeError
-from synth_ocr.html.answers import Job, origin_of, respond
+from synth_ocr.html.answers import Job, is_still, origin_of, respond
 from synth_ocr.html.capture import Shot, View, capture
 
 HERE = Path(__file__).parent
@@ -73,11 +74,12 @@ class Browser:
         if self._job.content or job.root != self._job.root or job.responses is not self._job.responses:
             self._drop_strangers()  # one address may mean another file now
         self._job = job
-        held = self._held(view, True)
+        still = is_still(job)
+        held = self._held(replace(view, scripts=view.scripts and not still), True)
         held.tab.goto(job.url, wait_until="load")
         shot = capture(held.tab, held.session, view)
         held.pages += 1
-        if held.pages >= RENEW or not forget(held.tab, held.session, job.url):
+        if held.pages >= RENEW or not (still or forget(held.tab, held.session, job.url)):
             self._drop_strangers()
         return shot
 

@@ -1,5 +1,12 @@
-// Fonts are there, far parts are gone, images are decoded. Never longer than `wait` milliseconds.
+// Nothing moves, no text stands where the rendered tree does not tell it (form controls are empty, canvases are not
+// shown), fonts are there, far parts are gone, images are decoded. Never longer than `wait` milliseconds.
 async ({ wait, screens }) => {
+  const style = document.createElement("style");
+  style.textContent = `*, *::before, *::after { animation: none !important; transition: none !important;
+    caret-color: transparent !important; scroll-behavior: auto !important; }
+    input, textarea, select, ::placeholder { -webkit-text-fill-color: transparent !important; }
+    canvas { visibility: hidden !important; }`;
+  (document.head || document.documentElement).appendChild(style);
   const deadline = new Promise((done) => setTimeout(done, wait));
   await Promise.race([document.fonts.ready, deadline]);
   const limit = innerHeight * screens;

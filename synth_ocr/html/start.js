@@ -1,5 +1,4 @@
-// Before any script of the page: a fixed clock, fixed chance, no motion, closed shadow roots kept in reach, and no text
-// where the rendered tree does not tell it: form controls are empty, canvases are not shown.
+// Before any script of the page: a clean tab, a fixed clock, fixed chance, closed shadow roots kept in reach.
 (() => {
   if (window === window.top) {
     // pages share a tab: what the last one left in it
@@ -24,12 +23,4 @@
     constructor(...parts) { parts.length ? super(...parts) : super(fixed); }
     static now() { return fixed; }
   };
-  addEventListener("DOMContentLoaded", () => {
-    const style = document.createElement("style");
-    style.textContent = `*, *::before, *::after { animation: none !important; transition: none !important;
-      caret-color: transparent !important; scroll-behavior: auto !important; }
-    input, textarea, select, ::placeholder { -webkit-text-fill-color: transparent !important; }
-    canvas { visibility: hidden !important; }`;
-    (document.head || document.documentElement).appendChild(style);
-  });
 })();

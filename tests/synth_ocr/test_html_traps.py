@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synth_ocr.geometry import heading, is_sound
-from synth_ocr.html.answers import Job
+from synth_ocr.html.answers import Job, is_still
 from synth_ocr.html.browser import ORIGIN, executable, shared
 from synth_ocr.html.capture import View
 from synth_ocr.html.render import PagesTask, read_page, render_pages
@@ -236,8 +236,9 @@ STATE = (
     "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0,history.length].join('');"
     "localStorage.n=9;sessionStorage.n=9;window.name=9;document.cookie='a=9';setInterval(()=>{localStorage.n=8},1);"
     "onbeforeunload=()=>'stay';indexedDB.databases().then(all=>{r.textContent='Seen '+seen+all.length;"
-    "indexedDB.open('left')})</script>"
-)
+    "indexedDB.open('left')});"
+    "let n=0;(function wait(){if(r.textContent||n++>99)return;const i=new Image();i.onerror=wait;i.src='w'+n})()</script>"
+)  # pictures that are waited for hold the page's load back until the text is there
 
 
 def test_strangers_pages_leave_nothing_behind() -> None:
@@ -245,6 +246,28 @@ def test_strangers_pages_leave_nothing_behind() -> None:
     answers = {f"{ORIGIN}{n}": ("text/html", f"<body style='font:20px DejaVu Sans'>{STATE}".encode()) for n in range(3)}
     pages = [read_page(Job("k", url, "", answers), VIEW, LAX) for url in answers]
     assert [texts(page) for page in pages] == [["Seen 000020"]] * 3
+
+
+def test_a_page_where_nothing_runs_is_shown_without_scripts_and_sees_no_history() -> None:
+    """Links to pages that were shown before look like all others; so does a page after one that stored something."""
+    body = "<!doctype html><body style='font:20px DejaVu Sans'><p><a href={}>To the next page</a></p>"
+    answers = {f"{ORIGIN}{n}": ("text/html", body.format((n + 1) % 2).encode()) for n in range(2)}
+    answers[f"{ORIGIN}2"] = ("text/html", f"<body style='font:20px DejaVu Sans'>{STATE}".encode())
+    assert [is_still(Job("k", url, "", answers)) for url in answers] == [True, True, False]
+    pages = [read_page(Job("k", f"{ORIGIN}{n}", "", answers), VIEW, LAX) for n in (0, 1, 0, 2, 0, 2)]
+    assert all((pages[number].image == pages[0].image).all() for number in (1, 2, 4))
+    assert texts(pages[3]) == texts(pages[5]) == ["Seen 000020"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<script>1</script>", "<noscript>a</noscript>", "<p OnClick = 'x()'>a</p>", "<img/onerror=x()>", "<a href='JavaScript:x()'>",
+        "<iframe srcdoc=a>", "<object data=a>", "<meta http-equiv='refresh' content=1>", "<svg onload=x()>",
+    ],
+)  # fmt: skip
+def test_pages_that_may_run_something_are_known(body: str) -> None:
+    assert not is_still(job(body)) and is_still(job("<p>once = 1, on and on</p>"))
 
 
 def test_a_tab_of_another_size_before_changes_nothing() -> None:
