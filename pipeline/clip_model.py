@@ -26,7 +26,7 @@ PIECE = (
     16  # pairs that one core computes at once: their numbers stay in its cache, and results do not depend on the cores
 )
 TEXT_STEP = 16  # of lengths on a GPU
-SUPPORT, AROUND = 2, 10  # resized pixels that a bicubic kernel reaches; that may be resized beside the square
+SUPPORT, AROUND = 2, 6  # resized pixels that a bicubic kernel reaches; that may be resized beside the square
 MARGIN = 2  # what less and more cost: benchmarks/results/clip.md
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

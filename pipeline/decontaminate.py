@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pipeline.arrays import hash_words
 from pipeline.commit import file_hash
 from pipeline.errors import RecipeError
-from pipeline.exclusion import BYTES, MIN_SPREAD, PIXELS, SCHEMA, Exclusion
+from pipeline.exclusion import BYTES, MIN_SPREAD, PIXELS, Exclusion, read_rows
 from pipeline.fingerprint import merkle_root
 from pipeline.near_duplicates import near_any
 from pipeline.recipe import Benchmark, Recipe
@@ -63,17 +62,10 @@ def benchmarks_identity(recipe: Recipe) -> dict[str, list[Any]]:
 @lru_cache(maxsize=64)
 def benchmark_hashes(path: str, identity: str) -> tuple[frozenset[bytes], np.ndarray, np.ndarray]:
     """Byte hashes, their first words sorted, and perceptual hashes; ``identity`` tells a changed benchmark apart."""
-    rows = hash_folder(Path(path), "")[0].rows() if Path(path).is_dir() else _list_rows(Path(path), identity)
+    rows = hash_folder(Path(path), "")[0].rows() if Path(path).is_dir() else read_rows(Path(path))
     same = sorted(bytes.fromhex(value) for kind, value, _ in rows if kind == BYTES)
     looks = np.array([int(value, 16) for kind, value, _ in rows if kind == PIXELS], np.uint64)
     return frozenset(same), np.sort(np.frombuffer(b"".join(same), np.uint64)[::2]), looks
-
-
-def _list_rows(path: Path, identity: str) -> list[tuple[str, str, str]]:
-    table = pq.read_table(path)
-    if table.schema.names != SCHEMA.names:
-        raise RecipeError(f"{path} ({identity}): not a list of `qvl curate hash`")
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def decontaminate(task: SelectTask) -> dict[str, Any]:

@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipeline.decode import SIDE, PixelError, decode
+from pipeline.errors import RecipeError
 from pipeline.fingerprint import fingerprint
-from pipeline.perceptual_hash import BITS, Hashes, distance, hash_image
+from pipeline.perceptual_hash import BITS, HASH_VERSION, Hashes, distance, hash_image
 
 RADIUS = 4
 MIN_SPREAD = 4.0  # grey levels; below it a perceptual hash says nothing
-SCHEMA = pa.schema([("kind", pa.string()), ("value", pa.string()), ("benchmark", pa.string())])
+VERSION = {b"qvl.perceptual_hash": str(HASH_VERSION).encode()}
+SCHEMA = pa.schema([("kind", pa.string()), ("value", pa.string()), ("benchmark", pa.string())], metadata=VERSION)
 ID, BYTES, PIXELS = "id", "bytes", "perceptual"
 
 
@@ -111,11 +113,22 @@ class Exclusion:
 
     @classmethod
     def read(cls, path: Path, radius: int = RADIUS) -> "Exclusion":
-        """A list that ``write`` wrote."""
+        """A list that ``write`` wrote. Raises RecipeError for another file, and for hashes of another kind."""
         result = cls(radius=radius)
-        for row in pq.read_table(path).to_pylist():
-            result._add(row["kind"], row["value"], row["benchmark"])
+        for kind, value, benchmark in read_rows(path):
+            result._add(kind, value, benchmark)
         return result
+
+
+def read_rows(path: Path) -> list[tuple[str, str, str]]:
+    """Kind, value, benchmark of a list. Raises RecipeError for another file, and for hashes of another kind."""
+    table = pq.read_table(path)
+    if table.schema.names != SCHEMA.names:
+        raise RecipeError(f"{path}: not a list of `qvl curate hash`")
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    if not VERSION.items() <= (table.schema.metadata or {}).items() and any(kind == PIXELS for kind, _, _ in rows):
+        raise RecipeError(f"{path}: perceptual hashes of an older version; make the list again with `qvl curate hash`")
+    return rows
 
 
 def look(data: bytes | memoryview) -> int | None:

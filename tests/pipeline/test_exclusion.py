@@ -3,10 +3,14 @@
 import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 from PIL import Image
 
+from pipeline.errors import RecipeError
 from pipeline.exclusion import Exclusion, look
 from tests.end_to_end.conftest import CORPUS
 
@@ -73,3 +77,18 @@ def test_file_round_trip(excluded: Exclusion, tmp_path: Path) -> None:
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     Exclusion().write(tmp_path / "new" / "empty.parquet")
     assert Exclusion.read(tmp_path / "new" / "empty.parquet").rows() == []
+
+
+def test_hashes_of_another_version_and_other_files_are_refused(excluded: Exclusion, tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    excluded.write(path)
+    assert Exclusion.read(path).rows() == excluded.rows()
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(None), path)
+    with pytest.raises(RecipeError, match="older version"):
+        Exclusion.read(path)
+    pq.write_table(table.filter(pc.not_equal(table["kind"], "perceptual")).replace_schema_metadata(None), path)
+    assert len(Exclusion.read(path).rows()) == len([row for row in excluded.rows() if row[0] != "perceptual"])
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(RecipeError, match="not a list"):
+        Exclusion.read(path)
