@@ -14,7 +14,7 @@ from playwright.sync_api import Page as Tab
 from synth_ocr.page import Pixels
 
 HERE = Path(__file__).parent
-STYLES = ("display", "transform", "writing-mode", "font-size", "rotate", "font-family")
+STYLES = ("display", "transform", "writing-mode", "font-size", "rotate", "font-family", "background-clip")
 SCRIPTABLE = ("http:", "https:", "about:", "data:", "blob:")  # not the browser's own error pages: they never answer
 FAMILIES = 4  # of a page, whose fonts are asked for
 SCREENS = 2  # what lies farther below is taken out of the page before it is described
@@ -58,10 +58,10 @@ def capture(tab: Tab, session: CDPSession, view: View) -> Shot:
     quads = {node: _quads(session, node) for node in turned}
     origins = {node: _origin(session, node) for node in frames}
     with_text = picture(session, view)
-    script = _script("hide.js")
+    script, clipped = _script("hide.js"), _has_clipped(snapshot)
     for frame in tab.frames:
         if frame.url.startswith(SCRIPTABLE):
-            frame.evaluate(script)
+            frame.evaluate(script, clipped)
     return Shot(with_text, picture(session, view), snapshot, quads, origins, _fonts(session, snapshot))
 
 
@@ -89,6 +89,13 @@ def _turned(snapshot: dict[str, Any]) -> list[int]:
             if text >= 0 and _below(node, bent, nodes["parentIndex"]):
                 found.append(nodes["backendNodeId"][node])
     return found
+
+
+def _has_clipped(snapshot: dict[str, Any]) -> bool:
+    """Whether some text is filled by its element's background."""
+    strings = snapshot["strings"]
+    styles = (each for document in snapshot["documents"] for each in document["layout"]["styles"] if each)
+    return any("text" in strings[number] for number in {each[6] for each in styles})
 
 
 def is_turning(transform: str, rotate: str) -> bool:

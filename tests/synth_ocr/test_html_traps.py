@@ -204,11 +204,33 @@ def test_animations_stand_still_and_carets_do_not_blink() -> None:
     assert moving.quad[0][0] < 40
 
 
-def test_canvas_and_text_filled_by_a_picture_are_no_labels() -> None:
+def test_canvas_is_no_label() -> None:
     canvas = "<canvas id=c width=300 height=60></canvas><script>const x=c.getContext('2d');x.font='30px DejaVu Sans';"
     assert texts(read(canvas + "x.fillText('CANVAS',5,40)</script>")) == [GENUINE]
-    clipped = "<p style='background:#04a;-webkit-background-clip:text;color:transparent;font-size:30px'>CLIPPED</p>"
-    assert texts(read(clipped)) == [GENUINE]
+
+
+CLIPPED = "background:linear-gradient(90deg,#c00,#00c);background-clip:text;color:transparent;font-size:30px"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"<p style='{CLIPPED}'>Filled <b>by a</b> picture</p>", ["Filled by a picture"]),
+        (f"<style>.b::before{{content:'Before ';{CLIPPED}}}</style><p class=b>after", ["Before after"]),
+        (f"<iframe srcdoc=\"<p style='{CLIPPED}'>In a frame\" width=300 height=90></iframe>", ["In a frame"]),
+        (f"<div id=h></div><script>h.attachShadow({{mode:'closed'}}).innerHTML=\"<p style='{CLIPPED}'>In shadow\"</script>",
+         ["In shadow"]),
+        ("<p style='background:#fff;background-clip:text;color:transparent'>HIDDEN</p>", []),
+    ],
+)  # fmt: skip
+def test_text_filled_by_its_background_is_seen(body: str, expected: list[str]) -> None:
+    page = read(body)
+    assert texts(page) == [GENUINE, *expected] and page.unlabelled_ink < 0.02
+
+
+def test_text_filled_by_one_of_two_backgrounds_rejects_the_page() -> None:
+    both = "background:linear-gradient(#c00,#00c) text,#fe8 border-box;color:transparent;font-size:30px"
+    assert read(f"<p style='{both}'>Upon another</p>").unlabelled_ink > 0.5
 
 
 def test_the_fonts_that_drew_are_told() -> None:
@@ -233,7 +255,8 @@ def test_our_own_pages_run_no_scripts_and_leave_nothing_behind() -> None:
 
 
 STATE = (
-    "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0,history.length].join('');"
+    "<p id=r></p><script>let seen=[localStorage.n||0,sessionStorage.n||0,window.name||0,document.cookie||0,"
+    "history.length].join('');"
     "localStorage.n=9;sessionStorage.n=9;window.name=9;document.cookie='a=9';setInterval(()=>{localStorage.n=8},1);"
     "onbeforeunload=()=>'stay';indexedDB.databases().then(all=>{r.textContent='Seen '+seen+all.length;"
     "indexedDB.open('left')});"
@@ -262,7 +285,8 @@ def test_a_page_where_nothing_runs_is_shown_without_scripts_and_sees_no_history(
 @pytest.mark.parametrize(
     "body",
     [
-        "<script>1</script>", "<noscript>a</noscript>", "<p OnClick = 'x()'>a</p>", "<img/onerror=x()>", "<a href='JavaScript:x()'>",
+        "<script>1</script>", "<noscript>a</noscript>", "<p OnClick = 'x()'>a</p>", "<img/onerror=x()>",
+        "<a href='JavaScript:x()'>",
         "<iframe srcdoc=a>", "<object data=a>", "<meta http-equiv='refresh' content=1>", "<svg onload=x()>",
     ],
 )  # fmt: skip
