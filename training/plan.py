@@ -8,17 +8,17 @@ from typing import Any
 from model.config import QwenVLConfig
 from model.errors import ModelError
 from model.presets import PRESETS, preset
-from pipeline.dataset_reader import Dataset, absent_files, open_dataset
+from pipeline.dataset_reader import Dataset
 from pipeline.errors import DataError, RecipeError
 from pipeline.mixture import Component, Mixture
 from training.cost import Shape, shape_of, trained_parameters, training_flops
+from training.datasets import used_datasets
 from training.drawn import Drawn, Stream, assumed, draw, stream
 from training.machine import Gpu, Work, gpu
 from training.memory import Memory, stage_memory
 from training.recipe import StageSpec, TrainRecipe
 from training.schedule import mix_parts
 
-NAMED = 20
 ENCODED = 1024
 """Samples of each stage that are encoded."""
 SCALES = (8, 64, 256, 1024)
@@ -41,7 +41,7 @@ def make_plan(recipe: TrainRecipe, terms: Terms, text: int | None = None, sample
     """
     kind, config = gpu(terms.gpu), start_config(recipe)
     shape, queries = shape_of(config), config.adapter_config.num_queries
-    datasets = {} if text is not None else open_datasets(recipe)
+    datasets = {} if text is not None else _opened(recipe)
     tokenizer = None if text is not None else start_tokenizer(recipe)
     stages = []
     for stage in recipe.stages:
@@ -71,30 +71,10 @@ def make_plan(recipe: TrainRecipe, terms: Terms, text: int | None = None, sample
     }
 
 
-def open_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
-    """All datasets that the stages name. Raises DataError that names all that is not there."""
-    used = dict.fromkeys(
-        name
-        for stage in recipe.stages
-        for name in [*(part.dataset for part in stage.mix), *([stage.evaluate.dataset] if stage.evaluate else [])]
-    )
-    opened: dict[str, Dataset] = {}
-    absent = (
-        []
-        if _has_start(recipe)
-        else [f"start: {recipe.start} is neither a model folder nor one of {', '.join(PRESETS)}"]
-    )
-    for name in used:
-        try:
-            opened[name] = open_dataset(recipe.datasets[name].path)
-        except DataError as error:
-            absent.append(f"dataset {name}: {error}")
-        else:
-            absent += [f"dataset {name}: {line}" for line in absent_files(opened[name])]
-    if absent:
-        more = f"; and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-        raise DataError("; ".join(absent[:NAMED]) + more)
-    return opened
+def _opened(recipe: TrainRecipe) -> dict[str, Dataset]:
+    if not _has_start(recipe):
+        raise DataError(f"start: {recipe.start} is neither a model folder nor one of {', '.join(PRESETS)}")
+    return used_datasets(recipe)
 
 
 def _has_start(recipe: TrainRecipe) -> bool:

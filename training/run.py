@@ -24,10 +24,11 @@ from model.processor import QwenVLProcessor
 from model.qwen_vl import QwenVLForConditionalGeneration
 from model.tokenizer import build_processor, match_config, token_id
 from pipeline.commit import read_manifest
-from pipeline.dataset_reader import Dataset, absent_files, open_dataset
-from pipeline.errors import ContractError, DataError, RecipeError, StaleError
+from pipeline.dataset_reader import Dataset
+from pipeline.errors import ContractError, RecipeError, StaleError
 from pipeline.fingerprint import fingerprint
 from pipeline.shard_bytes import CACHE_BYTES, FetchAhead, ShardBytes
+from training.datasets import used_datasets
 from training.encode import Encoder, Rule
 from training.engine import DeepSpeedEngine, full_weights
 from training.export import plain_weights, without_prefix, write_model
@@ -68,7 +69,7 @@ class Loaded:
 def run(recipe: TrainRecipe, where: Where, ranks: Ranks) -> bool:
     """All stages that are not done yet; False where a signal stopped the run. Raises StaleError for another recipe."""
     register()
-    datasets = open_datasets(recipe)
+    datasets = used_datasets(recipe)
     if ranks.first:
         accept_recipe(recipe, where.output, {name: dataset.hash for name, dataset in datasets.items()})
     ranks.barrier()
@@ -127,16 +128,6 @@ def _differences(before: Any, after: Any, place: str = "") -> list[str]:
         pairs = enumerate(zip(before, after, strict=True))
         return [line for at, (a, b) in pairs for line in _differences(a, b, f"{place}.{at}")]
     return [] if before == after else [f"{place.lstrip('.')}: {before} -> {after}"]
-
-
-def open_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
-    """Every dataset of the recipe. Raises DataError that names absent or cut shards, before any model is loaded."""
-    datasets = {name: open_dataset(spec.path) for name, spec in recipe.datasets.items()}
-    lines = [f"{name}: {line}" for name, dataset in datasets.items() for line in absent_files(dataset)]
-    if lines:
-        shown = "\n  ".join(lines[:20])
-        raise DataError(f"{len(lines)} files of the datasets are absent or cut; copy or make them again:\n  {shown}")
-    return datasets
 
 
 def run_stage(

@@ -8,11 +8,12 @@ from model.auto import load_processor
 from pipeline.commit import read_manifest
 from pipeline.errors import DataError
 from training.checkpoint import complete, read_checkpoint
+from training.datasets import used_datasets
 from training.encode import Encoder
 from training.logs import read_journal
 from training.ranks import Ranks
 from training.recipe import StageSpec, TrainRecipe
-from training.run import open_datasets, plan_stage, processor_of_start, rule_of
+from training.run import plan_stage, processor_of_start, rule_of
 from training.schedule import Schedule, State, Step
 
 
@@ -32,7 +33,7 @@ def verify(run: Path, world: int, alone: Ranks) -> list[Verified]:
     if noted is None:
         raise DataError(f"{run}: no run.json; give the --output of `qvl train run`")
     recipe = TrainRecipe.model_validate(noted["recipe"])
-    datasets = open_datasets(recipe)
+    datasets = used_datasets(recipe)
     results = []
     for number, stage in enumerate(recipe.stages):
         lines = read_journal(run / stage.label / "log.jsonl")

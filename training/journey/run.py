@@ -150,7 +150,8 @@ def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> 
 def _results(
     journey: Journey, answered: dict[str, Answered], losses: dict[str, dict[str, Loss]], samples: list[Any]
 ) -> Results:
-    from training.mix.stats import recipe_plan, used_datasets
+    from training.datasets import used_datasets
+    from training.mix.stats import recipe_plan
     from training.report.history import read_history
 
     mix = recipe_plan(journey.recipe, used_datasets(journey.recipe), 1, 16, journey.out / "train")

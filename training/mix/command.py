@@ -33,8 +33,9 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """What datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
+    from training.datasets import open_all, used_datasets
     from training.encode import Rule
-    from training.mix.stats import dataset_stats, open_all, used_datasets
+    from training.mix.stats import dataset_stats
     from training.mix.tokens import USUAL_LENGTH, Counting
     from training.plan import start_config, start_tokenizer
     from training.recipe import load_train_recipe
@@ -63,7 +64,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """What each stage will see, beside the paper, and whether it fits a world size. Exit 1 at a problem."""
-    from training.mix.stats import recipe_plan, used_datasets
+    from training.datasets import used_datasets
+    from training.mix.stats import recipe_plan
     from training.recipe import load_train_recipe
 
     loaded = load_train_recipe(recipe)
@@ -80,8 +82,8 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What is in one dataset and not in the other, by id and by image; how shares change. Exit 1 where they differ."""
+    from training.datasets import open_all
     from training.mix.compare import difference
-    from training.mix.stats import open_all
     from training.mix.tables import print_difference
 
     opened = open_all({"A": first, "B": second})

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset_reader import Dataset, Selection, absent_files, open_dataset
-from pipeline.errors import DataError
+from pipeline.dataset_reader import Dataset, Selection
 from pipeline.mixture import Mixture
 from training.encode import Rule
 from training.mix.content import LENGTHS, RESOLUTIONS, Content, Kind, read_content
@@ -20,31 +19,6 @@ from training.recipe import StageSpec, TrainRecipe
 from training.schedule import MixPart, mix_parts
 
 Data = dict[str, Any]
-ERRORS_SHOWN = 20
-
-
-def open_all(paths: Mapping[str, str]) -> dict[str, Dataset]:
-    """Datasets by name. Raises DataError that names every dataset, shard and index that is not there."""
-    opened: dict[str, Dataset] = {}
-    absent: list[str] = []
-    for name, path in paths.items():
-        try:
-            opened[name] = open_dataset(path)
-        except DataError as error:
-            absent.append(f"dataset {name}: {error}")
-        else:
-            absent += [f"dataset {name}: {line}" for line in absent_files(opened[name])]
-    if absent:
-        more = f"; and {len(absent) - ERRORS_SHOWN} more" if len(absent) > ERRORS_SHOWN else ""
-        raise DataError("; ".join(absent[:ERRORS_SHOWN]) + more)
-    return opened
-
-
-def used_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
-    """The datasets that the stages train on and are evaluated on, opened."""
-    used = dict.fromkeys(part.dataset for stage in recipe.stages for part in stage.mix)
-    used |= dict.fromkeys(stage.evaluate.dataset for stage in recipe.stages if stage.evaluate is not None)
-    return open_all({name: recipe.datasets[name].path for name in used})
 
 
 def dataset_stats(name: str, datasets: Mapping[str, Dataset], how: Counting) -> Data:

@@ -13,6 +13,7 @@ from pipeline import markup
 from pipeline.dataset_reader import open_dataset
 from pipeline.errors import DataError
 from tests.training.made import of_task, picture, sample, stage, write_dataset, write_recipe
+from training.datasets import open_all, used_datasets
 from training.encode import Rule
 from training.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
 from training.mix.command import app
@@ -20,7 +21,7 @@ from training.mix.compare import difference, duplicates
 from training.mix.page import page
 from training.mix.paper import TABLE2, TABLE3, source_share, task_share
 from training.mix.preflight import preflight
-from training.mix.stats import dataset_stats, open_all, recipe_plan, used_datasets
+from training.mix.stats import dataset_stats, recipe_plan
 from training.mix.tokens import Counting
 from training.recipe import load_train_recipe
 from training.schedule import Schedule, State, mix_parts
