@@ -55,7 +55,7 @@ app.add_typer(model.command.app, name="model")
 app.add_typer(training.command.app, name="train")
 app.add_typer(training.evaluation.command.app, name="eval")
 app.add_typer(training.mix.command.app, name="mix")
-app.command()(pipeline.view.command.view)
+app.command()(pipeline.view.command.command(grounding_builder.command.source_pictures))
 app.command()(training.doctor.command.doctor)
 
 

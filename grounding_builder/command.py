@@ -2,17 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
+
+if TYPE_CHECKING:
+    from grounding_builder.source_pictures import SourcePictures
 
 app = typer.Typer(no_args_is_help=True, help="Turn box annotations into grounding samples; check anybody's.")
 
 Data = Annotated[Path, typer.Argument(metavar="FILE", help="Shard (.tar), .json or .jsonl", show_default=False)]
 Images = Annotated[Path | None, typer.Option(help="Folder that image paths start from")]
 Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file that the list goes to")]
+
+
+def source_pictures(recipe: Path) -> "SourcePictures":
+    """The pictures of a recipe's input rows, for `qvl view`."""
+    from grounding_builder.source_pictures import SourcePictures
+
+    return SourcePictures(recipe)
 
 
 @app.command()

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 import duckdb
 from starlette.requests import Request
 
-from pipeline.recipe import Recipe
 from pipeline.view import detail, predictions, samples
 from pipeline.view.conditions import BadQuery
-from pipeline.view.output import Output
+from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import PAGE, Query, counts, facets, histogram, keys, records, total
 from pipeline.view.search import Search
@@ -32,12 +31,12 @@ class Answers:
     )  # fmt: skip
     Interrupted = duckdb.InterruptException
 
-    def __init__(self, out: Path, recipe: Recipe | None = None, data: tuple[Path, ...] = ()) -> None:
-        self._out, self._recipe, self._data, self._lock = out, recipe, data, threading.Lock()
+    def __init__(self, out: Path, given: Given | None = None) -> None:
+        self._out, self._given, self._lock = out, given or Given(), threading.Lock()
         self._open()
 
     def _open(self) -> None:
-        self._output = Output.open(self._out, self._recipe, self._data)
+        self._output = Output.open(self._out, self._given)
         self._mark = self._output.written()
         self._whatif = WhatIf(self._output)
         self._cache: dict[tuple[str, str], Any] = {}
@@ -124,6 +123,8 @@ class Answers:
         if table.name == "samples":
             previews = samples.previews(cursor, found)
             listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
+        elif table.name == "rows" and self._output.stored is None:
+            listed = [row | {"_from": detail.origin(self._output, row["_key"])} for row in listed]
         elif table.predicted:
             previews = predictions.previews(query, found)
             listed = [{**row, **previews.get(row["_key"], {})} for row in listed]

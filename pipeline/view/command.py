@@ -1,10 +1,14 @@
 """``qvl view``: the command line of the app. Wiring only; heavy imports stay inside."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pipeline.sources.base import Bytes
 
 Finished = Annotated[
     str, typer.Argument(metavar="OUT", help="Output of a run, folder of shards, or training recipe", show_default=False)
@@ -22,24 +26,34 @@ Host = Annotated[str, typer.Option(help="Address to listen on; any other than lo
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one")]
 
 
-def view(
-    out: Finished, recipe: RecipeFile = None, data: Data = None, host: Host = "127.0.0.1", port: Port = 8765
-) -> None:
-    """Look at an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
-    from pipeline.errors import QvlError
-    from pipeline.recipe import load_recipe
+def command(build_pictures: Callable[[Path], Callable[[str, int], Bytes | None]]) -> Callable[..., None]:
+    """The command. ``build_pictures`` reads the recipe of a build: pictures of its input rows by unit and row."""
 
-    try:
-        from pipeline.view.answers import Answers
-        from pipeline.view.run import serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise QvlError("the app needs starlette and uvicorn: pip install 'qvl[view]'") from None
-    if "://" in out:
-        raise QvlError(f"{out}: the app reads a disk. Copy it first: {copy_command(out)}")
-    loaded = load_recipe(recipe) if recipe is not None else None
-    serve(Answers(Path(out), loaded, tuple(data or ())), host, port, sys.stdout.write)
+    def view(
+        out: Finished, recipe: RecipeFile = None, data: Data = None, host: Host = "127.0.0.1", port: Port = 8765
+    ) -> None:
+        """Look at an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
+        from pipeline.errors import QvlError
+        from pipeline.recipe import load_recipe
+
+        try:
+            from pipeline.view.answers import Answers
+            from pipeline.view.output import Given
+            from pipeline.view.run import serve
+        except ModuleNotFoundError as error:
+            if error.name not in ("starlette", "uvicorn"):
+                raise
+            raise QvlError("the app needs starlette and uvicorn: pip install 'qvl[view]'") from None
+        if "://" in out:
+            raise QvlError(f"{out}: the app reads a disk. Copy it first: {copy_command(out)}")
+        given = Given(data=tuple(data or ()))
+        if recipe is not None and (Path(out) / "recipe.json").is_file():  # a curation remembers its own
+            given = replace(given, recipe=load_recipe(recipe))
+        elif recipe is not None:
+            given = replace(given, pictures=build_pictures(recipe))
+        serve(Answers(Path(out), given), host, port, sys.stdout.write)
+
+    return view
 
 
 def copy_command(url: str) -> str:

@@ -29,6 +29,12 @@ def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
     return result | predictions.detail(query, found[0]) if query.table.predicted else result
 
 
+def origin(output: Output, key: str) -> str:
+    """The input row of a ledger row in words: file and number."""
+    unit, number = split(key)
+    return f"{output.unit(unit)['name']}, row {number:,}"
+
+
 def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]:
     unit, row_number = split(key)
     manifest = output.unit(unit)

@@ -1,6 +1,7 @@
 """An opened output: its manifests, its tables, its units, and where its pictures may be read from."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
 from pipeline.recipe import Recipe
 from pipeline.revoked import read_revoked
-from pipeline.sources.base import Unit
+from pipeline.sources.base import Bytes, Unit
 from pipeline.stored import stored_recipe
 from pipeline.view.conditions import where
 from pipeline.view.database import Database
@@ -26,22 +27,27 @@ UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 @dataclass(frozen=True)
-class Output:
-    """``recipe`` is the file's, with folders: without it the pictures of dropped rows cannot be found. ``data``: folders of
-    datasets, or of a public evaluation set's images.
+class Given:
+    """What the user names beside the output: ``recipe`` of a curation, or ``pictures`` of a build's input rows (by unit and
+    row), without which those of dropped rows cannot be found; ``data``: folders of datasets or of images."""
 
-    Raises DataError where the folder holds no finished output.
-    """
+    recipe: Recipe | None = None
+    pictures: Callable[[str, int], Bytes | None] | None = None
+    data: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished output. Raises DataError where the folder holds none."""
 
     layout: Layout
-    recipe: Recipe | None = None
-    data: tuple[Path, ...] = ()
+    given: Given = field(default_factory=Given)
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, out: Path, recipe: Recipe | None = None, data: tuple[Path, ...] = ()) -> "Output":
+    def open(cls, out: Path, given: Given | None = None) -> "Output":
         """Open an output, and its database with it."""
-        output = cls(Layout(out.resolve()), recipe, data)
+        output = cls(Layout(out.resolve()), given or Given())
         output.database.cursor().close()
         return output
 
@@ -65,7 +71,7 @@ class Output:
     @cached_property
     def beside(self) -> Beside:
         """Datasets that the output speaks of."""
-        return beside(self.layout.out, self.data)
+        return beside(self.layout.out, self.given.data)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -81,9 +87,9 @@ class Output:
     @cached_property
     def units(self) -> dict[str, Unit]:
         """The sources' files by unit id; empty without a recipe."""
-        if self.recipe is None:
+        if self.given.recipe is None:
             return {}
-        return {unit.id: unit for unit in Curation(self.recipe, self.layout.out).units()}
+        return {unit.id: unit for unit in Curation(self.given.recipe, self.layout.out).units()}
 
     def table(self, name: str) -> Table:
         """Raises DataError for a name that is none."""
@@ -128,7 +134,7 @@ class Output:
             "bytes": self.dataset.get("bytes"),
             "shards": len(self.dataset.get("shards", ())),
             "curated": self.stored is not None,
-            "pictures": self.stored is None or self.recipe is not None,
+            "pictures": (self.given.pictures if self.stored is None else self.given.recipe) is not None,
             "order": [*FILTER_WORDS, *rules],
             "rules": rules,
             "tables": [self._table(cursor, table) for table in self.tables.values()],

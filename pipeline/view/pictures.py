@@ -1,5 +1,6 @@
 """Pictures of rows and samples, always encoded anew: no byte of a stranger's file reaches the browser's decoders."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from pipeline.errors import DataError
 from pipeline.recipe import reader
 from pipeline.report.thumbnail import NoThumbnail, refuse, webp
 from pipeline.rows import split_sample_id
+from pipeline.sources.base import Bytes
 from pipeline.storage import Storage
 from pipeline.view import predictions, samples
 from pipeline.view.database import rows
@@ -35,10 +37,22 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
     places = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
+    if not places and output.given.pictures is not None:
+        return webp(_of_build(output.given.pictures, unit, row), side)
     if not places:
         way = "start the app with --recipe" if output.stored is not None else "a build keeps none of dropped rows"
         raise NoThumbnail(f"not in the shards: {way}")
     return webp(samples.image(places[0], number), side)
+
+
+def _of_build(pictures: Callable[[str, int], Bytes | None], unit: str, row: int) -> Bytes:
+    try:
+        found = pictures(unit, row)
+    except OSError:
+        raise NoThumbnail("not shown: the picture is gone since the build") from None
+    if found is None:
+        raise NoThumbnail("no picture in the source")
+    return found
 
 
 def split(key: str) -> tuple[str, int]:
@@ -55,14 +69,14 @@ def _from_source(output: Output, cursor: Any, unit: str, row: int) -> bytes | me
     if not found:
         raise DataError(f"{unit} has no row {row}")
     _, locator, size, digest, width, height = found[0]
-    if size is None or output.recipe is None:
+    if size is None or output.given.recipe is None:
         raise NoThumbnail("no picture in the source")
     refuse(size, width or 0, height or 0)
     file, storage = output.units[unit], Storage()
     if not storage.is_local(file.path):
         raise NoThumbnail("not shown: the picture lies in a remote file")
     try:
-        for _, data in reader(output.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
+        for _, data in reader(output.given.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
             if xxhash.xxh3_128_digest(data) != digest:
                 raise NoThumbnail("not shown: the picture changed since the scan")
             return data

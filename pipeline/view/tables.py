@@ -202,6 +202,8 @@ def _column(field: pa.Field, head: pa.RecordBatch | None) -> Column:
     if name == "failed" and kind == pa.uint32():
         return Column("fails", "bits", sql, bits=FILTER_WORDS, charted=True)
     if pa.types.is_list(kind):
+        if value == pa.uint64():
+            return Column(name, "words", f"list_transform({sql}, lambda x: format('{{:016x}}', x))", charted=False)
         if _is_number(value):
             return Column(name, "numbers", sql, pa.types.is_integer(value), not place)
         return Column(name, "words", sql, charted=True)

@@ -35,11 +35,9 @@ export function placed(shapes, kinds = PLACES.map(([kind]) => kind)) {
 // null: there is a picture; a text: why there is none; "": nothing of this kind has pictures here
 function unseen(of, row) {
   if (of === "samples" || table(of).predicted) return null;
-  if (of !== "rows" || (!(output.pictures && output.curated) && !output.shards)) return "";
-  if (output.pictures && output.curated) return null;
-  if (row.verdict === "keep") return null;
-  if (output.curated) return "start with --recipe to see dropped pictures";
-  return output.pictures ? null : "a build keeps no picture of a dropped row";
+  if (of !== "rows" || (!output.pictures && !output.shards)) return "";
+  if (output.pictures || row.verdict === "keep") return null;
+  return output.curated ? "start with --recipe to see dropped pictures" : "a build keeps no picture of a dropped row";
 }
 
 const picturesOf = (row) => Math.max(0, (row.images?.length ?? 1) - 1);
@@ -57,7 +55,7 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   const why = unseen(of, row);
   const size = row.width ? `${count(row.width)}\u00a0×\u00a0${count(row.height)}` : "";
   const predicted = table(of).predicted, last = predicted && Array.isArray(row.images) ? picturesOf(row) : 0;
-  const facts = [row.dataset, row.model, row.set, row._score, row.group, row.source, row.task, row.kind, row.language, size, row.regions !== undefined ? `${row.regions} regions` : "", row.lines ? `${row.lines} lines` : ""];
+  const facts = [row.dataset, row.model, row.set, row._score, row.group, row.source, row.task, row.kind, row.language, size, row.regions !== undefined ? many(row.regions, "region") : "", row.lines ? many(row.lines, "line") : ""];
   const title = row.fails?.length ? `fails: ${row.fails.map(words).join(", ")}` : "";
   const inside = why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320, { n: last });
   if (predicted) inside.querySelector(".fit").append(placed({ asked: row._asked, truth: row._truth, answered: row._answered }));
@@ -70,6 +68,7 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   predicted ? answered(row) : null,
   row._text ? el("p.caption", {}, foreign(row._text, 160)) : null,
   el("p.facts", {}, facts.filter(Boolean).map((fact, i) => [i ? " · " : "", foreign(words(fact), 40)])),
+  row._from && row.verdict !== "keep" ? el("p.facts", {}, "from ", foreign(row._from, 80)) : null,
   why === "" && row.caption === undefined ? plainFacts(row) : null);
 }
 

@@ -12,7 +12,7 @@ from pipeline.curate import run
 from pipeline.pool import SerialPool
 from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe
-from pipeline.view.output import Output
+from pipeline.view.output import Given, Output
 from tests.pipeline.samples import jpeg, write_img2dataset
 
 CAPTIONS = [
@@ -61,7 +61,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recipe]:
 
 @pytest.fixture
 def output(curated: tuple[Path, Recipe]) -> Output:
-    return Output.open(*curated)
+    return Output.open(curated[0], Given(recipe=curated[1]))
 
 
 @pytest.fixture

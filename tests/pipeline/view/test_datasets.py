@@ -15,7 +15,7 @@ from pipeline.recipe import Recipe
 from pipeline.revoke import revoke
 from pipeline.takedown_list import read_list
 from pipeline.view.command import copy_command
-from pipeline.view.output import Output
+from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import counts, keys
 from tests.s3_server import environment, filesystem, s3_server
@@ -45,7 +45,7 @@ def test_a_training_recipe_opens_as_its_mixture(curated: Curated, tmp_path: Path
         recipe.write_text("name: mix\n")
         Output.open(recipe)
     recipe.write_text("name: mix\ndatasets: {bare: {path: copied}}\n")
-    assert Output.open(recipe, None, (moved,)).beside.absent == ()
+    assert Output.open(recipe, Given(data=(moved,))).beside.absent == ()
 
 
 def test_a_bare_folder_of_shards(curated: Curated, tmp_path: Path) -> None:
@@ -66,12 +66,12 @@ def test_a_mixture_reads_no_other_folder(curated: Curated, tmp_path: Path) -> No
 
 def test_a_picture_that_was_taken_down_is_not_shown_from_its_source(curated: Curated, tmp_path: Path) -> None:
     out = Path(shutil.copytree(curated[0], tmp_path / "out"))
-    output = Output.open(out, curated[1])
+    output = Output.open(out, Given(recipe=curated[1]))
     key = keys(output.query(output.database.cursor(), "rows", ["verdict:is:keep"]), None, False, 0)[0]
     assert picture(output, output.database.cursor(), "rows", key, 0, 160)
     (tmp_path / "list.txt").write_text(f"{key}\n")
     revoke(out, read_list(tmp_path / "list.txt"), "2026-11-25")
-    output = Output.open(out, curated[1])
+    output = Output.open(out, Given(recipe=curated[1]))
     with pytest.raises(DataError, match="taken down on 2026-11-25"):
         picture(output, output.database.cursor(), "rows", key, 0, 160)
 

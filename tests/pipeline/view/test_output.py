@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,9 +17,9 @@ from pipeline.layout import Layout
 from pipeline.recipe import Recipe
 from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
-from pipeline.view.output import Output
+from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
-from pipeline.view.queries import PAGE, keys, records
+from pipeline.view.queries import PAGE, keys, records, total
 from pipeline.view.tables import tables_of
 from pipeline.view.whatif import WhatIf, dedup_rules, knobs
 
@@ -44,6 +45,17 @@ def test_any_other_parquet_file_is_a_table(tmp_path: Path) -> None:
     found = keys(query, output.table("predictions").column("score"), True, 0)
     assert found[:2] == ["predictions#89", "predictions#87"]
     assert records(query, found[:1], list(query.table.columns))[0]["question"] == "what is 89"
+
+
+def test_lists_of_hashes_are_hexadecimal_words(tmp_path: Path) -> None:
+    boxes = pa.array([[2**64 - 1, 5], [], None], pa.list_(pa.uint64()))
+    pq.write_table(pa.table({"boxes": boxes}), tmp_path / "made.parquet")
+    output = Output.open(tmp_path)
+    query = output.query(output.database.cursor(), "made", ["boxes:is:ffffffffffffffff"])
+    column = query.table.column("boxes")
+    assert column.kind == "words" and total(query)["rows"] == 1
+    found = records(query, keys(query, None, False, 0), [column])
+    assert orjson.loads(orjson.dumps(found))[0]["boxes"] == ["ffffffffffffffff", "0000000000000005"]
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -106,7 +118,7 @@ def test_pictures_come_from_the_shards_or_from_the_sources(
     out, recipe = curated
     kept = next(row for row in ledger if row["verdict"] == "keep")
     small = next(row for row in ledger if row["verdict"] == "image_size")
-    plain, full = Output.open(out), Output.open(out, recipe)
+    plain, full = Output.open(out), Output.open(out, Given(recipe=recipe))
     for output in (plain, full):
         path = tmp_path / "p.webp"
         path.write_bytes(picture(output, output.database.cursor(), "rows", kept["id"], 0, 160))

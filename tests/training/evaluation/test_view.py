@@ -15,7 +15,7 @@ from pipeline.report.thumbnail import NoThumbnail
 from pipeline.revoke import revoke
 from pipeline.takedown_list import read_list
 from pipeline.view import detail, predictions
-from pipeline.view.output import Output
+from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import counts, keys
 from training.evaluation import run
@@ -42,7 +42,7 @@ def asked(grounding_shards: Path, tmp_path: Path) -> tuple[Path, Path, list[Samp
 
 
 def opened(out: Path, *data: Path) -> tuple[Output, Any]:
-    output = Output.open(out, None, data)
+    output = Output.open(out, Given(data=data))
     return output, output.database.cursor()
 
 
