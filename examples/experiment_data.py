@@ -1,14 +1,15 @@
-"""Make the pictures of `training/recipes/experiments`: emoji and numbers pasted on backgrounds, with exact boxes.
+"""Make the pictures of `training/recipes/experiments`: emoji and numbers on a light ground, with exact boxes.
 
     python examples/experiment_data.py --output out/experiments/data
 
 Fluent emoji (MIT) and their names in many languages (emojibase, MIT) come from npm, pinned and checked by hash.
 Annotations are written in the schemas of GRIT and TextVQA, and `qvl ground build` makes the datasets of them:
 
-    scenes    1 to 4 emoji on 224 pixels, phrases of three lengths; sources scenes_en and scenes_zh show the same pictures
+    scenes    1 to 4 emoji, phrases of three lengths
     unseen    1 or 2 emoji: sources known (of `scenes`), new_concept (of its categories, never shown there) and new_category
-    names     one emoji of `scenes`: where is it and what is it, in six languages; sources names_en, names_zh, ...
-    detail    a number and an emoji of 3 to 25% of the side, on 672 pixels
+    names     one emoji of `scenes`: where is it and what is it, in six languages (sources names_en, asked_en, ...) and in
+              none: `thing` asks where the thing is, `kind` for the number of its kind
+    detail    a number and an emoji of 3 to 25% of the side, on 672 pixels; all others have 112
 """
 
 import argparse
@@ -25,13 +26,13 @@ from typing import Any
 
 import orjson
 from corpus_packages import EMOJIBASE, FLUENT, Archives
-from grounding_photos import BACKGROUNDS, Thing
+from grounding_photos import Thing
 from make_grounding import free_place
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
 SEED = 20_261_125
-SIDE, DETAIL_SIDE = 224, 672
+SIDE, DETAIL_SIDE = 112, 672
 KNOWN = {
     "animals": ("1f438", "1f98a", "1f418", "1f433", "1f437", "1f41d", "1f980", "1f427"),
     "food": ("1f34e", "1f34c", "1f349", "1f955", "1f346", "1f369", "1f966", "1f34b"),
@@ -44,7 +45,6 @@ ASKED = {  # what a picture with one thing is asked; the languages beyond Englis
     "ru": "Что на картинке?", "ja": "写真には何がありますか？",
 }  # fmt: skip
 READ = "Which number is written in the picture?"
-SIDES = {"en": (("left", "right"), ("top", "bottom")), "zh": (("左", "右"), ("上", "下"))}
 Labels = dict[str, dict[str, str]]
 Record = dict[str, Any]
 
@@ -67,8 +67,6 @@ class Maker:
         self.rng = random.Random(seed)
         self.assets = archives.path(FLUENT) / "package/assets"
         self.cuts: dict[str, Image.Image] = {}
-        folder = HERE / "corpus" / "museum" / "images"
-        self.photos = [Image.open(folder / name).convert("RGB") for name in BACKGROUNDS]
 
     def cut(self, code: str) -> Image.Image:
         """An emoji without its empty border."""
@@ -79,14 +77,9 @@ class Maker:
         return self.cuts[code]
 
     def background(self, side: int) -> Image.Image:
-        """A colour, or a blurred part of a photograph or painting."""
-        if self.rng.random() < 0.5:
-            return Image.new("RGB", (side, side), tuple(self.rng.randint(90, 255) for _ in range(3)))
-        photo = self.rng.choice(self.photos)
-        span = self.rng.randint(min(photo.size) // 2, min(photo.size))
-        x, y = self.rng.randint(0, photo.width - span), self.rng.randint(0, photo.height - span)
-        part = photo.crop((x, y, x + span, y + span)).resize((side, side), Image.Resampling.BILINEAR)
-        return part.filter(ImageFilter.GaussianBlur(side / 60))
+        """Nearly white: a small model does not learn to look past more within minutes."""
+        level = self.rng.randint(225, 255)
+        return Image.new("RGB", (side, side), tuple(level - self.rng.randint(0, 12) for _ in range(3)))
 
     def scene(self, name: str, codes: Sequence[str], shares: tuple[float, float], side: int = SIDE) -> Scene:
         """Emoji that hide nothing of each other; ``shares``: their longer side at least and at most, of the picture's."""
@@ -142,18 +135,12 @@ def labels_of(archives: Archives) -> Labels:
     return found
 
 
-def phrase(label: str, language: str, length: int, box: list[float], side: int) -> str:
+def phrase(label: str, length: int, box: list[float], side: int) -> str:
     """A name alone (0), with its side (1), or with its corner and size (2)."""
-    if length == 0:
-        return label
-    columns, rows = SIDES[language]
-    column, row = columns[box[0] + box[2] / 2 > side / 2], rows[box[1] + box[3] / 2 > side / 2]
-    large = max(box[2:]) > 0.3 * side
-    if language == "zh":
-        return f"{column}边的{label}" if length == 1 else f"图片{column}{row}方的{'大' if large else '小'}{label}"
-    if length == 1:
-        return f"the {label} on the {column}"
-    return f"the {'large' if large else 'small'} {label} at the {row} {column} of the picture"
+    column = "right" if box[0] + box[2] / 2 > side / 2 else "left"
+    row = "bottom" if box[1] + box[3] / 2 > side / 2 else "top"
+    size = "large" if max(box[2:]) > 0.3 * side else "small"
+    return (label, f"the {label} on the {column}", f"the {size} {label} at the {row} {column} of the picture")[length]
 
 
 def grit(scene: Scene, phrases: Sequence[str], joint: str = ", ") -> Record:
@@ -185,21 +172,16 @@ def known_codes() -> list[str]:
 
 
 def write_scenes(folder: Path, maker: Maker, labels: Labels, count: int) -> list[Record]:
-    rows: dict[str, list[Record]] = {"en": [], "zh": []}
+    rows = []
     for scene in saved(folder, count, lambda name: several(maker, name)):
-        lengths = [maker.rng.randrange(3) for _ in scene.things]
-        for language, found in rows.items():
-            phrases = [
-                phrase(labels[language][code], language, length, box, scene.side)
-                for length, (code, box) in zip(lengths, scene.things, strict=True)
-            ]
-            found.append(grit(scene, phrases, "，" if language == "zh" else ", "))
-    return [boxes(folder, f"scenes_{language}", found, language) for language, found in rows.items()]
+        named = [(labels["en"][code], maker.rng.randrange(3), box) for code, box in scene.things]
+        rows.append(grit(scene, [phrase(label, length, box, scene.side) for label, length, box in named]))
+    return [boxes(folder, "scenes", rows, "en", ("referring",))]
 
 
 def several(maker: Maker, name: str) -> Scene:
     number = maker.rng.choice((1, 1, 2, 2, 3, 4))
-    shares = (0.3, 0.7) if number == 1 else (0.15, 0.5)
+    shares = (0.2, 0.8) if number == 1 else (0.15, 0.5)
     return maker.scene(name, maker.rng.sample(known_codes(), number), shares)
 
 
@@ -217,14 +199,23 @@ def write_unseen(folder: Path, maker: Maker, labels: Labels, count: int) -> list
 
 
 def write_names(folder: Path, maker: Maker, labels: Labels, count: int) -> list[Record]:
-    scenes = list(saved(folder, count, lambda name: maker.scene(name, [maker.rng.choice(known_codes())], (0.35, 0.8))))
-    sources = []
+    codes = known_codes()
+    scenes = list(saved(folder, count, lambda name: maker.scene(name, [maker.rng.choice(codes)], (0.35, 0.8))))
+    kinds = [f"{codes.index(scene.things[0][0]):02d}" for scene in scenes]
+    sources = [boxes(folder, "thing", [grit(scene, ["thing"]) for scene in scenes], "en", ("referring",))]
+    numbered = [
+        question(scene, "Which?", kind, number) for number, (scene, kind) in enumerate(zip(scenes, kinds, strict=True))
+    ]
+    sources.append(questions(folder, "kind", numbered, "en"))
     for language, text in ASKED.items():
         named = [(scene, labels[language][scene.things[0][0]]) for scene in scenes]
         prompts = (
             "zh" if language == "zh" else "en"
         )  # the builder has these two; the question's words are the language's
-        sources.append(boxes(folder, f"names_{language}", [grit(scene, [name]) for scene, name in named], prompts))
+        tasks = ("referring", "region_caption") if language in ("en", "zh") else ("referring",)
+        sources.append(
+            boxes(folder, f"names_{language}", [grit(scene, [name]) for scene, name in named], prompts, tasks)
+        )
         rows = [question(scene, text, name, number) for number, (scene, name) in enumerate(named)]
         sources.append(questions(folder, f"asked_{language}", rows, prompts))
     return sources
@@ -234,7 +225,7 @@ def write_detail(folder: Path, maker: Maker, labels: Labels, count: int) -> list
     scenes = list(saved(folder, count, lambda name: maker.detail(name, maker.rng.choice(known_codes()))))
     rows = [grit(scene, [labels["en"][code] for code, _ in scene.things]) for scene in scenes if scene.things]
     asked = [question(scene, READ, scene.number, number) for number, scene in enumerate(scenes)]
-    return [boxes(folder, "detail_place", rows, "en"), questions(folder, "detail_number", asked, "en")]
+    return [boxes(folder, "detail_place", rows, "en", ("referring",)), questions(folder, "detail_number", asked, "en")]
 
 
 def saved(folder: Path, count: int, make: Callable[[str], Scene]) -> Iterator[Scene]:
@@ -246,13 +237,14 @@ def saved(folder: Path, count: int, make: Callable[[str], Scene]) -> Iterator[Sc
         yield scene
 
 
-def boxes(folder: Path, source: str, rows: list[Record], language: str) -> Record:
+def boxes(
+    folder: Path, source: str, rows: list[Record], language: str, tasks: Sequence[str] = ("referring", "region_caption")
+) -> Record:
     """Write a source's rows; returns its part of the recipe."""
     (folder / f"{source}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    tasks = ["referring", "region_caption"]
     return {
         "name": source, "kind": "grit", "paths": [f"{source}.jsonl"], "image_folder": "images", "per_image": None,
-        "tasks": tasks, "language": language,
+        "tasks": list(tasks), "language": language,
     }  # fmt: skip
 
 
@@ -265,10 +257,10 @@ def questions(folder: Path, source: str, rows: list[Record], language: str) -> R
 
 
 SETS: dict[str, tuple[Callable[[Path, Maker, Labels, int], list[Record]], int]] = {
-    "scenes": (write_scenes, 3000),
-    "unseen": (write_unseen, 600),
-    "names": (write_names, 1200),
-    "detail": (write_detail, 2400),
+    "names": (write_names, 2000),
+    "scenes": (write_scenes, 2500),
+    "unseen": (write_unseen, 500),
+    "detail": (write_detail, 1500),
 }
 
 

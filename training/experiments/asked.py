@@ -50,7 +50,8 @@ def questions(experiment: Experiment, paths: Mapping[str, str], holdout: Holdout
     by_dataset: dict[str, list[Ask]] = defaultdict(list)
     for ask in experiment.ask:
         by_dataset[ask.dataset].append(ask)
-    known = pages_of_known_documents(paths, holdout) if holdout is not None else frozenset()
+    read = {ask.dataset: paths[ask.dataset] for ask in experiment.ask if ask.task == "ocr"}
+    known = pages_of_known_documents(read, holdout) if holdout is not None else frozenset()
     for dataset, asks in by_dataset.items():
         candidates = _candidates(paths[dataset], holdout, known)
         objects = _objects(candidates)
@@ -147,3 +148,9 @@ def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]
         return f"{bounds[-1]:g} and more"
     first, last = (bounds[at - 1] if at else 1), bounds[at] - 1
     return f"{first:g}" if first == last else f"{first:g} to {last:g}"
+
+
+def paths_of(experiment: Experiment, datasets: Mapping[str, str]) -> dict[str, str]:
+    """Where the asked datasets lie: the experiment's own, else those of the training recipe."""
+    every = {**datasets, **experiment.datasets}
+    return {ask.dataset: every[ask.dataset] for ask in experiment.ask}

@@ -20,6 +20,8 @@ Column = Literal["ask", "language", "source", "area", "objects", "words"]
 Measure = Literal["score", "loss", "iou", "wrong_language", "agreement"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")]
 EDGES: dict[str, tuple[float, ...]] = {"area": (0.03, 0.08, 0.16), "objects": (2, 3, 4), "words": (2, 4)}
+SEED_PLACE = "{seed}"
+"""In ``start``: each seed has a model folder of its own."""
 SURNAME = ("name", "stage", "dataset")
 """Keys by which an entry of a list is called in an override, the first that it has."""
 
@@ -138,7 +140,8 @@ def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, .
     for seed in used:
         for name, arm in chosen.items():
             if arm.model is None:
-                found.append(Planned(name, seed, recipes[name].model_copy(update={"seed": seed}), None))
+                start = recipes[name].start.replace(SEED_PLACE, str(seed))
+                found.append(Planned(name, seed, recipes[name].model_copy(update={"seed": seed, "start": start}), None))
             elif seed == used[0]:
                 found.append(Planned(name, seed, None, arm.model))
     return found

@@ -1,5 +1,6 @@
 """Models of the arms. A stage is trained once for all arms that agree up to it, in a folder named by what it is.
 
+TRAINED/lengths/             measured lengths of samples, which all of them need
 TRAINED/<mark>/recipe.yaml   the stage alone; it starts from the model of the stage before
 TRAINED/<mark>/run/          the output of `qvl train run`, which goes on after a kill
 TRAINED/<mark>/steps.json    seconds and memory
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from model.presets import PRESETS
@@ -85,24 +87,40 @@ def train(stages: list[Trained], processes: int, workers: int) -> bool:
             continue
         with output_lock(stage.folder):
             replace_file(stage.folder / "recipe.yaml", as_yaml(stage.recipe))
+            _share_lengths(stage)
             launch = Launch(stage.folder / "recipe.yaml", stage.run, workers, None, 0, False)
-            with (
-                measured(stage.folder / "steps.json", TRAINING),
-                ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
-            ):
-                finished = pool.submit(_train, launch, processes, os.getpid()).result()
+            with ProcessPoolExecutor(1, _processes()) as pool:
+                finished = pool.submit(_train, launch, processes, stage.folder / "steps.json").result()
         if not finished:
             return False
     return True
 
 
-def _train(launch: Launch, processes: int, parent: int) -> bool:
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return launch_here(launch, processes)
+def _share_lengths(stage: Trained) -> None:
+    """Lengths are named by shard, tokenizer and rule: one folder of them serves all stages."""
+    (stage.folder.parent / "lengths").mkdir(exist_ok=True)
+    stage.run.mkdir(exist_ok=True)
+    link = stage.run / "lengths"
+    if not link.is_symlink():
+        link.symlink_to(Path("../../lengths"))
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it was killed: it must not train beside the next run."""
+def _processes() -> BaseContext:
+    """Every training starts in a process that has run nothing, with imports that are made once."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["training.run", "training.evaluation.scoring"])
+    return context
+
+
+def _train(launch: Launch, processes: int, costs: Path) -> bool:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with measured(costs, TRAINING):
+        return launch_here(launch, processes)
+
+
+def _end_with_parent() -> None:
+    """End this process when the experiment was killed (its server of processes ends then): the next run trains here."""
+    parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)

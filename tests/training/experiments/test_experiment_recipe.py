@@ -62,10 +62,11 @@ def test_a_shipped_experiment_plans_all_its_runs(path: Path) -> None:
     assert len(plans) == 3 * len(experiment.arms)
     assert [plan.seed for plan in plans[: len(experiment.arms)]] == [0] * len(experiment.arms)
     assert {plan.recipe.seed for plan in plans if plan.recipe} == {0, 1, 2}
+    assert len({plan.recipe.start for plan in plans if plan.recipe}) == 3  # first weights of each seed
     first = plans[0].recipe
     assert first is not None
     assert first.holdout is not None and {ask.dataset for ask in experiment.ask} <= set(first.datasets)
-    recipes = [plan.recipe.model_copy(update={"seed": 0}) for plan in plans if plan.recipe]
+    recipes = [plan.recipe.model_copy(update={"seed": 0, "start": ""}) for plan in plans if plan.recipe]
     assert all(recipes.count(recipe) == 3 for recipe in recipes)  # no two arms are the same
 
 
