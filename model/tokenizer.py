@@ -18,6 +18,8 @@ MARKUP = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", IMAGE_START
 SPECIALS = (END_OF_TEXT, TURN_START, TURN_END, *(f"<|extra_{number}|>" for number in range(205)), *MARKUP)
 """In the order of their ids, which follow the 151,643 ranks: 151643 .. 151859."""
 
+VOCABULARY_UNIT = 64
+
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -51,6 +53,12 @@ def build_tokenizer(path: Path) -> PreTrainedTokenizerFast:
 def build_processor(path: Path, image_size: int = 448, positions: int = 256) -> QwenVLProcessor:
     """The processor of a tokenizer file."""
     return QwenVLProcessor(QwenVLImageProcessor(image_size), build_tokenizer(path), positions)
+
+
+def fit_vocabulary(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    """For first weights: as many rows of embedding and head as a small tokenizer needs, never more than there are."""
+    rows = -(-len(tokenizer) // VOCABULARY_UNIT) * VOCABULARY_UNIT
+    config.text_config.vocab_size = min(config.text_config.vocab_size, rows)
 
 
 def match_config(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> None:

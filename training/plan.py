@@ -39,10 +39,14 @@ def make_plan(recipe: TrainRecipe, terms: Terms, text: int | None = None, sample
 
     Raises DataError that names every dataset, shard and index that is not there.
     """
+    from model.tokenizer import fit_vocabulary
+
     kind, config = gpu(terms.gpu), start_config(recipe)
-    shape, queries = shape_of(config), config.adapter_config.num_queries
     datasets = {} if text is not None else _opened(recipe)
     tokenizer = None if text is not None else start_tokenizer(recipe)
+    if tokenizer is not None and recipe.start in PRESETS:
+        fit_vocabulary(config, tokenizer)
+    shape, queries = shape_of(config), config.adapter_config.num_queries
     stages = []
     for stage in recipe.stages:
         if text is not None:

@@ -22,7 +22,7 @@ from model.freeze import PARTS, TRAINED, part_of, tensor_hashes
 from model.presets import PRESETS, preset
 from model.processor import QwenVLProcessor
 from model.qwen_vl import QwenVLForConditionalGeneration
-from model.tokenizer import build_processor, match_config, token_id
+from model.tokenizer import build_processor, fit_vocabulary, match_config, token_id
 from pipeline.commit import read_manifest
 from pipeline.dataset_reader import Dataset
 from pipeline.errors import ContractError, RecipeError, StaleError
@@ -42,8 +42,6 @@ from training.schedule import Schedule, mix_parts
 from training.scores import evaluator, peak_flops, step_flops
 from training.stage import Stage
 from training.training_model import TrainingModel, prepare
-
-VOCABULARY_UNIT = 64
 
 
 @dataclass(frozen=True)
@@ -212,8 +210,7 @@ def load_start(recipe: TrainRecipe, stage: StageSpec, before: Path | None) -> Lo
     if before is None and recipe.start in PRESETS:
         config, processor = preset(recipe.start), processor_of_start(recipe, stage)
         config.text_config._attn_implementation = stage.engine.attention
-        rows = -(-len(processor.tokenizer) // VOCABULARY_UNIT) * VOCABULARY_UNIT
-        config.text_config.vocab_size = min(config.text_config.vocab_size, rows)  # a small tokenizer, a small table
+        fit_vocabulary(config, processor.tokenizer)
         match_config(config, processor.tokenizer)
         net = QwenVLForConditionalGeneration(config)
         return Loaded(net, processor, torch.float32)

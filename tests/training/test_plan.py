@@ -186,6 +186,13 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100"})
 
 
+def test_first_weights_have_the_rows_that_a_small_tokenizer_needs(datasets: dict[str, Path], tmp_path: Path) -> None:
+    tokenizer = str(Path("examples/tokenizer.json").resolve())
+    path = write_recipe(tmp_path / "r.yaml", Path("nano"), datasets, stage(), tokenizer=tokenizer)
+    plan = make_plan(load_train_recipe(path), Terms(), samples=16)
+    assert 750_000 < plan["model"]["language"] < 1_100_000  # 3,072 rows and those of the special tokens, 128 wide
+
+
 def test_the_command(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(), stage(stage="sft", steps=400))
     shown = run(str(path), "--samples", "64")
