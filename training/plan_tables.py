@@ -78,14 +78,12 @@ def _time(plan: Data) -> Table:
     )
     for stage in plan["stages"]:
         figures = (_number(stage[name]) for name in ("samples_per_second", "seconds_per_step", "days", "gpu_hours"))
-        table.add_row(
-            stage["name"], f"{stage['steps']:,}", count(stage["samples"]), *figures, f"${_number(stage['cost'])}"
-        )
+        table.add_row(stage["name"], f"{stage['steps']:,}", count(stage["samples"]), *figures, _dollars(stage["cost"]))
     total = plan["total"]
     if len(plan["stages"]) > 1:
         table.add_section()
         figures = (_number(total[name]) for name in ("days", "gpu_hours"))
-        table.add_row("all", "", count(total["samples"]), "", "", *figures, f"${_number(total['cost'])}")
+        table.add_row("all", "", count(total["samples"]), "", "", *figures, _dollars(total["cost"]))
     return table
 
 
@@ -161,6 +159,11 @@ def _terms(terms: Data) -> str:
         f"{terms['gpus']:,} {terms['gpu'].upper()}{plural} at {terms['mfu']:.0%} of {terms['peak_tflops']:,.0f} TFLOP/s, "
         f"${terms['price']:.2f} per GPU-hour"
     )
+
+
+def _dollars(value: float) -> str:
+    """$12.3, or <$0.001."""
+    return f"${_number(value)}".replace("$<", "<$")
 
 
 def _number(value: float) -> str:
