@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from grounding_builder.command import app as grounding
 from pipeline.build import BuildUnit, Made, build
 from pipeline.curate import run
 from pipeline.pool import SerialPool
@@ -22,6 +24,10 @@ from pipeline.recipe import Recipe, load_recipe
 from pipeline.shard_writer import Sample
 from tests.pipeline.samples import jpeg
 from tests.served import ROOT, ask, served
+from training.evaluation.run import predictions
+from training.evaluation.sample import Answer
+from training.evaluation.scoring import score
+from training.evaluation.shards import find_shards, read_shards
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -480,3 +486,78 @@ def _assert_inert(seen: Seen, name: str) -> None:
         "body script, body svg[onload], body [onerror], a[href^='javascript'], main b b, iframe, body link, body style"
     )
     assert seen.page.evaluate(f"document.querySelectorAll({json.dumps(grown)}).length") == 0
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Answers of two models to questions about the grounding demo, as evaluations of a journey leave them."""
+    folder = tmp_path_factory.mktemp("journey")
+    done = CliRunner().invoke(
+        grounding, ["build", str(ROOT / "examples/grounding_demo.yaml"), "-o", str(folder / "data")]
+    )
+    assert done.exit_code == 0, done.output
+    samples = list(read_shards(find_shards(folder / "data"), ["grounding", "caption"]))[:30]
+    for name, text in (("before", HOSTILE[0]), ("after", "<box>(100,100),(600,600)</box>")):
+        out = folder / "out" / "eval" / name
+        answers = [Answer(text) for _ in samples]
+        out.mkdir(parents=True)
+        pq.write_table(predictions(samples, answers, score(samples, answers)), out / "predictions.parquet")
+    (folder / "out" / "recipe.yaml").write_text("datasets: {ground: {path: ../data}, gone: {path: ../gone}}\n")
+    return folder / "out"
+
+
+def test_predictions_stand_beside_the_truth(browser: Browser, journey: Path) -> None:
+    with served(journey) as base:
+        seen = looked_at(browser, base).open()
+        assert "1 dataset not at hand" in seen.page.locator("main details.note").inner_text()
+        head = seen.page.locator("#scores thead th").all_inner_texts()
+        assert head[-2:] == ["after", "before"]
+        seen.page.locator("#scores tr", has_text="referring").locator("button").first.click()
+        seen.settle()
+        assert seen.query() == "?view=rows&table=predictions&f=model:is:after&f=set:is:referring"
+        card = seen.page.locator(".list .card").first
+        seen.until("document.querySelector('.list .card img')?.naturalWidth > 0")
+        assert card.locator("polygon.truth").count() >= 1 and card.locator("polygon.answered").count() == 1
+        card.click()
+        seen.settle()
+        drawer = seen.page.locator("#drawer")
+        seen.until("document.querySelector('#drawer .picture.large img')?.naturalWidth > 0")
+        frame = drawer.locator(".picture.large img").bounding_box()
+        corners = drawer.locator("polygon.answered").evaluate(
+            "(e) => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.right, r.bottom]; }"
+        )
+        assert frame is not None
+        assert corners == pytest.approx(
+            [frame["x"] + part * frame["width"] / 999 if i % 2 == 0 else frame["y"] + part * frame["height"] / 999
+             for i, part in enumerate((100, 100, 600, 600))], abs=2.5,
+        )  # fmt: skip
+        drawer.locator("input[type=checkbox]").last.uncheck()
+        assert drawer.locator("polygon.answered").count() == 0 and drawer.locator("polygon.truth").count() >= 1
+        drawer.get_by_role("link", name="before").click()
+        seen.settle()
+        assert "before#" in drawer.locator("h2").inner_text()
+        _assert_inert(seen, "out")
+        for address in ("?view=rows&table=samples", "?view=rows&f=prediction:has:script", "?view=rows&mode=table"):
+            assert seen.open(address).total() > 0
+        assert (seen.errors, seen.elsewhere) == ([], [])
+        seen.page.context.close()
+
+
+def test_a_search_says_how_far_it_is(browser: Browser, demo: tuple[Path, str], verdicts: list[str]) -> None:
+    """With answers after each file, as over very many rows, and a second one that is late."""
+    small = "from pipeline.view import search; search.AT_ONCE, search.SECONDS = 1, 0"
+    with served(demo[0], before=small) as base:
+        seen, late = looked_at(browser, base), list[Any]()
+        seen.page.route("**/api/facets*from=*%3A0*", lambda route: route.continue_() if late else late.append(route))
+        seen.page.goto(f"{base}?view=rows&f=caption:has:a")
+        seen.until("document.getElementById('total')?.textContent.startsWith('at least')")
+        assert seen.page.locator("#searched").inner_text().endswith("% searched")
+        at_least = int(seen.page.locator("#total").inner_text().split()[2].replace(",", ""))
+        assert seen.page.locator(".facet[data-column=verdict] .bar").count() > 0
+        late[0].continue_()
+        seen.settle()
+        assert at_least < seen.total() == ask(demo[1], "total", f="caption:has:a")["rows"] < len(verdicts)
+        assert seen.page.locator("#searched").inner_text() == ""
+        assert seen.page.locator(".list .card").count() >= 60
+        assert seen.errors == []
+        seen.page.context.close()
