@@ -57,6 +57,18 @@ def test_the_readme_tells_the_hash_of_the_curation(made: tuple[Path, str]) -> No
     assert f"hash     {dataset(made[0])['hash']}\n" in made[1]
 
 
+def test_the_readme_shows_what_is_printed(made: tuple[Path, str]) -> None:
+    """Rows, kept and samples of each part, and the funnel's lines; OCR depends on the system's fonts."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = [line for line in readme.splitlines() if line.startswith("│ ")]
+    parts = [line for line in shown if line.split()[1] in ("curate", "text", "ground")]
+    assert len(parts) == 3 and len(shown) == 4 + len(parts) + 3
+    for line in shown:
+        if "│ ocr " not in line:
+            columns = 5 if line in parts else 6
+            assert "│".join(line.split("│")[:columns]) in made[1]
+
+
 def test_without_its_packages_ocr_is_left_out_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synth_ocr.run, "MODULES", ("a_module_that_nobody_has",))
     result = CliRunner().invoke(qvl.app, ["demo", "--output", str(tmp_path / "d"), "--only", "text", "--only", "ocr"])
