@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.sources.base import Bytes
+if TYPE_CHECKING:
+    from pipeline.sources.base import Bytes
 
 Finished = Annotated[
     str, typer.Argument(metavar="OUT", help="Output of a run, folder of shards, or training recipe", show_default=False)
@@ -26,7 +27,7 @@ Host = Annotated[str, typer.Option(help="Address to listen on; any other than lo
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one")]
 
 
-def command(build_pictures: Callable[[Path], Callable[[str, int], Bytes | None]]) -> Callable[..., None]:
+def command(build_pictures: Callable[[Path], "Callable[[str, int], Bytes | None]"]) -> Callable[..., None]:
     """The command. ``build_pictures`` reads the recipe of a build: pictures of its input rows by unit and row."""
 
     def view(
