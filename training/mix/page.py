@@ -96,15 +96,16 @@ def _preflight(check: Data) -> Html:
 
 def _paper(stage: Data) -> list[Html]:
     """Shares as bars over the paper's marks."""
-    paper, second = stage["paper"], stage["stage"] in (None, "pretrain")
-    rows = [_bar(row["name"] or row["task"], row["share"], row["paper"]) for row in paper["tasks"]]
-    charts = [] if stage["stage"] == "pretrain" else [tag("div", tag("h3", "Samples by task, beside Table 3"), *rows)]
-    if second and paper["languages"]:
+    paper, charts = stage["paper"], []
+    if stage["stage"] in (None, "multitask"):
+        rows = [_bar(row["name"] or row["task"], row["share"], row["paper"]) for row in paper["tasks"]]
+        charts.append(tag("div", tag("h3", "Samples by task, beside Table 3"), *rows))
+    if stage["stage"] in (None, "pretrain") and paper["languages"]:
         sources = [_bar(row["name"] or row["source"], row["share"], row["paper"]) for row in paper["sources"]]
         languages = [_bar(row["language"], row["share"], row["paper"]) for row in paper["languages"]]
         charts.append(tag("div", tag("h3", "Captions, beside Table 2"), *sources, tag("p.gap", ""), *languages))
     legend = tag("p.soft", tag("span.key.here", ""), " here  ", tag("span.key.paper", ""), " the paper")
-    return [tag("div.side", *charts), legend]
+    return [tag("div.side", *charts), legend] if charts else []
 
 
 def _bar(name: str, share: float, paper: float | None) -> Html:

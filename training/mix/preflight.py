@@ -76,17 +76,22 @@ def _empty_share(groups: int, world: int) -> float:
 def _ranks(stage: StageSpec, found: dict[str, Any]) -> list[str]:
     world, groups = found["world"], found["micro_batches"]
     if groups < world:
+        most = _many(groups, "rank", "ranks")
         return [
-            f"{groups:,} micro-batches a step for {world:,} ranks: {world - groups:,} of them would have none; "
-            f"at most {groups:,} ranks, a smaller batch.micro ({stage.batch.micro}) or a larger batch.size"
+            f"{_many(groups, 'micro-batch', 'micro-batches')} a step for {world:,} ranks: {world - groups:,} of them would "
+            f"have none; at most {most}, a smaller batch.micro ({stage.batch.micro}) or a larger batch.size"
         ]
     if found["empty_share"] > EMPTY_SHARE:
         better = next(size for size in range(world, 0, -1) if _empty_share(groups, size) <= EMPTY_SHARE)
         return [
             f"{found['empty_share']:.1%} of all micro-batches are empty: {groups:,} over {world:,} ranks; "
-            f"with {better:,} ranks {_empty_share(groups, better):.1%}"
+            f"with {_many(better, 'rank', 'ranks')} {_empty_share(groups, better):.1%}"
         ]
     return []
+
+
+def _many(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _parts(parts: list[MixPart], found: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -107,7 +112,7 @@ def _notes(parts: list[MixPart], found: dict[str, Any]) -> list[str]:
     few = min(len(part.dataset.shards) for part in parts)
     if few < found["world"]:
         notes.append(
-            f"the smallest dataset has {few:,} shard{'' if few == 1 else 's'}: enough here, since samples are read at "
+            f"the smallest dataset has {_many(few, 'shard', 'shards')}: enough here, since samples are read at "
             f"random; a loader that splits shards over {found['world']:,} ranks would leave some without any"
         )
     if found["unusable_share"] > 0:
