@@ -172,12 +172,13 @@ def wanted_face(path: str) -> int:
     if not path.lower().endswith((".ttc", ".otc")):
         return 0
     with TTCollection(path, lazy=True) as collection:
-        names = [_name(font) for font in collection.fonts]
+        names = [face_name(font) for font in collection.fonts]
     plain = [i for i, name in enumerate(names) if any(mark in name for mark in SIMPLIFIED) and "Mono" not in name]
     return plain[0] if plain else 0
 
 
-def _name(font: TTFont) -> str:
+def face_name(font: TTFont) -> str:
+    """The full name of an opened face, else its family."""
     return str(font["name"].getDebugName(4) or font["name"].getDebugName(1) or "")
 
 

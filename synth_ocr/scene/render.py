@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_ocr.geometry import Points, area, bounds, iou, rect_quad, sides, union
-from synth_ocr.page import Line, Page, Pixels, Word
+from synth_ocr.page import Line, Page, PageRejected, Pixels, Word
 from synth_ocr.rules import PageRules, admit
 from synth_ocr.scene import effects
 from synth_ocr.scene.corpus import Language, passage
@@ -18,6 +18,7 @@ from synth_ocr.scene.forms import form_lines, form_plan
 from synth_ocr.scene.layout import Area, Plan, between, plan
 from synth_ocr.scene.lines import Unit, units
 from synth_ocr.scene.pictures import Backgrounds, background, paper
+from synth_ocr.scene.regions import faces_for, region_of
 from synth_ocr.scene.settings import Canvas, Corpus, Effects, TextLayout
 from synth_ocr.text import clean
 
@@ -98,23 +99,30 @@ def _document_size(canvas: Canvas, width: int, height: int, rng: np.random.Gener
 
 
 def write(stock: Stock, size: tuple[int, int], rng: np.random.Generator) -> tuple[Sheet, str]:
-    """A document of ``size`` (width, height) with its text."""
+    """A document of ``size`` (width, height) with its text. Raises PageRejected where no face is of the text's region."""
     width, height = size
     image = paper(stock.papers, width, height, between(stock.canvas.paper_alpha, rng), rng)
     sheet = Sheet(image, np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint16))
     x, y = width * between(stock.layout.margin, rng), height * between(stock.layout.margin, rng)
     room = (x, y, max(width - 2 * x, 1.0), max(height - 2 * y, 1.0))
     layout, texts = _plan(stock, room, rng)
-    writer = Writer(sheet, stock.faces, [] if texts else passage(stock.texts, rng))
+    running = [] if texts else passage(stock.texts, rng)
+    region = (
+        region_of("".join(unit.text for each in (running, *texts) for unit in each)) if stock.language == "zh" else None
+    )
+    faces = faces_for(stock.faces, region)
+    if not faces:
+        raise PageRejected(f"no_{region}_font")
+    writer = Writer(sheet, faces, running)
     shared = _color(stock.layout, rng) if rng.random() < stock.layout.content_color else None
     for x0, y0, x1, y1 in layout.rules:
         cv2.line(sheet.image, (round(x0), round(y0)), (round(x1), round(y1)), (90, 90, 90), 1)
-    group, face = None, stock.faces[0]
+    group, face = None, faces[0]
     for number, box in enumerate(layout.boxes):
         if texts:
             writer.begin(texts[number])
         if group is None or (layout.kind == "grid_stack" and box.group != group):
-            face = stock.faces[int(rng.integers(len(stock.faces)))]
+            face = faces[int(rng.integers(len(faces)))]
         group = box.group
         own = _color(stock.layout, rng) if rng.random() < stock.layout.textbox_color else (0, 0, 0)
         writer.write(box, face, shared or own)

@@ -238,6 +238,11 @@ def test_the_fonts_that_drew_are_told() -> None:
     assert {"DejaVu Sans", "Noto Sans CJK SC"} <= set(page.fonts)
 
 
+def test_text_of_a_region_is_drawn_with_its_fonts() -> None:
+    for language, family in (("zh-CN", "Noto Sans CJK SC"), ("zh-TW", "Noto Sans CJK TC")):
+        assert family in read(f"<p lang={language}>骨直门門中文段落一二三</p>").fonts
+
+
 def test_long_pages_lose_what_is_far_below_and_nothing_on_the_screen() -> None:
     body = "".join(f"<p>Line number {number}</p>" for number in range(400))
     found = texts(read(body))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import uharfbuzz as hb
 import xxhash
+from fontTools.ttLib import TTCollection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
@@ -17,12 +18,14 @@ from PIL import Image, features
 from pipeline.errors import DataError
 from pipeline.exclusion import Exclusion
 from synth_ocr.geometry import heading, iou, is_sound, tight_quad
+from synth_ocr.page import PageRejected
 from synth_ocr.scene.corpus import faker_of, plain
 from synth_ocr.scene.draw import Writer
-from synth_ocr.scene.fonts import Face, coverage, file_hash
+from synth_ocr.scene.fonts import Face, coverage, face_name, file_hash
 from synth_ocr.scene.layout import Box, grid_stack
 from synth_ocr.scene.lines import units
 from synth_ocr.scene.pictures import Backgrounds, photograph
+from synth_ocr.scene.regions import COMMON, faces_for, region_of
 from synth_ocr.scene.render import scene
 from synth_ocr.scene.settings import TextLayout
 from synth_ocr.scene.source import Scene
@@ -173,6 +176,44 @@ def test_the_label_of_an_all_capitals_face_is_in_capitals(path: str, label: str)
     face = Face(need(path))
     Writer(sheet, [face], list(units("small letters"))).write(Box(10, 20, 580, 40), face, (0, 0, 0))
     assert [line.text for line in sheet.lines] == [label]
+
+
+NOTO = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
+KAI = "/usr/share/fonts/truetype/arphic/ukai.ttc"
+TRADITIONAL_TEXT = "我們在圖書館裡學習漢語，這是一個關於國家與語言的問題。" * 60
+
+
+def test_a_texts_region_is_told_by_characters_that_only_one_standard_has() -> None:
+    assert {len(text) for text in COMMON.values()} == {39}
+    for region, text in COMMON.items():
+        assert region_of(text) == region and not set(text) & set(COMMON["simplified"]) & set(COMMON["traditional"])
+    assert region_of("山水人口") is None and region_of("Latin 2024") is None
+    assert region_of("国家里有一个喆") == "simplified"
+
+
+def test_each_regions_text_goes_to_faces_of_that_region() -> None:
+    faces = [Face(need(NOTO), 2), Face(need(KAI), 0), Face(need(CHINESE), 0), Face(NOTO, 0)]
+    names = {
+        region: [face_name(TTCollection(face.path).fonts[face.index]) for face in faces_for(faces, region)]
+        for region in COMMON
+    }
+    assert names == {
+        "simplified": ["Noto Sans CJK SC", "AR PL UKai CN", "WenQuanYi Micro Hei"],
+        "traditional": ["Noto Sans CJK TC", "AR PL UKai TW", "WenQuanYi Micro Hei"],
+    }
+    assert faces_for(faces, None) == faces
+    assert faces_for([Face(LATIN)], "traditional") == []
+
+
+def test_traditional_scenes_are_drawn_with_traditional_faces_or_rejected(tmp_path: Path) -> None:
+    made = stock(tmp_path, "zh", fonts=[{"fonts": [need(NOTO)]}])
+    assert scene(made, generator(1)).fonts == ["NotoSansCJK-Regular.ttc:2"]
+    (tmp_path / "traditional.txt").write_text(TRADITIONAL_TEXT)
+    texts = [{"texts": [str(tmp_path / "traditional.txt")]}]
+    page = scene(stock(tmp_path, "zh", fonts=[{"fonts": [NOTO]}], corpora=texts), generator(1))
+    assert page.fonts == ["NotoSansCJK-Regular.ttc:3"] and region_of(page.text) == "traditional"
+    with pytest.raises(PageRejected, match="no_traditional_font"):
+        scene(stock(tmp_path, "zh", fonts=[{"fonts": [LATIN]}], corpora=texts), generator(1))
 
 
 @settings(max_examples=60, deadline=None)
