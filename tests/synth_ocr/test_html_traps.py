@@ -240,7 +240,7 @@ def test_the_fonts_that_drew_are_told() -> None:
 
 def test_text_of_a_region_is_drawn_with_its_fonts() -> None:
     for language, family in (("zh-CN", "Noto Sans CJK SC"), ("zh-TW", "Noto Sans CJK TC")):
-        assert family in read(f"<p lang={language}>骨直门門中文段落一二三</p>").fonts
+        assert family in read(f"<p lang={language}>骨直门門中文段落一二三四五六七八九十</p>").fonts
 
 
 def test_long_pages_lose_what_is_far_below_and_nothing_on_the_screen() -> None:
