@@ -37,3 +37,11 @@ def test_the_cpu_benchmark_scores_the_same_pairs_on_both_sides() -> None:
     assert [line["longest"] for line in decode] == [1024, 512]
     assert all(line["ours_ratio"] > 1 for line in decode), decode
     assert found[-1]["ratio"] > 0
+
+
+def test_decode_and_resize_hardly_move_a_score() -> None:
+    """Nothing here depends on the machine's speed."""
+    (found,) = lines("clip_drift.py", "--pictures", "20", "--longest", "600", "--margins", "448", "64")
+    assert found["pictures"] == 20
+    assert found["448"]["p99"] < 0.005 < found["64"]["p99"], found
+    assert max(found["448"]["flips"].values()) < 0.01
