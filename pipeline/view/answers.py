@@ -124,7 +124,7 @@ class Answers:
             previews = samples.previews(cursor, found)
             listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
         elif table.name == "rows" and self._output.stored is None:
-            listed = [row | {"_from": detail.origin(self._output, row["_key"])} for row in listed]
+            listed = detail.build_cards(self._output, cursor, listed)
         elif table.predicted:
             previews = predictions.previews(query, found)
             listed = [{**row, **previews.get(row["_key"], {})} for row in listed]

@@ -29,10 +29,17 @@ def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
     return result | predictions.detail(query, found[0]) if query.table.predicted else result
 
 
-def origin(output: Output, key: str) -> str:
-    """The input row of a ledger row in words: file and number."""
-    unit, number = split(key)
-    return f"{output.unit(unit)['name']}, row {number:,}"
+def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cards of a build's input rows, with where each comes from, and words and outlines of the first sample of kept ones."""
+    origins = {}
+    for row in listed:
+        unit, number = split(row["_key"])
+        manifest = output.unit(unit)
+        origins[row["_key"]] = manifest["source"], manifest["name"], number
+    kept = [origins[row["_key"]] for row in listed if row.get("verdict") == "keep"]
+    shown = samples.previews_of_rows(cursor, kept) if "samples" in output.tables else {}
+    said = {key: f"{name}, row {number:,}" for key, (_, name, number) in origins.items()}
+    return [row | {"_from": said[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
 
 
 def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import orjson
 
 from pipeline import markup
 from pipeline.errors import DataError
+from pipeline.report.thumbnail import NoThumbnail
 from pipeline.storage import Storage
 from pipeline.view.database import rows
 from pipeline.view.tables import inside
@@ -18,7 +19,7 @@ FIELDS = (
 )  # fmt: skip
 MAX_JSON = 64 << 20
 OF_ROW = 32
-PREVIEW, OUTLINES, LOOKED_AT = 160, 80, 4_000
+PREVIEW, OUTLINES, LOOKED_AT = 300, 80, 4_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,19 @@ def previews(cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
     return {place.key: _preview(content(place)) for place in found}
 
 
+def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """``previews`` of the first sample of each input row, by source, file and row."""
+    if not origins:
+        return {}
+    wanted = ", ".join("(?, ?, ?)" for _ in origins)
+    values = tuple(value for origin in origins for value in origin)
+    found = _places(cursor, f"(source, origin_file, origin_row) IN ({wanted})", values, OF_ROW * len(origins))
+    first = {
+        tuple(place.fields[name] for name in ("source", "origin_file", "origin_row")): place for place in found[::-1]
+    }
+    return {origin: _preview(content(place)) for origin, place in first.items()}
+
+
 def _preview(found: dict[str, Any]) -> dict[str, Any]:
     texts = [
         plain_words(str(turn.get("text", ""))[:LOOKED_AT]) for turn in found.get("turns", ()) if isinstance(turn, dict)
@@ -124,7 +138,9 @@ def content(place: Place) -> dict[str, Any]:
 
 
 def image(place: Place, number: int) -> bytes:
-    """The bytes of one of its images."""
+    """The bytes of one of its images. Raises NoThumbnail where it has none."""
+    if not place.images:
+        raise NoThumbnail("text alone")
     if not 0 <= number < place.images:
         raise DataError(f"{place.key} has {place.images} images")
     return _read(place, place.fields["image_offsets"][number], place.fields["image_sizes"][number])

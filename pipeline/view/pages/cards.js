@@ -57,16 +57,17 @@ export function card(row, open, { of = table().name, extra = null, number = 0 } 
   const predicted = table(of).predicted, last = predicted && Array.isArray(row.images) ? picturesOf(row) : 0;
   const facts = [row.dataset, row.model, row.set, row._score, row.group, row.source, row.task, row.kind, row.language, size, row.regions !== undefined ? many(row.regions, "region") : "", row.lines ? many(row.lines, "line") : ""];
   const title = row.fails?.length ? `fails: ${row.fails.map(words).join(", ")}` : "";
-  const inside = why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320, { n: last });
+  const wordsAlone = row.images === 0 && row._text;
+  const inside = wordsAlone ? el("span.picture.words", {}, foreign(row._text)) : why === "" ? null : why ? el("span.picture", {}, el("span.why", {}, why)) : picture(of, row._key, 320, { n: last });
   if (predicted) inside.querySelector(".fit").append(placed({ asked: row._asked, truth: row._truth, answered: row._answered }));
-  if (row._shapes?.length) inside.querySelector(".fit").append(outlines(row._shapes));
+  if (row._shapes?.length && inside?.querySelector(".fit")) inside.querySelector(".fit").append(outlines(row._shapes));
   return el("article.card", { role: "button", tabindex: number ? -1 : 0, "data-key": row._key, title, "aria-label": `${row.verdict ?? ""} ${row._key}`,
     onclick: () => open(row), onkeydown: (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(row); } },
   inside,
   el("p.head", {}, badge(row.verdict), extra, row.fails?.length > 1 ? el("span.soft", {}, `fails ${row.fails.length}`) : null),
   row.caption !== undefined ? el("p.caption", {}, row.caption ? foreign(row.caption) : el("i", {}, "no caption")) : null,
   predicted ? answered(row) : null,
-  row._text ? el("p.caption", {}, foreign(row._text, 160)) : null,
+  row._text && !wordsAlone ? el("p.caption", {}, foreign(row._text, 160)) : null,
   el("p.facts", {}, facts.filter(Boolean).map((fact, i) => [i ? " · " : "", foreign(words(fact), 40)])),
   row._from && row.verdict !== "keep" ? el("p.facts", {}, "from ", foreign(row._from, 80)) : null,
   why === "" && row.caption === undefined ? plainFacts(row) : null);

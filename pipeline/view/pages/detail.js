@@ -81,7 +81,7 @@ function samples(row) {
   const place = el("div"), number = row.samples.length;
   const show = (i) => {
     const sample = row.samples[i], plain = row.verdict === "keep" && output.curated;
-    place.replaceChildren(drawn("samples", sample.key, sample), ...(plain && row.table === "rows" ? [] : [turns(sample)]));
+    place.replaceChildren(...(sample.images ? [drawn("samples", sample.key, sample)] : []), ...(plain && row.table === "rows" ? [] : [turns(sample)]));
   };
   const pick = number > 1 ? el("label.controls", {}, `${many(number, "sample")}  `, el("select", { onchange: (event) => show(Number(event.target.value)) },
     row.samples.map(({ key, content }, i) => el("option", { value: i }, `${words(content.task)}  ${key.slice(-12)}`)))) : null;
@@ -156,8 +156,8 @@ function longText(text) {
 function rules(row) {
   if (!row.rules?.length) return null;
   const failed = row.rules.filter(({ passed }) => !passed);
-  const says = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : "passes every filter; the verdict comes from elsewhere";
-  const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? +value.toPrecision(6) : value ?? "unknown"}`).join(" · ") || "on";
+  const says = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : row.columns.dup_of ? `passes every filter; dropped by the rule ${words(row.verdict)}` : "passes every filter; the verdict comes from elsewhere";
+  const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : Number.isInteger(value) ? count(value) : typeof value === "number" ? +value.toPrecision(6) : value ?? "unknown"}`).join(" · ") || "on";
   const line = ({ word, passed, settings, values }) => el(passed ? "tr" : "tr.failed", {}, el("th", { scope: "row" }, passed ? "✓ " : "✗ ", words(word)),
     el("td", {}, foreign(text(values), 120)), el("td.soft", {}, foreign(text(settings), 160)));
   const grid = (list) => el("div.scroll", {}, el("table.rules", {}, el("tbody", {}, list.map(line))));

@@ -87,7 +87,8 @@ async function fill(grid, end, query, signal) {
     } while (from !== null && got < PAGE);
     busy = false;
     end.toggleAttribute("data-all", from === null);
-    end.replaceChildren(from !== null ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.");
+    end.replaceChildren(from !== null ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.",
+      ...(from === null && !listed.length && state.f.length ? [" ", el("button", { type: "button", onclick: () => go({ f: [], row: "" }) }, "clear the filters")] : []));
   };
   await next();
   const watcher = new IntersectionObserver((entries) => { if (entries.some(({ isIntersecting }) => isIntersecting)) next(); }, { rootMargin: "900px" });

@@ -14,7 +14,12 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from pipeline.layout import Layout
+from pipeline.pool import SerialPool
+from pipeline.progress import RunProgress
 from pipeline.recipe import Recipe
+from pipeline.report.thumbnail import NoThumbnail
+from pipeline.text.recipe import load_recipe as load_text_recipe
+from pipeline.text.run import run as run_text
 from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Given, Output
@@ -177,6 +182,26 @@ def test_every_threshold_of_the_recipe_has_a_knob(curated: Curated) -> None:
     assert found["image_size"]["bounds"] == ["minimum_side"] and found["image_size"]["column"] == "shorter_side"
     assert set(found["text_length"]["bounds"]) == {"minimum", "maximum"}
     assert dedup_rules(recipe)["image"] is True
+
+
+def test_cards_of_a_builds_rows_have_the_words_of_their_samples(tmp_path: Path) -> None:
+    recipe, out = Path(__file__).parents[3] / "examples" / "text_demo.yaml", tmp_path / "out"
+    with RunProgress() as progress:
+        run_text(load_text_recipe(recipe), out, SerialPool(), progress)
+    output = Output.open(out)
+    cursor = output.database.cursor()
+    query = output.query(cursor, "rows", [])
+    cards = detail.build_cards(output, cursor, records(query, keys(query, None, False, 0), list(query.table.columns)))
+    assert len(cards) == PAGE and all(card["_from"].endswith(f", row {card['row']:,}") for card in cards)
+    for card in cards[:5]:
+        (place,) = samples.of_row(cursor, card["source"], card["_from"].rpartition(",")[0], card["row"])
+        text = " ".join(turn["text"] for turn in samples.content(place)["turns"])
+        assert card["_text"][:40] in " ".join(text.split())
+    dropped = output.query(cursor, "rows", ["verdict:not:keep"])
+    listed = records(dropped, keys(dropped, None, False, 0), list(dropped.table.columns))
+    assert listed and not any("_text" in card for card in detail.build_cards(output, cursor, listed))
+    with pytest.raises(NoThumbnail, match="text alone"):
+        picture(output, cursor, "rows", cards[0]["id"], 0, 160)
 
 
 def test_a_card_of_a_sample_has_its_words_and_its_outlines(curated: Curated, output: Output, cursor: Any) -> None:
