@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
+from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
 
 if TYPE_CHECKING:
     from grounding_builder.source_pictures import SourcePictures
@@ -37,18 +37,9 @@ def build(
     """Annotations to shards, ledger and report; resumes by itself."""
     from grounding_builder.recipe import load_recipe
     from grounding_builder.run import run
-    from pipeline.errors import resumable
-    from pipeline.progress import RunProgress
-    from pipeline.store import place
-    from pipeline.summary import print_summary
 
-    loaded, out = load_recipe(recipe), place(output)
-    with resumable(out), RunProgress() as progress:
-        dataset, report = run(loaded, out, open_pool(workers, address), progress, fresh)
-    if as_json:
-        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
-    else:
-        print_summary(out, dataset, report)
+    loaded = load_recipe(recipe)
+    make_output(output, workers, address, as_json, lambda out, pool, progress: run(loaded, out, pool, progress, fresh))
 
 
 @app.command()

@@ -1,9 +1,10 @@
 """``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,10 @@ from pipeline.threshold_command import hash_images, solve, whatif
 
 if TYPE_CHECKING:
     from pipeline.pool import Pool
+    from pipeline.progress import RunProgress
+    from pipeline.store import Place
+
+    Make = Callable[[Place, Pool, RunProgress], tuple[dict[str, Any], Place]]
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -36,6 +41,22 @@ def open_pool(workers: str, address: str | None) -> "Pool":
     raise RecipeError(f"--workers {workers}: choose serial or ray")
 
 
+def make_output(output: str, workers: str, address: str | None, as_json: bool, make: "Make") -> None:
+    """Make an output by ``make(folder, pool, progress)``, which returns its dataset and report; then print them."""
+    from pipeline.errors import resumable
+    from pipeline.progress import RunProgress
+    from pipeline.store import place
+    from pipeline.summary import print_summary
+
+    out = place(output)
+    with resumable(out), RunProgress() as progress:
+        dataset, report = make(out, open_pool(workers, address), progress)
+    if as_json:
+        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+    else:
+        print_summary(out, dataset, report)
+
+
 @app.command()
 def run(
     recipe: RecipeFile,
@@ -47,22 +68,18 @@ def run(
 ) -> None:
     """Scan, score, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
     from pipeline.curate import run as run_curation
-    from pipeline.errors import resumable
-    from pipeline.progress import RunProgress
     from pipeline.recipe import check_output, load_recipe
     from pipeline.report.page import write_report
     from pipeline.store import place
-    from pipeline.summary import print_summary
 
-    loaded, out = load_recipe(recipe), place(output)
-    check_output(loaded, out)
-    with resumable(out), RunProgress() as progress:
-        dataset = run_curation(loaded, out, open_pool(workers, address), progress, fresh)
-        report = write_report(out, progress, loaded)
-    if as_json:
-        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
-    else:
-        print_summary(out, dataset, report)
+    loaded = load_recipe(recipe)
+    check_output(loaded, place(output))
+
+    def make(out: "Place", pool: "Pool", progress: "RunProgress") -> tuple[dict[str, Any], "Place"]:
+        dataset = run_curation(loaded, out, pool, progress, fresh)
+        return dataset, write_report(out, progress, loaded)
+
+    make_output(output, workers, address, as_json, make)
 
 
 @app.command()
