@@ -104,7 +104,10 @@ class Answer:
             "uncompared": self.uncompared,
             "before": self.funnel(self.before),
             "after": self.funnel(self.after),
-            "by": [{"cell": list(cell), **{name: by[name][i] for name in PARTS}} for i, cell in enumerate(self.names)],
+            "by": [
+                {"cell": list(self.names[i]), **{name: by[name][i] for name in PARTS}}
+                for i in sorted(range(len(self.names)), key=self.names.__getitem__)
+            ],
         }
 
 

@@ -213,11 +213,12 @@ function showControls(form, chart, state) {
   for (const [at, bound] of ["minimum", "maximum"].entries()) {
     const slider = form.elements[bound];
     if (!slider) continue;
-    const place = Math.min(shared(bound, at), chart.edges.length + 1), shown = value(chart, place, at === 1);
+    const place = Math.min(shared(bound, at), chart.edges.length + 1), exact = value(chart, place, at === 1);
+    const shown = exact === null || chart.integer ? exact : +exact.toPrecision(7);  // what float32 can tell apart
     slider.value = Math.round(place);
     slider.setAttribute("aria-valuetext", shown === null ? "none" : String(shown));
     const box = form.elements[`${bound}-value`];
-    if (document.activeElement !== box) box.value = shown === null ? "" : place % 1 ? state[`${bound}-typed`] ?? "" : +shown.toPrecision(12);
+    if (document.activeElement !== box) box.value = shown === null ? "" : place % 1 ? state[`${bound}-typed`] ?? "" : shown;
     box.placeholder = "none";
   }
 }

@@ -206,6 +206,17 @@ def test_a_typed_threshold_inside_a_bin_is_called_approximate(wide: Seen) -> Non
     assert "approximate" not in live.inner_text()
 
 
+def test_a_threshold_is_shown_in_the_precision_of_its_column(wide: Seen) -> None:
+    """A float32 of 0.05 is not shown as 0.050000000745."""
+    form = wide.page.locator("#filter-aspect_ratio form")
+    for place in range(2, 12):
+        form.locator('input[name="maximum"]').evaluate(
+            "(e, place) => { e.value = place; e.dispatchEvent(new Event('input', {bubbles: true})); }", place
+        )
+        digits = form.locator('input[name="maximum-value"]').input_value().replace(".", "").lstrip("0")
+        assert 1 <= len(digits) <= 7, digits
+
+
 def test_a_source_alone(wide: Seen, report: dict[str, Any]) -> None:
     rows = report["funnel"]["rows"]["museum"]
     wide.page.locator('#filter-text_length select[name="source"]').select_option("museum")

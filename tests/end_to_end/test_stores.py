@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -85,11 +84,6 @@ def local_content(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if not name.startswith(PRIVATE)}
 
 
-def in_order(answer: Any) -> Any:
-    """An answer with its cells sorted: ``whatif`` counts them as its threads meet them."""
-    return {**answer, "by": sorted(answer["by"], key=str)} if "by" in answer else answer
-
-
 def same_files(here: dict[str, bytes], there: dict[str, bytes]) -> None:
     """Both outputs hold the same files with the same bytes; a difference is told by name."""
     assert sorted(here) == sorted(there)
@@ -111,7 +105,7 @@ def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(buck
         ours, theirs = ([word.replace("OUT", place) for word in question] for place in (str(out), bucket.out))
         here, there = qvl("curate", *ours, "--json"), bucket.qvl("curate", *theirs, "--json")
         assert here.returncode == 0, here.stderr
-        assert in_order(json.loads(here.stdout)) == in_order(json.loads(there)), question
+        assert json.loads(here.stdout) == json.loads(there), question
 
 
 def test_inputs_and_output_on_s3_with_ray(bucket: Bucket, many_units: Path, undisturbed: str, tmp_path: Path) -> None:
@@ -222,7 +216,6 @@ def test_of_two_drivers_at_once_one_works_and_one_is_told(bucket: Bucket, many_u
 SHORT_LEASE = """
 import sys
 from pathlib import Path
-from typing import Any
 import pipeline.lease
 pipeline.lease.LEASE, pipeline.lease.RENEWAL = 2.0, 0.5
 import qvl

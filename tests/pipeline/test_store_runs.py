@@ -145,8 +145,7 @@ def test_questions_have_the_answers_of_a_local_run(data: Path, out: StorePath, t
         for where in places:
             finished = Stored.open(where)
             changed = apply_changes(finished.recipe, ["image_size.minimum_side=35"])
-            answer = whatif(finished, changed).content()
-            answers.append({**answer, "by": sorted(answer["by"], key=str)})  # cells are counted as threads meet them
+            answers.append(whatif(finished, changed).content())
         assert answers[0] == answers[1]
     plans = [make_plan(load_recipe(data / "recipe.yaml"), where) for where in places]
     assert plans[0] == plans[1]
