@@ -9,7 +9,7 @@ full="fonts-croscore fonts-urw-base35 fonts-crosextra-carlito fonts-crosextra-ca
 fonts-breip fonts-femkeklaver fonts-dkg-handwriting fonts-humor-sans fonts-kristi fonts-lobster fonts-leckerli-one
 fonts-kaushanscript fonts-dancingscript fonts-yanone-kaffeesatz fonts-clear-sans fonts-cantarell fonts-b612 fonts-hermit
 fonts-agave fonts-mononoki fonts-cardo fonts-stix fonts-havana fonts-smiley-sans fonts-arphic-gbsn00lp fonts-arphic-gkai00mp
-fonts-wqy-zenhei fonts-arphic-uming texlive-lang-chinese debian-handbook libreoffice-help-zh-cn libreoffice-help-en-us"
+fonts-wqy-zenhei fonts-arphic-uming texlive-lang-chinese debian-handbook libreoffice-help-zh-cn libreoffice-help-en-us opencv-doc"
 packages=$demo
 if [ "${1:-}" = full ]; then
     packages="$demo $full"

@@ -1,6 +1,7 @@
 """Photographs behind documents, less the benchmarks' ones, and paper."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -39,13 +40,16 @@ def photograph(path: str) -> Pixels:
 
 
 class Backgrounds:
-    """Photographs by path. One that the exclusion list holds (by its COCO number, its bytes or its look) is never drawn.
+    """Photographs by path. One that the exclusion list holds (by its COCO number, its bytes or its look) is never drawn,
+    nor is one on which ``legible`` finds a word.
 
     A photograph is judged when it is first drawn: of 240,000 only those that are used are read.
     """
 
-    def __init__(self, paths: list[str], exclusion: Exclusion | None = None) -> None:
-        self.paths, self.exclusion = paths, exclusion
+    def __init__(
+        self, paths: list[str], exclusion: Exclusion | None = None, legible: Callable[[str], str] | None = None
+    ) -> None:
+        self.paths, self.exclusion, self.legible = paths, exclusion, legible
         self._hits: dict[str, str] = {}
 
     def pick(self, rng: np.random.Generator) -> tuple[str | None, list[str]]:
@@ -58,15 +62,17 @@ class Backgrounds:
                 return path, passed
             passed.append(hit)
             if len(passed) == TRIES:
-                raise DataError(f"{TRIES} backgrounds in a row are on the exclusion list: {', '.join(passed[:3])}")
+                raise DataError(
+                    f"{TRIES} backgrounds in a row are on the exclusion list or hold text: {', '.join(passed[:3])}"
+                )
         return None, passed
 
     def hit(self, path: str) -> str:
-        """Which file, how it was found and the benchmarks that hold it; empty for a photograph that may be used."""
-        if self.exclusion is None:
-            return ""
+        """Which file, why (on the list, or text) and what (benchmarks, or the word); empty for one that may be used."""
         if path not in self._hits:
-            self._hits[path] = self._judge(path, self.exclusion)
+            found = self._judge(path, self.exclusion) if self.exclusion is not None else ""
+            word = self.legible(path) if self.legible is not None and not found else ""
+            self._hits[path] = f"{PurePosixPath(path).name} text {word}" if word else found
         return self._hits[path]
 
     @staticmethod

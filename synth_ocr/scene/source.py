@@ -21,7 +21,8 @@ from synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLa
 class Scene(Frozen):
     """``count`` scenes of a language. Folders are glob patterns. Without ``papers`` paper is made, as without
     ``backgrounds`` plain colours are. ``exclude``: a list that ``qvl ground exclude`` or ``qvl curate hash`` wrote; a
-    background that it holds is never drawn (the paper's backgrounds, COCO train2017, hold RefCOCO's test images)."""
+    background that it holds is never drawn (the paper's backgrounds, COCO train2017, hold RefCOCO's test images).
+    ``reject_backgrounds_with_text``: nor is one on which Tesseract reads a word; a second or two for each photograph."""
 
     kind: Literal["scene"] = "scene"
     language: Literal["en", "zh"]
@@ -32,6 +33,7 @@ class Scene(Frozen):
     backgrounds: tuple[str, ...] = ()
     papers: tuple[str, ...] = ()
     exclude: str | None = None
+    reject_backgrounds_with_text: bool = False
     canvas: Canvas = Canvas()
     layout: TextLayout = TextLayout()
     effects: Effects = Effects()
@@ -52,12 +54,16 @@ class Scene(Frozen):
         import PIL
         from PIL import features
 
+        from synth_ocr.reading import tesseract
         from synth_ocr.scene.corpus import files_of, identity
         from synth_ocr.scene.fonts import faces_of, file_hash
+        from synth_ocr.scene.legible import LEGIBLE_VERSION
 
         skipped = {"corpora", "backgrounds", "papers", "fonts", "count", "per_unit", "exclude"}
         versions = {"pillow": PIL.__version__, "cv2": cv2.__version__, "numpy": np.__version__, "faker": faker.VERSION}
         versions |= {name: str(features.version(name)) for name in ("freetype2", "raqm", "harfbuzz", "fribidi")}
+        if self.reject_backgrounds_with_text:
+            versions["tesseract"] = f"{tesseract()}, rule {LEGIBLE_VERSION}"
         exclusion = self._exclusion()
         return {
             "read": self.model_dump(mode="json", exclude=skipped),
@@ -77,11 +83,14 @@ class Scene(Frozen):
         fonts = [pattern for choice in self.fonts for pattern in choice.fonts]
         texts = [pattern for corpus in self.corpora for pattern in corpus.texts]
         wanted = [*fonts, *texts, *self.backgrounds, *self.papers, *([self.exclude] if self.exclude else [])]
+        from synth_ocr.reading import tesseract
         from synth_ocr.scene.fonts import has_raqm
 
         shaping = (
             [] if has_raqm() else ["Pillow was built without raqm, which shapes text: install its wheel from PyPI"]
         )
+        if self.reject_backgrounds_with_text and tesseract() is None:
+            shaping.append("no tesseract, which looks for text in backgrounds")
         return shaping + [f"nothing matches {pattern}" for pattern in wanted if not Storage().glob(pattern)]
 
     def _exclusion(self) -> Exclusion | None:
@@ -89,6 +98,13 @@ class Scene(Frozen):
             return None
         with Storage().local(self.exclude) as local:
             return Exclusion.read(local)
+
+    def _backgrounds(self) -> Any:
+        from synth_ocr.scene.legible import legible
+        from synth_ocr.scene.pictures import Backgrounds
+
+        reader = legible if self.reject_backgrounds_with_text else None
+        return Backgrounds(_files(self.backgrounds), self._exclusion(), reader)
 
     def _pictures(self) -> list[str]:
         return [*_files(self.backgrounds), *_files(self.papers)]
@@ -114,11 +130,10 @@ class Scene(Frozen):
         """What the scenes are made of; fonts and texts are read once per process."""
         from synth_ocr.scene.corpus import files_of
         from synth_ocr.scene.fonts import faces_of
-        from synth_ocr.scene.pictures import Backgrounds
         from synth_ocr.scene.render import Stock
 
         return Stock(
-            self.language, faces_of(self.fonts), Backgrounds(_files(self.backgrounds), self._exclusion()),
+            self.language, faces_of(self.fonts), self._backgrounds(),
             _files(self.papers), files_of(self.corpora),
             self.canvas, self.layout, self.effects, self.rules,
         )  # fmt: skip

@@ -13,16 +13,18 @@ import xxhash
 from fontTools.ttLib import TTCollection
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image, ImageDraw, ImageFont, features
 
 from pipeline.errors import DataError
 from pipeline.exclusion import Exclusion
 from synth_ocr.geometry import heading, iou, is_sound, tight_quad
 from synth_ocr.page import PageRejected
+from synth_ocr.reading import tesseract
 from synth_ocr.scene.corpus import faker_of, plain
 from synth_ocr.scene.draw import Writer
 from synth_ocr.scene.fonts import Face, coverage, face_name, file_hash
 from synth_ocr.scene.layout import Box, grid_stack
+from synth_ocr.scene.legible import legible
 from synth_ocr.scene.lines import units
 from synth_ocr.scene.pictures import Backgrounds, photograph
 from synth_ocr.scene.regions import COMMON, faces_for, region_of
@@ -129,6 +131,47 @@ def test_the_recipe_takes_an_exclusion_list_and_the_page_tells_its_hits(tmp_path
     made = stock(tmp_path, "en", backgrounds=[str(tmp_path / "*.jpg")], exclude=str(tmp_path / "list.parquet"))
     hits = [hit for index in range(6) for hit in scene(made, generator(index)).notes.get("excluded_backgrounds", ())]
     assert hits and set(hits) == {"000000000042.jpg leak:id refcoco"}
+
+
+CLOUDS = "/usr/share/backgrounds/mate/nature/Storm.jpg"
+STREET = "/usr/share/doc/opencv-doc/examples/text/scenetext01.jpg"  # "DOUBLE PARKING PROHIBITED"
+
+
+def needs_tesseract() -> None:
+    if tesseract() is None:
+        pytest.skip("no tesseract: sh scripts/ocr_packages.sh")
+
+
+def test_a_word_on_a_street_photograph_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_tesseract()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    legible.cache_clear()
+    assert legible(need(STREET)) in ("DOUBLE", "PARKING", "PROHIBITED") and legible(need(CLOUDS)) == ""
+    legible.cache_clear()
+    (kept,) = (path for path in (tmp_path / "qvl").glob("legible-*") if path.read_text())
+    kept.write_text("KEPT")
+    assert legible(STREET) == "KEPT"
+    legible.cache_clear()
+
+
+def test_photographs_with_text_are_passed_over_where_the_recipe_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_tesseract()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photo = Image.open(need(CLOUDS)).resize((900, 560))
+    photo.save(tmp_path / "clouds.jpg", quality=90)
+    draw = ImageDraw.Draw(photo)
+    draw.rectangle((230, 220, 690, 330), (20, 60, 120))
+    draw.text((260, 235), "CAFETERIA", (250, 250, 240), ImageFont.truetype(LATIN, 70))
+    photo.rotate(2, Image.Resampling.BICUBIC).save(tmp_path / "sign.jpg", quality=80)
+    asked = {"backgrounds": [str(tmp_path / "*.jpg")], "canvas": {"fullscreen": 0}}
+    made = stock(tmp_path, "en", reject_backgrounds_with_text=True, **asked)
+    picks = [made.backgrounds.pick(generator(index)) for index in range(8)]
+    assert {path for path, _ in picks} == {str(tmp_path / "clouds.jpg")}
+    assert {hit for _, passed in picks for hit in passed} == {"sign.jpg text CAFETERIA"}
+    both = [stock(tmp_path, "en", **asked).backgrounds.pick(generator(index))[0] for index in range(8)]
+    assert set(both) == {str(tmp_path / "clouds.jpg"), str(tmp_path / "sign.jpg")}
 
 
 def test_coverage_has_no_variation_selectors_nor_blank_han_nor_repeated_boxes() -> None:
