@@ -13,7 +13,7 @@ import yaml
 from pipeline.clip_model import ClipScorer
 from pipeline.filters import FILTER_WORDS
 from pipeline.recipe import load_recipe
-from tests.end_to_end.conftest import ROOT, qvl
+from tests.end_to_end.conftest import ROOT, dataset_hash, qvl
 
 RECIPE = ROOT / "examples" / "demo_clip.yaml"
 CUT = 0.3
@@ -121,3 +121,16 @@ def test_the_report_draws_the_scores(scored: Path) -> None:
     assert clip["dropped"]["emoji"] > 10
     words = [rule["word"] for rule in report["duplicates"]]
     assert words == ["duplicate_image", "near_duplicate", "semantic_duplicate", "repeated_text"]
+
+
+def test_ray_gives_the_bytes_of_the_serial_pool(scored: Path, tmp_path: Path) -> None:
+    """One thread of torch in a task of Ray, all cores here: scores and vectors do not depend on it."""
+    result = qvl("curate", "run", str(RECIPE), "--output", str(tmp_path / "out"), "--workers", "ray")
+    assert result.returncode == 0, result.stderr
+    for folder in ("scores", "embeddings", "ledger"):
+        here, there = (
+            {path.name: path.read_bytes() for path in sorted((out / folder).glob("*.parquet"))}
+            for out in (scored, tmp_path / "out")
+        )
+        assert len(here) > 5 and here == there, folder
+    assert dataset_hash(tmp_path / "out") == dataset_hash(scored)
