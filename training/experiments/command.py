@@ -22,6 +22,7 @@ def experiment(
     seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many seeds of the recipe")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="Only this arm; repeatable")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Training processes: one per GPU")] = 1,
+    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
     device: Annotated[str, typer.Option(help="Where models answer: auto, cpu, cuda, cuda:1, ...")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
@@ -39,7 +40,7 @@ def experiment(
 
     loaded = load_experiment(recipe)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes)
+    where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers)
     with resumable(output):
         results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
     if results is None:

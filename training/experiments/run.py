@@ -33,7 +33,6 @@ from training.recipe import Holdout
 
 MEASURES_VERSION = 1
 ASKING = "asking"
-LOADER_WORKERS = 1
 Say = Callable[[str], None]
 
 
@@ -45,6 +44,7 @@ class Where:
     trained: Path
     device: str
     processes: int = 1
+    loader_workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def run_experiment(
         began = time.monotonic()
         for number, run in enumerate(waiting):
             say(progress(number, len(waiting), time.monotonic() - began, run.plan.name))
-            if run.stages and not train(run.stages, where.processes, LOADER_WORKERS):
+            if run.stages and not train(run.stages, where.processes, where.loader_workers):
                 return None
             _ask(run, asked, where.device)
         results = Results(experiment, asked, _done(runs))

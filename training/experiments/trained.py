@@ -8,11 +8,10 @@ TRAINED/<mark>/steps.json    seconds and memory
 
 import os
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process, set_start_method
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from training.recipe import TrainRecipe
 from training.run import recipe_fingerprint
 
 TRAINING = "training"
-WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -114,13 +112,14 @@ def _processes() -> BaseContext:
 
 def _train(launch: Launch, processes: int, costs: Path) -> bool:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    set_start_method(None, force=True)  # loader workers start as everywhere: those of a server of ours would outlive us
     with measured(costs, TRAINING):
         return launch_here(launch, processes)
 
 
 def _end_with_parent() -> None:
-    """End this process when the experiment was killed (its server of processes ends then): the next run trains here."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+    """End this process when the experiment was killed: it must not train beside the next run."""
+    experiment = parent_process()
+    if experiment is not None:
+        experiment.join()
+        os._exit(1)

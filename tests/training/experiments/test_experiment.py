@@ -54,11 +54,11 @@ def test_killed_resumed_and_shown(tmp_path: Path, recipe: Path, qvl: Command) ->
     out = tmp_path / "out"
     process = start_qvl("train", "experiment", str(recipe), "--output", str(out))
     limit = time.monotonic() + 120
-    while len(trained(out)) < 3 and time.monotonic() < limit:  # in the middle: the first arm is done, perhaps
+    while len(trained(out)) < 2 and time.monotonic() < limit:  # in the middle of the first or second arm
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.communicate()  # until all that it started is gone, too
     before = trained(out)
     done = qvl("train", "experiment", str(recipe), "--output", str(out), "--json")
     assert done.returncode == 0, done.stderr
