@@ -88,6 +88,11 @@ RECIPES = {
     "ocr": "ocr_demo.yaml",
 }
 JOURNEY = {"curate": "pairs", "text": "text", "ground": "ground", "ocr": "ocr"}  # part to dataset of journey.yaml
+EXTRAS = {  # of pyproject.toml, by the modules that commands import late
+    "open_clip": "clip",
+    **dict.fromkeys(("safetensors", "tokenizers", "torch", "transformers"), "model"),
+    **dict.fromkeys(("deepspeed", "peft", "tensorboard"), "train"),
+}
 Only = Annotated[list[str] | None, typer.Option(metavar="PART", help=f"{', '.join(RECIPES)}; may be repeated")]
 Full = Annotated[
     bool, typer.Option("--full", help="Then train all stages, evaluate after each, and show it on one page")
@@ -219,4 +224,19 @@ def main() -> None:
         app()
     except QvlError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name, sys.argv[1:])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"error: {error.name} is not installed; pip install 'qvl[{extra}]' (in a checkout '.[{extra}]')\n"
+        )
+    else:
+        return
+    sys.exit(2)
+
+
+def extra_of(module: str | None, words: list[str]) -> str | None:
+    """The extra that brings a module which the command of these words needs; None for a module of the base."""
+    extra = EXTRAS.get((module or "").partition(".")[0])
+    return words[0] if extra == "model" and words[:1] == ["train"] else extra

@@ -68,7 +68,8 @@ def open_filesystem(path: str) -> tuple[Any, str]:
     try:
         filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise RecipeError(f"{path}: {str(error).splitlines()[0]}") from None
+        way_out = "; pip install 'qvl[s3]'" if isinstance(error, ImportError) and path.startswith("s3") else ""
+        raise RecipeError(f"{path}: {str(error).splitlines()[0]}{way_out}") from None
     return filesystem, str(inner)
 
 

@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+import qvl
 
 ROOT = Path(__file__).parents[2]
 OURS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training", "qvl")
@@ -103,6 +106,30 @@ def test_an_error_of_the_user_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert os.fspath(tmp_path / "none.yaml") in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "extra"),
+    [
+        ("transformers", ["mix", "stats", "nowhere"], "model"),
+        ("torch", ["model", "info", "tiny"], "model"),
+        ("torch", ["train", "verify", "nowhere"], "train"),
+        ("torch", ["eval", "run", "nowhere", "--data", "nowhere"], "model"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_its_extra(module: str, words: list[str], extra: str) -> None:
+    result = python(f"import sys; sys.modules['{module}'] = None\nimport qvl; qvl.main()", *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert "is not installed" in result.stderr
+    assert f"pip install 'qvl[{extra}]'" in result.stderr
+
+
+def test_the_extras_named_are_those_that_bring_the_packages() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for module, extra in qvl.EXTRAS.items():
+        name = "open-clip-torch" if module == "open_clip" else module
+        assert any(asked.startswith(name) for asked in extras[extra]), module
 
 
 def test_nothing_imports_the_towers_at_its_head() -> None:
