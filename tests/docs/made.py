@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pymupdf
 
 from tests.grounding_builder.helpers import dump
 from tests.pipeline.samples import jpeg, tar_bytes
@@ -171,6 +172,19 @@ def questions(folder: Path) -> None:
         path = folder / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(300 + number, WIDTH, HEIGHT))
+
+
+def documents(folder: Path) -> None:
+    """A document with a page of text, and one whose text has letters of Latin Extended-A."""
+    folder.mkdir(parents=True)
+    for name, text in (("english", CAPTION), ("polish", "Żółty lis śpi obok starego muru")):
+        document = pymupdf.open()
+        written = pymupdf.TextWriter(document.new_page().rect)
+        for line in range(5):
+            written.append((72, 100 + 40 * line), f"{text} {line}", fontsize=16)
+        written.write_text(document[0])
+        document.save(folder / f"{name}.pdf")
+        document.close()
 
 
 def dialogues(folder: Path) -> None:

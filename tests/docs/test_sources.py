@@ -117,6 +117,13 @@ def test_texts_and_dialogues(tmp_path: Path) -> None:
     assert dataset["lineage"]["verdicts"] == {key: {"keep": 1} for key in names}
 
 
+def test_documents_and_the_rule_on_their_letters(tmp_path: Path) -> None:
+    recipe = written("common_crawl_pdf", tmp_path)
+    made.documents(tmp_path / "data" / "pdf")
+    dataset = json.loads(run("ocr", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
+    assert dataset["lineage"]["verdicts"] == {"pdf": {"keep": 1, "latin_extended": 1}}
+
+
 @pytest.mark.parametrize("name", ["synthdog", "common_crawl_pdf", "common_crawl_html"])
 def test_recipes_of_pages_of_text_are_read(name: str, tmp_path: Path) -> None:
     loaded = synth_ocr.recipe.load_recipe(written(name, tmp_path))
