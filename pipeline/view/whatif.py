@@ -6,13 +6,15 @@ rows can meet in a duplicate rule is kept in memory, not in the output.
 
 import os
 import threading
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.changes import apply_changes
 from pipeline.duplicates import KEY, rounds
@@ -23,13 +25,14 @@ from pipeline.recipe import Recipe
 from pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
 from pipeline.rows import sample_id
 from pipeline.select import SelectTask
-from pipeline.stored import Stored, Twins
+from pipeline.stored import THREADS, Result, Stored, Twins
 from pipeline.view.output import Output
 from pipeline.view.queries import Query, counts, records
 from pipeline.whatif import KEEP, UNSCORED, Answer, whatif
 
 SHOWN = 18
-BEHIND = 15
+KEPT_ROWS = 50_000_000
+BEHIND = 15  # the search's priority, as `nice` counts
 PATIENCE = 0.25  # seconds that an answer waits for the search, so that of few rows it is exact at once
 REMEMBERED = 3
 DERIVED_COLUMNS = {"image_size": "shorter_side", "image_pixels": "pixels", "aspect_ratio": "aspect_ratio"}
@@ -49,6 +52,24 @@ class Remembering(Stored):
     def steps(self) -> list[int]:
         """Groups of rows looked through so far, one number for each."""
         return []
+
+    @cached_property
+    def tables(self) -> dict[tuple[str, ...], list[pa.Table]]:
+        """The columns of all units that the last question read: while a slider moves, the next one reads the same."""
+        return {}
+
+    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
+        """As it is, but columns are read once; not of more rows than ``KEPT_ROWS``."""
+        if self.rows > KEPT_ROWS:
+            yield from super().over_units(columns, function)
+            return
+        names = tuple(sorted(set(columns)))
+        if names not in self.tables:
+            self.tables.clear()
+            self.tables[names] = list(super().over_units(names, lambda _, table: table))
+        sources = (source for _, source in self.units)
+        with ThreadPoolExecutor(THREADS) as threads:
+            yield from threads.map(function, sources, self.tables[names])
 
     def missing(self, recipe: Recipe) -> list[int]:
         """Rules whose twins nobody has looked for yet."""
@@ -70,8 +91,15 @@ class Remembering(Stored):
         return found
 
 
+@dataclass(frozen=True)
 class WithoutTwins(Stored):
-    """The same run as if no two rows could meet in a duplicate rule."""
+    """A run as if no two rows could meet in a duplicate rule."""
+
+    run: Stored
+
+    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
+        """Of the run."""
+        yield from self.run.over_units(columns, function)
 
     def twins(self, recipe: Recipe, rule: int) -> Twins:
         """None."""
@@ -112,12 +140,12 @@ class WhatIf:
         content.pop("by")
         after = answer.after == 0
         before = answer.before == 0
-        entering, leaving = np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
-        content["entering"] = self._rows(query, stored, answer, entering)
-        content["leaving"] = self._rows(query, stored, answer, leaving)
-        waiting = np.flatnonzero(answer.after == answer.words.code(UNSCORED))
-        content["waiting"] = self._rows(query, stored, answer, waiting)
-        return content | {"searching": searching}
+        galleries = {
+            "entering": np.flatnonzero(after & ~before),
+            "leaving": np.flatnonzero(before & ~after),
+            "waiting": np.flatnonzero(answer.after == answer.words.code(UNSCORED)),
+        }
+        return content | _cards(query, stored, answer, galleries) | {"searching": searching}
 
     def searching(self) -> float | None:
         """The share of the search for duplicates that is done; the first call begins it. None when it is over."""
@@ -163,18 +191,25 @@ class WhatIf:
             self.answers[changes] = answer
         return self.answers[changes]
 
-    def _rows(self, query: Query, stored: Stored, answer: Answer, numbers: np.ndarray) -> list[dict[str, Any]]:
-        """Cards of some of these rows: the same ones while a slider moves, so that the gallery does not flicker."""
+
+def _cards(query: Query, stored: Stored, answer: Answer, galleries: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Cards of some rows of each gallery: the same ones while a slider moves, so that they do not flicker."""
+    starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
+    chosen = {}
+    for name, numbers in galleries.items():
         rank = numbers.astype(np.uint64) * SPREAD
-        chosen = numbers[np.argpartition(rank, SHOWN)[:SHOWN]] if len(numbers) > SHOWN else numbers
-        starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
-        owner = np.searchsorted(starts, chosen, side="right") - 1
-        after = {
+        some = numbers[np.argpartition(rank, SHOWN)[:SHOWN]] if len(numbers) > SHOWN else numbers
+        owner = np.searchsorted(starts, some, side="right") - 1
+        chosen[name] = {
             sample_id(stored.units[unit][0], int(number - starts[unit])): answer.words.name(int(answer.after[number]))
-            for unit, number in zip(owner.tolist(), chosen.tolist(), strict=True)
+            for unit, number in zip(owner.tolist(), some.tolist(), strict=True)
         }
-        cards = records(query, list(after), [query.table.column(name) for name in CARD])
-        return [{**card, "after": after[card["_key"]]} for card in cards]
+    wanted = [key for keys in chosen.values() for key in keys]
+    found = {card["_key"]: card for card in records(query, wanted, [query.table.column(name) for name in CARD])}
+    return {
+        name: [found[key] | {"after": after} for key, after in keys.items() if key in found]
+        for name, keys in chosen.items()
+    }
 
 
 def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list[int]) -> None:
@@ -192,7 +227,7 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
 
 def _without_search(stored: Stored, recipe: Recipe) -> Answer:
     """The answer of the filters; rows that a rule in force dropped stay dropped."""
-    answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint), recipe)
+    answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
     codes = [answer.words.code(rule.word) for rule in rounds(recipe)]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
