@@ -50,6 +50,14 @@ def joined(left: str, right: str) -> str:
     return f"{left}{right}" if wide or not left or not right else f"{left} {right}"
 
 
+def runs_left(text: str) -> bool:
+    """Whether the text begins with a letter of a script that is written from right to left."""
+    return (
+        not text.isascii()
+        and next((kind for kind in map(unicodedata.bidirectional, text) if kind in "LRAL"), "L") != "L"
+    )
+
+
 def language_of(text: str) -> str:
     """zh where at least one letter in ten is Han, else en: which prompt and which counts a page belongs to."""
     letters = LETTER.findall(text)

@@ -154,9 +154,9 @@ def forget(tab: Tab, session: CDPSession, url: str) -> bool:
         return False
     try:
         tab.goto("about:blank", wait_until="commit")
-        session.send("Page.resetNavigationHistory")
         session.send("Storage.clearDataForOrigin", {"origin": own, "storageTypes": "all"})
         tab.context.clear_cookies()
+        session.send("Page.resetNavigationHistory")
     except Error:
         return False  # the page was read, but does not let go
     return True

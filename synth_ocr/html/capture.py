@@ -14,7 +14,10 @@ from playwright.sync_api import Page as Tab
 from synth_ocr.page import Pixels
 
 HERE = Path(__file__).parent
-STYLES = ("display", "transform", "writing-mode", "font-size", "rotate", "font-family", "background-clip")
+STYLES = (
+    "display", "transform", "writing-mode", "font-size", "rotate", "font-family", "background-clip", "text-overflow",
+    "-webkit-line-clamp",
+)  # fmt: skip
 SCRIPTABLE = ("http:", "https:", "about:", "data:", "blob:")  # not the browser's own error pages: they never answer
 FAMILIES = 4  # of a page, whose fonts are asked for
 SCREENS = 2  # what lies farther below is taken out of the page before it is described
@@ -51,18 +54,36 @@ def _script(name: str) -> str:
 def capture(tab: Tab, session: CDPSession, view: View) -> Shot:
     """Wait until all is drawn; then the tree, a shot, all text made transparent, a second shot."""
     tab.evaluate(_script("settle.js"), {"wait": int(min(view.seconds, 3) * 1000), "screens": SCREENS})
-    snapshot: dict[str, Any] = session.send(
-        "DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES), "includePaintOrder": False}
-    )
+    snapshot = _tree(session)
+    if {"ellipsis"} & _values(snapshot, "text-overflow") or {"none"} != _values(snapshot, "-webkit-line-clamp"):
+        _everywhere(tab, "unshorten.js")
+        snapshot = _tree(session)
     turned, frames = _turned(snapshot), _frames(snapshot)
     quads = {node: _quads(session, node) for node in turned}
     origins = {node: _origin(session, node) for node in frames}
     with_text = picture(session, view)
-    script, clipped = _script("hide.js"), _has_clipped(snapshot)
+    _everywhere(tab, "hide.js", any("text" in value for value in _values(snapshot, "background-clip")))
+    return Shot(with_text, picture(session, view), snapshot, quads, origins, _fonts(session, snapshot))
+
+
+def _tree(session: CDPSession) -> dict[str, Any]:
+    wanted = {"computedStyles": list(STYLES), "includePaintOrder": False}
+    tree: dict[str, Any] = session.send("DOMSnapshot.captureSnapshot", wanted)
+    return tree
+
+
+def _values(snapshot: dict[str, Any], style: str) -> set[str]:
+    """All values of a computed style."""
+    place, documents = STYLES.index(style), snapshot["documents"]
+    numbers = {each[place] for document in documents for each in document["layout"]["styles"] if each}
+    return {snapshot["strings"][number] for number in numbers}
+
+
+def _everywhere(tab: Tab, script: str, argument: bool = False) -> None:
+    """Run a script in all frames that can answer."""
     for frame in tab.frames:
         if frame.url.startswith(SCRIPTABLE):
-            frame.evaluate(script, clipped)
-    return Shot(with_text, picture(session, view), snapshot, quads, origins, _fonts(session, snapshot))
+            frame.evaluate(_script(script), argument)
 
 
 def picture(session: CDPSession, view: View) -> Pixels:
@@ -89,13 +110,6 @@ def _turned(snapshot: dict[str, Any]) -> list[int]:
             if text >= 0 and _below(node, bent, nodes["parentIndex"]):
                 found.append(nodes["backendNodeId"][node])
     return found
-
-
-def _has_clipped(snapshot: dict[str, Any]) -> bool:
-    """Whether some text is filled by its element's background."""
-    strings = snapshot["strings"]
-    styles = (each for document in snapshot["documents"] for each in document["layout"]["styles"] if each)
-    return any("text" in strings[number] for number in {each[6] for each in styles})
 
 
 def is_turning(transform: str, rotate: str) -> bool:

@@ -1,5 +1,6 @@
 """Fragments to verified lines: merged along a line, measured on the differential shot, words cut at ink gaps."""
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ from synth_ocr.geometry import Points, Rect, area, around, bounds, heading, rect
 from synth_ocr.html.tree import Fragment
 from synth_ocr.page import Line, Pixels, Word
 from synth_ocr.pdf.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
-from synth_ocr.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean
+from synth_ocr.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean, runs_left
 
 EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
 HOLE = 3.0  # of the font size: ink of one fragment has no such gap
@@ -89,6 +90,7 @@ def is_cut(fragment: Fragment, text: str, quad: Points, mask: Pixels) -> bool:
     ends, found = fragment.quad @ (dx, dy), quad @ (dx, dy)
     blanks = (len(fragment.text) - len(fragment.text.lstrip()), len(fragment.text) - len(fragment.text.rstrip()))
     gaps = (found.min() - ends.min(), ends.max() - found.max())
+    gaps = gaps[::-1] if runs_left(text) else gaps
     for char, gap, blank in zip((text[0], text[-1]), gaps, blanks, strict=True):
         bearing = LETTER_BEARING if LETTER.match(char) else SIGN_BEARING
         if gap > max(2.5, (bearing + 0.5 * blank) * fragment.size):
@@ -131,9 +133,7 @@ def follows(last: Piece, piece: Piece) -> bool:
     shared = min(low.max(), high.max()) - max(low.min(), high.min())
     if shared < 0.5 * min(low.max() - low.min(), high.max() - high.min()):
         return False
-    behind, ahead = one.quad @ (dx, dy), two.quad @ (dx, dy)
-    gap = max(ahead.min() - behind.max(), behind.min() - ahead.max())
-    return bool(-0.5 * one.size < gap < one.size)
+    return bool(-0.5 * one.size < _gap(last, piece) < one.size)
 
 
 def _line(run_: list[Piece], paragraph: int, evidence: Evidence) -> Line:
@@ -154,15 +154,18 @@ def _line(run_: list[Piece], paragraph: int, evidence: Evidence) -> Line:
 
 
 def _gap(left: Piece, right: Piece) -> float:
-    """Pixels between the boxes of two fragments."""
+    """Pixels between the boxes of two fragments, whichever comes first."""
     axis = left.fragment.direction
-    return float((right.fragment.quad @ axis).min() - (left.fragment.quad @ axis).max())
+    one, two = left.fragment.quad @ axis, right.fragment.quad @ axis
+    return float(max(two.min() - one.max(), one.min() - two.max()))
 
 
 def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
-    """Words by the widest gaps in the line's ink; one word for the line where gaps do not tell."""
+    """Words by the widest gaps in the line's ink; one word for the line where gaps or mixed directions do not tell."""
     texts = line.text.split(" ")
-    if len(texts) == 1 or not fragment.upright or fragment.direction[1]:
+    kinds = {unicodedata.bidirectional(char) for char in line.text} if not line.text.isascii() else {"L"}
+    leftwards = bool(kinds & {"R", "AL"})
+    if len(texts) == 1 or not fragment.upright or fragment.direction[1] or (leftwards and "L" in kinds):
         return [Word(line.text, line.quad)]
     x0, y0, x1, y1 = bounds(line.quad, evidence.ink.shape[1], evidence.ink.shape[0])
     mask = evidence.mask[y0:y1, x0:x1]
@@ -182,10 +185,10 @@ def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
     cuts = np.sort(order[:wanted])
     starts, ends = [0, *(cuts + 1).tolist()], [*cuts.tolist(), len(columns) - 1]
     words = []
-    for text, start, end in zip(texts, starts, ends, strict=True):
+    for text, start, end in zip(texts[::-1] if leftwards else texts, starts, ends, strict=True):
         left, right = int(columns[start]), int(columns[end]) + 1
         words.append(Word(text, rect_quad(ink_rect(mask[:, left:right], x0 + left, y0))))
-    return words
+    return words[::-1] if leftwards else words
 
 
 def ink_rect(mask: Pixels, x0: int, y0: int) -> Rect:

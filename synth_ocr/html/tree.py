@@ -54,7 +54,7 @@ def _of_document(
 ) -> list[Fragment]:
     nodes, layout, boxes = document["nodes"], document["layout"], document["textBoxes"]
     styles = {node: style for node, style in zip(layout["nodeIndex"], layout["styles"], strict=True) if style}
-    found, seen = [], dict[int, int]()
+    found, seen = list[tuple[int, int, Fragment]](), dict[int, int]()
     for place, bounds, start, length in zip(
         boxes["layoutIndex"], boxes["bounds"], boxes["start"], boxes["length"], strict=True
     ):
@@ -77,11 +77,13 @@ def _of_document(
             step = quad[1] - quad[0]
             size_along = float(np.hypot(*step)) or 1.0
             heading = float(step[0]) / size_along, float(step[1]) / size_along
-            found.append(Fragment(text, quad, block, size, heading, False))
+            fragment = Fragment(text, quad, block, size, heading, False)
         else:
             down = mode.startswith(("vertical", "sideways"))
-            found.append(Fragment(text, rect_quad(rect), block, size, (0.0, 1.0) if down else (1.0, 0.0), True))
-    return found
+            fragment = Fragment(text, rect_quad(rect), block, size, (0.0, 1.0) if down else (1.0, 0.0), True)
+        found.append((place, start, fragment))
+    # text that runs to the left comes as it stands, from left to right
+    return [fragment for _, _, fragment in sorted(found, key=lambda each: each[:2])]
 
 
 def _slice(text: str, start: int, length: int) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from synth_ocr.geometry import heading, is_sound
-from synth_ocr.html.answers import Job, is_still
+from synth_ocr.html import browser
+from synth_ocr.html.answers import Job, found, is_still
 from synth_ocr.html.browser import ORIGIN, executable, shared
 from synth_ocr.html.capture import View
 from synth_ocr.html.render import PagesTask, read_page, render_pages
@@ -97,6 +98,17 @@ SHOWN = {
     "current colour": ("<p style='border:3px solid;color:#00f'>Bordered</p>", ["Bordered"]),
     "soft hyphen": ("<p style='width:100px'>extra&shy;ordinary</p>", ["extra-", "ordinary"]),
     "right to left": ("<p dir=rtl style='font-family:DejaVu Sans'>שלום</p>", ["שלום"]),
+    "right to left with digits": (
+        "<p dir=rtl style='font-family:DejaVu Sans'>שלום 123 <b>עולם</b> טוב</p>", ["שלום 123 עולם טוב"]),
+    "arabic": ("<p dir=rtl style='font-family:DejaVu Sans'>مرحبا بالعالم</p>", ["مرحبا بالعالم"]),
+    "clamped lines": ("<p style='width:200px;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;"
+                      "overflow:hidden'>one two three four five six seven eight nine ten eleven twelve</p>",
+                      ["one two three four", "five six seven eight"]),
+    "fixed in place": ("<div style='position:fixed;top:150px;background:#fff'>Fixed header</div>", ["Fixed header"]),
+    "zoom and fractions": ("<p style='zoom:1.5;margin-left:10.4px;translate:0.3px'>Fractions</p>", ["Fractions"]),
+    "scrolled frame": ("<iframe srcdoc=\"<body style='font:20px DejaVu Sans'><div style='height:300px'></div><p>In view</p>"
+                       "<div style='height:300px'></div><script>scrollTo(0,280)</script>\" width=300 height=90></iframe>",
+                       ["In view"]),
     "half covered": ("<div style='position:relative;width:200px'>HALFCOVERED<div style='position:absolute;left:70px;right:0;"
                      "top:0;bottom:0;background:#fff'></div></div>", []),
     "below the screen": ("<div style='height:302px'></div><p>" + "cut by the bottom edge " + "</p>", []),
@@ -134,6 +146,53 @@ def test_form_controls_are_empty_on_the_picture(body: str) -> None:
     assert texts(page) == [GENUINE] and page.unlabelled_ink < 0.02
     below = page.image[80:]
     assert (below[:, 30:].max(axis=2) < 60).sum() < 60  # borders and the arrow of a list are grey
+
+
+def test_words_that_run_to_the_left_have_their_places() -> None:
+    (words,) = (line.words for line in read("<p dir=rtl>שלום 123 עולם</p>").lines if line.text != GENUINE)
+    assert [word.text for word in words] == ["שלום", "123", "עולם"]
+    edges = [(word.quad[:, 0].min(), word.quad[:, 0].max()) for word in words]
+    assert edges[0][0] > edges[1][1] and edges[1][0] > edges[2][1]
+
+
+@pytest.mark.parametrize("width", [90, 120, 150, 180, 210])
+def test_a_line_that_ends_in_an_ellipsis_is_not_shown(width: int) -> None:
+    style = f"width:{width}px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    page = read(f"<p style='{style}'>Shown and then cut</p><p style='{style}'>Whole</p>")
+    assert texts(page) == [GENUINE, *(["Shown and then cut"] if width > 200 else []), "Whole"]
+    assert page.unlabelled_ink == 0
+
+
+@pytest.mark.parametrize("width", [150, 170, 190, 210, 230])
+def test_clamped_lines_have_no_ellipsis(width: int) -> None:
+    """The rendered tree would tell a whole word where only its first letters and an ellipsis are drawn."""
+    style = f"width:{width}px;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    page = read(f"<p style='{style}'>{words}</p>")
+    _, *lines = page.lines
+    assert len(lines) == 2 and page.unlabelled_ink == 0 and words.startswith(" ".join(line.text for line in lines))
+    low = page.image[int(lines[1].quad[0][1]) : int(lines[1].quad[2][1]) + 1]
+    ink = np.flatnonzero((low.min(axis=2) < 200).any(axis=0))
+    plain = read(f"<p>{lines[1].text}</p>").lines[1]
+    assert abs(np.ptp(ink) + 1 - np.ptp(plain.quad[:, 0])) <= 1
+
+
+def test_boxes_follow_a_page_that_is_scrolled() -> None:
+    page = read("<div style='height:900px'></div><p>At the end</p><script>scrollTo(0,9999)</script>")
+    (line,) = page.lines
+    rows = np.flatnonzero((page.image.min(axis=2) < 200).any(axis=1))
+    assert line.text == "At the end" and abs(line.quad[0][1] - rows.min()) <= 1 >= abs(line.quad[2][1] - rows.max() - 1)
+
+
+def test_pictures_that_load_late_are_drawn() -> None:
+    picture = (
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='90' height='40'><path d='M0 0h90v40H0' fill='red'/></svg>"
+    )
+    body = f"<body style='font:20px DejaVu Sans'><p>{GENUINE}</p><img loading=lazy src=/i.svg>".encode()
+    answers = {ORIGIN: ("text/html", body), f"{ORIGIN}i.svg": ("image/svg+xml", picture)}
+    page = read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)
+    red = (page.image[..., 0] > 200) & (page.image[..., 1] < 60)
+    assert red.sum() == 90 * 40
 
 
 def test_turned_text_has_a_turned_tight_quad() -> None:
@@ -185,6 +244,31 @@ def test_nothing_outside_the_page_is_reached() -> None:
     body = "<img src='http://example.com/a.png'><iframe src='file:///etc/passwd' width=300 height=100></iframe>"
     page = read(body)
     assert not any("root:" in text for text in texts(page))
+
+
+def test_files_outside_the_folder_are_not_found(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "a page.txt").write_text("open")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    inside = Job("k", f"{ORIGIN}a.html", str(folder))
+    assert found(f"{ORIGIN}a%20page.txt#part", inside) == ("text/plain; charset=utf-8", b"open")
+    for path in ("../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "link.txt", "none.txt", ""):
+        assert found(ORIGIN + path, inside) is None
+    assert found("http://other.invalid/a%20page.txt", inside) is None
+    assert found("file:///etc/passwd", inside) is None
+
+
+def test_contexts_are_new_after_some_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "RENEW", 2)
+    shared().close()
+    answers = {ORIGIN: ("text/html", b"<body style='font:20px DejaVu Sans'><p>Same page</p><script>1</script>")}
+    contexts = list[object]()  # kept, so that none takes another one's place
+    for _ in range(6):
+        read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)
+        contexts += [held.tab.context for held in shared()._tabs.values()]
+    assert len(contexts) == len(set(contexts)) <= 3  # of every two pages the second one ends the context
 
 
 def test_equal_pages_give_equal_bytes() -> None:
@@ -245,8 +329,8 @@ def test_text_of_a_region_is_drawn_with_its_fonts() -> None:
 
 def test_long_pages_lose_what_is_far_below_and_nothing_on_the_screen() -> None:
     body = "".join(f"<p>Line number {number}</p>" for number in range(400))
-    found = texts(read(body))
-    assert found[:4] == [GENUINE, "Line number 0", "Line number 1", "Line number 2"] and len(found) < 12
+    seen = texts(read(body))
+    assert seen[:4] == [GENUINE, "Line number 0", "Line number 1", "Line number 2"] and len(seen) < 12
 
 
 def test_our_own_pages_run_no_scripts_and_leave_nothing_behind() -> None:
@@ -370,8 +454,8 @@ def test_warc_pages_see_their_own_resources(tmp_path: Path) -> None:
         for url, (kind, body) in answers.items():
             head = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
             writer.write_record(writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=head))
-    (found,) = jobs(str(tmp_path / "a.warc.gz"))
-    assert texts(read_page(found, VIEW, LAX)) == ["FROM A WARC FILE"]
+    (only,) = jobs(str(tmp_path / "a.warc.gz"))
+    assert texts(read_page(only, VIEW, LAX)) == ["FROM A WARC FILE"]
 
 
 def test_templates_and_forms_do_not_follow_the_clock() -> None:
