@@ -94,6 +94,11 @@ def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn(engine: Engin
     assert texts(read(trap.document(trap.soft_hyphen), engine))[1].rstrip("-") == "end of a hyphen"
 
 
+def test_lines_keep_the_hyphens_that_are_drawn(engine: Engine) -> None:
+    found = texts(read(trap.document(trap.hyphenated), engine))
+    assert found == [trap.GENUINE, "a word that is hyphen-", "ated at a line's end"]
+
+
 @pytest.mark.parametrize(
     ("draw", "text"),
     [

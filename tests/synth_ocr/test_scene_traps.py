@@ -21,8 +21,8 @@ from synth_ocr.geometry import heading, iou, is_sound, tight_quad
 from synth_ocr.page import PageRejected
 from synth_ocr.reading import tesseract
 from synth_ocr.scene.corpus import faker_of, plain
-from synth_ocr.scene.draw import Writer
-from synth_ocr.scene.fonts import Face, coverage, face_name, file_hash
+from synth_ocr.scene.draw import Writer, stamp
+from synth_ocr.scene.fonts import Face, coverage, face_name, file_hash, load
 from synth_ocr.scene.layout import Box, grid_stack
 from synth_ocr.scene.legible import legible
 from synth_ocr.scene.lines import units
@@ -268,6 +268,30 @@ def test_what_is_drawn_is_covered_and_labelled_character_by_character(text: str)
     for line in sheet.lines:
         assert coverage(face).issuperset(map(ord, line.text)) and not PRIVATE_USE.search(line.text)
         assert " ".join(word for word, _ in line.words) == line.text
+
+
+def test_legibility_is_judged_after_the_blur(tmp_path: Path) -> None:
+    sharp = scene(stock(tmp_path, "en", effects={"gaussian_blur": (0, 0)}), generator(2))
+    dim = scene(stock(tmp_path, "en", effects={"gaussian_blur": (14, 14)}), generator(2))
+    assert sharp.lines and len(dim.lines) < len(sharp.lines)
+    assert dim.lost["faint"] >= len(sharp.lines) - len(dim.lines)
+    assert dim.unlabelled_ink > sharp.unlabelled_ink
+
+
+def test_vertical_text_has_vertical_signs() -> None:
+    font = load(Face(need(CHINESE)), 80)
+    flat, upright = (stamp(font, "（", 100, 100, down) for down in (False, True))
+    assert flat is not None and upright is not None
+    assert flat[0].shape[0] > flat[0].shape[1] and upright[0].shape[0] < upright[0].shape[1]
+
+
+def test_words_that_a_font_lacks_are_counted_by_font(tmp_path: Path) -> None:
+    (tmp_path / "both.txt").write_text("some words 中文 and more 字 " * 400)
+    texts = [{"texts": [str(tmp_path / "both.txt")]}]
+    made = stock(tmp_path, "en", fonts=[{"fonts": [LATIN, need(CHINESE)]}], corpora=texts)
+    notes = [scene(made, generator(index)).notes for index in range(4)]
+    asked = sum(each["asked"].get("DejaVuSans.ttf:0", 0) for each in notes)
+    assert 0 < sum(each["lacking"].get("DejaVuSans.ttf:0", 0) for each in notes) <= asked
 
 
 def test_two_lines_on_one_place_are_one_line_and_a_count() -> None:

@@ -102,6 +102,11 @@ def soft_hyphen(doc: pymupdf.Document, page: pymupdf.Page) -> None:
     page.insert_text(PLACE, "end of a hyphen\u00ad", fontname="dj", fontsize=20)
 
 
+def hyphenated(doc: pymupdf.Document, page: pymupdf.Page) -> None:
+    page.insert_text(PLACE, "a word that is hyphen-", fontsize=20)
+    page.insert_text((60, 176), "ated at a line's end", fontsize=20)
+
+
 def slanted(doc: pymupdf.Document, page: pymupdf.Page) -> None:
     page.insert_text((60, 250), "Slanted line", fontsize=20, morph=(pymupdf.Point(60, 250), pymupdf.Matrix(30)))
 
