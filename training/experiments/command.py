@@ -1,6 +1,10 @@
 """``qvl train experiment``: wiring only; heavy imports stay inside the command."""
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,26 +31,40 @@ def experiment(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Train every arm with every seed, ask all of them the same held-out questions, write one page."""
-    import os
-
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import torch
+    with _stdout_kept_for_results():
+        import torch
 
-    from pipeline.errors import resumable
-    from training.experiments.recipe import load_experiment
-    from training.experiments.results import summary
-    from training.experiments.run import Where, run_experiment
+        from pipeline.errors import resumable
+        from training.experiments.recipe import load_experiment
+        from training.experiments.run import Where, run_experiment
 
-    loaded = load_experiment(recipe)
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers)
-    with resumable(output):
-        results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
+        loaded = load_experiment(recipe)
+        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers)
+        with resumable(output):
+            results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
     if results is None:
         typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
         raise typer.Exit(STOPPED)
+    from training.experiments.results import summary
+
     typer.echo(json.dumps(summary(results), ensure_ascii=False) if as_json else _table(results, output))
+
+
+@contextmanager
+def _stdout_kept_for_results() -> Iterator[None]:
+    """What trainings and libraries print, also while they are imported, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _table(results: "Results", output: Path) -> str:

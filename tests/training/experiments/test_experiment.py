@@ -42,7 +42,7 @@ def recipe(tmp_path: Path, start: Path) -> Path:
         ],
     }  # fmt: skip
     path = tmp_path / "experiment.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
 
 
