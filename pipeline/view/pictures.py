@@ -37,6 +37,11 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
     places = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
+    gone = (
+        [record for sample, record in output.revoked.items() if sample.rpartition("-")[0] == key] if not places else []
+    )
+    if gone:  # a build's row becomes several samples
+        raise NoThumbnail(f"taken down on {gone[0]['date']}")
     if not places and output.given.pictures is not None:
         return webp(_of_build(output.given.pictures, unit, row), side)
     if not places:

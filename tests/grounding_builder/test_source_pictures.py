@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 from grounding_builder.command import app, source_pictures
 from pipeline.dataset_reader import open_dataset
 from pipeline.dataset_scan import scan_dataset
+from pipeline.report.thumbnail import NoThumbnail
+from pipeline.revoke import revoke
 from pipeline.rows import split_sample_id
+from pipeline.takedown_list import read_list
 from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 
@@ -49,6 +52,17 @@ def test_rows_that_were_dropped_have_theirs(out: Path) -> None:
                 assert picture(output, cursor, "rows", row["id"], 0, 160)[8:12] == b"WEBP"
                 shown.add(row["verdict"])
     assert {"leak:id", "leak:bytes", "leak:perceptual", "markup", "merged", "not_train"} <= shown
+
+
+def test_a_picture_that_was_taken_down_is_not_shown(out: Path, tmp_path: Path) -> None:
+    taken = Path(shutil.copytree(out, tmp_path / "out"))
+    sample = next(each for each in scan_dataset(open_dataset(str(taken))) if each.content()["source"] == "refcoco")
+    key = sample.key.rpartition("-")[0]
+    (tmp_path / "list.txt").write_text(sample.content()["origin"]["sha"] + "\n")
+    revoke(taken, read_list(tmp_path / "list.txt"), "2026-11-25")
+    output = Output.open(taken, Given(pictures=source_pictures(RECIPE)))
+    with pytest.raises(NoThumbnail, match="taken down on 2026-11-25"):
+        picture(output, output.database.cursor(), "rows", key, 0, 160)
 
 
 def test_nothing_for_units_and_rows_that_are_none(out: Path) -> None:

@@ -118,9 +118,11 @@ function drawWords(box, name, list, most = 12) {
 
 async function mix(box, names, query, signal) {
   const charts = new Map(names.map((name) => [name, el("figure.chart", {}, el("h3", {}, words(name)))]));
-  box.replaceChildren(el("div.grid", {}, [...charts.values()]));
+  const note = el("p.soft");
+  box.replaceChildren(note, el("div.grid", {}, [...charts.values()]));
   const lists = names.filter((name) => column(name).kind === "words"), single = names.filter((name) => !lists.includes(name));
   await counted({ ...query, by: single }, signal, (found, share) => {
+    note.textContent = share === null ? "" : `of the first ${percent(share, 1)} of the rows; more are being searched`;
     for (const name of single) if (share === null || found.counts[name].length) drawWords(charts.get(name), name, found.counts[name]);
   }).catch(quiet);
   for (const name of lists) wordBars(charts.get(name), name, query, signal);
