@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.near_duplicates import PAIR, Table, mixed, settle, table_pairs, tables, unique_pairs
 from pipeline.perceptual_hash import BITS, tint_distance
 from pipeline.recipe import NearDuplicate
-from pipeline.select import SelectTask, commit_array
+from pipeline.select import SelectTask, commit_array, commit_losers, losers_of
 from pipeline.store import side_by_side
 
 
@@ -37,13 +37,12 @@ def near_tables(task: SelectTask) -> tuple[Table, ...]:
 
 def survivors(task: SelectTask, group: int) -> np.ndarray:
     """Key records of a group that no row with the same hash and tint beats."""
-    layout, word = Layout(task.out), task.rules[task.rule].word
-    keys = load_array(layout.work(f"keys-{word}", group))
+    word = task.rules[task.rule].word
+    keys = load_array(Layout(task.out).work(f"keys-{word}", group))
 
     def lost(part: int) -> np.ndarray:
-        losers = load_array(layout.work(f"losers-{word}", part))
-        first, last = np.searchsorted(losers["group"], [group, group + 1])
-        return losers["row"][first:last]
+        rows: np.ndarray = losers_of(task, f"losers-{word}", part, group)["row"]
+        return rows
 
     gone = np.concatenate([np.empty(0, np.uint32), *side_by_side(task.out, lost, range(task.partitions))])
     result: np.ndarray = keys[~np.isin(keys["row"], gone)]
@@ -107,7 +106,7 @@ def settle_near(task: SelectTask) -> dict[str, Any]:
             rows.append(keys[np.isin(keys["low"], wanted)])
         return settle_rows(np.concatenate(rows), pairs, near_rule(task).tint)
 
-    return commit_array(task, f"settled-{word}", make)
+    return commit_losers(task, f"settled-{word}", make)
 
 
 def settle_rows(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:

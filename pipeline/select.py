@@ -28,7 +28,7 @@ from pipeline.score import read_measured
 from pipeline.score_recipe import Score
 from pipeline.store import Place, side_by_side
 
-SELECT_VERSION = 1
+SELECT_VERSION = 2
 KEEP = 0
 FAULT = 255
 FIRST_ROUND = 200
@@ -208,7 +208,7 @@ def resolve(task: SelectTask) -> dict[str, Any]:
     def make() -> np.ndarray:
         return losers(np.concatenate(side_by_side(task.out, piece, task.groups)), rule)
 
-    return commit_array(task, f"losers-{rule.word}", make)
+    return commit_losers(task, f"losers-{rule.word}", make)
 
 
 def codes_after_filters(task: SelectTask, group: int) -> np.ndarray:
@@ -229,18 +229,31 @@ def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
 
 def lost_rows(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """Losers of one rule that lie in one group, over all partitions."""
-    chosen, layout = task.rules[rule], Layout(task.out)
+    chosen = task.rules[rule]
     parts = task.partitions if chosen.semantic is None else vector_partitions(chosen.semantic, task.rows)
-    paths = [layout.work(f"losers-{chosen.step}", part) for part in range(parts)]
+    steps = [(f"losers-{chosen.step}", part) for part in range(parts)]
     if chosen.near is not None:
-        paths.append(layout.work(f"settled-{chosen.step}", 0))
+        steps.append((f"settled-{chosen.step}", 0))
+    found = side_by_side(task.out, lambda step: losers_of(task, *step, group), steps)
+    return np.concatenate([np.empty(0, LOSER), *found])
 
-    def of_group(path: Place) -> np.ndarray:
-        all_lost = load_array(path)
-        first, last = np.searchsorted(all_lost["group"], [group, group + 1])
-        return all_lost[first:last]
 
-    return np.concatenate([np.empty(0, LOSER), *side_by_side(task.out, of_group, paths)])
+def losers_of(task: SelectTask, step: str, part: int, group: int) -> np.ndarray:
+    """Losers (LOSER) of one group in one partition's file; of a store only these bytes are read."""
+    first, last = _manifest(task, step, part)["offsets"][group : group + 2]
+    return load_slice(Layout(task.out).work(step, part), first, last)
+
+
+def commit_losers(task: SelectTask, step: str, make: Callable[[], np.ndarray]) -> dict[str, Any]:
+    """Commit losers (LOSER, sorted by group), with the place of each group's first one."""
+    offsets: list[int] = []
+
+    def made() -> np.ndarray:
+        found = make()
+        offsets.extend(np.searchsorted(found["group"], np.arange(len(task.groups) + 1)).tolist())
+        return found
+
+    return commit_array(task, step, made, lambda: {"offsets": offsets})
 
 
 def _manifest(task: SelectTask, step: str, number: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pipeline.layout import Layout
 from pipeline.near_duplicates import mixed
 from pipeline.recipe import SemanticDuplicate
 from pipeline.scan import read_columns
-from pipeline.select import KEEP, SelectTask, codes_after, commit_array, fill_places
+from pipeline.select import KEEP, SelectTask, codes_after, commit_array, commit_losers, fill_places
 from pipeline.semantic_duplicates import cell_losers
 from pipeline.store import side_by_side
 
@@ -146,7 +146,7 @@ def compare(task: SelectTask) -> dict[str, Any]:
     def make() -> np.ndarray:
         return settle_cells(np.concatenate(list(side_by_side(task.out, piece, task.groups))), semantic_rule(task))
 
-    return commit_array(task, f"losers-{step}", make)
+    return commit_losers(task, f"losers-{step}", make)
 
 
 def losers_among(task: SelectTask, codes: np.ndarray) -> np.ndarray:
