@@ -76,7 +76,7 @@ class Output:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """Every table by name."""
-        return {table.name: table for table in tables_of(self.layout, self.beside.mixture)}
+        return {table.name: table for table in tables_of(self.layout, self.beside)}
 
     @cached_property
     def database(self) -> Database:

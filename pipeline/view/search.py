@@ -34,6 +34,8 @@ class Search:
 
     def narrowed(self, query: Query) -> Query:
         """The question to the files alone that may have hits."""
+        if self.covered <= self.hits:
+            return query
         return replace(query, files=tuple(self.table.files[n] for n in self._open(0)) or self.table.files[:1])
 
     def facets(self, query: Query, by: list[Column], place: str) -> dict[str, Any]:

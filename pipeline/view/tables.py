@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 from pipeline.filters import FILTER_WORDS
 from pipeline.layout import Layout
 from pipeline.ledger import ledger_units
+from pipeline.view.datasets import Beside
 
 Kind = Literal["word", "flag", "number", "text", "hash", "words", "numbers", "bits"]
 
@@ -86,11 +87,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def tables_of(layout: Layout, mixture: Mapping[str, Dataset]) -> list[Table]:
+def tables_of(layout: Layout, beside: Beside) -> list[Table]:
     """Every table of an output, and the samples of a mixture's datasets. Raises DataError where there is nothing to see."""
+    mixture = beside.mixture
     tables = _own_tables(layout) if layout.out.is_dir() else []
     if mixture and not any(table.name == "samples" for table in tables):
         tables.append(_mixed(mixture))
+    if not tables and beside.absent:
+        raise DataError(f"{layout.out}: {'; '.join(beside.absent[:5])}")
     if not tables:
         raise DataError(f"{layout.out}: there is no finished output here; `qvl curate run` or a build makes one")
     return tables

@@ -45,6 +45,8 @@ def test_a_training_recipe_opens_as_its_mixture(curated: Curated, tmp_path: Path
         recipe.write_text("name: mix\n")
         Output.open(recipe)
     recipe.write_text("name: mix\ndatasets: {bare: {path: copied}}\n")
+    with pytest.raises(DataError, match=r"dataset bare: .* is not at hand; --data FOLDER"):
+        Output.open(recipe)
     assert Output.open(recipe, Given(data=(moved,))).beside.absent == ()
 
 

@@ -22,6 +22,7 @@ from pipeline.text.recipe import load_recipe as load_text_recipe
 from pipeline.text.run import run as run_text
 from pipeline.view import detail, samples
 from pipeline.view.conditions import BadQuery
+from pipeline.view.datasets import Beside
 from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import PAGE, keys, records, total
@@ -75,7 +76,7 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
     content = {"name": "x", "shards": [{"shard": "../../secret"}], "lineage": {"units": []}}
     Layout(tmp_path / "out").dataset.write_text(json.dumps(content))
     with pytest.raises(DataError, match="outside"):
-        tables_of(Layout(tmp_path / "out"), {})
+        tables_of(Layout(tmp_path / "out"), Beside({}))
 
 
 def test_the_database_opens_no_file_outside_of_the_output(output: Output, cursor: Any, tmp_path: Path) -> None:
