@@ -1,6 +1,6 @@
 // The shell: bar, views, keys.
 import { detail, closeRow } from "./detail.js";
-import { el, foreign, say } from "./dom.js";
+import { el, foreign } from "./dom.js";
 import { duplicates } from "./duplicates.js";
 import { overview } from "./overview.js";
 import { asTable, markOpen, moveFocus, neighbour, perLine, rows } from "./rows.js";
@@ -47,7 +47,6 @@ function render() {
     main.dataset.view = view();
     Promise.resolve(VIEWS[view()][1](main, current.signal)).catch((error) => { if (error.name !== "AbortError") main.replaceChildren(el("p.error", {}, error.message)); });
     if (moved) scrollTo(0, 0);
-    say("");
   }
   markOpen();
   detail();

@@ -54,5 +54,3 @@ export function shown(value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   return foreign(value, 200);
 }
-
-export const say = (text) => { document.getElementById("say").textContent = text; };
