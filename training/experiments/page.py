@@ -117,7 +117,7 @@ def _measure(results: Results, measure: str) -> Html:
     if not rows:
         return Html()
     table_of_arms = table(["ask", "measure", *results.arms], rows, ".numbers.models")
-    return tag("div", tag("h3", NAMES[measure].capitalize()), table_of_arms)
+    return tag("div", tag("h3", NAMES[measure][0].upper() + NAMES[measure][1:]), table_of_arms)
 
 
 def _cells(results: Results, measure: str, places: list[int], found: dict[str, Estimate | None]) -> list[Html]:

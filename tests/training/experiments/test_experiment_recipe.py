@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecipeError
+from tests.docs.pages import blocks, page
 from training.experiments.recipe import changed, load_experiment, planned
 
 SHIPPED = sorted(
@@ -81,3 +82,9 @@ def test_only_and_seeds_choose_runs() -> None:
     assert [(plan.arm, plan.seed) for plan in planned(experiment, 2, (arm,))] == [(arm, 0), (arm, 1)]
     with pytest.raises(RecipeError, match="--only nothing: the arms are"):
         planned(experiment, None, ("nothing",))
+
+
+def test_the_recipe_of_the_guide_is_read(tmp_path: Path) -> None:
+    (text,) = blocks(page("docs/experiments.md"), "yaml")
+    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    assert set(load_experiment(tmp_path / "recipe.yaml").arms) == {"224", "released"}
