@@ -82,6 +82,7 @@ def _datasets(path: Path) -> dict[str, str]:
 def _recorded(out: Path) -> list[str]:
     try:
         content = orjson.loads((out / RECORDED).read_bytes())
-        return [str(folder) for folder in content["folders"] if "://" not in str(folder)]
+        listed = [str(folder) for folder in content["folders"]]
+        return [folder for folder in listed if "://" not in folder and "\0" not in folder]
     except (OSError, ValueError, KeyError, TypeError):
         return []  # an evaluation from before this was recorded, or no evaluation

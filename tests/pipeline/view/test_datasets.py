@@ -15,6 +15,7 @@ from pipeline.recipe import Recipe
 from pipeline.revoke import revoke
 from pipeline.takedown_list import read_list
 from pipeline.view.command import copy_command
+from pipeline.view.datasets import beside
 from pipeline.view.output import Given, Output
 from pipeline.view.pictures import picture
 from pipeline.view.queries import counts, keys
@@ -56,6 +57,28 @@ def test_a_bare_folder_of_shards(curated: Curated, tmp_path: Path) -> None:
     cursor = output.database.cursor()
     assert list(output.tables) == ["samples"]
     assert picture(output, cursor, "samples", keys(output.query(cursor, "samples", []), None, False, 0)[0], 0, 160)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("{", 0),
+        ("[]", 0),
+        ('{"folders": 3}', 0),
+        ('{"folders": [1, "\\u0000", "s3://x/y", "gone"]}', 0),
+        ('{"folders": ["."]}', 1),
+    ],
+)
+def test_recorded_folders_that_are_none(tmp_path: Path, text: str, known: int) -> None:
+    (tmp_path / "images.json").write_text(text)
+    assert len(beside(tmp_path).shelves) == known
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "datasets: 3", "datasets: {a: 3, b: {}}", "\x00"])
+def test_a_file_that_names_no_datasets_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mix.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"mix\.yaml: (names no datasets|cannot be read)"):
+        Output.open(tmp_path / "mix.yaml")
 
 
 def test_a_mixture_reads_no_other_folder(curated: Curated, tmp_path: Path) -> None:
