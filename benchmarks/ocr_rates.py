@@ -25,6 +25,13 @@ from synth_ocr.scene.render import scene
 
 DEMO = Path(__file__).parents[1] / "examples" / "ocr_demo.yaml"
 SCENES, PAGES, SCREENS, ROUNDS = 40, 60, 40, 5
+# saved pages of packages besides the demo's: of ocr_packages.sh full
+SAVED = {
+    "handbook_en": ("/usr/share/doc/debian-handbook/html", "en-US/*.html"),
+    "handbook_zh": ("/usr/share/doc/debian-handbook/html", "zh-CN/*.html"),
+    "help_en": ("/usr/share/libreoffice/help", "en-US/text/swriter/guide/*.html"),
+    "help_zh": ("/usr/share/libreoffice/help", "zh-CN/text/swriter/guide/*.html"),
+}
 
 
 def generator(index: int) -> np.random.Generator:
@@ -127,8 +134,13 @@ def html(name: str) -> str:
     from pipeline.build import BuildUnit
     from synth_ocr.html.browser import shared
     from synth_ocr.html.render import PagesTask, render_pages
+    from synth_ocr.html.source import Html
 
-    source = reader(name, count=SCREENS)
+    if name in SAVED:
+        root, pages = SAVED[name]
+        source: Any = Html(paths=(f"{root}/{pages}",), root=root, count=12)
+    else:
+        source = reader(name, count=SCREENS)
     unit = BuildUnit("t", "benchmark", "pages", (0, SCREENS)) if source.templates else source.units("s")[0]
     jobs = [(job, source._view(job.url, 0)) for job in source._jobs(unit, 0)]
     list(render_pages(PagesTask(tuple(jobs[:5]), source.rules)))
@@ -161,7 +173,7 @@ def family_seconds() -> float:
 
 WORKS = {
     "scene": (scenes, ("en", "zh")), "pdf": (pdf, ("en", "zh")),
-    "html": (html, ("template_en", "template_zh", "html_en", "html_zh")),
+    "html": (html, ("template_en", "template_zh", "html_en", "html_zh", *SAVED)),
 }  # fmt: skip
 
 if __name__ == "__main__":
@@ -169,3 +181,7 @@ if __name__ == "__main__":
         work, parts = WORKS[kind]
         for part in parts:
             print(work(part), flush=True)
+    if "html" in (sys.argv[1:] or WORKS):
+        from synth_ocr.html.versions import versions
+
+        print(versions()["browser"])
