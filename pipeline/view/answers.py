@@ -1,12 +1,14 @@
 """What each address of the app answers, as data. The output is opened anew when a run has changed it."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
 from starlette.requests import Request
 
+from pipeline.errors import QvlError
 from pipeline.view import detail, predictions, samples
 from pipeline.view.conditions import BadQuery
 from pipeline.view.output import Given, Output
@@ -48,6 +50,15 @@ class Answers:
             if self._output.written() != self._mark:
                 self._open()
             return self._output.database.cursor()
+
+    def warm(self) -> None:
+        """Read what the first page will ask for, while the browser is being opened: footers, and two columns."""
+        with suppress(QvlError):  # a run is changing the output, or verdicts are no words: the page will say so
+            content = self._output.content(self.cursor())
+            table = self._output.table(content["tables"][0]["name"])
+            by = [table.column(name) for name in ("verdict", "source") if table.has(name)]
+            if by:
+                counts(self._output.query(self.cursor(), table.name, []), by)
 
     def _query(self, cursor: Any, request: Request) -> Query:
         asked = request.query_params

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) 
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
     say(f"{address}{'?token=' + token if token else ''}   Ctrl-C ends it\n")
+    threading.Thread(target=answers.warm, daemon=True).start()
     config = uvicorn.Config(
         app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=1,
