@@ -16,6 +16,7 @@ from pipeline.frozen import Frozen
 from pipeline.recipe_file import read_recipe
 
 SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
+KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
 
 
 class Pack(Frozen):
@@ -48,7 +49,7 @@ class GroundingRecipe(Frozen):
 
 def load_recipe(path: Path) -> GroundingRecipe:
     """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
-    return read_recipe(path, GroundingRecipe, _anchored)
+    return read_recipe(path, GroundingRecipe, _anchored, KINDS)
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:

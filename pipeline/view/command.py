@@ -34,7 +34,7 @@ def command(build_pictures: Callable[[Path], "Callable[[str, int], Bytes | None]
         out: Finished, recipe: RecipeFile = None, data: Data = None, host: Host = "127.0.0.1", port: Port = 8765
     ) -> None:
         """Look at an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
-        from pipeline.errors import QvlError
+        from pipeline.errors import QvlError, RecipeError
         from pipeline.recipe import load_recipe
 
         try:
@@ -51,7 +51,14 @@ def command(build_pictures: Callable[[Path], "Callable[[str, int], Bytes | None]
         if recipe is not None and (Path(out) / "recipe.json").is_file():  # a curation remembers its own
             given = replace(given, recipe=load_recipe(recipe))
         elif recipe is not None:
-            given = replace(given, pictures=build_pictures(recipe))
+            try:
+                given = replace(given, pictures=build_pictures(recipe))
+            except RecipeError as error:
+                said = str(error).partition(";")[0]
+                raise RecipeError(
+                    f"--recipe: this output is no curation, and {said}; dropped rows have pictures in curations and "
+                    "grounding builds alone"
+                ) from None
         serve(Answers(Path(out), given), host, port, sys.stdout.write)
 
     return view

@@ -101,6 +101,13 @@ def test_a_picture_that_was_taken_down_is_not_shown_from_its_source(curated: Cur
         picture(output, output.database.cursor(), "rows", key, 0, 160)
 
 
+def test_a_recipe_that_has_no_pictures_is_refused_in_a_line(curated: Curated) -> None:
+    view = [sys.executable, "-c", "import qvl; qvl.main()", "view", str(curated[0] / "shards"), "--recipe"]
+    said = subprocess.run([*view, "examples/ocr_demo.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode == 2 and len(said.stderr.strip().splitlines()) == 1
+    assert "this output is no curation" in said.stderr and "grounding builds alone" in said.stderr
+
+
 def test_an_output_on_a_store_is_copied_by_the_command_that_the_refusal_names(curated: Curated, tmp_path: Path) -> None:
     with s3_server() as port:
         store = filesystem(port)
