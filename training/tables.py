@@ -22,5 +22,5 @@ def count(number: float) -> str:
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
         if number >= size:
             unit = 1e3 if letter == "k" else size
-            return f"{number / unit:,.3g}{letter}" if number / unit < 1000 else f"{number / unit:,.0f}{letter}"
+            return f"{number / unit:,.3g}{letter}" if number / unit < 999.5 else f"{number / unit:,.0f}{letter}"
     return f"{number:,.0f}"
