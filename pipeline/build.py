@@ -40,6 +40,7 @@ from pipeline.sources.base import Bytes
 from pipeline.stale import discard
 from pipeline.storage import Storage
 from pipeline.store import Place, StorePath, side_by_side
+from pipeline.takedown_journal import finish_takedown
 
 BUILD_VERSION = 1
 KEEP = "keep"
@@ -117,6 +118,7 @@ def build(
     """Make what is not made yet and pack it. Returns ``dataset.json``; same errors as ``curate.run``."""
     out = out.resolve()
     with output_lock(out) as check:
+        finish_takedown(out)
         pool = GuardedPool(pool, check)
         tasks = [MakeTask(out, builder, unit) for unit in builder.units()]
         _refuse_or_discard(tasks, out, shard_rows, seed, fresh)

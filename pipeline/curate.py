@@ -28,6 +28,7 @@ from pipeline.sources.paths import owned
 from pipeline.stale import discard, portable, refuse_or_discard, remember_recipe
 from pipeline.storage import Storage
 from pipeline.store import Place, StorePath, side_by_side
+from pipeline.takedown_journal import finish_takedown
 
 KEEP_WORD = "keep"
 
@@ -73,6 +74,7 @@ def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bo
     out = out.resolve()
     curation = Curation(recipe, out)
     with output_lock(out) as check:
+        finish_takedown(out)
         pool = GuardedPool(pool, check)
         tasks = curation.scan_tasks()
         refuse_or_discard(recipe, out, tasks, fresh)

@@ -25,6 +25,7 @@ from pipeline.layout import Layout
 from pipeline.made_copies import Rows, blank_copy, held_copies
 from pipeline.revoked import read_revoked
 from pipeline.shard_cut import cut_shard
+from pipeline.takedown_journal import finish_takedown
 from pipeline.takedown_list import KINDS, TakedownList
 
 PRETTY = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -58,7 +59,7 @@ def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> dic
     home = find_home(out)
     open_dataset(str(home.folder))
     with output_lock(home.layout.out):
-        finish_takedown(home)
+        finish_takedown(home.layout.out)
         dataset = open_dataset(str(home.folder))
         absent = absent_files(dataset)
         if absent:
@@ -71,7 +72,7 @@ def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> dic
             record["also"] = _also(home, copies, record["id"])
         if (found or copies) and not dry:
             stage_takedown(home, dataset, records, copies)
-            finish_takedown(home)
+            finish_takedown(home.layout.out)
     named = {record["by"] for record in [*found, *before.values()]}
     lines = sorted(f"{kind}:{value}" for kind in KINDS for value in wanted.values[kind])
     return {
@@ -196,18 +197,3 @@ def _manifest(
 def _staged(source: Path, target: Path, data: bytes) -> tuple[Path, Path]:
     source.write_bytes(data)
     return source, target
-
-
-def finish_takedown(home: Home) -> None:
-    """Put the files of a journal in their places, those that are not there yet; without a journal, clear up."""
-    journal = home.layout.takedown
-    if journal.is_file():
-        for name, target in orjson.loads(journal.read_bytes()):
-            final = home.layout.out / target
-            if name is None:
-                final.unlink(missing_ok=True)
-            elif (journal.parent / name).is_file():
-                (journal.parent / name).replace(final)
-                sync(final.parent)
-        journal.unlink()
-    shutil.rmtree(journal.parent, ignore_errors=True)

@@ -20,7 +20,8 @@ from pipeline.audit import audit
 from pipeline.dataset_reader import open_dataset
 from pipeline.dataset_scan import scan_dataset
 from pipeline.errors import DataError, QvlError, RecipeError
-from pipeline.revoke import find_home, find_records, finish_takedown, revoke, stage_takedown
+from pipeline.revoke import find_home, find_records, revoke, stage_takedown
+from pipeline.takedown_journal import finish_takedown
 from pipeline.takedown_list import TakedownList, read_list
 from pipeline.trace import trace_sample
 from tests.pipeline.samples import jpeg
@@ -215,8 +216,26 @@ def test_stopped_after_any_rename_the_same_command_finishes(out: Path, tmp_path:
         assert "was interrupted" in str(audit(stopped)["discrepancy"]), done
         revoke(stopped, wanted, DAY)
         assert contents(stopped) == contents(straight), done
-    finish_takedown(home)
+    finish_takedown(out)
     assert contents(out) == contents(straight)
+
+
+def test_another_run_finishes_an_interrupted_takedown_first(recipe: Path, out: Path, tmp_path: Path) -> None:
+    """With other shards the journal's files would have no place any more; the run must not come before them."""
+    keys = list(samples(out))[::9]
+    wanted, home, dataset = listed(tmp_path, *keys), find_home(out), open_dataset(str(out))
+    other = recipe.with_name("other.yaml")
+    other.write_text(RECIPE.replace("shard_rows: 8", "shard_rows: 5"))
+    stage_takedown(home, dataset, find_records(dataset, wanted, DAY), {})
+    moves = json.loads(home.layout.takedown.read_bytes())
+    for done in range(0, len(moves), 4):
+        stopped = Path(shutil.copytree(out, tmp_path / f"stopped-{done}"))
+        for name, target in moves[:done]:
+            (stopped / ".revoke" / name).replace(stopped / target)
+        run(other, stopped, fresh=True)
+        assert not (stopped / ".revoke").exists()
+        assert samples(stopped).keys() == samples(out).keys() - set(keys)
+        assert audit(stopped)["discrepancy"] is None
 
 
 def test_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
