@@ -10,8 +10,8 @@ from model.config import QwenVLConfig
 from training.recipe import StageSpec
 
 TRAINED = {
-    "pretrain": frozenset({"vision", "adapter"}),
     "language": frozenset({"language"}),
+    "pretrain": frozenset({"vision", "adapter"}),
     "multitask": frozenset({"vision", "adapter", "language"}),
     "sft": frozenset({"adapter", "language"}),
 }
@@ -192,7 +192,8 @@ def lora_parameters(shape: Shape, rank: int) -> int:
 
 def trained_parameters(shape: Shape, stage: StageSpec) -> int:
     """How many parameters have gradients and optimizer states."""
-    trained, count = TRAINED[stage.stage], shape.adapter
+    trained = TRAINED[stage.stage]
+    count = shape.adapter if "adapter" in trained else 0
     if "vision" in trained:
         count += round(shape.vision * _trained_share(shape, stage))
     if stage.lora is not None:

@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 from model.config import IGNORE
 from pipeline.dataset_reader import Indexes
 from pipeline.errors import DataError
-from pipeline.markup import image_numbers
 from pipeline.mixture import Mixture
 from pipeline.shard_bytes import ShardBytes
 from training.cost import Load
@@ -24,7 +23,6 @@ Ints = npt.NDArray[np.int64]
 CHARACTERS_PER_TOKEN = {"en": 4.0, "zh": 1.5}
 """Of plain text in Qwen's vocabulary, about; markup and digits take more tokens than that."""
 USUAL_CHARACTERS = 3.0
-TEXT_PER_IMAGE = 258
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
@@ -121,12 +119,13 @@ class Measure:
             sample = self.encoder.encode(content)
         except (SampleError, DataError, *UNREADABLE):
             return 0, 0, 0
-        if any(number >= images for number in image_numbers("".join(turn["text"] for turn in content["turns"]))):
+        if any(number >= images for number in sample.images):
             return 0, 0, 0
         return len(sample.ids), len(sample.images), int((sample.labels != IGNORE).sum())
 
     def _estimated(self, row: dict[str, object], images: int) -> tuple[int, int, int]:
         characters, language = row["text_length"], str(row["language"])
+        images = images if self.rule.pictures else 0
         assert isinstance(characters, int)
         text = round(characters / CHARACTERS_PER_TOKEN.get(language, USUAL_CHARACTERS)) + 1
         text = max(1, min(text, self.rule.length - images * (self.rule.positions + 2)))
@@ -136,6 +135,7 @@ class Measure:
 def assumed(stage: StageSpec, text: int, positions: int, images: int = 1) -> Drawn:
     """Equal samples of one image and so many text tokens, all of them learnt: a plan without data."""
     count = max(64, len(stage.mix))
+    images = 0 if stage.stage == "language" else images
     tokens = min(stage.length, text + images * (positions + 2))
 
     def every(value: int) -> Ints:

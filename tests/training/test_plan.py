@@ -193,6 +193,17 @@ def test_first_weights_have_the_rows_that_a_small_tokenizer_needs(datasets: dict
     assert 750_000 < plan["model"]["language"] < 1_100_000  # 3,072 rows and those of the special tokens, 128 wide
 
 
+def test_words_alone_have_no_pictures(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+    mix = [{"dataset": "mixed", "tasks": ["caption"], "weight": 1}]
+    path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(mix=mix), stage(stage="language", mix=mix))
+    recipe = load_train_recipe(path)
+    for plan in (make_plan(recipe, Terms(), samples=16), make_plan(recipe, Terms(), text=40)):
+        whole, words = plan["stages"]
+        assert words["stream"]["tokens"] < whole["stream"]["tokens"] - 16
+        costs = words["tflop_per_sample"]
+        assert costs["vision"] == costs["adapter"] == 0 < whole["tflop_per_sample"]["vision"]
+
+
 def test_the_command(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(), stage(stage="sft", steps=400))
     shown = run(str(path), "--samples", "64")

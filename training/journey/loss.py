@@ -4,7 +4,7 @@ The samples of the training tasks are encoded as training encodes them, alone, w
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -43,13 +43,13 @@ class HeldOut:
 
 
 class Loss(NamedTuple):
-    """Of a task: per token, the standard error over samples, how many of each, and (sum, tokens) of every sample."""
+    """Of a task: per token, the standard error over samples, how many of each, and (sum, tokens) by sample id."""
 
     loss: float
     standard_error: float
     tokens: int
     samples: int
-    each: tuple[tuple[float, int], ...] = ()
+    each: Mapping[str, tuple[float, int]] = {}
 
 
 def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOut]:
@@ -67,13 +67,13 @@ def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> 
     return [sample for chosen in ordered.values() for _, sample in chosen]
 
 
-def held_out_loss(folder: Path, samples: Sequence[HeldOut]) -> dict[str, Loss]:
+def held_out_loss(folder: Path, samples: Sequence[HeldOut], device: str = "cpu") -> dict[str, Loss]:
     """Loss per learnt token by task, then of some tasks as dialogues; what cannot be encoded is left out and not counted."""
     net, processor = load_model(folder), load_processor(folder)
     assert isinstance(net, QwenVLForConditionalGeneration)
-    model = TrainingModel(net).eval()
+    model = TrainingModel(net).eval().to(device)
     size = int(processor.image_processor.image_size)
-    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    found: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
     spoken = [sample for sample in samples if sample.task in DIALOGUES]
     asked = (("", samples), (DIALOGUE, spoken), (OTHER, beside_others(samples)))
     for addition, chosen in asked:
@@ -82,30 +82,34 @@ def held_out_loss(folder: Path, samples: Sequence[HeldOut]) -> dict[str, Loss]:
         for sample in chosen:
             one = _loss(model, assembler, sample)
             if one is not None:
-                found[sample.task + addition].append(one)
-    return {name: summed(pairs) for name, pairs in found.items()}
+                found[sample.task + addition][sample.content["id"]] = one
+    return {name: summed(each) for name, each in found.items()}
 
 
 def beside_others(samples: Sequence[HeldOut]) -> list[HeldOut]:
     """The captions, each with the picture of the next one."""
     captions = [sample for sample in samples if sample.task == "caption"]
     others = captions[1:] + captions[:1]
-    return [replace(own, images=other.images) for own, other in zip(captions, others, strict=True)]
+    return [
+        replace(own, images=other.images)
+        for own, other in zip(captions, others, strict=True)
+        if len(own.images) == len(other.images)
+    ]
 
 
 def change(before: Loss, after: Loss) -> tuple[float, float]:
-    """By how much the loss of the same samples changed, and the standard error of that (over samples, paired)."""
-    pairs = [(late - early, count) for (early, count), (late, _) in zip(before.each, after.each, strict=True)]
-    found = summed(pairs)
+    """By how much the loss changed of the samples that both have, and the standard error of that (over samples, paired)."""
+    both = [key for key in before.each if key in after.each]
+    found = summed({key: (after.each[key][0] - before.each[key][0], before.each[key][1]) for key in both})
     return found.loss, found.standard_error
 
 
-def summed(pairs: Iterable[tuple[float, int]]) -> Loss:
-    """From (sum of losses, tokens) of each sample: a ratio of sums, its error by linearisation."""
-    pairs = list(pairs)
+def summed(each: Mapping[str, tuple[float, int]]) -> Loss:
+    """From (sum of losses, tokens) by sample: a ratio of sums, its error by linearisation."""
+    pairs = list(each.values())
     tokens = sum(count for _, count in pairs)
     loss = sum(total for total, _ in pairs) / tokens
-    each = tuple((round(total, 4), count) for total, count in pairs)
+    each = {key: (round(total, 4), count) for key, (total, count) in each.items()}
     if len(pairs) < 2:
         return Loss(round(loss, 6), 0.0, tokens, len(pairs), each)
     spread = sum((total - loss * count) ** 2 for total, count in pairs) * len(pairs) / (len(pairs) - 1)
@@ -120,6 +124,7 @@ def _loss(model: TrainingModel, assembler: Assembler, sample: HeldOut) -> tuple[
         return None
     pixels = torch.stack([torch.from_numpy(each) for each in pictures]) if pictures else None
     ids, labels = (torch.from_numpy(each).long()[None] for each in (encoded.ids, encoded.labels))
+    device = model.shift.device
     with torch.no_grad():
-        _, losses = model(ids, labels, None, pixels)
+        _, losses = model(ids.to(device), labels.to(device), None, None if pixels is None else pixels.to(device))
     return (float(losses.sum()), len(losses)) if len(losses) else None

@@ -29,7 +29,7 @@ from training.recipe import Holdout, TrainRecipe, load_train_recipe
 
 LOADER_WORKERS = 2
 LOSS_LIMIT = 200
-LOSS_VERSION = 2
+LOSS_VERSION = 3
 MADE = ("train", "eval", "loss")
 FIRST = "start"
 STEPS = ("training", "evaluation", "page")
@@ -140,7 +140,7 @@ def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> 
     mark = fingerprint([LOSS_VERSION, model_identity(folder), [sample.content["id"] for sample in samples]])
     noted: dict[str, Any] | None = read_manifest(file)
     if noted is None or noted["fingerprint"] != mark:
-        found = held_out_loss(folder, samples)
+        found = held_out_loss(folder, samples, _device())
         noted = {"fingerprint": mark, "loss": {task: list(loss) for task, loss in found.items()}}
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, json.dumps(noted, indent=2).encode())

@@ -70,7 +70,7 @@ def test_killed_resumed_and_shown(tmp_path: Path, recipe: Path, qvl: Command) ->
     assert found["complete"] and found["seeds"] == {"small": [0, 1], "large": [0, 1]}
     check(found)
     page = (out / "index.html").read_text("utf-8")
-    assert "Which &lt;language&gt;?" in page and str(tmp_path) not in page and "not done" not in page
+    assert "Which &lt;language&gt;?" in page and str(tmp_path) not in page and "Not all runs are done" not in page
 
     again = qvl("train", "experiment", str(recipe), "--output", str(out), "--only", "small", "--seeds", "1")
     assert again.returncode == 0 and "run 1 of" not in again.stderr and trained(out) == after

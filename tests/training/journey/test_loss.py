@@ -14,8 +14,12 @@ from training.recipe import Holdout
 HOLDOUT = Holdout(share=0.3, seed=3)
 
 
+def named(*pairs: tuple[float, int]) -> dict[str, tuple[float, int]]:
+    return {str(number): pair for number, pair in enumerate(pairs)}
+
+
 def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
-    found = summed([(6.0, 2), (4.0, 2), (30.0, 10)])
+    found = summed(named((6.0, 2), (4.0, 2), (30.0, 10)))
     assert found.loss == pytest.approx(40 / 14, abs=1e-6)
     residuals = [6 - 2 * 40 / 14, 4 - 2 * 40 / 14, 30 - 10 * 40 / 14]
     assert found.standard_error == pytest.approx((sum(r * r for r in residuals) * 3 / 2) ** 0.5 / 14, abs=1e-6)
@@ -23,13 +27,14 @@ def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
 
 
 def test_one_sample_has_no_error() -> None:
-    assert summed([(6.0, 2)]) == (3.0, 0.0, 2, 1, ((6.0, 2),))
+    assert summed({"a": (6.0, 2)}) == (3.0, 0.0, 2, 1, {"a": (6.0, 2)})
 
 
 def test_a_change_of_the_same_samples_has_a_smaller_error_than_their_spread() -> None:
-    before, after = summed([(6.0, 2), (4.0, 2), (30.0, 10)]), summed([(5.0, 2), (3.2, 2), (25.0, 10)])
+    before, after = summed(named((6.0, 2), (4.0, 2), (30.0, 10))), summed(named((5.0, 2), (3.2, 2), (25.0, 10)))
     moved, error = change(before, after)
     assert moved == pytest.approx(after.loss - before.loss, abs=1e-6)
+    assert change(before, summed({**after.each, "only here": (9.0, 1)})) == (moved, error)
     assert 0 < error < after.standard_error / 5
 
 

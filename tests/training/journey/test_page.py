@@ -30,7 +30,7 @@ def losses(by_model: dict[str, float], error: float = 0.1) -> dict[str, dict[str
     """Losses of two captions; ``error`` is that of any change over a stage."""
 
     def one(value: float, spread: float) -> Loss:
-        return Loss(value, error, 200, 2, ((100 * (value + spread), 100), (100 * (value - spread), 100)))
+        return Loss(value, error, 200, 2, {"a": (100 * (value + spread), 100), "b": (100 * (value - spread), 100)})
 
     return {
         model: {"caption": one(value, number * error), "caption" + OTHER: one(value + 0.5, number * error)}
