@@ -10,7 +10,7 @@ from pipeline.build import BuildUnit, Made
 from synth_ocr.recipe import OcrRecipe, OcrSource
 from synth_ocr.sample import COLUMNS, made
 
-OCR_VERSION = 3  # of what the code makes of equal inputs: raise it when samples change
+OCR_VERSION = 4  # of what the code makes of equal inputs: raise it when samples change
 
 
 @dataclass
