@@ -53,7 +53,7 @@ def _script(name: str) -> str:
 
 def capture(tab: Tab, session: CDPSession, view: View) -> Shot:
     """Wait until all is drawn; then the tree, a shot, all text made transparent, a second shot."""
-    tab.evaluate(_script("settle.js"), {"wait": int(min(view.seconds, 3) * 1000), "screens": SCREENS})
+    _everywhere(tab, "settle.js", {"wait": int(min(view.seconds, 3) * 1000), "screens": SCREENS})
     snapshot = _tree(session)
     if {"ellipsis"} & _values(snapshot, "text-overflow") or {"none"} != _values(snapshot, "-webkit-line-clamp"):
         _everywhere(tab, "unshorten.js")
@@ -79,7 +79,7 @@ def _values(snapshot: dict[str, Any], style: str) -> set[str]:
     return {snapshot["strings"][number] for number in numbers}
 
 
-def _everywhere(tab: Tab, script: str, argument: bool = False) -> None:
+def _everywhere(tab: Tab, script: str, argument: bool | dict[str, int] = False) -> None:
     """Run a script in all frames that can answer."""
     for frame in tab.frames:
         if frame.url.startswith(SCRIPTABLE):

@@ -195,6 +195,16 @@ def test_pictures_that_load_late_are_drawn() -> None:
     assert red.sum() == 90 * 40
 
 
+def test_frames_are_settled_like_the_page() -> None:
+    inside = (
+        "<body style='font:20px DejaVu Sans'><input value='typed in'><style>@keyframes m{to{margin-left:300px}}</style>"
+    )
+    inside += "<p style='animation:m 1ms forwards'>Still here</p>"
+    page = read(f'<iframe srcdoc="{inside}" width=400 height=120 style="border:0"></iframe>')
+    assert texts(page) == [GENUINE, "Still here"] and page.unlabelled_ink < 0.02
+    assert page.lines[1].quad[0][0] < 40
+
+
 def test_turned_text_has_a_turned_tight_quad() -> None:
     page = read("<div style='transform:rotate(30deg);width:160px;margin:60px'>Turned text</div>")
     line = next(line for line in page.lines if line.text == "Turned text")
