@@ -26,13 +26,14 @@ LOSS_NAME = "question {}"
 class Question:
     """A sample as it is asked and as its loss is measured. ``columns``: numbers as they are, buckets come later.
 
-    ``thing``: image and place; questions of several asks about one thing share it.
+    ``image``: hash of its pictures. ``thing``: those and the place; questions of several asks about one thing share it.
     """
 
     ask: str
     sample: Sample
     told: HeldOut
     columns: Mapping[str, str | float]
+    image: str
     thing: str
 
 
@@ -117,7 +118,7 @@ def _question(ask: Ask, candidate: _Candidate, sample: Sample, objects: int) -> 
     )  # fmt: skip
     images = tuple(candidate.scanned.image(number) for number in range(len(candidate.scanned.images)))
     told = HeldOut(LOSS_NAME.format(asked.id), _reworded_turns(content, ask), images)
-    return Question(ask.name, asked, told, columns, candidate.thing)
+    return Question(ask.name, asked, told, columns, candidate.image, candidate.thing)
 
 
 def reworded(text: str, ask: Ask) -> str:

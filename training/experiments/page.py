@@ -80,7 +80,7 @@ def _header(results: Results) -> Html:
     tiles = [
         ("arms", count(len(results.arms))), ("seeds of each", count(seeds)), ("models asked", count(runs)),
         ("questions to each", count(len(results.asked))),
-        ("held-out pictures", count(len({question.sample.images for question in results.asked}))),
+        ("held-out pictures", count(len({question.image for question in results.asked}))),
         ("processor minutes of training", f"{sum(training.values()) / 60:.0f}"),
     ]  # fmt: skip
     shown = [tag("div.tile", tag("b", value), tag("span", name)) for name, value in tiles]
@@ -130,7 +130,9 @@ def _cells(results: Results, measure: str, places: list[int], found: dict[str, E
             continue
         other = against(results, arm, results.arms[0], measure, places) if number else None
         clear = other is not None and abs(other.mean) > 2 * other.error
-        classes = (".best" if each.mean == best and len(means) > 1 else "") + (".expected" if clear else "")
+        classes = (".best" if each.mean == best and means.count(best) < len(means) else "") + (
+            ".expected" if clear else ""
+        )
         seeds = ", ".join(shown(value, measure) for value in each.seeds)
         about = {"title": f"seeds: {seeds}; error of the questions alone {shown(each.questions_error, measure)}"}
         value = tag("span", shown(each.mean, measure), tag("small", f" ± {shown(each.error, measure)}"))
