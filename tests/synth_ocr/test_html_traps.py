@@ -419,12 +419,12 @@ def test_one_address_in_two_folders_is_two_files(tmp_path: Path) -> None:
 
 
 def test_answers_of_an_archive_reach_frames_and_other_origins() -> None:
-    """A style sheet of another origin, inside a frame of a third, and a font that asks for leave to be read."""
+    """A style sheet of another origin, inside a frame, and a font of a third that asks for leave to be read."""
     font = Path("/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf").read_bytes()
     css = b"@font-face{font-family:Far;src:url(http://fonts.invalid/f.ttf)}p{font:20px Far;text-transform:uppercase}"
     answers = {
-        ORIGIN: ("text/html", b"<iframe src='http://frame.invalid/' width=400 height=90></iframe>"),
-        "http://frame.invalid/": ("text/html", b"<link rel=stylesheet href='http://css.invalid/s.css'><p>Far away"),
+        ORIGIN: ("text/html", b"<iframe src=/frame width=400 height=90></iframe>"),
+        f"{ORIGIN}frame": ("text/html", b"<link rel=stylesheet href='http://css.invalid/s.css'><p>Far away"),
         "http://css.invalid/s.css": ("text/css", css), "http://fonts.invalid/f.ttf": ("font/ttf", font),
     }  # fmt: skip
     page = read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)
