@@ -19,7 +19,7 @@ from training.report.history import read_history
 HERE = Path(__file__).parent
 NAMES = {
     "score": "right answers", "iou": "mean IoU", "loss": "loss per token", "wrong_language": "in the wrong language",
-    "agreement": "same answer as in the first language",
+    "agreement": "agrees with the first language",
 }  # fmt: skip
 SHARES = ("score", "wrong_language", "agreement")
 METRICS = {
