@@ -43,6 +43,8 @@ from training.scores import evaluator, peak_flops, step_flops
 from training.stage import Stage
 from training.training_model import TrainingModel, prepare
 
+UNCHECKED = "model.unchecked"
+
 
 @dataclass(frozen=True)
 class Where:
@@ -170,9 +172,10 @@ def run_stage(
         ahead.close()
     if not finished:
         return False
-    export(folder / "model")
+    export(folder / UNCHECKED)
     if ranks.first:
         _check_contract(folder, stage)
+        (folder / UNCHECKED).replace(folder / "model")
     ranks.barrier()
     return True
 
@@ -273,9 +276,12 @@ def _note_start(folder: Path, net: QwenVLForConditionalGeneration) -> None:
 
 
 def _check_contract(folder: Path, stage: StageSpec) -> None:
-    """What the stage freezes is bit for bit as before; what it trains has moved. Raises ContractError."""
+    """What the stage freezes is bit for bit as before; what it trains has moved. Raises ContractError.
+
+    The model gets its name, by which the stage counts as done, behind this.
+    """
     start = (read_manifest(folder / "start.json") or {})["tensors"]
-    end = tensor_hashes(load_model(folder / "model"))
+    end = tensor_hashes(load_model(folder / UNCHECKED))
     trained = TRAINED[stage.stage]
     moved = {name for name in end if end[name] != start.get(name)}
     frozen = {name for name in end if not name.endswith("pos_embed") and _part(name) not in trained}

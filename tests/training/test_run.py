@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -138,6 +139,13 @@ def test_stages_keep_their_contracts(start: Path, datasets: dict[str, Path], tmp
     assert load_model(run / "pretrain" / "model").config.vision_config.image_size == 28
     again = qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0")
     assert again.returncode == 0 and len(log(run, "sft")) == 3
+    shutil.rmtree(run / "sft" / "model")
+    noted = json.loads((run / "sft" / "start.json").read_text())
+    noted["tensors"]["model.vision_tower.conv1.weight"] = "another"
+    (run / "sft" / "start.json").write_text(json.dumps(noted))
+    broken = qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0")
+    assert broken.returncode == 2 and "moved tensors that it freezes: model.vision_tower.conv1.weight" in broken.stderr
+    assert not (run / "sft" / "model").exists()
 
 
 def test_another_recipe_in_the_same_folder_is_refused_with_the_difference(
@@ -154,8 +162,6 @@ def test_another_recipe_in_the_same_folder_is_refused_with_the_difference(
 def test_an_absent_shard_is_named_before_the_first_step(
     undisturbed: Path, datasets: dict[str, Path], tmp_path: Path, start: Path, qvl: Command
 ) -> None:
-    import shutil
-
     copied = Path(shutil.copytree(datasets["mixed"], tmp_path / "mixed"))
     (copied / "mixed-000003.tar").unlink()
     recipe = write_recipe(tmp_path / "r.yaml", start, {**datasets, "mixed": copied}, stage())
@@ -168,8 +174,6 @@ def test_an_absent_shard_is_named_before_the_first_step(
 def test_a_dataset_that_changed_since_is_refused(
     undisturbed: Path, datasets: dict[str, Path], tmp_path: Path, start: Path, qvl: Command
 ) -> None:
-    import shutil
-
     run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))
     changed = Path(shutil.copytree(datasets["mixed"], tmp_path / "mixed"))
     described = changed / "dataset.json"
@@ -181,8 +185,6 @@ def test_a_dataset_that_changed_since_is_refused(
 
 
 def test_a_changed_shard_is_found_by_its_receipt(undisturbed: Path, qvl: Command, tmp_path: Path) -> None:
-    import shutil
-
     run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))
     journal = run / "multitask" / "log.jsonl"
     journal.write_text(journal.read_text().replace(log(run)[7]["receipt"], "0" * 32))
