@@ -244,7 +244,7 @@ def test_the_table_sorts_and_takes_columns(seen: Seen) -> None:
 def test_more_rows_come_on_scrolling_down(seen: Seen, verdicts: list[str]) -> None:
     seen.open("?view=rows&f=verdict:is:keep")
     cards = seen.page.locator(".list .card")
-    for _ in range(40):
+    for _ in range(400):
         if cards.count() == verdicts.count("keep"):
             break
         seen.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
