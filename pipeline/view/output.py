@@ -26,6 +26,9 @@ from pipeline.view.tables import Table, tables_of
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
+LAST_OF_AN_EVALUATION = ("predictions.parquet", "scores.json")
+
+
 @dataclass(frozen=True)
 class Given:
     """What the user names beside the output: ``recipe`` of a curation, or ``pictures`` of a build's input rows (by unit and
@@ -113,14 +116,11 @@ class Output:
             raise DataError(f"{name[:80]}: the output knows no such input file")
         return manifest
 
-    @cached_property
-    def mark(self) -> tuple[int, ...]:
-        """When the output was written: it is opened anew where this differs."""
-        return self.written()
-
     def written(self) -> tuple[int, ...]:
-        """Times of the manifests that a run writes last, in nanoseconds; 0 where there is none."""
-        paths = (self.layout.dataset, self.layout.stage_manifest("select"), self.layout.revoked)
+        """Times of what a run writes last, in nanoseconds; 0 where there is none. Where they differ, it is opened anew."""
+        paths = [self.layout.dataset, self.layout.stage_manifest("select"), self.layout.revoked]
+        paths += [self.layout.out / name for name in LAST_OF_AN_EVALUATION]
+        paths += [Path(dataset.folder) / "dataset.json" for dataset in self.beside.mixture.values()]
         return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
     def content(self, cursor: Any) -> dict[str, Any]:

@@ -128,12 +128,17 @@ def _in_shard(output: Output, name: str, offset: int, sample: str, answer: str) 
         why = f"not shown: {name} was made again since the evaluation, with another sample"
         for row in read_index(str(tar.with_suffix(".parquet")), INDEXED).to_pylist():
             spans = dict(zip(row["image_offsets"], row["image_sizes"], strict=True))
-            if offset in spans and sample.startswith(row["key"] if sample else ""):
+            if offset in spans and (not sample or _asks(sample, row["key"])):
                 return Storage().read_range(str(tar), offset, offset + spans[offset])
-            if sample and sample.startswith(row["key"]) and len(spans) == 1 and _says(tar, row, answer):
+            if sample and _asks(sample, row["key"]) and len(spans) == 1 and _says(tar, row, answer):
                 ((start, size),) = spans.items()  # it moved: samples before it were taken down
                 return Storage().read_range(str(tar), start, start + size)
     raise NoThumbnail(why)
+
+
+def _asks(sample: str, key: str) -> bool:
+    """Is this question about the sample of that key? Ids of questions begin with it, and may go on behind a sign."""
+    return sample == key or (sample.startswith(key) and not sample[len(key)].isalnum())
 
 
 def _says(tar: Path, row: dict[str, Any], answer: str) -> bool:

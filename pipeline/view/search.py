@@ -45,8 +45,9 @@ class Search:
         every = {column.name: (Counter[Any](), Counter[Any]()) for column in by}
         for numbers in self._parts(start):
             found = facets(self._of(query, numbers), by)
-            self.covered |= set(numbers)
+            # before `covered`: a question in between skips what is covered and has no hit
             self.hits |= set(numbers) if found["total"]["rows"] else set()
+            self.covered |= set(numbers)
             total.update(found["total"])
             for name, cells in found["counts"].items():
                 for word, rows, kept in cells:

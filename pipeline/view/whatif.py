@@ -158,11 +158,12 @@ class WhatIf:
     def _searching(self, stored: Remembering, recipe: Recipe) -> float | None:
         """Begin to look for what the recipe's rules need, unless it is known or looked for already."""
         if self.search is not None and self.search.done():
-            self.search.result()  # raises what ended it
+            over, self.search = self.search, None
+            over.result()  # raises what ended it: told once, then the search may begin again
         rules = stored.missing(recipe)
         if not rules:
             return None
-        if self.search is None or self.search.done():
+        if self.search is None:
             stored.steps.clear()
             self.wanted = len(rules) * (len(stored.groups) + 1)  # and one to put them in order
             self.search = Future()
@@ -223,6 +224,9 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
         search.set_exception(error)
     else:
         search.set_result(None)
+    finally:
+        if not search.done():  # else the page would wait for ever
+            search.set_exception(DataError("the search for duplicates broke off; what ended it stands in the terminal"))
 
 
 def _without_search(stored: Stored, recipe: Recipe) -> Answer:

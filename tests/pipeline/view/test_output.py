@@ -21,6 +21,7 @@ from pipeline.report.thumbnail import NoThumbnail
 from pipeline.text.recipe import load_recipe as load_text_recipe
 from pipeline.text.run import run as run_text
 from pipeline.view import detail, samples
+from pipeline.view.answers import Answers
 from pipeline.view.conditions import BadQuery
 from pipeline.view.datasets import Beside
 from pipeline.view.output import Given, Output
@@ -62,6 +63,15 @@ def test_lists_of_hashes_are_hexadecimal_words(tmp_path: Path) -> None:
     assert column.kind == "words" and total(query)["rows"] == 1
     found = records(query, keys(query, None, False, 0), [column])
     assert orjson.loads(orjson.dumps(found))[0]["boxes"] == ["ffffffffffffffff", "0000000000000005"]
+
+
+def test_another_evaluation_in_the_folder_is_noticed(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"prediction": ["a", "b"]}), tmp_path / "predictions.parquet")
+    answers = Answers(tmp_path)
+    table = Output.open(tmp_path).tables["predictions"].name
+    assert answers.cursor().sql(f"select count(*) from {table}").fetchall() == [(2,)]
+    pq.write_table(pa.table({"prediction": ["a", "b", "c"]}), tmp_path / "predictions.parquet")
+    assert answers.cursor().sql(f"select count(*) from {table}").fetchall() == [(3,)]
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

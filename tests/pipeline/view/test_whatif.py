@@ -71,12 +71,18 @@ def test_a_rule_that_is_taken_away_needs_no_search(output: Output, cursor: Any, 
     assert found["searching"] is None and found["gained"] > 0 and not held.is_set()
 
 
-def test_what_ends_the_search_is_told(output: Output, cursor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(("error", "told"), [(DataError("a column is gone"),) * 2, (ValueError("?"), "broke off")])
+def test_what_ends_the_search_is_told(
+    error: Exception, told: Any, output: Output, cursor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(stored: Remembering, recipe: Recipe, rule: int) -> Any:
-        raise DataError("a column is gone")
+        raise error
 
     monkeypatch.setattr(Remembering, "twins", broken)
     asked, query, gone = WhatIf(output), output.query(cursor, "rows", []), threading.Event()
     asked.ask(query, LOOSER, gone)
-    with pytest.raises(DataError, match="a column is gone"):
+    with pytest.raises(DataError, match=str(told)):
         asked.ask(query, LOOSER, gone)
+    monkeypatch.undo()
+    assert asked.ask(query, LOOSER, gone)["gained"] > 0  # told once; then it may be searched again
