@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.operators import clear_dead_locks, operators_folder
 from training.optimizer import parameter_groups
 from training.recipe import Engine, OptimizerSpec
 
@@ -49,6 +50,7 @@ class DeepSpeedEngine:
         self.named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
         masters = {name: parameter.detach().clone().float() for name, parameter in self.named}
         groups = parameter_groups(_inner(model), optimizer)
+        clear_dead_locks(operators_folder())
         self._engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=[parameter for _, parameter in self.named],

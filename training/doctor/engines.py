@@ -9,17 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
 from training.doctor.check import Check, first_line
 from training.doctor.packages import installed
 from training.doctor.programs import install, output_of
+from training.operators import dead_locks, operators_folder
 
 SECONDS = 120
 BUILD_SECONDS = 900
-STALE = 1800
 TORCH = """
 import json, torch
 count = torch.cuda.device_count()
@@ -108,21 +106,15 @@ def deepspeed(thorough: bool) -> list[Check]:
     ):
         state: Any = "ok" if found else "missing"
         checks.append(Check("train", name, state, first_line(found or "not installed"), None if found else mend))
-    lock = stale_lock(Path(os.environ.get("TORCH_EXTENSIONS_DIR", Path.home() / ".cache" / "torch_extensions")))
-    if lock is not None:
-        found = "a build that was killed left its lock: the next one would wait for ever"
-        checks.append(Check("train", "compiled operators", "missing", found, f"rm {lock}"))
+    locks = dead_locks(operators_folder())
+    if locks:
+        found = "a build that was killed left its lock: the next one of another program would wait for ever"
+        checks.append(Check("train", "compiled operators", "missing", found, f"rm {' '.join(map(str, locks))}"))
     version = installed("deepspeed")
-    build = thorough and lock is None
+    build = thorough and not locks
     facts, why = asked(ADAM, *(["--build"] if build else []), seconds=BUILD_SECONDS if build else SECONDS)
     if facts is None or not facts["compatible"]:
         why = why or "its CPU optimizer (for engine.offload) cannot be built here"
         return [*checks, Check("train", "DeepSpeed", "missing", f"{version}: {why}", install("g++", "python3-dev"))]
     said = "CPU optimizer (for engine.offload) " + ("built" if build else "can be built")
     return [*checks, Check("train", "DeepSpeed", "ok", f"{version}, {said}")]
-
-
-def stale_lock(folder: Path) -> Path | None:
-    """The lock of a build of operators that nobody can still be at: PyTorch waits for it without end."""
-    old = time.time() - STALE
-    return next((lock for lock in sorted(folder.glob("*/*/lock")) if lock.stat().st_mtime < old), None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from training.doctor.command import print_checks
-from training.doctor.engines import asked, gpus, stale_lock
+from training.doctor.engines import asked, gpus
 from training.doctor.machine import machine, writable
 from training.doctor.packages import installed, packages, required
 from training.doctor.programs import chromium, fonts, output_of, tesseract
@@ -122,15 +122,6 @@ def test_programs_of_engines_that_end_badly() -> None:
     assert asked("import no_such_module") == (None, "ModuleNotFoundError: No module named 'no_such_module'")
     assert asked("print('noise'); print('[1]')") == ([1], "")
     assert asked("import time; time.sleep(60)", seconds=0.5) == (None, "no answer in 0.5 s")
-
-
-def test_a_lock_that_a_killed_build_left(tmp_path: Path) -> None:
-    lock = tmp_path / "py311_cpu" / "cpu_adam" / "lock"
-    lock.parent.mkdir(parents=True)
-    lock.touch()
-    assert stale_lock(tmp_path) is None  # a build may be at it
-    os.utime(lock, (1_700_000_000, 1_700_000_000))
-    assert stale_lock(tmp_path) == lock
 
 
 def test_base_packages_are_those_of_the_project() -> None:
