@@ -10,6 +10,7 @@ import xxhash
 from pipeline.coordinates import Box
 from pipeline.dataset_reader import open_dataset
 from pipeline.dataset_scan import Scanned, scan_dataset
+from pipeline.errors import RecipeError
 from training.evaluation.metrics.words import words
 from training.evaluation.sample import Decoding, Sample
 from training.evaluation.shards import SETS, find_shards, read_shards
@@ -83,10 +84,10 @@ def _objects(candidates: Iterable[_Candidate]) -> dict[str, int]:
 
 
 def _asked(ask: Ask, candidates: list[_Candidate], objects: Mapping[str, int], path: str) -> list[Question]:
-    chosen = {each.scanned.key: each for each in _chosen(ask, candidates)}
-    samples = (sample for sample in read_shards(find_shards(path), [SETS[ask.task][0]]) if sample.id in chosen)
+    samples = read_shards(find_shards(path), [SETS[ask.task][0]])
     found = {sample.id: sample for sample in samples if sample.set == ask.task}
-    return [_question(ask, each, found[key], objects[each.image]) for key, each in chosen.items() if key in found]
+    chosen = _chosen(ask, [each for each in candidates if each.scanned.key in found])
+    return [_question(ask, each, found[each.scanned.key], objects[each.image]) for each in chosen]
 
 
 def _chosen(ask: Ask, candidates: list[_Candidate]) -> list[_Candidate]:
@@ -141,7 +142,7 @@ def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]
     bounds = list(edges.get(column, EDGES[column]))
     at = sum(value >= edge for edge in bounds)
     if column == "area":
-        shown = [f"{edge:.0%}" for edge in bounds]
+        shown = [f"{100 * edge:g}%" for edge in bounds]
         return (
             f"under {shown[0]}" if at == 0 else " to ".join(shown[at - 1 : at + 1]) + " and more" * (at == len(bounds))
         )
@@ -152,6 +153,9 @@ def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]
 
 
 def paths_of(experiment: Experiment, datasets: Mapping[str, str]) -> dict[str, str]:
-    """Where the asked datasets lie: the experiment's own, else those of the training recipe."""
+    """Where the asked datasets lie: the experiment's own, else those of the training recipe. Raises RecipeError."""
     every = {**datasets, **experiment.datasets}
+    for ask in experiment.ask:
+        if ask.dataset not in every:
+            raise RecipeError(f"ask {ask.name}: no dataset is called {ask.dataset}; there are {', '.join(every)}")
     return {ask.dataset: every[ask.dataset] for ask in experiment.ask}

@@ -12,7 +12,8 @@ from training.experiments.asked import Question
 from training.journey.loss import Loss
 
 Values = dict[str, list[float | None]]
-"""A list per measure, in the order of the questions, None where it does not apply; ``tokens`` weigh ``loss``."""
+"""A list per measure, in the order of the questions, None where it does not apply; ``tokens`` weigh ``loss``,
+``picture`` numbers what is asked about: questions about one picture are one draw."""
 
 
 def values(
@@ -21,7 +22,9 @@ def values(
     """``ranks``: what the evaluation gave each answer (IoU of a box). ``losses`` by the name of the told question."""
     placed = [question.sample.metric == "box" for question in asked]
     told = [losses.get(question.told.task) for question in asked]
+    numbers = {image: float(number) for number, image in enumerate(dict.fromkeys(each.image for each in asked))}
     return {
+        "picture": [numbers[question.image] for question in asked],
         "score": [float(rank >= THRESHOLD) if box else rank for rank, box in zip(ranks, placed, strict=True)],
         "iou": [rank if box else None for rank, box in zip(ranks, placed, strict=True)],
         "loss": [None if loss is None else loss.loss * loss.tokens for loss in told],

@@ -1,7 +1,7 @@
 """The recipe of an experiment: a training recipe, arms that change some of its keys, seeds, what is asked, what is drawn."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -102,6 +102,13 @@ class Experiment(Frozen):
                 raise ValueError(f"arm {name} has no `model`, and there is no `training` recipe")
             if arm.model is not None and arm.set:
                 raise ValueError(f"arm {name} is a finished model: `set` changes nothing there")
+        if len({arm.x is None for arm in self.arms.values()}) > 1:
+            raise ValueError("some arms have an `x` and some have none: all or none")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("a seed stands twice in `seeds`: its runs would be counted as independent ones")
+        for column, edges in self.edges.items():
+            if not edges or list(edges) != sorted(set(edges)):
+                raise ValueError(f"edges of {column}: at least one, each above the one before it")
         known = {ask.name for ask in self.ask}
         for figure in self.figures:
             if not known.issuperset(figure.asks):
@@ -192,14 +199,29 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def anchor(value: Any) -> Any:
         return str(folder / value) if isinstance(value, str) and "://" not in value else value
 
+    named = content.get("arms")
+    arms = [arm for arm in named.values() if isinstance(arm, dict)] if isinstance(named, dict) else []
+    for holder in [content, *arms]:
+        if isinstance(holder.get("set"), dict):
+            holder["set"] = {key: _placed(key, value, anchor, folder) for key, value in holder["set"].items()}
     if content.get("training") is not None:
         content["training"] = anchor(content["training"])
-    for arm in (content.get("arms") or {}).values() if isinstance(content.get("arms"), dict) else ():
-        if isinstance(arm, dict) and arm.get("model") is not None:
+    for arm in arms:
+        if arm.get("model") is not None:
             arm["model"] = anchor(arm["model"])
     if isinstance(content.get("datasets"), dict):
         content["datasets"] = {name: anchor(path) for name, path in content["datasets"].items()}
     return content
+
+
+def _placed(key: str, value: Any, anchor: Callable[[Any], Any], folder: Path) -> Any:
+    """An override whose value is a path, with the path from the experiment's folder."""
+    is_folder = isinstance(value, str) and ("/" in value or (folder / value).is_dir())
+    if key == "tokenizer" or (key == "start" and is_folder) or (key.startswith("datasets.") and key.endswith(".path")):
+        return anchor(value)
+    if key.startswith("datasets.") and isinstance(value, dict) and "path" in value:
+        return value | {"path": anchor(value["path"])}
+    return value
 
 
 def as_yaml(recipe: TrainRecipe) -> bytes:

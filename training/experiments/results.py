@@ -126,9 +126,14 @@ def _differences(results: Results, measure: str, places: Sequence[int]) -> dict[
 
 
 def against(results: Results, arm: str, other: str, measure: str, places: Sequence[int]) -> Estimate | None:
-    """An arm less another, paired by seed."""
+    """An arm less another, paired by seed; a finished model stands against every seed."""
     own = {done.seed: done.values for done in results.done[arm]}
     theirs = {done.seed: done.values for done in results.done[other]}
+    arms = results.experiment.arms
+    if arms[arm].model is not None and own:
+        own = dict.fromkeys(theirs, next(iter(own.values())))
+    elif arms[other].model is not None and theirs:
+        theirs = dict.fromkeys(own, next(iter(theirs.values())))
     both = [seed for seed in own if seed in theirs]
     return difference([own[seed] for seed in both], [theirs[seed] for seed in both], measure, places)
 
@@ -157,7 +162,8 @@ Point = tuple[str | float, list[Values], list[int]]
 def _lines(results: Results, figure: Figure, chosen: list[int]) -> list[tuple[str, list[Point]]]:
     if figure.x in ("arm", "cost"):
         parts = _parts(results, figure.lines, chosen) if figure.lines != "arm" else [("", chosen)]
-        return [(name, [(_at(results, figure, arm), results.runs(arm), places) for arm in results.arms])
+        arms = [arm for arm in results.arms if figure.x == "arm" or arm in results.prices]
+        return [(name, [(_at(results, figure, arm), results.runs(arm), places) for arm in arms])
                 for name, places in parts]  # fmt: skip
     parts = _parts(results, figure.x, chosen)
     return [(arm, [(name, results.runs(arm), places) for name, places in parts]) for arm in results.arms]

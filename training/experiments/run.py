@@ -31,7 +31,7 @@ from training.journey.loss import held_out_loss
 from training.journey.steps import measured, read_costs
 from training.recipe import Holdout
 
-MEASURES_VERSION = 1
+MEASURES_VERSION = 2
 ASKING = "asking"
 Say = Callable[[str], None]
 
@@ -116,7 +116,10 @@ def _holdout(plans: Sequence[Planned]) -> Holdout | None:
 def _runs(plans: Sequence[Planned], asked: Sequence[Question], where: Where) -> list[Run]:
     names = {spec.path for plan in plans if plan.recipe is not None for spec in plan.recipe.datasets.values()}
     hashes = {path: open_dataset(path).hash for path in names}
-    what = [samples_hash([question.sample for question in asked]), [question.told.task for question in asked]]
+    what = [
+        samples_hash([question.sample for question in asked]),
+        [[question.told.task, question.columns["language"], question.thing] for question in asked],
+    ]
     found = []
     for plan in plans:
         stages: list[Trained] = []
@@ -149,6 +152,11 @@ def _done(runs: Sequence[Run]) -> Mapping[str, list[Done]]:
     for run in runs:
         noted = run.values
         if noted is not None:
+            if run.stages and not run.stages[-1].done:
+                raise RecipeError(
+                    f"{run.plan.name} is done, but its model is not in {run.stages[-1].folder.parent}: name the folder "
+                    "that it was trained in with --trained"
+                )
             asking = read_costs(run.folder / "steps.json")[ASKING]
             done = Done(
                 run.plan.seed, noted, run.model, tuple(run.stages), run.plan.recipe, run.folder / "eval", asking

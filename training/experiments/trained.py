@@ -68,7 +68,10 @@ def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list
             }
         )  # fmt: skip
         shards = sorted((name, hashes[name]) for name in used)
-        mark = fingerprint([recipe_fingerprint(so_far), shards, known, tokenizer])
+        rounding = [
+            [each.engine.precision, each.engine.attention, each.tolerance.model_dump()] for each in so_far.stages
+        ]
+        mark = fingerprint([recipe_fingerprint(so_far), rounding, shards, known, tokenizer])
         needed = {part.dataset for part in stage.mix} | ({stage.evaluate.dataset} if stage.evaluate else set())
         own = {name: spec for name, spec in recipe.datasets.items() if name in needed}
         fresh = recipe.fresh if number == 0 else ()

@@ -7,8 +7,12 @@ from training.experiments.estimate import difference, estimate
 from training.experiments.measure import Values
 
 
-def run(values: list[float | None]) -> Values:
-    return {"score": values, "loss": [None if v is None else 10 * v for v in values], "tokens": [10.0] * len(values)}
+def run(values: list[float | None], together: int = 1) -> Values:
+    """``together`` questions after another are about one picture."""
+    return {
+        "score": values, "loss": [None if v is None else 10 * v for v in values], "tokens": [10.0] * len(values),
+        "picture": [float(place // together) for place in range(len(values))],
+    }  # fmt: skip
 
 
 def test_by_hand() -> None:
@@ -29,7 +33,7 @@ def test_questions_without_the_measure_are_left_out() -> None:
 
 
 def test_a_loss_is_per_token() -> None:
-    values: Values = {"loss": [2.0, 9.0], "tokens": [1.0, 3.0]}
+    values: Values = {"loss": [2.0, 9.0], "tokens": [1.0, 3.0], "picture": [0.0, 1.0]}
     found = estimate([values], "loss", [0, 1])
     assert found is not None and found.mean == 2.75
 
@@ -43,14 +47,14 @@ def test_equal_questions_cancel_in_a_difference() -> None:
     assert alone is not None and alone.error > 0.1
 
 
-@pytest.mark.parametrize(("seeds", "questions"), [(3, 60), (5, 20)])
-def test_the_error_is_that_of_repeated_experiments(seeds: int, questions: int) -> None:
+@pytest.mark.parametrize(("seeds", "questions", "together"), [(3, 60, 1), (5, 20, 1), (3, 120, 4)])
+def test_the_error_is_that_of_repeated_experiments(seeds: int, questions: int, together: int) -> None:
     """Many experiments with new seeds and new questions: their means spread as the error says, or a little less."""
     random, means, errors = np.random.default_rng(7), [], []
     for _ in range(600):
-        of_seed, of_question = random.normal(0, 0.3, seeds), random.normal(0, 1, questions)
+        of_seed, of_question = random.normal(0, 0.3, seeds), random.normal(0, 1, questions // together).repeat(together)
         value = of_seed[:, None] + of_question + random.normal(0, 0.5, (seeds, questions))
-        found = estimate([run(row.tolist()) for row in value], "score", list(range(questions)))
+        found = estimate([run(row.tolist(), together) for row in value], "score", list(range(questions)))
         assert found is not None
         means.append(found.mean)
         errors.append(found.error**2)

@@ -6,7 +6,10 @@ import pytest
 
 from pipeline.errors import RecipeError
 from tests.docs.pages import blocks, page
+from tests.training.made import stage, write_recipe
 from training.experiments.recipe import changed, load_experiment, planned
+from training.experiments.trained import chain
+from training.recipe import load_train_recipe
 
 SHIPPED = sorted(
     path for path in Path("training/recipes/experiments").glob("*.yaml") if "arms:" in path.read_text("utf-8")
@@ -43,6 +46,10 @@ def test_a_dataset_may_be_added_but_no_other_key() -> None:
         ("arms: {a: {model: m}}\nfigures: [{title: t, asks: [other]}]", "asks other are not there"),
         ("arms: {a: {model: m}}\nfigures: [{title: t, x: area, lines: ask}]", "needs `lines: arm`"),
         ("arms: {a: {model: m}}\nseed: [1]", "seed: unknown key"),
+        ("arms: {a: {model: m, x: 1}, b: {model: n}}", "all or none"),
+        ("arms: {a: {model: m}}\nseeds: [0, 1, 0]", "a seed stands twice"),
+        ("arms: {a: {model: m}}\nedges: {area: []}", "edges of area: at least one"),
+        ("arms: {a: {model: m}}\nedges: {words: [4, 2]}", "each above the one before it"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, wrong: str, told: str) -> None:
@@ -50,6 +57,32 @@ def test_mistakes_are_told(tmp_path: Path, wrong: str, told: str) -> None:
     path.write_text(f"name: e\nquestion: q\nask: [{{name: n, dataset: d, task: vqa}}]\n{wrong}\n")
     with pytest.raises(RecipeError, match=told):
         load_experiment(path)
+
+
+def test_paths_in_overrides_count_from_the_experiment(tmp_path: Path) -> None:
+    changes = "{start: models/one, tokenizer: t.json, datasets.a.path: a, datasets.b: {path: b}, stages.x.steps: 3}"
+    arms = "{one: {set: {start: nano}}, two: {set: {start: s3://bucket/m}}}"
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        f"name: e\nquestion: q\nask: [{{name: n, dataset: d, task: vqa}}]\ntraining: t.yaml\nset: {changes}\narms: {arms}\n"
+    )
+    experiment = load_experiment(path)
+    assert experiment.set == {
+        "start": str(tmp_path / "models/one"), "tokenizer": str(tmp_path / "t.json"),
+        "datasets.a.path": str(tmp_path / "a"), "datasets.b": {"path": str(tmp_path / "b")}, "stages.x.steps": 3,
+    }  # fmt: skip
+    assert [arm.set["start"] for arm in experiment.arms.values()] == ["nano", "s3://bucket/m"]
+
+
+def test_stages_that_round_otherwise_are_other_stages(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    datasets = {"a": tmp_path / "a"}
+    marks = set()
+    for engine in ({"precision": "float32"}, {"precision": "bfloat16"}, {"precision": "bfloat16", "recompute": True}):
+        content = stage(mix=[{"dataset": "a", "weight": 1}], engine=engine)
+        recipe = load_train_recipe(write_recipe(path, Path("nano"), datasets, content))
+        marks.add(chain(recipe, {"a": "hash"}, tmp_path)[0].mark)
+    assert len(marks) == 2
 
 
 def test_all_five_questions_are_shipped() -> None:
