@@ -63,7 +63,7 @@ def _looked(losses: Mapping[str, Loss], task: str) -> str:
     if task + OTHER not in losses:
         return NOTHING
     higher, error = change(losses[task], losses[task + OTHER])
-    return f"{higher:+.2f} ± {error:.2f}"
+    return f"{higher:+.3f} ± {error:.3f}"
 
 
 def loss_table(losses: Mapping[str, Mapping[str, Loss]], stages: Mapping[str, str]) -> Html:
@@ -115,6 +115,8 @@ def _title(model: str, stages: Mapping[str, str]) -> Html:
 
 
 def _expected(name: str, dialogue: str, model: str, stages: Mapping[str, str]) -> bool:
+    if name.endswith(OTHER):
+        return False
     kind = "sft" if name.endswith(dialogue) else GAIN.get(name, "multitask" if name != "text" else None)
     return kind is not None and teaches(stages).get(kind) == model
 

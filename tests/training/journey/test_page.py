@@ -111,7 +111,7 @@ def test_a_claim_holds_where_the_loss_fell_by_more_than_its_error(after: float, 
     table = conclusions(losses(FALLING | {"pretrain": after}, error), STAGES)
     assert "Captions in stage 1" in table
     assert f"<td>{said}</td>" in table
-    assert f"<td>{after - 5:+.2f} ± {error:.2f}</td><td>+0.50 ± 0.00</td>" in table
+    assert f"<td>{after - 5:+.2f} ± {error:.2f}</td><td>+0.500 ± 0.000</td>" in table
     assert "Reading" not in table  # was not measured
 
 
