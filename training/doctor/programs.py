@@ -5,7 +5,7 @@ import subprocess
 
 from training.doctor.check import Check, first_line
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PAGE = "data:text/html,<p>the page</p>"
 LANGUAGES = {"eng": "tesseract-ocr", "chi_sim": "tesseract-ocr-chi-sim"}
 FONTS = {"en": ("fonts-liberation fonts-dejavu", 3), "zh-cn": ("fonts-noto-cjk fonts-wqy-microhei", 1)}
