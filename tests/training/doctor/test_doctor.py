@@ -57,7 +57,7 @@ def test_programs_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_programs_that_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, script in (
-        ("chromium", 'case "$*" in *--version*) echo Chromium 1;; *) exit 1;; esac'),
+        ("chromium-headless-shell", 'case "$*" in *--version*) echo Chromium 1;; *) exit 1;; esac'),
         ("tesseract", 'case "$*" in *list*) echo eng;; *) echo tesseract 9;; esac'),
         ("fc-list", "true"),
     ):
