@@ -97,6 +97,9 @@ Only = Annotated[list[str] | None, typer.Option(metavar="PART", help=f"{', '.joi
 Full = Annotated[
     bool, typer.Option("--full", help="Then train all stages, evaluate after each, and show it on one page")
 ]
+Training = Annotated[
+    Path | None, typer.Option(help="Training recipe of --full: journey.yaml, where there is a GPU journey_gpu.yaml")
+]
 Corpus = Annotated[str, typer.Option(help="shipped; full: fetch all real pairs (280 MB) and curate them")]
 
 
@@ -108,6 +111,7 @@ def demo(
     only: Only = None,
     full: Full = False,
     corpus: Corpus = "shipped",
+    training: Training = None,
 ) -> None:
     """The shipped data to shards: real pairs curated, text and dialogues, grounding and OCR pages built beside them.
 
@@ -142,7 +146,7 @@ def demo(
         notes += [f"{part}: {note}" for note in left_out]
     print_parts(parts, notes)
     if full:
-        travel({JOURNEY[part]: folders[part] for part in chosen}, journey, fresh)
+        travel({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
 
 
 def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
@@ -178,13 +182,16 @@ def cost_of(journey: Path, part: str) -> AbstractContextManager[None]:
     return measured(journey / "steps.json", part)
 
 
-def travel(datasets: dict[str, Path], journey: Path, fresh: bool) -> None:
+def travel(datasets: dict[str, Path], journey: Path, training: Path | None, fresh: bool) -> None:
     """Train, evaluate, and write the page."""
+    import torch
+
     from pipeline.errors import resumable
     from training.journey.run import plan_journey, run_journey
 
+    usual = "journey_gpu.yaml" if torch.cuda.is_available() else "journey.yaml"
     with resumable(journey):
-        page = run_journey(plan_journey(EXAMPLES / "journey.yaml", datasets, journey), fresh)
+        page = run_journey(plan_journey(training or EXAMPLES / usual, datasets, journey), fresh)
     if page is None:
         typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
         raise typer.Exit(SIGNALLED)

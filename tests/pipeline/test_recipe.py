@@ -17,6 +17,7 @@ OTHERS = (
     "text_demo.yaml",
     "train_tiny.yaml",
     "journey.yaml",
+    "journey_gpu.yaml",
 )  # under test with what reads them
 SHIPPED = sorted(
     path

@@ -26,10 +26,20 @@ def test_without_training_installed_it_says_what_to_install(monkeypatch: pytest.
         CliRunner().invoke(qvl.app, ["demo", "--full"], catch_exceptions=False)
 
 
-def test_the_journeys_recipe_names_the_parts_of_the_demo() -> None:
+@pytest.mark.parametrize("name", ["journey.yaml", "journey_gpu.yaml"])
+def test_the_journeys_recipe_names_the_parts_of_the_demo(name: str) -> None:
     from training.recipe import load_train_recipe
 
-    recipe = load_train_recipe(qvl.EXAMPLES / "journey.yaml")
+    recipe = load_train_recipe(qvl.EXAMPLES / name)
     assert set(recipe.datasets) == set(qvl.JOURNEY.values())
     assert set(qvl.JOURNEY) == set(qvl.RECIPES)
     assert recipe.holdout is not None
+
+
+def test_on_one_gpu_it_should_take_less_than_twenty_minutes() -> None:
+    """At a fifth of an H100's peak, for texts as long as the demo's; never measured."""
+    from training.plan import Terms, make_plan
+    from training.recipe import load_train_recipe
+
+    plan = make_plan(load_train_recipe(qvl.EXAMPLES / "journey_gpu.yaml"), Terms(gpus=1, mfu=0.2), text=350)
+    assert plan["total"]["gpu_hours"] < 1 / 3
