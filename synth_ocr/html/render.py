@@ -16,6 +16,7 @@ from synth_ocr.page import Outcome, Page, PageRejected
 from synth_ocr.pdf.visible import Evidence, change_of, unlabelled
 from synth_ocr.rules import PageRules, admit, finish
 
+CRASHED = "unreadable:page"
 LEAST_LEFT = 0.5  # of the screen's height: how far the bottom may be cropped to a line's top
 
 
@@ -31,13 +32,19 @@ def render_pages(task: PagesTask) -> Iterator[Outcome]:
     """Every page in order, kept or with its reason."""
     cv2.setNumThreads(1)
     for job, view in task.jobs:
-        try:
-            yield finish(job.key, read_page(job, view, task.rules), task.rules)
-        except PageRejected as reason:
-            yield Outcome(job.key, str(reason))
-        except Error as error:
-            shared().close()
-            yield Outcome(job.key, "unreadable:time" if "Timeout" in str(error) else "unreadable:page")
+        outcome = _outcome(job, view, task.rules)
+        yield _outcome(job, view, task.rules) if outcome.verdict == CRASHED else outcome
+
+
+def _outcome(job: Job, view: View, rules: PageRules) -> Outcome:
+    """A browser that ends in the middle says nothing about the page: who gets CRASHED asks once more, of a new one."""
+    try:
+        return finish(job.key, read_page(job, view, rules), rules)
+    except PageRejected as reason:
+        return Outcome(job.key, str(reason))
+    except Error as error:
+        shared().close()
+        return Outcome(job.key, "unreadable:time" if "Timeout" in str(error) else CRASHED)
 
 
 def read_page(job: Job, view: View, rules: PageRules) -> Page:

@@ -66,11 +66,14 @@ def test_two_runs_at_once_one_is_told_to_wait(many_units: Path, undisturbed: str
 def test_ctrl_c_leaves_a_state_that_the_same_command_finishes(
     many_units: Path, undisturbed: str, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    process = start(many_units, out)
-    assert wait_for(lambda: manifests(out) >= 4, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    for attempt in range(5):  # on a busy machine a run may be over before the signal reaches it
+        out = tmp_path / f"out-{attempt}"
+        process = start(many_units, out)
+        assert wait_for(lambda out=out: manifests(out) >= 4, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        if process.returncode:
+            break
     assert process.returncode == 2
     assert "the same command continues" in errors
     assert run(many_units, out).returncode == 0

@@ -105,9 +105,9 @@ def test_lines_are_read_back_once_and_again_where_something_changed(tmp_path: Pa
     run(recipe(documents), out)
     first = read_back(out, 1)
     assert first["groups"]["all"]["lines"] >= 1 and first["groups"]["all"]["cer"] < 0.1
-    written = (out / READING).stat()
+    written = (out / READING).stat().st_mtime_ns
     assert read_back(out, 1) == first
-    assert (out / READING).stat() == written
+    assert (out / READING).stat().st_mtime_ns == written
     assert "single lines cut out" in write_report(out).read_text()
     assert read_back(out, 2)["of"]["pages"] == 2
     (documents / "z.pdf").write_bytes(trap.saved(trap.document(trap.light_on_dark), no_new_id=True))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from synth_ocr.html import browser
@@ -31,6 +32,21 @@ def test_a_script_without_end_is_a_verdict_and_the_next_page_is_read() -> None:
     outcomes = list(render_pages(PagesTask(pages, LAX)))
     assert [outcome.verdict for outcome in outcomes] == ["unreadable:time", "keep"]
     assert time.monotonic() - started < 40
+
+
+def test_a_browser_that_is_killed_costs_no_page() -> None:
+    pages = tuple((job(f"<p>Page number {number}</p>"), VIEW) for number in range(3))
+    straight = [outcome.jpeg for outcome in render_pages(PagesTask(pages, LAX))]
+    outcomes = []
+    for number, outcome in enumerate(render_pages(PagesTask(pages, LAX))):
+        outcomes.append(outcome)
+        if number == 0:
+            running = [each for each in psutil.Process().children(recursive=True) if "chrom" in each.name()]
+            assert running
+            for process in running:
+                process.kill()
+    assert [outcome.verdict for outcome in outcomes] == ["keep"] * 3
+    assert [outcome.jpeg for outcome in outcomes] == straight
 
 
 def test_nothing_outside_the_page_is_reached() -> None:

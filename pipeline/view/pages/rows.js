@@ -89,10 +89,12 @@ async function fill(grid, end, query, signal) {
     end.toggleAttribute("data-all", from === null);
     end.replaceChildren(from !== null ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.",
       ...(from === null && !listed.length && state.f.length ? [" ", el("button", { type: "button", onclick: () => go({ f: [], row: "" }) }, "clear the filters")] : []));
+    // observed anew, it tells where the end is now: it tells changes alone, and who scrolled within the frame saw none
+    watcher.unobserve(end);
+    if (!signal.aborted) watcher.observe(end);
   };
-  await next();
   const watcher = new IntersectionObserver((entries) => { if (entries.some(({ isIntersecting }) => isIntersecting)) next(); }, { rootMargin: "900px" });
-  watcher.observe(end);
+  await next();
   signal.addEventListener("abort", () => watcher.disconnect());
 }
 
