@@ -22,7 +22,7 @@ import training.command
 import training.doctor.command
 import training.evaluation.command
 import training.mix.command
-from pipeline.errors import QvlError, RecipeError
+from pipeline.errors import SIGNALLED, QvlError, RecipeError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,7 +79,6 @@ def recipes(
         raise RecipeError(f"{name}: no such recipe; there are {', '.join(found)}")
 
 
-SIGNALLED = 143
 EXAMPLES = Path(__file__).parent / "examples"
 RECIPES = {
     "curate": "demo.yaml",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.store import Place
 
+SIGNALLED = 143
+"""Exit status of a run that a signal stopped at a checkpoint."""
 WAYS_OUT = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room in your quota",

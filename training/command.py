@@ -30,8 +30,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON at the end")] = False,
 ) -> None:
     """Run the stages of a recipe, or go on with them. Also the program that torchrun starts."""
-    from pipeline.errors import RecipeError
-    from training.launch import SIGNALLED, Launch, launch_here, launch_ray
+    from pipeline.errors import SIGNALLED, RecipeError
+    from training.launch import Launch, launch_here, launch_ray
     from training.recipe import load_train_recipe
 
     loaded = load_train_recipe(recipe)

@@ -12,8 +12,6 @@ from typing import Any
 from pipeline.errors import DataError, QvlError
 from training.recipe import load_train_recipe
 
-SIGNALLED = 143
-
 
 @dataclass(frozen=True)
 class Launch:

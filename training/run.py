@@ -141,7 +141,7 @@ def run_stage(
     """Train one stage and write its model; False where a signal stopped it."""
     folder = where.output / stage.label
     loaded = load_start(recipe, stage, before)
-    encoder = Encoder(loaded.processor.tokenizer, rule_of(stage, loaded.processor))
+    encoder = Encoder(loaded.processor.tokenizer, Rule.of(stage, loaded.processor.image_seq_length))
     schedule = plan_stage(recipe, stage, datasets, where.output / "lengths", encoder, ranks)
     if ranks.first:
         _note_start(folder, loaded.net)
@@ -178,11 +178,6 @@ def run_stage(
         (folder / UNCHECKED).replace(folder / "model")
     ranks.barrier()
     return True
-
-
-def rule_of(stage: StageSpec, processor: QwenVLProcessor) -> Rule:
-    """How samples become tokens in a stage."""
-    return Rule.of(stage, processor.image_seq_length)
 
 
 def plan_stage(

@@ -9,11 +9,11 @@ from pipeline.commit import read_manifest
 from pipeline.errors import DataError
 from training.checkpoint import complete, read_checkpoint
 from training.datasets import used_datasets
-from training.encode import Encoder
+from training.encode import Encoder, Rule
 from training.logs import read_journal
 from training.ranks import Ranks
 from training.recipe import StageSpec, TrainRecipe
-from training.run import plan_stage, processor_of_start, rule_of
+from training.run import plan_stage, processor_of_start
 from training.schedule import Schedule, State, Step
 
 
@@ -41,7 +41,7 @@ def verify(run: Path, world: int, alone: Ranks) -> list[Verified]:
             continue
         before = run / recipe.stages[number - 1].label / "model" if number else None
         processor = load_processor(before) if before is not None else processor_of_start(recipe, stage)
-        encoder = Encoder(processor.tokenizer, rule_of(stage, processor))
+        encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
         schedule = plan_stage(recipe, stage, datasets, run / "lengths", encoder, alone)
         saved = [read_checkpoint(folder) for folder in complete(run / stage.label / "checkpoints")]
         results.append(_replay(stage, schedule, lines, saved, world))

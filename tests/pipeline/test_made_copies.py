@@ -1,14 +1,9 @@
 """A takedown from a build: its made units hold the samples too, and a page may show them."""
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +16,9 @@ from pipeline.layout import Layout
 from pipeline.made_copies import held_copies
 from pipeline.revoke import find_home, find_records, revoke, stage_takedown
 from pipeline.takedown_list import TakedownList, read_list
+from tests.pipeline.takedowns import DAY, killed_copy
 from tests.pipeline.test_build import Numbers, run
 
-ROOT = Path(__file__).parents[2]
-DAY = "2026-11-25"
 GONE = ["n8-0", "n12-1", "n30-0"]
 UNITS = {"numbers-0000", "numbers-0001", "numbers-0003"}  # which made them
 
@@ -145,23 +139,10 @@ def test_stopped_after_any_step_the_same_command_finishes(out: Path, wanted: Tak
 def test_killed_at_any_moment(out: Path, wanted: TakedownList, tmp_path: Path) -> None:
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
     revoke(straight, wanted, DAY)
-    command = [
-        sys.executable, "-c",
-        "import sys; from pathlib import Path; from pipeline.revoke import revoke; "
-        "from pipeline.takedown_list import read_list; "
-        f"revoke(Path(sys.argv[1]), read_list(Path(sys.argv[2])), '{DAY}')",
-    ]  # fmt: skip
     killed, moments = 0, random.Random(11)
     for number in range(5):
-        target = Path(shutil.copytree(out, tmp_path / f"killed-{number}"))
-        process = subprocess.Popen([*command, str(target), str(tmp_path / "list.txt")], cwd=ROOT)
-        while process.poll() is None and not (target / ".revoke").exists():
-            time.sleep(0.0005)
-        time.sleep(moments.random() * 0.01)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
+        target = tmp_path / f"killed-{number}"
+        killed += killed_copy(out, target, tmp_path / "list.txt", moments)
         revoke(target, wanted, DAY)
         assert contents(target) == contents(straight)
     assert killed >= 1

@@ -3,14 +3,9 @@
 import hashlib
 import io
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -25,9 +20,8 @@ from pipeline.takedown_journal import finish_takedown
 from pipeline.takedown_list import TakedownList, read_list
 from pipeline.trace import trace_sample
 from tests.pipeline.samples import jpeg
+from tests.pipeline.takedowns import DAY, killed_copy, revoke_apart
 
-ROOT = Path(__file__).parents[2]
-DAY = "2026-11-25"
 RECIPE = """
 name: pairs
 sources: [{name: photos, read: {kind: webdataset, paths: ['*.tar']}}]
@@ -242,26 +236,13 @@ def test_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
     wanted = list(samples(out))[::7]
     listed(tmp_path, *wanted)
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
-    command = [
-        sys.executable, "-c",
-        "import sys; from pathlib import Path; from pipeline.revoke import revoke; "
-        "from pipeline.takedown_list import read_list; "
-        f"revoke(Path(sys.argv[1]), read_list(Path(sys.argv[2])), '{DAY}')",
-    ]  # fmt: skip
-    subprocess.run([*command, str(straight), str(tmp_path / "list.txt")], check=True, cwd=ROOT)
+    assert revoke_apart(straight, tmp_path / "list.txt").wait() == 0
     killed, moments = 0, random.Random(7)
     for number in range(6):
-        target = Path(shutil.copytree(out, tmp_path / f"killed-{number}"))
-        process = subprocess.Popen([*command, str(target), str(tmp_path / "list.txt")], cwd=ROOT)
-        while process.poll() is None and not (target / ".revoke").exists():
-            time.sleep(0.0005)
-        time.sleep(moments.random() * 0.01)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
+        target = tmp_path / f"killed-{number}"
+        killed += killed_copy(out, target, tmp_path / "list.txt", moments)
         assert samples(target).keys() >= samples(straight).keys() or (target / ".revoke" / "journal.json").exists()
-        subprocess.run([*command, str(target), str(tmp_path / "list.txt")], check=True, cwd=ROOT)
+        assert revoke_apart(target, tmp_path / "list.txt").wait() == 0
         assert contents(target) == contents(straight)
         assert not (target / ".revoke").exists()
     assert killed >= 1

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.errors import SIGNALLED, resumable
+
 if TYPE_CHECKING:
     from training.experiments.results import Results
-
-STOPPED = 143
 
 
 def experiment(
@@ -36,7 +36,6 @@ def experiment(
     with _stdout_kept_for_results():
         import torch
 
-        from pipeline.errors import resumable
         from training.experiments.recipe import load_experiment
         from training.experiments.run import Where, run_experiment
 
@@ -47,7 +46,7 @@ def experiment(
             results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
     if results is None:
         typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(SIGNALLED)
     from training.experiments.results import summary
 
     typer.echo(json.dumps(summary(results), ensure_ascii=False) if as_json else _table(results, output))
