@@ -59,8 +59,9 @@ def places(prompt: str, wanted: str, said: str) -> dict[str, Shapes]:
 
 
 def _outlines(text: str) -> Shapes:
-    shapes = [outline({"box": box}) for phrase in markup.parse(text) for box in phrase.boxes]
-    shapes += [outline({"quad": quad}) for phrase in markup.parse(text) for quad in phrase.quads]
+    phrases = markup.parse(text)
+    shapes = [outline({"box": box}) for phrase in phrases for box in phrase.boxes]
+    shapes += [outline({"quad": quad}) for phrase in phrases for quad in phrase.quads]
     return [shape for shape in shapes if shape is not None]
 
 
