@@ -119,10 +119,10 @@ def ours(tar: Path, rows: int, model: str, weights: Path, batch: int) -> dict[st
     """The scoring of a unit, as a worker of stage score does it."""
     import pyarrow as pa
 
-    from pipeline.pixels import Measures, measure_pixels
-    from pipeline.recipe import Recipe, reader
-    from pipeline.scan import read_columns, scan_task, scan_unit
-    from pipeline.storage import Storage
+    from qvl.pipeline.curate.measuring.scan import read_columns, scan_task, scan_unit
+    from qvl.pipeline.images.score_images import Measures, measure_pixels
+    from qvl.pipeline.recipe.recipe import Recipe, reader
+    from qvl.pipeline.storage.storage import Storage
 
     clip = {"english": {"model": model, "pretrained": str(weights)}, "batch": batch}
     source = {"name": "photos", "read": {"kind": "webdataset", "paths": [str(tar)]}}
@@ -149,8 +149,8 @@ def decode_path(tar: Path, rows: int, side: int) -> dict[str, float]:
     import open_clip
     import torch
 
-    from pipeline.clip_model import MARGIN, Preprocessing
-    from pipeline.decode import Scratch, decode_scaled
+    from qvl.pipeline.images.clip import MARGIN, Preprocessing
+    from qvl.pipeline.images.decode import Scratch, decode_scaled
 
     torch.set_num_threads(1)
     images = [data for data, _ in samples(tar, rows)]

@@ -20,9 +20,9 @@ import open_clip
 import torch
 from PIL import Image
 
-from pipeline.clip_model import ClipScorer
-from pipeline.decode import decode_scaled
-from pipeline.score_recipe import ClipModel
+from qvl.pipeline.images.clip import ClipScorer
+from qvl.pipeline.images.decode import decode_scaled
+from qvl.pipeline.recipe.score import ClipModel
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MUSEUM = EXAMPLES / "corpus" / "museum"

@@ -6,8 +6,8 @@ Target: at least 80% of the rate of the towers alone on resident data.
 
 Needs torch (2.6 or newer), torchvision, numpy, Pillow, pydantic, xxhash; and, where they are not installed, wheels
 of open-clip-torch, timm, ftfy, wcwidth, regex and simplejpeg. Run it in the repository: it scores with the stage's own code
-(`pipeline.clip_model`, `pipeline.decode`), on crops of the corpus's paintings (longest side 512, JPEG quality 85). Weights
-are random, in bf16. `--device cpu --models tiny --pairs 16 --batch 8` is a check that it runs.
+(`qvl.pipeline.images.clip`, `qvl.pipeline.images.decode`), on crops of the corpus's paintings (longest side 512,
+JPEG quality 85). Weights are random, in bf16. `--device cpu --models tiny --pairs 16 --batch 8` is a check that it runs.
 
 Printed per model: `towers` (image and text tower on data that lies on the device), `whole` (bytes and captions to scores),
 `decode`, `tokens`, `copy` and `text` alone, FLOPs per pair (counted by torch on one batch) and shares. `peak` is the best of
@@ -112,7 +112,7 @@ def make_scorer(name: str, device: Any, dtype: Any) -> Any:
     import open_clip
     import torch
 
-    from pipeline.clip_model import ClipScorer
+    from qvl.pipeline.images.clip import ClipScorer
 
     if name == "tiny":
         with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +127,7 @@ def make_scorer(name: str, device: Any, dtype: Any) -> Any:
 
 def whole(scorer: Any, files: list[bytes], pairs: int, batch: int, threads: int) -> Callable[[], None]:
     """Bytes and captions to scores as the stage does it: while a batch is scored, the next one is being decoded."""
-    from pipeline.decode import decode_scaled
+    from qvl.pipeline.images.decode import decode_scaled
 
     def ready(number: int) -> tuple[Any, Any]:
         image, sides = decode_scaled(files[number % len(files)], scorer.side)
@@ -150,8 +150,8 @@ def parts(scorer: Any, files: list[bytes], batch: int, threads: int) -> dict[str
     """Pairs per second of each part alone."""
     import torch
 
-    from pipeline.clip_blocks import moved
-    from pipeline.decode import decode_scaled
+    from qvl.pipeline.images.clip_blocks import moved
+    from qvl.pipeline.images.decode import decode_scaled
 
     device = scorer.device
     squares = [scorer.prepare(*decode_scaled(files[i % len(files)], scorer.side)) for i in range(batch)]
@@ -193,7 +193,7 @@ def flops_per_pair(scorer: Any, batch: int) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pipeline.clip_model import encode_text
+    from qvl.pipeline.images.clip import encode_text
 
     tokens = torch.stack([scorer.tokens(CAPTIONS[i % len(CAPTIONS)]) for i in range(batch)]).to(scorer.device)
     side = scorer.preprocessing.size

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import photo_tars
 
-from pipeline.curate import run
-from pipeline.pool import Pool, RayPool, SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
+from qvl.pipeline.base.pool import Pool, RayPool, SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe
 
 ROWS = 2_500
 SIZES = (1, 4, 16)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import photo_tars
 
-from pipeline.curate import Curation, run, shard_tasks
-from pipeline.pack import PackTask, pack_shard
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.pack import PackTask, pack_shard
+from qvl.pipeline.curate.run import Curation, run, shard_tasks
+from qvl.pipeline.recipe.recipe import Recipe
 
 CHUNK = 1 << 22
 

@@ -26,9 +26,9 @@ import xxhash
 
 def scan(tars: list[Path]) -> dict[str, float]:
     """Our stage scan, after one warm-up unit: models and tables are loaded once per worker, whatever the rows."""
-    from pipeline.curate import Curation
-    from pipeline.recipe import Recipe
-    from pipeline.scan import scan_unit
+    from qvl.pipeline.curate.measuring.scan import scan_unit
+    from qvl.pipeline.curate.run import Curation
+    from qvl.pipeline.recipe.recipe import Recipe
 
     def recipe(paths: list[Path]) -> Recipe:
         read = {"kind": "webdataset", "paths": [str(path) for path in paths]}
@@ -49,7 +49,7 @@ def scan(tars: list[Path]) -> dict[str, float]:
 
 def limit(tars: list[Path]) -> dict[str, float]:
     """Every byte of the tars hashed once, and fastText once per caption."""
-    from pipeline.language import LanguageModel
+    from qvl.pipeline.captions.language import LanguageModel
 
     captions = [text for tar in tars for _, text in peer_plain_loop.samples(tar)]
     model = LanguageModel()

@@ -23,15 +23,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.commit import create_manifest
-from pipeline.filters import Filters
-from pipeline.groups import make_groups, write_groups
-from pipeline.layout import Layout
-from pipeline.ledger import write_ledger
-from pipeline.recipe import Recipe
-from pipeline.rows import COLUMNS, WORD_COLUMNS, WORDS
-from pipeline.scan import read_columns
-from pipeline.select import SelectTask, emit, judge, resolve
+from qvl.pipeline.commit.commit import create_manifest
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, WORDS
+from qvl.pipeline.curate.measuring.scan import read_columns
+from qvl.pipeline.curate.selection.groups import make_groups, write_groups
+from qvl.pipeline.curate.selection.ledger import write_ledger
+from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
+from qvl.pipeline.filters import Filters
+from qvl.pipeline.recipe.recipe import Recipe
 
 RECIPE = Recipe.model_validate(
     {

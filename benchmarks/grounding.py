@@ -28,14 +28,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from grounding_builder.builder import Grounding
-from grounding_builder.drafts import Annotations, Task
-from grounding_builder.grit import Grit
-from grounding_builder.refcoco import RefCoco
-from grounding_builder.visual_genome import VisualGenome
-from pipeline.build import MakeTask, make_unit
-from pipeline.exclusion import Exclusion
-from pipeline.storage import Storage
+from qvl.grounding_builder.build.builder import Grounding
+from qvl.grounding_builder.drafts.drafts import Annotations, Task
+from qvl.grounding_builder.sources.grit import Grit
+from qvl.grounding_builder.sources.refcoco import RefCoco
+from qvl.grounding_builder.sources.visual_genome import VisualGenome
+from qvl.pipeline.builders.build import MakeTask, make_unit
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.storage.storage import Storage
 
 WORDS = (
     "a red fox",

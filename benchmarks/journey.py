@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from training.journey.steps import Cost, read_costs
-from training.report.history import History, read_history
+from qvl.training.pages.journey.steps import Cost, read_costs
+from qvl.training.pages.report.history import History, read_history
 
 
 def main() -> None:
@@ -24,7 +24,15 @@ def main() -> None:
     options = parser.parse_args()
     journey = options.output.with_name("journey" if options.corpus == "shipped" else f"journey_{options.corpus}")
     if not (journey / "index.html").is_file():
-        command = [sys.executable, "-c", "import qvl; qvl.main()", "demo", "--full", "--corpus", options.corpus]
+        command = [
+            sys.executable,
+            "-c",
+            "from qvl.command import main; main()",
+            "demo",
+            "--full",
+            "--corpus",
+            options.corpus,
+        ]
         subprocess.run([*command, "--output", str(options.output)], check=True)
     costs, history = read_costs(journey / "steps.json"), read_history(journey / "train")
     print("\n".join([*step_table(costs), "", *stage_table(history)]))

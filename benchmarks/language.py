@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import regex
 
-from pipeline.language import LATIN_WEIGHTS, LanguageModel, latin_evidence, one_line
+from qvl.pipeline.captions.language import LATIN_WEIGHTS, LanguageModel, latin_evidence, one_line
 
 STAMPS, EMOJI, FULL_MODEL = "tuxpaint-stamps-default", "emojibase-data@17.0.0", "n8n-nodes-fasttext-lang@1.0.20"
 ASKED = {"en": 95.0, "zh": 97.0} | dict.fromkeys(("ja", "ko", "ru", "ar", "fr", "de", "es"), 90.0)

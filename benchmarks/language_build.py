@@ -1,11 +1,11 @@
-"""Make `pipeline/language.npz`, the evidence beside fastText: English words, and Han characters of two languages.
+"""Make `pipeline/captions/language.npz`, the evidence beside fastText: English words, and Han characters of two languages.
 
     python benchmarks/language_build.py [--data .data/language]
 
 Sources, all under licences that allow any use with the notice kept: SCOWL word lists (Debian package ``scowl``, its own
 permissive licence and public-domain lists), jieba's dictionary (MIT), the IPADIC word list inside janome (Apache-2.0,
 NAIST licence), OpenCC's character map (Apache-2.0); the notices are in
-`pipeline/language.NOTICE`. No caption of the benchmark is read here.
+`pipeline/captions/language.NOTICE`. No caption of the benchmark is read here.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import regex
 
-from pipeline.language import DATA_FILE, HAN_SCALE
+from qvl.pipeline.captions.language import DATA_FILE, HAN_SCALE
 
 SIZES = {"common": (10, 20, 35), "middling": (40, 50, 55), "rare": (60, 70)}
 VARIETIES = ("english", "american", "british", "british_z", "canadian", "australian", "variant_1", "variant_2")

@@ -30,10 +30,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import loader_clock
 import photo_tars
 
-from pipeline import markup
-from pipeline.dataset import commit_shard, finish
-from pipeline.order import ShardPlan
-from pipeline.shard_writer import Sample
+from qvl.pipeline.markup import markup
+from qvl.pipeline.shards.dataset import commit_shard, finish
+from qvl.pipeline.shards.order import ShardPlan
+from qvl.pipeline.shards.writer import Sample
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,13 +118,13 @@ _TORCH = "import torch; print(torch.__version__)"
 
 def our_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
     """StepLoader over a stage like the paper's first: captions, unpacked, in micro-batches."""
-    from model.tokenizer import build_tokenizer
-    from pipeline.dataset_reader import open_dataset
-    from pipeline.shard_bytes import ShardBytes
-    from training.encode import Encoder, Rule
-    from training.loader import Assembler, StepLoader
-    from training.recipe import StageSpec
-    from training.schedule import Schedule, State, mix_parts
+    from qvl.model.text.tokenizer import build_tokenizer
+    from qvl.pipeline.shards.reader import open_dataset
+    from qvl.pipeline.shards.sample_bytes import ShardBytes
+    from qvl.training.data.encode import Encoder, Rule
+    from qvl.training.data.loader import Assembler, StepLoader
+    from qvl.training.data.schedule import Schedule, State, mix_parts
+    from qvl.training.recipe import StageSpec
 
     content = {
         "stage": "pretrain", "steps": 1000, "resolution": side, "length": 512,

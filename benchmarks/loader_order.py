@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.dataset_reader import Dataset, open_dataset
-from pipeline.shard_writer import INDEX
-from training.recipe import StageSpec
-from training.schedule import MixPart, Schedule, State, mix_parts
+from qvl.pipeline.shards.reader import Dataset, open_dataset
+from qvl.pipeline.shards.writer import INDEX
+from qvl.training.data.schedule import MixPart, Schedule, State, mix_parts
+from qvl.training.recipe import StageSpec
 
 SAMPLE_BYTES = 45_000
 STEPS = 4

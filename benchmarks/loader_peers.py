@@ -54,7 +54,7 @@ def turbo_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
     import webdataset
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from training.loader import Assembler
+    from qvl.training.data.loader import Assembler
 
     def picture(data: bytes) -> torch.Tensor:
         return torch.from_numpy(Assembler.picture(_Side(side), data))  # type: ignore[arg-type]

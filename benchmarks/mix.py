@@ -16,14 +16,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import markup
-from pipeline.dataset_reader import Selection, open_dataset
-from pipeline.revoke import revoke
-from pipeline.takedown_list import read_list
+from qvl.pipeline.markup import markup
+from qvl.pipeline.shards.reader import Selection, open_dataset
+from qvl.pipeline.takedown.requests import read_list
+from qvl.pipeline.takedown.revoke import revoke
+from qvl.training.data.schedule import MixPart
+from qvl.training.pages.mix.compare import read_marks
+from qvl.training.pages.mix.content import read_content
 from tests.training.made import picture, sample, write_dataset
-from training.mix.compare import read_marks
-from training.mix.content import read_content
-from training.schedule import MixPart
 
 SHARD_ROWS = 2000
 

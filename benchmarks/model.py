@@ -27,11 +27,11 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from model.adapter import Adapter
-from model.config import IGNORE, QwenVLConfig
-from model.presets import preset
-from model.qwen_vl import QwenVLForConditionalGeneration
-from model.vision import VisionTransformer
+from qvl.model.network.adapter import Adapter
+from qvl.model.network.config import IGNORE, QwenVLConfig
+from qvl.model.network.presets import preset
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.network.vision import VisionTransformer
 
 Run = Callable[[], None]
 PEAK_BF16 = {"H200": 989.5e12, "H100": 989.5e12, "A100": 312e12}

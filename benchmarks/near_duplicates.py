@@ -20,8 +20,8 @@ import time
 
 import numpy as np
 
-from pipeline.near_duplicates import PAIR, near_pairs, settle, tables
-from pipeline.perceptual_hash import BITS, Hashes, distance
+from qvl.pipeline.duplicates.near import PAIR, near_pairs, settle, tables
+from qvl.pipeline.images.perceptual_hash import BITS, Hashes, distance
 
 GROWTH_LIMIT = 1.2
 

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from synth_ocr.geometry import Bools, Points, area, iou
-from synth_ocr.pdf.visible import change_of
-from synth_ocr.recipe import load_recipe
-from synth_ocr.rules import finish
-from synth_ocr.scene import draw
-from synth_ocr.scene.render import scene
+from qvl.synth_ocr.build.recipe import load_recipe
+from qvl.synth_ocr.page.geometry import Bools, Points, area, iou
+from qvl.synth_ocr.page.rules import finish
+from qvl.synth_ocr.page.visible import change_of
+from qvl.synth_ocr.scene import draw
+from qvl.synth_ocr.scene.render import scene
 
 DEMO = Path(__file__).parents[1] / "examples" / "ocr_demo.yaml"
 SCENES, MEASURED, PAGES, SCREENS, ROUNDS = 40, 60, 60, 40, 5
@@ -44,7 +44,7 @@ def reader(name: str, **changes: Any) -> Any:
 
 
 def scenes(language: str) -> str:
-    from synth_ocr.scene.settings import TextLayout
+    from qvl.synth_ocr.scene.settings import TextLayout
 
     cv2.setNumThreads(1)
     stock = reader(f"scene_{language}", layout=TextLayout()).stock()
@@ -104,9 +104,9 @@ def pdf(language: str) -> str:
     """Verified pages of each engine, and MuPDF's own render and words of the same pages; best of ROUNDS, side by side."""
     import pymupdf
 
-    from pipeline.build import BuildUnit
-    from synth_ocr.pdf.document import DocumentTask, chosen_pages, read_document
-    from synth_ocr.sample import made
+    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.synth_ocr.build.sample import made
+    from qvl.synth_ocr.pdf.document import DocumentTask, chosen_pages, read_document
 
     cv2.setNumThreads(1)
     source = reader(f"pdf_{language}")
@@ -145,10 +145,10 @@ def pdf(language: str) -> str:
 
 def html(name: str) -> str:
     """Verified screens: by the clock, and by the CPU time of this process, the browser and its driver together."""
-    from pipeline.build import BuildUnit
-    from synth_ocr.html.browser import shared
-    from synth_ocr.html.render import PagesTask, render_pages
-    from synth_ocr.html.source import Html
+    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.synth_ocr.html.browser import shared
+    from qvl.synth_ocr.html.render import PagesTask, render_pages
+    from qvl.synth_ocr.html.source import Html
 
     if name in SAVED:
         root, pages = SAVED[name]
@@ -196,6 +196,6 @@ if __name__ == "__main__":
         for part in parts:
             print(work(part), flush=True)
     if "html" in (sys.argv[1:] or WORKS):
-        from synth_ocr.html.versions import versions
+        from qvl.synth_ocr.html.versions import versions
 
         print(versions()["browser"])

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cells import GRID, SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
-from pipeline.duplicates import LOSER, cell_count
-from pipeline.near_duplicates import settle
-from pipeline.recipe import SemanticDuplicate
-from pipeline.semantic_steps import records, settle_cells
+from qvl.pipeline.curate.selection.semantic_steps import records, settle_cells
+from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
+from qvl.pipeline.duplicates.near import settle
+from qvl.pipeline.duplicates.rules import LOSER, cell_count
+from qvl.pipeline.recipe.recipe import SemanticDuplicate
 
 RULE = SemanticDuplicate(similarity=0.95)
 GROWTH_LIMIT = 1.2

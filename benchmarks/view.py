@@ -63,7 +63,7 @@ PAGES = {
 @contextmanager
 def served(out: Path) -> Iterator[tuple[str, int]]:
     """Address and process id of ``qvl view``."""
-    command = [sys.executable, "-c", "import qvl; qvl.main()", "view", str(out), "--port", "0"]
+    command = [sys.executable, "-c", "from qvl.command import main; main()", "view", str(out), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

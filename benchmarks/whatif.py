@@ -20,15 +20,15 @@ from pathlib import Path
 
 from curate_select import RECIPE, make_scanned
 
-from pipeline.changes import apply_changes
-from pipeline.commit import create_manifest, read_manifest
-from pipeline.groups import make_groups, write_groups
-from pipeline.layout import Layout
-from pipeline.ledger import write_ledger
-from pipeline.select import SelectTask, emit, judge, resolve
-from pipeline.stale import remember_recipe
-from pipeline.stored import Stored
-from pipeline.whatif import whatif
+from qvl.pipeline.commit.commit import create_manifest, read_manifest
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.selection.groups import make_groups, write_groups
+from qvl.pipeline.curate.selection.ledger import write_ledger
+from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
+from qvl.pipeline.curate.stale import remember_recipe
+from qvl.pipeline.finished.changes import apply_changes
+from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.whatif import whatif
 
 MARK = "made for the benchmark"
 
@@ -68,7 +68,16 @@ def seconds(out: Path, changes: list[str], repeats: int = 1) -> dict[str, float]
 
 def command(out: Path, changes: list[str]) -> float:
     start = time.perf_counter()
-    arguments = [sys.executable, "-c", "import qvl; qvl.main()", "curate", "whatif", str(out), *changes, "--json"]
+    arguments = [
+        sys.executable,
+        "-c",
+        "from qvl.command import main; main()",
+        "curate",
+        "whatif",
+        str(out),
+        *changes,
+        "--json",
+    ]
     subprocess.run(arguments, check=True, capture_output=True)
     return round(time.perf_counter() - start, 2)
 

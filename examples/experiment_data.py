@@ -280,7 +280,14 @@ def main() -> None:
             sources = write(folder, Maker(archives, SEED + list(SETS).index(name)), labels, count)
             recipe = {"name": name, "leaks": "allowed", "sources": sources, "pack": {"shard_rows": 2000, "seed": 0}}
             (folder / "recipe.yaml").write_text(json.dumps(recipe, indent=1), encoding="utf-8")  # JSON is YAML
-        command = [sys.executable, "-c", "import qvl; qvl.main()", "ground", "build", str(folder / "recipe.yaml")]
+        command = [
+            sys.executable,
+            "-c",
+            "from qvl.command import main; main()",
+            "ground",
+            "build",
+            str(folder / "recipe.yaml"),
+        ]
         subprocess.run([*command, "--output", str(options.output / name)], check=True)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import markup
-from pipeline.coordinates import Box
+from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.coordinates import Box
 
 Record = dict[str, Any]
 

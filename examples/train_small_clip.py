@@ -28,12 +28,12 @@ from corpus_pairs import Pair, emoji, openclipart, paintings, wallpapers
 from PIL import Image
 from torch.nn import functional
 
-from pipeline.clip_model import encode_text
-from pipeline.decode import PixelError, decode
-from pipeline.near_duplicates import near_any
-from pipeline.perceptual_hash import hash_image
-from pipeline.recipe import load_recipe, reader
-from pipeline.storage import Storage
+from qvl.pipeline.duplicates.near import near_any
+from qvl.pipeline.images.clip import encode_text
+from qvl.pipeline.images.decode import PixelError, decode
+from qvl.pipeline.images.perceptual_hash import hash_image
+from qvl.pipeline.recipe.recipe import load_recipe, reader
+from qvl.pipeline.storage.storage import Storage
 
 EXAMPLES = Path(__file__).parent
 NAME = "small_clip"

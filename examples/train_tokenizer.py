@@ -13,10 +13,10 @@ from pathlib import Path
 import orjson
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from model.tokenizer import PATTERN
-from pipeline.dataset_reader import open_dataset, read_index
-from pipeline.markup import MARKER
-from pipeline.shard_bytes import ShardBytes
+from qvl.model.text.tokenizer import PATTERN
+from qvl.pipeline.markup.markup import MARKER
+from qvl.pipeline.shards.reader import open_dataset, read_index
+from qvl.pipeline.shards.sample_bytes import ShardBytes
 
 HERE = Path(__file__).parent
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
+from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
 
 if TYPE_CHECKING:
-    from grounding_builder.source_pictures import SourcePictures
+    from qvl.grounding_builder.build.source_pictures import SourcePictures
 
 app = typer.Typer(no_args_is_help=True, help="Turn box annotations into grounding samples; check anybody's.")
 
@@ -20,7 +20,7 @@ Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file that 
 
 def source_pictures(recipe: Path) -> "SourcePictures":
     """The pictures of a recipe's input rows, for `qvl view`."""
-    from grounding_builder.source_pictures import SourcePictures
+    from qvl.grounding_builder.build.source_pictures import SourcePictures
 
     return SourcePictures(recipe)
 
@@ -35,8 +35,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Annotations to shards, ledger and report; resumes by itself."""
-    from grounding_builder.recipe import load_recipe
-    from grounding_builder.run import run
+    from qvl.grounding_builder.build.recipe import load_recipe
+    from qvl.grounding_builder.build.run import run
 
     loaded = load_recipe(recipe)
     make_output(output, workers, address, as_json, lambda out, pool, progress: run(loaded, out, pool, progress, fresh))
@@ -45,10 +45,10 @@ def build(
 @app.command()
 def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
     """Write the exclusion list of a recipe's benchmarks to a file, for curation and for made pages."""
-    from grounding_builder.benchmarks import exclusion
-    from grounding_builder.recipe import load_recipe
-    from grounding_builder.run import write_exclusion
-    from pipeline.storage import Storage
+    from qvl.grounding_builder.build.benchmarks import exclusion
+    from qvl.grounding_builder.build.recipe import load_recipe
+    from qvl.grounding_builder.build.run import write_exclusion
+    from qvl.pipeline.storage.storage import Storage
 
     excluded = exclusion(load_recipe(recipe).exclude, Storage())
     write_exclusion(excluded, output)
@@ -59,7 +59,7 @@ def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
 @app.command()
 def lint(file: Data, images: Images = None, as_json: Json = False) -> None:
     """Check boxes that somebody else wrote. Exit 1 where something is wrong."""
-    from grounding_builder.lint import lint_file, print_findings
+    from qvl.grounding_builder.lint import lint_file, print_findings
 
     found = lint_file(file, images)
     if as_json:

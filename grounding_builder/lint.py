@@ -14,12 +14,12 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import markup
-from pipeline.errors import DataError, RecipeError
-from pipeline.picture import Picture, picture
-from pipeline.sources.webdataset import group
-from pipeline.storage import Storage
-from pipeline.tar_index import index_tar
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.images.picture import Picture, picture
+from qvl.pipeline.markup import markup
+from qvl.pipeline.sources.tar_index import index_tar
+from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.storage.storage import Storage
 
 PLACES_SHOWN = 3
 IMAGE = re.compile(r"<img>(.*?)</img>")

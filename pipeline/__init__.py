@@ -1,1 +1,1 @@
-"""Curation base: rows, columns, filters, ledger, shards, manifests, reports. Imports no torch."""
+"""Curation of image-text pairs, and the base of every builder. Only a worker that scores with CLIP imports torch."""

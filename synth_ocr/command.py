@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from pipeline.command import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
+from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
 
 app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified places into shards.")
 
@@ -24,11 +24,11 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
-    from pipeline.errors import resumable
-    from pipeline.progress import RunProgress
-    from pipeline.store import place
-    from pipeline.summary import print_summary
-    from synth_ocr.run import run
+    from qvl.pipeline.base.progress import RunProgress
+    from qvl.pipeline.commands.summary import print_summary
+    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.system_errors import resumable
+    from qvl.synth_ocr.build.run import run
 
     out = place(output)
     with resumable(out), RunProgress() as progress:

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pipeline.language import LanguageModel
-from pipeline.storage import Storage
+from qvl.pipeline.captions.language import LanguageModel
+from qvl.pipeline.storage.storage import Storage
 
 # the same examples in every run: a red test is red again on the next machine
 settings.register_profile("repo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

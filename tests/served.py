@@ -17,7 +17,16 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def served(out: Path, *flags: str, before: str = "") -> Iterator[str]:
     """The address that ``qvl view`` prints, while it runs; ``before`` are statements in front of it."""
-    command = [sys.executable, "-c", f"{before}\nimport qvl; qvl.main()", "view", str(out), "--port", "0", *flags]
+    command = [
+        sys.executable,
+        "-c",
+        f"{before}\nfrom qvl.command import main; main()",
+        "view",
+        str(out),
+        "--port",
+        "0",
+        *flags,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None and process.stderr is not None
         try:

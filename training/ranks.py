@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pipeline.errors import ContractError
+from qvl.pipeline.base.errors import ContractError
 
 
 @dataclass(frozen=True)

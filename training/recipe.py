@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.dataset_reader import Selection
-from pipeline.frozen import Frozen
-from pipeline.mixture import DEFAULT_WINDOW
-from pipeline.recipe_file import read_recipe
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.shards.mixture import DEFAULT_WINDOW
+from qvl.pipeline.shards.reader import Selection
 
 
 class DatasetSpec(Frozen):

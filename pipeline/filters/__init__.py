@@ -3,25 +3,25 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.filters.animated import Animated
-from pipeline.filters.aspect_ratio import AspectRatio
-from pipeline.filters.base import Filter
-from pipeline.filters.characters import Characters
-from pipeline.filters.clip import Clip
-from pipeline.filters.emoji import Emoji
-from pipeline.filters.image_bytes import ImageBytes
-from pipeline.filters.image_format import ImageFormat
-from pipeline.filters.image_mode import ImageMode
-from pipeline.filters.image_pixels import ImagePixels
-from pipeline.filters.image_size import ImageSize
-from pipeline.filters.language import Language
-from pipeline.filters.markup import Markup
-from pipeline.filters.nsfw import Nsfw
-from pipeline.filters.special_tag import SpecialTag
-from pipeline.filters.text_length import TextLength
-from pipeline.filters.watermark import Watermark
-from pipeline.filters.word_count import WordCount
-from pipeline.frozen import Frozen
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.filters.animated import Animated
+from qvl.pipeline.filters.aspect_ratio import AspectRatio
+from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.filters.characters import Characters
+from qvl.pipeline.filters.clip import Clip
+from qvl.pipeline.filters.emoji import Emoji
+from qvl.pipeline.filters.image_bytes import ImageBytes
+from qvl.pipeline.filters.image_format import ImageFormat
+from qvl.pipeline.filters.image_mode import ImageMode
+from qvl.pipeline.filters.image_pixels import ImagePixels
+from qvl.pipeline.filters.image_size import ImageSize
+from qvl.pipeline.filters.language import Language
+from qvl.pipeline.filters.markup import Markup
+from qvl.pipeline.filters.nsfw import Nsfw
+from qvl.pipeline.filters.special_tag import SpecialTag
+from qvl.pipeline.filters.text_length import TextLength
+from qvl.pipeline.filters.watermark import Watermark
+from qvl.pipeline.filters.word_count import WordCount
 
 
 class Filters(Frozen):

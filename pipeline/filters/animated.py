@@ -5,7 +5,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.filters.base import Filter
+from qvl.pipeline.filters.base import Filter
 
 
 class Animated(Filter):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.filters.base import Filter
+from qvl.pipeline.filters.base import Filter
 
 
 class AspectRatio(Filter):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.frozen import Frozen
+from qvl.pipeline.base.recipe_model import Frozen
 
 
 class Filter(Frozen, ABC):

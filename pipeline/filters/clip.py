@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipeline.filters.base import Filter, between
+from qvl.pipeline.filters.base import Filter, between
 
 
 class Clip(Filter):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipeline.filters.base import Filter, among
+from qvl.pipeline.filters.base import Filter, among
 
 Format = Literal["jpeg", "png", "webp", "gif", "bmp", "tiff", "ico", "jxl", "jp2", "avif", "heic"]
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipeline.filters.base import Filter, among
+from qvl.pipeline.filters.base import Filter, among
 
 Mode = Literal["L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "L;16", "LA;16", "RGB;16", "RGBA;16"]
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.filters.base import Filter, between
+from qvl.pipeline.filters.base import Filter, between
 
 
 class ImageSize(Filter):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.filters.base import Filter, among, between
+from qvl.pipeline.filters.base import Filter, among, between
 
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]  # ISO 639, in some models with the script
 

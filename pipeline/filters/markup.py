@@ -5,7 +5,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from pipeline.filters.base import Filter, between
+from qvl.pipeline.filters.base import Filter, between
 
 
 class Markup(Filter):

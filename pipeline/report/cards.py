@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.report.elements import Html, count, foreign, join, short, tag
-from pipeline.report.gallery import Card
+from qvl.pipeline.html.elements import Html, count, foreign, join, short, tag
+from qvl.pipeline.report.gallery import Card
 
 KEEP = "keep"
 TITLES = {

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.rows import sample_id, split_sample_id
+from qvl.pipeline.curate.measuring.columns import sample_id, split_sample_id
 
 LARGEST = 8
 MEMBERS = 5

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.duplicates import Round, rounds
-from pipeline.filters import FILTER_WORDS
-from pipeline.recipe import Recipe
-from pipeline.report.clusters import Cluster, size_histogram
-from pipeline.report.figures import KEEP, LENGTHS, RESOLUTIONS, Figures, Tally
-from pipeline.report.gauges import NumberGauge, about, chosen_filters
-from pipeline.report.nearest import Pick
-from pipeline.rows import sample_id
+from qvl.pipeline.curate.measuring.columns import sample_id
+from qvl.pipeline.duplicates.rules import Round, rounds
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report.clusters import Cluster, size_histogram
+from qvl.pipeline.report.figures import KEEP, LENGTHS, RESOLUTIONS, Figures, Tally
+from qvl.pipeline.report.gauges import NumberGauge, about, chosen_filters
+from qvl.pipeline.report.nearest import Pick
 
 FAULTS = ("download", "unreadable")
 PAPER_TOTAL = {"dataset": "total", "original": 5_000_000_000, "cleaned": 1_400_000_000}

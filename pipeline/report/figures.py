@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ledger import read_ledger
-from pipeline.recipe import Recipe
-from pipeline.report.clusters import Clusters
-from pipeline.report.gauges import Gauge, NumberGauge, WordGauge, floats, gauges
-from pipeline.report.nearest import Nearest, ranks
-from pipeline.store import Place
+from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report.clusters import Clusters
+from qvl.pipeline.report.gauges import Gauge, NumberGauge, WordGauge, floats, gauges
+from qvl.pipeline.report.nearest import Nearest, ranks
+from qvl.pipeline.storage.paths import Place
 
 KEEP = "keep"
 ALWAYS = ("source", "verdict", "failed", "dup_of", "fault", "width", "height", "characters", "language")

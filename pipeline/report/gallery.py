@@ -7,18 +7,18 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from pipeline.files import parquet_file
-from pipeline.filters import FILTER_WORDS
-from pipeline.layout import Layout
-from pipeline.recipe import Recipe, reader
-from pipeline.report.elements import CAPTION_CHARACTERS
-from pipeline.report.nearest import ranks
-from pipeline.report.thumbnail import NoThumbnail, refuse, thumbnail
-from pipeline.revoked import read_revoked
-from pipeline.rows import split_sample_id
-from pipeline.sources.base import Unit
-from pipeline.storage import Storage
-from pipeline.store import Place
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.columns import split_sample_id
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.html.elements import CAPTION_CHARACTERS
+from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, thumbnail
+from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.report.nearest import ranks
+from qvl.pipeline.shards.revoked import read_revoked
+from qvl.pipeline.sources.base import Unit
+from qvl.pipeline.storage.arrow_files import parquet_file
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.storage import Storage
 
 REMOTE_UNITS = 4
 NEEDED = [

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline.filters import FILTER_WORDS
-from pipeline.filters.base import Filter
-from pipeline.recipe import Recipe
-from pipeline.rows import COLUMNS
+from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.recipe.recipe import Recipe
 
 Bounds = tuple[float | None, float | None]
 Closed = Literal["left", "right"]

@@ -6,20 +6,20 @@ from typing import Any
 import orjson
 import yaml
 
-from pipeline.commit import committed_manifest, read_manifest, replace_file
-from pipeline.curate import Curation
-from pipeline.errors import ContractError
-from pipeline.layout import Layout
-from pipeline.ledger import read_ledger
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
-from pipeline.report import content, sections
-from pipeline.report.clusters import Cluster, add_members
-from pipeline.report.document import document
-from pipeline.report.elements import Html, tag
-from pipeline.report.figures import Figures, collect
-from pipeline.report.gallery import Card, Gallery
-from pipeline.store import Place, side_by_side
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commit.commit import committed_manifest, read_manifest, replace_file
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.run import Curation
+from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.html.document import document
+from qvl.pipeline.html.elements import Html, tag
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report import content, sections
+from qvl.pipeline.report.clusters import Cluster, add_members
+from qvl.pipeline.report.figures import Figures, collect
+from qvl.pipeline.report.gallery import Card, Gallery
+from qvl.pipeline.storage.paths import Place, side_by_side
 
 HERE = Path(__file__).parent
 INPUTS_SHOWN = 50

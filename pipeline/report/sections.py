@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.report.cards import cluster_gallery, side_gallery
-from pipeline.report.elements import Html, count, join, percent, short, table, tag
-from pipeline.report.gallery import Card
+from qvl.pipeline.html.elements import Html, count, join, percent, short, table, tag
+from qvl.pipeline.report.cards import cluster_gallery, side_gallery
+from qvl.pipeline.report.gallery import Card
 
 Data = dict[str, Any]
 Cards = dict[str, Card]

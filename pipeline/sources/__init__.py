@@ -1,1 +1,1 @@
-"""Readers: one module per input layout, all giving the same rows."""
+"""Readers of source rows: WebDataset tars and tables."""

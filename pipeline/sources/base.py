@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from pipeline.storage import Storage
+from qvl.pipeline.storage.storage import Storage
 
 Bytes = bytes | memoryview
 

@@ -5,7 +5,7 @@ Facts: column layouts as published by LAION, kakaobrain/coyo-dataset, mlfoundati
 
 from typing import Literal
 
-from pipeline.frozen import Frozen
+from qvl.pipeline.base.recipe_model import Frozen
 
 Column = str | int
 Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m", "cc12m", "sbu", "coco"]

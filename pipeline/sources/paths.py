@@ -12,10 +12,10 @@ from pathlib import Path
 
 from fsspec.utils import glob_translate
 
-from pipeline.errors import RecipeError
-from pipeline.sources.base import Unit
-from pipeline.storage import Storage
-from pipeline.store import Place
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.base import Unit
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.storage import Storage
 
 ESCAPED = re.compile(r"\[([*?\[{])\]")
 WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")

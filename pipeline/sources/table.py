@@ -12,13 +12,13 @@ import pyarrow as pa
 import xxhash
 from pydantic import Field
 
-from pipeline.errors import RecipeError
-from pipeline.frozen import Frozen
-from pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
-from pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
-from pipeline.sources.paths import find_units
-from pipeline.sources.table_files import READERS, Format, Look, Record, parquet_images
-from pipeline.storage import Storage
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
+from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.sources.table_files import READERS, Format, Look, Record, parquet_images
+from qvl.pipeline.storage.storage import Storage
 
 ENDINGS: dict[str, Format] = {
     ".parquet": "parquet",

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import RecipeError
-from pipeline.sources.base import Bytes
-from pipeline.sources.columns import Column, Columns
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.sources.columns import Column, Columns
 
 Format = Literal["parquet", "jsonl", "tsv", "csv", "sbu", "coco"]
 Record = dict[Any, Any]

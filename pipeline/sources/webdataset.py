@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from pipeline.errors import RecipeError
-from pipeline.fingerprint import file_identity
-from pipeline.frozen import Frozen
-from pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
-from pipeline.sources.columns import PRESETS, Column, Columns, Preset
-from pipeline.sources.paths import find_units
-from pipeline.storage import Storage
-from pipeline.tar_index import Member, index_tar
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.commit.fingerprint import file_identity
+from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
+from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.sources.tar_index import Member, index_tar
+from qvl.pipeline.storage.storage import Storage
 
 Record = dict[Any, Any]
 

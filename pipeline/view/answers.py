@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import duckdb
 from starlette.requests import Request
 
-from pipeline.errors import QvlError
-from pipeline.view import detail, predictions, samples
-from pipeline.view.conditions import BadQuery
-from pipeline.view.output import Given, Output
-from pipeline.view.pictures import picture
-from pipeline.view.queries import PAGE, Query, counts, facets, histogram, keys, records, total
-from pipeline.view.search import Search
-from pipeline.view.whatif import WhatIf, dedup_rules, knobs
+from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.view import detail, predictions, samples
+from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.pictures import picture
+from qvl.pipeline.view.tables.conditions import BadQuery
+from qvl.pipeline.view.tables.queries import PAGE, Query, counts, facets, histogram, keys, records, total
+from qvl.pipeline.view.tables.search import Search
+from qvl.pipeline.view.whatif import WhatIf, dedup_rules, knobs
 
 CARD = (
     "verdict", "source", "language", "width", "height", "caption", "fails", "kind", "task", "images", "text_length",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.errors import DataError
-from pipeline.view import predictions, samples
-from pipeline.view.conditions import Where
-from pipeline.view.output import Output
-from pipeline.view.pictures import split
-from pipeline.view.queries import Query, keys, records, total
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.view import predictions, samples
+from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.pictures import split
+from qvl.pipeline.view.tables.conditions import Where
+from qvl.pipeline.view.tables.queries import Query, keys, records, total
 
 TEXT = 20_000
 RELATED = 24

@@ -7,21 +7,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.commit import read_manifest
-from pipeline.curate import Curation
-from pipeline.duplicates import rounds
-from pipeline.errors import DataError
-from pipeline.filters import FILTER_WORDS
-from pipeline.layout import Layout
-from pipeline.recipe import Recipe
-from pipeline.revoked import read_revoked
-from pipeline.sources.base import Bytes, Unit
-from pipeline.stored import stored_recipe
-from pipeline.view.conditions import where
-from pipeline.view.database import Database
-from pipeline.view.datasets import Beside, beside
-from pipeline.view.queries import Query, Span
-from pipeline.view.tables import Table, tables_of
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.commit import read_manifest
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.run import Curation
+from qvl.pipeline.duplicates.rules import rounds
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.finished.stored import stored_recipe
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.revoked import read_revoked
+from qvl.pipeline.sources.base import Bytes, Unit
+from qvl.pipeline.view.tables.conditions import where
+from qvl.pipeline.view.tables.database import Database
+from qvl.pipeline.view.tables.datasets import Beside, beside
+from qvl.pipeline.view.tables.queries import Query, Span
+from qvl.pipeline.view.tables.tables import Table, tables_of
 
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 

@@ -6,15 +6,15 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from pipeline.errors import DataError
-from pipeline.recipe import reader
-from pipeline.report.thumbnail import NoThumbnail, refuse, webp
-from pipeline.rows import split_sample_id
-from pipeline.sources.base import Bytes
-from pipeline.storage import Storage
-from pipeline.view import predictions, samples
-from pipeline.view.database import rows
-from pipeline.view.output import Output
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.curate.measuring.columns import split_sample_id
+from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, webp
+from qvl.pipeline.recipe.recipe import reader
+from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.view import predictions, samples
+from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.tables.database import rows
 
 SIDES = (160, 320, 1024, 2048)
 NEEDED = "verdict, locator, image_bytes, image_hash, width, height"

@@ -5,16 +5,16 @@ from typing import Any
 
 import orjson
 
-from pipeline import markup
-from pipeline.dataset_reader import read_index
-from pipeline.errors import DataError
-from pipeline.report.thumbnail import NoThumbnail
-from pipeline.storage import Storage
-from pipeline.view.database import rows
-from pipeline.view.output import Output
-from pipeline.view.queries import Query
-from pipeline.view.samples import outline, plain_words
-from pipeline.view.tables import quoted
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.images.thumbnail import NoThumbnail
+from qvl.pipeline.markup import markup
+from qvl.pipeline.shards.reader import read_index
+from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.samples import outline, plain_words
+from qvl.pipeline.view.tables.database import rows
+from qvl.pipeline.view.tables.queries import Query
+from qvl.pipeline.view.tables.tables import quoted
 
 INDEXED = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
 LOOKED_AT, SHOWN, OUTLINES, OTHERS = 4_000, 160, 60, 12

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import uvicorn
 
-from pipeline.errors import QvlError
-from pipeline.view.answers import Answers
-from pipeline.view.server import app
+from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.view.answers import Answers
+from qvl.pipeline.view.server import app
 
 
 def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) -> None:

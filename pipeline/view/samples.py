@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from pipeline import markup
-from pipeline.errors import DataError
-from pipeline.report.thumbnail import NoThumbnail
-from pipeline.storage import Storage
-from pipeline.view.database import rows
-from pipeline.view.tables import inside
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.images.thumbnail import NoThumbnail
+from qvl.pipeline.markup import markup
+from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.view.tables.database import rows
+from qvl.pipeline.view.tables.tables import inside
 
 FIELDS = (
     "key", "source", "task", "language", "image_offsets", "image_sizes", "json_offset", "json_size", "widths",

@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.errors import QvlError
-from pipeline.view.answers import Answers
+from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.view.answers import Answers
 
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "qvl_view"

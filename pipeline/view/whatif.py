@@ -1,7 +1,7 @@
 """What-if for the app: which thresholds can be moved, what they would keep, and rows that would enter and leave.
 
-The counts are those of ``pipeline.whatif``: exact, duplicate rules run again, no image read. Nothing is written: which
-rows can meet in a duplicate rule is kept in memory, not in the output.
+The counts are those of ``qvl.pipeline.finished.whatif``: exact, duplicate rules run again, no image read. Nothing is
+written: which rows can meet in a duplicate rule is kept in memory, not in the output.
 """
 
 import os
@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.changes import apply_changes
-from pipeline.duplicates import KEY, rounds
-from pipeline.errors import DataError, QvlError
-from pipeline.groups import Group
-from pipeline.near_duplicates import PAIR
-from pipeline.recipe import Recipe
-from pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
-from pipeline.rows import sample_id
-from pipeline.select import SelectTask
-from pipeline.stored import THREADS, Result, Stored, Twins
-from pipeline.view.output import Output
-from pipeline.view.queries import Query, counts, records
-from pipeline.whatif import KEEP, UNSCORED, Answer, whatif
+from qvl.pipeline.base.errors import DataError, QvlError
+from qvl.pipeline.curate.measuring.columns import sample_id
+from qvl.pipeline.curate.selection.groups import Group
+from qvl.pipeline.curate.selection.select import SelectTask
+from qvl.pipeline.duplicates.near import PAIR
+from qvl.pipeline.duplicates.rules import KEY, rounds
+from qvl.pipeline.finished.changes import apply_changes
+from qvl.pipeline.finished.stored import THREADS, Result, Stored, Twins
+from qvl.pipeline.finished.whatif import KEEP, UNSCORED, Answer, whatif
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
+from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.tables.queries import Query, counts, records
 
 SHOWN = 18
 KEPT_ROWS = 50_000_000

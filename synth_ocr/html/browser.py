@@ -15,9 +15,9 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from pipeline.errors import RecipeError
-from synth_ocr.html.answers import Job, is_still, origin_of, respond
-from synth_ocr.html.capture import Shot, View, capture
+from qvl.pipeline.base.errors import RecipeError
+from qvl.synth_ocr.html.answers import Job, is_still, origin_of, respond
+from qvl.synth_ocr.html.capture import Shot, View, capture
 
 HERE = Path(__file__).parent
 ORIGIN = "http://page.invalid/"

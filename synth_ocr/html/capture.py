@@ -11,7 +11,7 @@ import numpy as np
 from playwright.sync_api import CDPSession
 from playwright.sync_api import Page as Tab
 
-from synth_ocr.page import Pixels
+from qvl.synth_ocr.page.page import Pixels
 
 HERE = Path(__file__).parent
 STYLES = (

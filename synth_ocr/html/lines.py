@@ -9,11 +9,11 @@ from subprocess import run
 import cv2
 import numpy as np
 
-from synth_ocr.geometry import Points, Rect, area, around, bounds, heading, rect_quad, tight_quad
-from synth_ocr.html.tree import Fragment
-from synth_ocr.page import Line, Pixels, Word
-from synth_ocr.pdf.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
-from synth_ocr.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean, runs_left
+from qvl.synth_ocr.html.tree import Fragment
+from qvl.synth_ocr.page.geometry import Points, Rect, area, around, bounds, heading, rect_quad, tight_quad
+from qvl.synth_ocr.page.page import Line, Pixels, Word
+from qvl.synth_ocr.page.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean, runs_left
+from qvl.synth_ocr.page.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
 
 EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
 HOLE = 3.0  # of the font size: ink of one fragment has no such gap

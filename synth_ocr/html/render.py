@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 from playwright.sync_api import Error
 
-from synth_ocr.html.answers import Job
-from synth_ocr.html.browser import shared
-from synth_ocr.html.capture import View
-from synth_ocr.html.lines import read_lines
-from synth_ocr.html.tree import Fragment, fragments
-from synth_ocr.page import Outcome, Page, PageRejected
-from synth_ocr.pdf.visible import Evidence, change_of, unlabelled
-from synth_ocr.rules import PageRules, admit, finish
+from qvl.synth_ocr.html.answers import Job
+from qvl.synth_ocr.html.browser import shared
+from qvl.synth_ocr.html.capture import View
+from qvl.synth_ocr.html.lines import read_lines
+from qvl.synth_ocr.html.tree import Fragment, fragments
+from qvl.synth_ocr.page.page import Outcome, Page, PageRejected
+from qvl.synth_ocr.page.rules import PageRules, admit, finish
+from qvl.synth_ocr.page.visible import Evidence, change_of, unlabelled
 
 CRASHED = "unreadable:page"
 LEAST_LEFT = 0.5  # of the screen's height: how far the bottom may be cropped to a line's top

@@ -9,13 +9,13 @@ import numpy as np
 import xxhash
 from pydantic import Field, model_validator
 
-from pipeline.build import BuildUnit
-from pipeline.errors import RecipeError
-from pipeline.frozen import Frozen
-from pipeline.storage import Storage
-from synth_ocr.confined import Limits, Stopped, confined
-from synth_ocr.page import Outcome
-from synth_ocr.rules import PageRules
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.builders.build import BuildUnit
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.confined import Limits, Stopped, confined
+from qvl.synth_ocr.page.page import Outcome
+from qvl.synth_ocr.page.rules import PageRules
 
 VIEWS = ((1280, 960), (1024, 1024), (800, 1200), (1366, 768), (600, 1024))
 
@@ -86,7 +86,7 @@ class Html(Frozen):
 
     def common(self) -> dict[str, Any]:
         """Settings, and the browser and fonts that draw."""
-        from synth_ocr.html.versions import versions
+        from qvl.synth_ocr.html.versions import versions
 
         read = self.model_dump(mode="json", exclude={"paths", "root", "warcs", "count", "per_unit", "seconds"})
         return {"read": read, "libraries": versions()}
@@ -97,7 +97,7 @@ class Html(Frozen):
 
     def missing(self) -> list[str]:
         """What is not installed of what the pages are made of."""
-        from synth_ocr.html.versions import absent
+        from qvl.synth_ocr.html.versions import absent
 
         found = [f"nothing matches {pattern}" for pattern in (*self.paths, *self.warcs) if not Storage().glob(pattern)]
         return absent() + found
@@ -111,7 +111,7 @@ class Html(Frozen):
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
         """Pages in order; the page that stops its process is a verdict, those after it go on in a new one."""
-        from synth_ocr.html.render import PagesTask, render_pages
+        from qvl.synth_ocr.html.render import PagesTask, render_pages
 
         jobs = [(job, self._view(job.url, seed)) for job in self._jobs(unit, seed)]
         # no limit of address space: the browser reserves far more than it uses
@@ -127,21 +127,21 @@ class Html(Frozen):
                 done += 1
 
     def _view(self, url: str, seed: int) -> Any:
-        from synth_ocr.html.capture import View
+        from qvl.synth_ocr.html.capture import View
 
         width, height = self.views[xxhash.xxh3_64_intdigest(url.encode(), seed) % len(self.views)]
         return View(width, height, self.scale, self.seconds, self.scripts)
 
     def _jobs(self, unit: BuildUnit, seed: int) -> list[Any]:
-        from synth_ocr.html.answers import Job
-        from synth_ocr.html.browser import ORIGIN
+        from qvl.synth_ocr.html.answers import Job
+        from qvl.synth_ocr.html.browser import ORIGIN
 
         if self.warcs:
-            from synth_ocr.html.warc import jobs
+            from qvl.synth_ocr.html.warc import jobs
 
             return jobs(unit.payload)
         if self.templates:
-            from synth_ocr.html.templates import filled
+            from qvl.synth_ocr.html.templates import filled
 
             made = []
             for index in range(*unit.payload):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from synth_ocr.geometry import Points, rect_quad
-from synth_ocr.html.capture import Shot
+from qvl.synth_ocr.html.capture import Shot
+from qvl.synth_ocr.page.geometry import Points, rect_quad
 
 INLINE = ("inline", "contents", "ruby", "")
 

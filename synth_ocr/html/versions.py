@@ -7,8 +7,8 @@ from shutil import which
 
 import xxhash
 
-from pipeline.errors import RecipeError
-from synth_ocr.html.browser import executable
+from qvl.pipeline.base.errors import RecipeError
+from qvl.synth_ocr.html.browser import executable
 
 
 def absent() -> list[str]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.storage import Storage
-from synth_ocr.html.answers import Job
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.html.answers import Job
 
 MAX_BYTES = 5_000_000  # of one response
 MAX_TOTAL = 1_000_000_000  # of one file's responses in memory

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import cv2
 import xxhash
 
-from synth_ocr.page import Outcome, Page, PageRejected, Pixels
-from synth_ocr.pdf.engine import Engine, PdfPage, open_file
-from synth_ocr.pdf.visible import Evidence, change_of, judge, lines_of, unlabelled
-from synth_ocr.rules import PageRules, admit, finish
+from qvl.synth_ocr.page.page import Outcome, Page, PageRejected, Pixels
+from qvl.synth_ocr.page.rules import PageRules, admit, finish
+from qvl.synth_ocr.page.visible import Evidence, change_of, judge, lines_of, unlabelled
+from qvl.synth_ocr.pdf.engine import Engine, PdfPage, open_file
 
 MAX_POINTS = 20_000.0  # longest side of a page in points (7 m)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
-from pipeline.errors import RecipeError
-from synth_ocr.page import Pixels
-from synth_ocr.pdf.layout import Piece
+from qvl.pipeline.base.errors import RecipeError
+from qvl.synth_ocr.page.layout import Piece
+from qvl.synth_ocr.page.page import Pixels
 
 Engine = Literal["mupdf", "pdfium"]
 MODULES: dict[Engine, str] = {"mupdf": "pymupdf", "pdfium": "pypdfium2"}
@@ -75,9 +75,9 @@ def engine_version(engine: Engine) -> list[str]:
 def open_file(data: bytes, engine: Engine) -> PdfFile:
     """Raises PageRejected (broken, encrypted, no pages)."""
     if engine == "mupdf":
-        from synth_ocr.pdf.mupdf import MuFile
+        from qvl.synth_ocr.pdf.mupdf import MuFile
 
         return MuFile(data)
-    from synth_ocr.pdf.pdfium import PdfiumFile
+    from qvl.synth_ocr.pdf.pdfium import PdfiumFile
 
     return PdfiumFile(data)

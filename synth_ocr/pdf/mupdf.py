@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pymupdf
 
-from synth_ocr.geometry import Points, Rect, around
-from synth_ocr.page import PageRejected, Pixels
-from synth_ocr.pdf.layout import Piece, is_oblique
+from qvl.synth_ocr.page.geometry import Points, Rect, around
+from qvl.synth_ocr.page.layout import Piece, is_oblique
+from qvl.synth_ocr.page.page import PageRejected, Pixels
 
 # glyph outlines instead of ascent and descent, ligatures expanded, no CID numbers for unknown characters
 FLAGS = pymupdf.TEXT_ACCURATE_BBOXES | pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP

@@ -10,9 +10,9 @@ import numpy as np
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from synth_ocr.geometry import Points, Rect, frame_quad, union
-from synth_ocr.page import PageRejected, Pixels
-from synth_ocr.pdf.layout import Piece, is_oblique
+from qvl.synth_ocr.page.geometry import Points, Rect, frame_quad, union
+from qvl.synth_ocr.page.layout import Piece, is_oblique
+from qvl.synth_ocr.page.page import PageRejected, Pixels
 
 SCAN_SHARE = 0.8  # of the page covered by one image
 DEEPEST = 8  # forms within forms

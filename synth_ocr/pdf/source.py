@@ -7,14 +7,14 @@ from typing import Any, Literal
 import xxhash
 from pydantic import Field
 
-from pipeline.build import BuildUnit
-from pipeline.errors import RecipeError
-from pipeline.frozen import Frozen
-from pipeline.storage import Storage
-from synth_ocr.confined import Limits, Stopped, confined
-from synth_ocr.page import Outcome
-from synth_ocr.pdf.engine import Engine, engine_of, engine_version
-from synth_ocr.rules import PageRules
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.builders.build import BuildUnit
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.confined import Limits, Stopped, confined
+from qvl.synth_ocr.page.page import Outcome
+from qvl.synth_ocr.page.rules import PageRules
+from qvl.synth_ocr.pdf.engine import Engine, engine_of, engine_version
 
 
 class Pdf(Frozen):
@@ -65,7 +65,7 @@ class Pdf(Frozen):
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
         """Pages in order. A document that stops its process loses the pages that were left, each with that verdict."""
-        from synth_ocr.pdf.document import DocumentTask, read_document
+        from qvl.synth_ocr.pdf.document import DocumentTask, read_document
 
         storage = Storage()
         if storage.size(unit.payload) > self.maximum_bytes:

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import xxhash
 from faker import Faker
 
-from pipeline.errors import RecipeError
-from pipeline.storage import Storage
-from synth_ocr.scene.lines import Unit, units
-from synth_ocr.scene.settings import Corpus
-from synth_ocr.text import PRIVATE_USE, UNKNOWN, WIDE, clean
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.text import PRIVATE_USE, UNKNOWN, WIDE, clean
+from qvl.synth_ocr.scene.lines import Unit, units
+from qvl.synth_ocr.scene.settings import Corpus
 
 Language = Literal["en", "zh"]
 LOCALES = {"en": "en_US", "zh": "zh_CN"}

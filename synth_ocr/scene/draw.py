@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from synth_ocr.geometry import Rect
-from synth_ocr.page import Pixels
-from synth_ocr.scene.fonts import Face, covers, has_raqm, line_ratio, load, shown
-from synth_ocr.scene.layout import Box
-from synth_ocr.scene.lines import Unit, fill
-from synth_ocr.text import WIDE
+from qvl.synth_ocr.page.geometry import Rect
+from qvl.synth_ocr.page.page import Pixels
+from qvl.synth_ocr.page.text import WIDE
+from qvl.synth_ocr.scene.fonts import Face, covers, has_raqm, line_ratio, load, shown
+from qvl.synth_ocr.scene.layout import Box
+from qvl.synth_ocr.scene.lines import Unit, fill
 
 Color = tuple[int, int, int]
 TRIES = 3  # units that may be passed over to fill a box: too long for it, or not covered by any face

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_ocr.geometry import Points
-from synth_ocr.page import Pixels
-from synth_ocr.scene.layout import between
-from synth_ocr.scene.settings import Effects
+from qvl.synth_ocr.page.geometry import Points
+from qvl.synth_ocr.page.page import Pixels
+from qvl.synth_ocr.scene.layout import between
+from qvl.synth_ocr.scene.settings import Effects
 
 Floats = NDArray[np.float32]
 

@@ -13,9 +13,9 @@ import xxhash
 from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 from PIL import ImageFont, features
 
-from pipeline.errors import RecipeError
-from pipeline.storage import Storage
-from synth_ocr.scene.settings import FontChoice
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.scene.settings import FontChoice
 
 SIMPLIFIED = ("CJK SC", "UKai CN", "UMing CN")
 COVERAGE_VERSION = 2

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from faker import Faker
 
-from synth_ocr.scene.corpus import Language, day, faker_of, hour
-from synth_ocr.scene.layout import Area, Box, Plan
+from qvl.synth_ocr.scene.corpus import Language, day, faker_of, hour
+from qvl.synth_ocr.scene.layout import Area, Box, Plan
 
 WORDS = {
     "en": ("Invoice", "Date", "No.", "Total", "Receipt", "Name", "Phone", "Email", "Address", "Company", "Account"),

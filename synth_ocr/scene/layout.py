@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synth_ocr.scene.settings import TextLayout
+from qvl.synth_ocr.scene.settings import TextLayout
 
 
 @dataclass

@@ -12,9 +12,9 @@ from pathlib import Path
 import xxhash
 from PIL import Image
 
-from pipeline.storage import Storage
-from synth_ocr.reading import tesseract
-from synth_ocr.scene.pictures import photograph
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.reading import tesseract
+from qvl.synth_ocr.scene.pictures import photograph
 
 LEGIBLE_VERSION = 1  # of the rule below
 LONGEST = 1280  # pixels that are read

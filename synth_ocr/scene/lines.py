@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from synth_ocr.text import WIDE
+from qvl.synth_ocr.page.text import WIDE
 
 # GB/T 15834 and JIS X 4051: what may not begin and what may not end a line
 CLOSING = "，。、；：？！）》」』】〉〕〗”’…—～·％‰℃,.;:?!)]}>%"

@@ -10,10 +10,10 @@ import numpy as np
 import xxhash
 from PIL import Image, ImageOps
 
-from pipeline.errors import DataError
-from pipeline.exclusion import Exclusion
-from pipeline.storage import Storage
-from synth_ocr.page import Pixels
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.page import Pixels
 
 LONGEST = 2048
 TRIES = 100  # excluded backgrounds in a row

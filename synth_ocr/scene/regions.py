@@ -6,8 +6,8 @@ from typing import Literal
 import uharfbuzz as hb  # type: ignore[import-untyped]
 from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 
-from synth_ocr.scene.fonts import SIMPLIFIED, Face, face_name
-from synth_ocr.text import HAN
+from qvl.synth_ocr.page.text import HAN
+from qvl.synth_ocr.scene.fonts import SIMPLIFIED, Face, face_name
 
 Region = Literal["simplified", "traditional"]
 MARKS: dict[Region, tuple[str, ...]] = {"simplified": SIMPLIFIED, "traditional": ("CJK TC", "UKai TW", "UMing TW")}

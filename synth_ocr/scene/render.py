@@ -7,20 +7,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_ocr.geometry import Points, area, bounds, iou, rect_quad, sides, union
-from synth_ocr.page import Line, Page, PageRejected, Pixels, Word
-from synth_ocr.rules import PageRules, admit
-from synth_ocr.scene import effects
-from synth_ocr.scene.corpus import Language, passage
-from synth_ocr.scene.draw import Color, DrawnLine, Sheet, Writer
-from synth_ocr.scene.fonts import Face
-from synth_ocr.scene.forms import form_lines, form_plan
-from synth_ocr.scene.layout import Area, Plan, between, plan
-from synth_ocr.scene.lines import Unit, units
-from synth_ocr.scene.pictures import Backgrounds, background, paper
-from synth_ocr.scene.regions import faces_for, region_of
-from synth_ocr.scene.settings import Canvas, Corpus, Effects, TextLayout
-from synth_ocr.text import clean
+from qvl.synth_ocr.page.geometry import Points, area, bounds, iou, rect_quad, sides, union
+from qvl.synth_ocr.page.page import Line, Page, PageRejected, Pixels, Word
+from qvl.synth_ocr.page.rules import PageRules, admit
+from qvl.synth_ocr.page.text import clean
+from qvl.synth_ocr.scene import effects
+from qvl.synth_ocr.scene.corpus import Language, passage
+from qvl.synth_ocr.scene.draw import Color, DrawnLine, Sheet, Writer
+from qvl.synth_ocr.scene.fonts import Face
+from qvl.synth_ocr.scene.forms import form_lines, form_plan
+from qvl.synth_ocr.scene.layout import Area, Plan, between, plan
+from qvl.synth_ocr.scene.lines import Unit, units
+from qvl.synth_ocr.scene.pictures import Backgrounds, background, paper
+from qvl.synth_ocr.scene.regions import faces_for, region_of
+from qvl.synth_ocr.scene.settings import Canvas, Corpus, Effects, TextLayout
 
 INK = 80  # coverage (0..255) from which a pixel of the warped mask counts as ink; bending thins the glyphs' edges
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.frozen import Frozen
+from qvl.pipeline.base.recipe_model import Frozen
 
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0, le=1)]

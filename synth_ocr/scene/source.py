@@ -7,15 +7,15 @@ import numpy as np
 import xxhash
 from pydantic import Field
 
-from pipeline.build import BuildUnit
-from pipeline.errors import RecipeError
-from pipeline.exclusion import Exclusion
-from pipeline.fingerprint import file_identity, fingerprint
-from pipeline.frozen import Frozen
-from pipeline.storage import Storage
-from synth_ocr.page import Outcome, PageRejected
-from synth_ocr.rules import PageRules, finish
-from synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLayout
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.builders.build import BuildUnit
+from qvl.pipeline.commit.fingerprint import file_identity, fingerprint
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.storage.storage import Storage
+from qvl.synth_ocr.page.page import Outcome, PageRejected
+from qvl.synth_ocr.page.rules import PageRules, finish
+from qvl.synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLayout
 
 
 class Scene(Frozen):
@@ -54,10 +54,10 @@ class Scene(Frozen):
         import PIL
         from PIL import features
 
-        from synth_ocr.reading import tesseract
-        from synth_ocr.scene.corpus import files_of, identity
-        from synth_ocr.scene.fonts import faces_of, file_hash
-        from synth_ocr.scene.legible import LEGIBLE_VERSION
+        from qvl.synth_ocr.page.reading import tesseract
+        from qvl.synth_ocr.scene.corpus import files_of, identity
+        from qvl.synth_ocr.scene.fonts import faces_of, file_hash
+        from qvl.synth_ocr.scene.legible import LEGIBLE_VERSION
 
         skipped = {"corpora", "backgrounds", "papers", "fonts", "count", "per_unit", "exclude"}
         versions = {"pillow": PIL.__version__, "cv2": cv2.__version__, "numpy": np.__version__, "faker": faker.VERSION}
@@ -83,8 +83,8 @@ class Scene(Frozen):
         fonts = [pattern for choice in self.fonts for pattern in choice.fonts]
         texts = [pattern for corpus in self.corpora for pattern in corpus.texts]
         wanted = [*fonts, *texts, *self.backgrounds, *self.papers, *([self.exclude] if self.exclude else [])]
-        from synth_ocr.reading import tesseract
-        from synth_ocr.scene.fonts import has_raqm
+        from qvl.synth_ocr.page.reading import tesseract
+        from qvl.synth_ocr.scene.fonts import has_raqm
 
         shaping = (
             [] if has_raqm() else ["Pillow was built without raqm, which shapes text: install its wheel from PyPI"]
@@ -100,8 +100,8 @@ class Scene(Frozen):
             return Exclusion.read(local)
 
     def _backgrounds(self) -> Any:
-        from synth_ocr.scene.legible import legible
-        from synth_ocr.scene.pictures import Backgrounds
+        from qvl.synth_ocr.scene.legible import legible
+        from qvl.synth_ocr.scene.pictures import Backgrounds
 
         reader = legible if self.reject_backgrounds_with_text else None
         return Backgrounds(_files(self.backgrounds), self._exclusion(), reader)
@@ -113,7 +113,7 @@ class Scene(Frozen):
         """One scene per index, each from its own generator."""
         import cv2
 
-        from synth_ocr.scene.render import scene
+        from qvl.synth_ocr.scene.render import scene
 
         cv2.setNumThreads(1)
         stock = self.stock()
@@ -128,9 +128,9 @@ class Scene(Frozen):
 
     def stock(self) -> Any:
         """What the scenes are made of; fonts and texts are read once per process."""
-        from synth_ocr.scene.corpus import files_of
-        from synth_ocr.scene.fonts import faces_of
-        from synth_ocr.scene.render import Stock
+        from qvl.synth_ocr.scene.corpus import files_of
+        from qvl.synth_ocr.scene.fonts import faces_of
+        from qvl.synth_ocr.scene.render import Stock
 
         return Stock(
             self.language, faces_of(self.fonts), self._backgrounds(),

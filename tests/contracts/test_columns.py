@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.ledger import LEDGER
-from pipeline.rows import COLUMNS, WORD_COLUMNS, sample_id, split_sample_id
-from pipeline.shard_writer import INDEX
+from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, sample_id, split_sample_id
+from qvl.pipeline.curate.selection.ledger import LEDGER
+from qvl.pipeline.shards.writer import INDEX
 
 
 def test_the_ledger_holds_every_column_and_the_verdict() -> None:

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-import pipeline.filters
-from pipeline.filters import FILTER_WORDS, Filters
-from pipeline.filters.base import Filter
-from pipeline.rows import COLUMNS
+import qvl.pipeline.filters
+from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters.base import Filter
 from tests.pipeline.filters.judging import rows
 
-FOLDER = Path(pipeline.filters.__file__).parent
+FOLDER = Path(qvl.pipeline.filters.__file__).parent
 TESTS = Path(__file__).parents[1] / "pipeline" / "filters"
 REQUIRED: dict[str, dict[str, Any]] = {"clip": {"minimum": 0.25}}
 
@@ -64,7 +64,7 @@ def test_there_is_a_bit_for_every_filter() -> None:
 def test_one_word_in_five_places(word: str) -> None:
     kind = class_of(word)
     assert kind.__name__ == word.title().replace("_", "")
-    assert kind.__module__ == f"pipeline.filters.{word}"
+    assert kind.__module__ == f"qvl.pipeline.filters.{word}"
     assert kind.__mro__[1] is Filter
     test = TESTS / f"test_{word}.py"
     assert f"import {kind.__name__}\n" in test.read_text()
@@ -72,7 +72,7 @@ def test_one_word_in_five_places(word: str) -> None:
 
 @pytest.mark.parametrize("word", FILTER_WORDS)
 def test_it_says_what_it_is_for_and_what_it_reads(word: str) -> None:
-    module = importlib.import_module(f"pipeline.filters.{word}")
+    module = importlib.import_module(f"qvl.pipeline.filters.{word}")
     assert module.__doc__
     assert len(module.__doc__) > 20
     assert class_of(word).reads

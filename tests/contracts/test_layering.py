@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import qvl
+from qvl.command import EXTRAS
 
 ROOT = Path(__file__).parents[2]
-OURS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training", "qvl")
+PARTS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training")
 HEAVY = ("torch", "transformers", "ray", "pyarrow", "numpy", "duckdb", "plotly", "PIL", "fsspec")
 # the towers themselves: imported by a worker that scores with CLIP, by nobody else
-NEEDS_TORCH = {"pipeline.clip_model", "pipeline.clip_blocks"}
+NEEDS_TORCH = {"qvl.pipeline.images.clip", "qvl.pipeline.images.clip_blocks"}
 MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    "qvl." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "pipeline").rglob("*.py")
 )
 
@@ -34,29 +34,28 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_other_distribution_owns_one_of_our_names() -> None:
-    owners = packages_distributions()
-    assert {name: set(owners.get(name, ())) - {"qvl"} for name in OURS} == {name: set() for name in OURS}
+def test_no_other_distribution_owns_our_name() -> None:
+    assert set(packages_distributions().get("qvl", ())) - {"qvl"} == set()
 
 
-def test_no_other_folder_on_the_path_holds_one_of_our_names() -> None:
-    elsewhere = [Path(entry).resolve() for entry in sys.path if entry and Path(entry).resolve() != ROOT]
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_in_a_checkout_is_the_folder_at_its_top(part: str) -> None:
+    link = ROOT / "qvl" / part
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / part
+
+
+def test_no_module_of_ours_imports_a_part_by_a_name_without_qvl() -> None:
+    bare = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(PARTS)})\b", re.MULTILINE)
+    folders = ("qvl", *PARTS, "tests", "benchmarks", "examples", "scripts")
     found = [
-        str(folder / name)
-        for folder in elsewhere
-        for name in OURS
-        if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+        path for folder in folders for path in (ROOT / folder).rglob("*.py") if bare.search(path.read_text("utf-8"))
     ]
     assert found == []
 
 
-def test_no_file_in_a_package_bears_a_packages_name() -> None:
-    found = [path for name in OURS[:-1] for path in (ROOT / name).rglob("*.py") if path.stem in OURS]
-    assert found == []
-
-
 def test_the_command_imports_nothing_heavy() -> None:
-    result = python(f"import sys, qvl; print([name for name in {HEAVY} if name in sys.modules])")
+    result = python(f"import sys, qvl, qvl.command; print([name for name in {HEAVY} if name in sys.modules])")
     assert result.stdout == "[]\n", result.stderr
 
 
@@ -65,8 +64,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import atexit, sys
 atexit.register(lambda: print("HEAVY", [name for name in {HEAVY} if name in sys.modules]))
-import qvl
-qvl.main()
+from qvl.command import main
+main()
 """
     result = python(code, *arguments)
     assert result.returncode == 0, result.stderr
@@ -100,7 +99,9 @@ assert threading.active_count() == 1, threading.enumerate()
 
 
 def test_an_error_of_the_user_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    result = python("import qvl; qvl.main()", "curate", "plan", str(tmp_path / "none.yaml"), "--output", str(tmp_path))
+    result = python(
+        "from qvl.command import main; main()", "curate", "plan", str(tmp_path / "none.yaml"), "--output", str(tmp_path)
+    )
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
@@ -118,7 +119,7 @@ def test_an_error_of_the_user_is_one_line_and_exit_2(tmp_path: Path) -> None:
     ],
 )
 def test_a_package_that_is_not_installed_is_named_with_its_extra(module: str, words: list[str], extra: str) -> None:
-    result = python(f"import sys; sys.modules['{module}'] = None\nimport qvl; qvl.main()", *words)
+    result = python(f"import sys; sys.modules['{module}'] = None\nfrom qvl.command import main; main()", *words)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
     assert "is not installed" in result.stderr
@@ -127,13 +128,13 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(module: str, wo
 
 def test_the_extras_named_are_those_that_bring_the_packages() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    for module, extra in qvl.EXTRAS.items():
+    for module, extra in EXTRAS.items():
         name = "open-clip-torch" if module == "open_clip" else module
         assert any(asked.startswith(name) for asked in extras[extra]), module
 
 
 def test_nothing_imports_the_towers_at_its_head() -> None:
     for path in sorted((ROOT / "pipeline").rglob("*.py")):
-        assert not re.search(r"^(from|import) pipeline\.clip_model", path.read_text(encoding="utf-8"), re.MULTILINE), (
-            path
-        )
+        assert not re.search(
+            r"^(from|import) qvl\.pipeline\.images\.clip", path.read_text(encoding="utf-8"), re.MULTILINE
+        ), path

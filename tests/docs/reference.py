@@ -6,7 +6,7 @@ from typing import Any
 
 import typer.main
 
-import qvl
+from qvl.command import app
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -41,7 +41,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
         for name, each in command.commands.items():
             yield from below(each, (*words, name))
 
-    yield from below(typer.main.get_command(qvl.app), ("qvl",))
+    yield from below(typer.main.get_command(app), ("qvl",))
 
 
 def reference() -> str:

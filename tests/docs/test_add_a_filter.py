@@ -16,7 +16,7 @@ from tests.docs.pages import ROOT, blocks, page
 from tests.pipeline.samples import jpeg
 
 TEXT = page("docs/add_a_filter.md")
-COPIED = ("pipeline", "tests", "docs", "README.md", "ARCHITECTURE.md", "qvl.py")
+COPIED = ("pipeline", "tests", "docs", "README.md", "ARCHITECTURE.md", "qvl")
 LINKED = ("grounding_builder", "synth_ocr", "model", "training", "examples", "pyproject.toml")
 
 
@@ -36,7 +36,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
     for name in LINKED:
@@ -73,7 +73,7 @@ def test_the_page_s_recipe_drops_by_it(copy: Path) -> None:
     recipe.write_text(text)
     rows = [{"caption": f"a fox with {tail}", "image": jpeg(i)} for i, tail in enumerate(("no number", "SKU 29384729"))]
     pq.write_table(pa.Table.from_pylist(rows), copy / "emoji.parquet")
-    main = "import qvl; qvl.main()"
+    main = "from qvl.command import main; main()"
     shown = run(copy, "-c", main, "curate", "run", str(recipe), "--output", "out")
     assert re.search(r"- digits +│ +1 ", shown)
     ledger = pq.read_table(next((copy / "out" / "ledger").glob("*.parquet"))).to_pylist()

@@ -7,9 +7,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from pipeline.duplicates import ROUND_WORDS
-from pipeline.filters import FILTER_WORDS, Filters
-from pipeline.recipe import Dedup, NearDuplicate, SemanticDuplicate, SourceSpec, Tolerance
+from qvl.pipeline.duplicates.rules import ROUND_WORDS
+from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.recipe.recipe import Dedup, NearDuplicate, SemanticDuplicate, SourceSpec, Tolerance
 from tests.docs.pages import page, table_rows
 
 TEXT = page("docs/filters.md")

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-import grounding_builder.benchmarks
-import pipeline.recipe
-import pipeline.text.recipe
-import training.recipe
+import qvl.grounding_builder.build.benchmarks
+import qvl.pipeline.builders.text.recipe
+import qvl.pipeline.recipe.recipe
+import qvl.training.recipe
 from tests.docs.pages import ROOT, blocks, page
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
-    "docs/curation.md": pipeline.recipe.load_recipe,
-    "docs/text.md": pipeline.text.recipe.load_recipe,
-    "docs/training.md": training.recipe.load_train_recipe,
+    "docs/curation.md": qvl.pipeline.recipe.recipe.load_recipe,
+    "docs/text.md": qvl.pipeline.builders.text.recipe.load_recipe,
+    "docs/training.md": qvl.training.recipe.load_train_recipe,
 }
 
 
@@ -29,7 +29,7 @@ def test_the_recipe_of_the_guide_is_read(name: str, tmp_path: Path) -> None:
 
 def test_the_exclusion_list_of_the_grounding_guide_is_read() -> None:
     (text,) = blocks(page("docs/grounding.md"), "yaml")
-    found = grounding_builder.benchmarks.Exclude.model_validate(yaml.safe_load(text)["exclude"])
+    found = qvl.grounding_builder.build.benchmarks.Exclude.model_validate(yaml.safe_load(text)["exclude"])
     assert [one.name for one in found.benchmarks] == ["refcoco", "refcoco+", "refcocog", "coco", "flickr30k"]
 
 

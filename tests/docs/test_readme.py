@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-import qvl
-from pipeline.recipe import load_recipe
+from qvl.command import app
+from qvl.pipeline.recipe.recipe import load_recipe
 from tests.docs.pages import ROOT, blocks, page
 from tests.pipeline.samples import jpeg, tar_bytes
 
@@ -22,9 +22,9 @@ README = page("README.md")
 LONG = {
     "make demo": "tests/end_to_end/test_demo_parts.py",
     "make test": ".ci/run",
-    "qvl train plan": "tests/training/test_plan.py",
-    "qvl train run": "tests/training/test_run.py",
-    "qvl train report": "tests/training/test_report.py",
+    "qvl train plan": "tests/training/plan/test_plan.py",
+    "qvl train run": "tests/training/loop/test_run.py",
+    "qvl train report": "tests/training/pages/report/test_page.py",
     "qvl eval run": "tests/training/evaluation/test_run.py",
     "qvl view": "tests/end_to_end/test_view.py",
 }
@@ -87,7 +87,7 @@ def test_the_first_recipe_and_its_commands(pairs: Path) -> None:
             kept = next(row for row in ledger(pairs) if row["verdict"] == "keep")
             named = {"SAMPLE_ID": kept["id"], "FILE": "coyo/00000.tar", "ROW": "1"}
             words = [named.get(word, word) for word in words]
-        result = CliRunner().invoke(qvl.app, words)
+        result = CliRunner().invoke(app, words)
         assert result.exit_code == 0, (line, result.output, result.exception)
     assert sorted(row["verdict"] for row in ledger(pairs)) == ["clip", "keep", "keep"]
     (query,) = [shlex.split(line)[2] for line in commands() if line.startswith("duckdb")]
@@ -131,7 +131,10 @@ def test_the_table_of_rates_is_one_table() -> None:
 
 def test_the_version_is_told() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import qvl; qvl.main()", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "from qvl.command import main; main()", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     version = re.search(r'^version = "(.+)"$', page("pyproject.toml"), re.MULTILINE)
     assert version is not None

@@ -8,11 +8,11 @@ import pyarrow.dataset as ds
 import pytest
 from typer.testing import CliRunner
 
-import qvl
-import synth_ocr.recipe
-from pipeline.audit import audit
-from pipeline.exclusion import Exclusion
-from pipeline.recipe import load_recipe
+import qvl.synth_ocr.build.recipe
+from qvl.command import app
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.finished.audit import audit
+from qvl.pipeline.recipe.recipe import load_recipe
 from tests.docs import made
 from tests.docs.pages import ROOT, blocks, page, table_rows
 
@@ -40,7 +40,7 @@ def written(name: str, folder: Path) -> Path:
 
 
 def run(*words: str) -> str:
-    result = CliRunner().invoke(qvl.app, list(words))
+    result = CliRunner().invoke(app, list(words))
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout.strip().splitlines()[-1]
 
@@ -126,7 +126,7 @@ def test_documents_and_the_rule_on_their_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["synthdog", "common_crawl_pdf", "common_crawl_html"])
 def test_recipes_of_pages_of_text_are_read(name: str, tmp_path: Path) -> None:
-    loaded = synth_ocr.recipe.load_recipe(written(name, tmp_path))
-    shipped = synth_ocr.recipe.load_recipe(ROOT / "synth_ocr/recipes/qwen_vl_ocr.yaml")
+    loaded = qvl.synth_ocr.build.recipe.load_recipe(written(name, tmp_path))
+    shipped = qvl.synth_ocr.build.recipe.load_recipe(ROOT / "synth_ocr/recipes/qwen_vl_ocr.yaml")
     known = {source.name: source.read.rules for source in shipped.sources}
     assert {source.name: source.read.rules for source in loaded.sources}.items() <= known.items()

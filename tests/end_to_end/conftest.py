@@ -16,7 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "examples" / "corpus"
-QVL = [sys.executable, "-c", "import qvl; qvl.main()"]
+QVL = [sys.executable, "-c", "from qvl.command import main; main()"]
 UNITS, ROWS = 12, 60
 
 

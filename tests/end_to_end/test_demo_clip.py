@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.clip_model import ClipScorer
-from pipeline.filters import FILTER_WORDS
-from pipeline.recipe import load_recipe
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.images.clip import ClipScorer
+from qvl.pipeline.recipe.recipe import load_recipe
 from tests.end_to_end.conftest import ROOT, dataset_hash, qvl
 
 RECIPE = ROOT / "examples" / "demo_clip.yaml"

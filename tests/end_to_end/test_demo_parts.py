@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import qvl
-import synth_ocr.run
-from pipeline.audit import audit
-from pipeline.errors import RecipeError
+import qvl.synth_ocr.build.run
+from qvl.command import app
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.finished.audit import audit
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.conftest import qvl as run_command
 
@@ -70,8 +70,8 @@ def test_the_readme_shows_what_is_printed(made: tuple[Path, str]) -> None:
 
 
 def test_without_its_packages_ocr_is_left_out_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synth_ocr.run, "MODULES", ("a_module_that_nobody_has",))
-    result = CliRunner().invoke(qvl.app, ["demo", "--output", str(tmp_path / "d"), "--only", "text", "--only", "ocr"])
+    monkeypatch.setattr(qvl.synth_ocr.build.run, "MODULES", ("a_module_that_nobody_has",))
+    result = CliRunner().invoke(app, ["demo", "--output", str(tmp_path / "d"), "--only", "text", "--only", "ocr"])
     assert result.exit_code == 0, result.output
     notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
     assert notes == ["note: ocr: a_module_that_nobody_has: not installed; pip install 'qvl[ocr]'"]
@@ -79,6 +79,6 @@ def test_without_its_packages_ocr_is_left_out_in_one_line(tmp_path: Path, monkey
 
 
 def test_an_unknown_part_is_named(tmp_path: Path) -> None:
-    result = CliRunner().invoke(qvl.app, ["demo", "--output", str(tmp_path), "--only", "train"])
+    result = CliRunner().invoke(app, ["demo", "--output", str(tmp_path), "--only", "train"])
     assert isinstance(result.exception, RecipeError)
     assert str(result.exception) == "--only train: choose from curate, text, ground, ocr"

@@ -7,16 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import (
-    ROOT,
-    dataset_hash,
-    descendants,
-    kill,
-    manifests,
-    qvl,
-    start,
-    wait_for,
-)
+from tests.end_to_end.conftest import ROOT, dataset_hash, descendants, kill, manifests, qvl, start, wait_for
 
 KILLS = 6
 SEED = 20231013
@@ -94,10 +85,10 @@ def test_a_ray_run_whose_raylet_or_driver_dies_is_finished_by_the_same_command(
 def test_ray_gives_the_bytes_of_the_serial_pool(cpus: int, many_units: Path, undisturbed: str, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        "from pipeline.curate import run\n"
-        "from pipeline.pool import RayPool\n"
-        "from pipeline.progress import RunProgress\n"
-        "from pipeline.recipe import load_recipe\n"
+        "from qvl.pipeline.curate.run import run\n"
+        "from qvl.pipeline.base.pool import RayPool\n"
+        "from qvl.pipeline.base.progress import RunProgress\n"
+        "from qvl.pipeline.recipe.recipe import load_recipe\n"
         f"print(run(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), RayPool(cpus={cpus}), RunProgress())['hash'])\n"
     )
     command = [sys.executable, "-c", script, str(many_units), str(tmp_path / "out")]

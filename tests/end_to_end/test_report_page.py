@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pipeline.curate import run
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe, load_recipe
-from pipeline.report.page import write_report
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe, load_recipe
+from qvl.pipeline.report.page import write_report
 from tests.pipeline.samples import jpeg
 
 if TYPE_CHECKING:

@@ -216,11 +216,11 @@ def test_of_two_drivers_at_once_one_works_and_one_is_told(bucket: Bucket, many_u
 SHORT_LEASE = """
 import sys
 from pathlib import Path
-import pipeline.lease
-pipeline.lease.LEASE, pipeline.lease.RENEWAL = 2.0, 0.5
-import qvl
+import qvl.pipeline.commit.lease
+qvl.pipeline.commit.lease.LEASE, qvl.pipeline.commit.lease.RENEWAL = 2.0, 0.5
+from qvl.command import main
 sys.argv = ["qvl", *sys.argv[1:]]
-qvl.main()
+main()
 """
 
 

@@ -10,16 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import (
-    ROOT,
-    dataset_hash,
-    descendants,
-    kill,
-    manifests,
-    qvl,
-    start,
-    wait_for,
-)
+from tests.end_to_end.conftest import ROOT, dataset_hash, descendants, kill, manifests, qvl, start, wait_for
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 CHAOS_KILLS = 20

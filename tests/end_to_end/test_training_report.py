@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from qvl.training.pages.report.page import write_report
 from tests.training.made_run import step_line, write_lines, write_run
-from training.report.page import write_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

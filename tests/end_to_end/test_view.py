@@ -15,19 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from grounding_builder.command import app as grounding
-from pipeline.build import BuildUnit, Made, build
-from pipeline.curate import run
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe, load_recipe
-from pipeline.shard_writer import Sample
+from qvl.grounding_builder.command import app as grounding
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.builders.build import BuildUnit, Made, build
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe, load_recipe
+from qvl.pipeline.shards.writer import Sample
+from qvl.training.evaluation.run import predictions
+from qvl.training.evaluation.sample import Answer
+from qvl.training.evaluation.scoring import score
+from qvl.training.evaluation.shards import find_shards, read_shards
 from tests.pipeline.samples import jpeg
 from tests.served import ROOT, ask, served
-from training.evaluation.run import predictions
-from training.evaluation.sample import Answer
-from training.evaluation.scoring import score
-from training.evaluation.shards import find_shards, read_shards
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -545,7 +545,7 @@ def test_predictions_stand_beside_the_truth(browser: Browser, journey: Path) -> 
 
 def test_a_search_says_how_far_it_is(browser: Browser, demo: tuple[Path, str], verdicts: list[str]) -> None:
     """With answers after each file, as over very many rows, and a second one that is late."""
-    small = "from pipeline.view import search; search.AT_ONCE, search.SECONDS = 1, 0"
+    small = "from qvl.pipeline.view import search; search.AT_ONCE, search.SECONDS = 1, 0"
     with served(demo[0], before=small) as base:
         seen, late = looked_at(browser, base), list[Any]()
         seen.page.route("**/api/facets*from=*%3A0*", lambda route: route.continue_() if late else late.append(route))

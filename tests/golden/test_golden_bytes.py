@@ -15,17 +15,17 @@ import pytest
 import torch
 import yaml
 
-from pipeline.commit import file_hash
-from synth_ocr.recipe import load_recipe
-from synth_ocr.scene.source import Scene
+from qvl.pipeline.commit.commit import file_hash
+from qvl.synth_ocr.build.recipe import load_recipe
+from qvl.synth_ocr.scene.source import Scene
+from qvl.training.data.datasets import used_datasets
+from qvl.training.data.encode import Encoder, Rule
+from qvl.training.data.schedule import State
+from qvl.training.loop.run import plan_stage, processor_of_start
+from qvl.training.ranks import Ranks
+from qvl.training.recipe import load_train_recipe
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.conftest import qvl as run_command
-from training.datasets import used_datasets
-from training.encode import Encoder, Rule
-from training.ranks import Ranks
-from training.recipe import load_train_recipe
-from training.run import plan_stage, processor_of_start
-from training.schedule import State
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text("utf-8"))
 PARTS = {"curate": "demo", "text": "demo_text", "ground": "demo_ground"}

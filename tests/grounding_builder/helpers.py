@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from grounding_builder.builder import Grounding
-from grounding_builder.drafts import Annotations, Draft
-from pipeline.audit import audit
-from pipeline.build import build
-from pipeline.exclusion import Exclusion
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.storage import Storage
-from pipeline.tar_index import index_tar
+from qvl.grounding_builder.build.builder import Grounding
+from qvl.grounding_builder.drafts.drafts import Annotations, Draft
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.builders.build import build
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.finished.audit import audit
+from qvl.pipeline.sources.tar_index import index_tar
+from qvl.pipeline.storage.storage import Storage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = EXAMPLES / "grounding"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from grounding_builder.command import app
-from grounding_builder.lint import lint_file
-from pipeline.errors import DataError, RecipeError
+from qvl.grounding_builder.command import app
+from qvl.grounding_builder.lint import lint_file
+from qvl.pipeline.base.errors import DataError, RecipeError
 from tests.grounding_builder.helpers import jpeg
 
 

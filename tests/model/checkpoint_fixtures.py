@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_checkpoints import released_weights, small_ranks, write_ranks, write_released
 
-from model.auto import load_model, register
-from model.convert import import_checkpoint
-from model.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.weights.auto import load_model, register
+from qvl.model.weights.convert import import_checkpoint
+from tests.model.small_checkpoints import released_weights, small_ranks, write_ranks, write_released
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,9 +4,10 @@ import base64
 import json
 from pathlib import Path
 
-import plain_qwen_vl as reference
 import torch
 from safetensors.torch import save_file
+
+import tests.model.plain_qwen_vl as reference
 
 WORDS = b" t,he, the,in, a,er,on, c, i, s,re,at,en,nd, and, is,ing, Generate, caption, English, Answer, answer".split(
     b","

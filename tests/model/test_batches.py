@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_checkpoints import START
 
-from model.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
-from model.errors import ModelError
-from model.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
+from qvl.model.network.errors import ModelError
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from tests.model.small_checkpoints import START
 
 PAD, QUERIES = START + 2, 4
 

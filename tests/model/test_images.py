@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ModelError
-from model.image_processor import CLIP_MEAN, CLIP_STD, QwenVLImageProcessor, to_rgb
-from model.tokenizer import build_processor
+from qvl.model.network.errors import ModelError
+from qvl.model.network.image_processor import CLIP_MEAN, CLIP_STD, QwenVLImageProcessor, to_rgb
+from qvl.model.text.tokenizer import build_processor
 
 
 def plain_pixels(image: Image.Image, side: int) -> np.ndarray:

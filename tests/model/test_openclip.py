@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.auto import load_model
-from model.convert import import_checkpoint
-from model.errors import ModelError
+from qvl.model.network.errors import ModelError
+from qvl.model.weights.auto import load_model
+from qvl.model.weights.convert import import_checkpoint
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_patch_features(openclip_transformer: types.ModuleType, tmp_path: Path) 
 
     from safetensors.torch import load_file
 
-    from model.vision import VisionTransformer
+    from qvl.model.network.vision import VisionTransformer
 
     ours = VisionTransformer(config.vision_config).eval()
     stored = load_file(tmp_path / "ours" / "openclip-00001-of-00001.safetensors")

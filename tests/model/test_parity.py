@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import plain_qwen_vl as reference
 import pytest
 import torch
-from small_checkpoints import SETTINGS, START, released_weights
 
-from model.auto import load_model
-from model.layouts import released_links
+import tests.model.plain_qwen_vl as reference
+from qvl.model.weights.auto import load_model
+from qvl.model.weights.layouts import released_links
+from tests.model.small_checkpoints import SETTINGS, START, released_weights
 
 PAD = START + 2
 
@@ -81,7 +81,7 @@ def test_image_features(imported: Path, side: int) -> None:
 
 
 def test_positions_are_interpolated_and_not_computed_anew(imported: Path) -> None:
-    from model.positions import interpolate_positions, sincos_2d
+    from qvl.model.network.positions import interpolate_positions, sincos_2d
 
     table = sincos_2d(16, 256)
     torch.testing.assert_close(table, reference.sincos_table(16, 256).float(), atol=1e-6, rtol=0)
@@ -107,8 +107,8 @@ def test_values_get_no_positions(imported: Path) -> None:
 
 
 def test_sdpa_equals_eager_at_head_width_104() -> None:
-    from model.config import VisionConfig
-    from model.vision import VisionAttention
+    from qvl.model.network.config import VisionConfig
+    from qvl.model.network.vision import VisionAttention
 
     config = VisionConfig(hidden_size=208, num_attention_heads=2, intermediate_size=16)
     attention, x = VisionAttention(config), torch.randn(2, 9, 208)

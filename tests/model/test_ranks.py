@@ -8,8 +8,8 @@ WORKER = """
 import os, sys, torch
 import torch.distributed as dist
 sys.path.insert(0, sys.argv[1])
-from test_batches import row_of, toy
-from small_checkpoints import START
+from tests.model.test_batches import row_of, toy
+from tests.model.small_checkpoints import START
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=int(sys.argv[3]), world_size=2)
 model = torch.nn.parallel.DistributedDataParallel(toy().train())
@@ -28,12 +28,9 @@ dist.destroy_process_group()
 
 
 def test_a_rank_of_text_alone_does_not_hang_the_others(tmp_path: Path) -> None:
-    here = Path(__file__).parent
+    here = Path(__file__).parents[2]
     command = [sys.executable, "-c", WORKER, str(here), str(tmp_path / "store")]
-    ranks = [
-        subprocess.Popen([*command, str(rank)], cwd=here.parents[1], stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
+    ranks = [subprocess.Popen([*command, str(rank)], cwd=here, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
     for rank in ranks:
         _, errors = rank.communicate(timeout=120)
         assert rank.returncode == 0, errors[-2000:]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from small_checkpoints import RANKS, START
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
 
-from model.auto import load_model, load_processor
-from model.convert import export_model
-from model.errors import ModelError
-from model.folder import SHIPPED
-from model.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.network.errors import ModelError
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.model.weights.convert import export_model
+from qvl.model.weights.folder import SHIPPED
+from tests.model.small_checkpoints import RANKS, START
 
 PAD = START + 2
 
@@ -75,7 +75,7 @@ def test_an_exported_folder_loads_in_a_fresh_process(exported: Path, tmp_path: P
 
 def test_shipped_files_import_only_one_another() -> None:
     for name in SHIPPED:
-        lines = (Path(__file__).parents[2] / "model" / f"{name}.py").read_text().splitlines()
+        lines = (Path(__file__).parents[2] / "model" / "network" / f"{name}.py").read_text().splitlines()
         for line in lines:
             assert not line.strip().startswith(("from model", "import model")), f"{name}: {line}"
             if line.startswith("from ."):
@@ -109,7 +109,7 @@ def test_save_pretrained_round_trip(exported: Path, tmp_path: Path) -> None:
 
 def test_loading_does_not_draw_first_weights_over_loaded_ones(exported: Path) -> None:
     """transformers 5 calls `_init_weights` after loading; nothing that was in the files may change."""
-    from model.shards import open_checkpoint
+    from qvl.model.weights.shards import open_checkpoint
 
     stored = open_checkpoint(exported)
     for model in (load_model(exported), AutoModelForImageTextToText.from_pretrained(exported)):
@@ -126,7 +126,7 @@ def test_a_missing_adapter_gets_proper_first_weights(exported: Path, tmp_path: P
     with pytest.raises(ModelError, match=r"missing: model\.adapter"):
         load_model(tmp_path)
     model = load_model(tmp_path, fresh=("model.adapter.",)).requires_grad_(False)
-    from model.positions import sincos_2d
+    from qvl.model.network.positions import sincos_2d
 
     assert torch.equal(model.model.adapter.pos_embed, sincos_2d(16, 256))
     for name, tensor in model.model.adapter.named_parameters():

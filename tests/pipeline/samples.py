@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.sources.base import Row, Source
-from pipeline.storage import Storage
+from qvl.pipeline.sources.base import Row, Source
+from qvl.pipeline.storage.storage import Storage
 
 
 def picture(width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> Image.Image:

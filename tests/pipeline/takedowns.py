@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DAY = "2026-11-25"
 REVOKE = (
-    "import sys; from pathlib import Path; from pipeline.revoke import revoke; "
-    "from pipeline.takedown_list import read_list; "
+    "import sys; from pathlib import Path; from qvl.pipeline.takedown.revoke import revoke; "
+    "from qvl.pipeline.takedown.requests import read_list; "
     f"revoke(Path(sys.argv[1]), read_list(Path(sys.argv[2])), '{DAY}')"
 )
 

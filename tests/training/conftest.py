@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from model.auto import load_processor
+from qvl.model.weights.auto import load_processor
 from tests.training.evaluation.tiny import write_tiny
 from tests.training.made import of_task, write_dataset
 
@@ -53,7 +53,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def start_qvl(*arguments: str) -> "subprocess.Popen[str]":
     """The command in a process group of its own, with one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", "import qvl; qvl.main()", *arguments]
+    command = [sys.executable, "-c", "from qvl.command import main; main()", *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from PIL import Image, ImageDraw
 
-from pipeline import markup
-from pipeline.dataset import commit_shard, finish
-from pipeline.order import ShardPlan
-from pipeline.shard_writer import Sample
+from qvl.pipeline.markup import markup
+from qvl.pipeline.shards.dataset import commit_shard, finish
+from qvl.pipeline.shards.order import ShardPlan
+from qvl.pipeline.shards.writer import Sample
 
 COLOURS = ("red", "green", "blue", "white", "black", "orange", "purple", "grey")
 LINE = (0.05, 0.05, 0.6, 0.05, 0.6, 0.4, 0.05, 0.4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.recipe import StageSpec, TrainRecipe, load_train_recipe
+from qvl.training.recipe import StageSpec, TrainRecipe, load_train_recipe
 
 FOLDER = Path("training/recipes")
 FILES = ("stage1_pretrain.yaml", "stage2_multitask.yaml", "stage3_sft.yaml")

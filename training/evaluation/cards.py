@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from pipeline import markup
-from pipeline.coordinates import Box
-from pipeline.decode import UNREADABLE, opaque
-from pipeline.report.elements import Html, foreign, join, tag
-from training.evaluation.sample import Answer, Sample
-from training.evaluation.scoring import first_box
+from qvl.pipeline.html.elements import Html, foreign, join, tag
+from qvl.pipeline.images.decode import UNREADABLE, opaque
+from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.coordinates import Box
+from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.scoring import first_box
 
 SIDE, PAGE_SIDE, QUALITY = 480, 900, 78
 TEXT_LIMIT = 1500

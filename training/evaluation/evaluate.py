@@ -6,12 +6,12 @@ from typing import Any
 
 import torch.distributed as dist
 
-from model.processor import QwenVLProcessor
-from model.qwen_vl import QwenVLForConditionalGeneration
-from training.evaluation.pieces import plan
-from training.evaluation.predict import Advance, predict
-from training.evaluation.sample import Answer, Sample
-from training.evaluation.scoring import Scored, score
+from qvl.model.network.processor import QwenVLProcessor
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.training.evaluation.pieces import plan
+from qvl.training.evaluation.predict import Advance, predict
+from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.scoring import Scored, score
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import xxhash
 
-from pipeline.report.elements import Html, count, foreign, join, short, table, tag
-from training.evaluation.cards import card
-from training.evaluation.sample import Answer, Sample
-from training.evaluation.scoring import Scored
+from qvl.pipeline.html.elements import Html, count, foreign, join, short, table, tag
+from qvl.training.evaluation.cards import card
+from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.scoring import Scored
 
 STYLE = Path(__file__).parent / "report.css"
 WORST, DRAWN, BEST = 12, 6, 6

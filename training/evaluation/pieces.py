@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from model.auto import load_model, load_processor
-from model.errors import ModelError
-from model.processor import QwenVLProcessor
-from model.qwen_vl import QwenVLForConditionalGeneration
-from pipeline.commit import attempt, create_manifest, file_hash, publish, read_committed
-from pipeline.errors import ContractError, RecipeError
-from training.evaluation.predict import predict
-from training.evaluation.sample import Answer, Sample
+from qvl.model.network.errors import ModelError
+from qvl.model.network.processor import QwenVLProcessor
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.pipeline.base.errors import ContractError, RecipeError
+from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
+from qvl.training.evaluation.predict import predict
+from qvl.training.evaluation.sample import Answer, Sample
 
 PIECE, LONG_PIECE, LONG = 64, 16, 100  # samples of a piece; fewer where an answer may take more than LONG tokens
 

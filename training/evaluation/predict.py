@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.chat import plain_answer
-from model.errors import ModelError
-from model.processor import QwenVLProcessor, expand_images
-from model.qwen_vl import QwenVLForConditionalGeneration
-from model.tokenizer import END_OF_TEXT, TURN_END, token_id
-from pipeline.decode import UNREADABLE
-from pipeline.errors import DataError
-from training.evaluation.sample import Answer, Sample
+from qvl.model.commands.chat import plain_answer
+from qvl.model.network.errors import ModelError
+from qvl.model.network.processor import QwenVLProcessor, expand_images
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END, token_id
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.images.decode import UNREADABLE
+from qvl.training.evaluation.sample import Answer, Sample
 
 Advance = Callable[[int], None]
 

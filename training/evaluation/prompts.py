@@ -1,15 +1,15 @@
 """Prompts and lengths of the released evaluation, and those of training: the model knows both, scores differ.
 
-Released: the scripts published with the weights. Training: ``pipeline.markup``, the paper's Box B.1.
+Released: the scripts published with the weights. Training: ``qvl.pipeline.markup.markup``, the paper's Box B.1.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
-from model.processor import SYSTEM
-from model.tokenizer import TURN_END, TURN_START
-from pipeline import markup
-from training.evaluation.sample import Decoding, Metric
+from qvl.model.network.processor import SYSTEM
+from qvl.model.text.tokenizer import TURN_END, TURN_START
+from qvl.pipeline.markup import markup
+from qvl.training.evaluation.sample import Decoding, Metric
 
 Style = Literal["released", "training"]
 STYLES: tuple[Style, ...] = ("released", "training")

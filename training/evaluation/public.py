@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError, RecipeError
-from training.evaluation import prompts
-from training.evaluation.prompts import Style
-from training.evaluation.sample import ImageAt, Metric, Sample
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.training.evaluation import prompts
+from qvl.training.evaluation.prompts import Style
+from qvl.training.evaluation.sample import ImageAt, Metric, Sample
 
 Records = list[dict[str, Any]]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.errors import RecipeError
-from training.evaluation.prompts import Style, chatml
-from training.evaluation.public import Source, read_public
-from training.evaluation.sample import Decoding, Metric, Sample
-from training.evaluation.select import limited, with_shots
-from training.evaluation.shards import Split, Task, find_shards, read_shards
+from qvl.pipeline.base.errors import RecipeError
+from qvl.training.evaluation.prompts import Style, chatml
+from qvl.training.evaluation.public import Source, read_public
+from qvl.training.evaluation.sample import Decoding, Metric, Sample
+from qvl.training.evaluation.select import limited, with_shots
+from qvl.training.evaluation.shards import Split, Task, find_shards, read_shards
 
 METRICS_OF: dict[Task, tuple[Metric, ...]] = {
     "caption": ("cider",),

@@ -11,16 +11,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.errors import ModelError
-from model.folder import read_config
-from pipeline.commit import clear_attempts, file_hash, output_lock, read_manifest, remove_tree
-from pipeline.errors import RecipeError, StaleError
-from pipeline.fingerprint import content_hash, fingerprint, merkle_root
-from pipeline.pool import Pool
-from pipeline.progress import RunProgress
-from pipeline.stale import differences
-from training.evaluation.page import write_page
-from training.evaluation.pieces import (
+from qvl.model.network.errors import ModelError
+from qvl.model.weights.folder import read_config
+from qvl.pipeline.base.errors import RecipeError, StaleError
+from qvl.pipeline.base.pool import Pool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commit.commit import clear_attempts, file_hash, output_lock, read_manifest, remove_tree
+from qvl.pipeline.commit.fingerprint import content_hash, fingerprint, merkle_root
+from qvl.pipeline.curate.stale import differences
+from qvl.training.evaluation.page import write_page
+from qvl.training.evaluation.pieces import (
     LONG,
     LONG_PIECE,
     PIECE,
@@ -31,9 +31,9 @@ from training.evaluation.pieces import (
     plan,
     read_answers,
 )
-from training.evaluation.sample import Answer, Sample
-from training.evaluation.scoring import Scored, score
-from training.evaluation.world import World
+from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.scoring import Scored, score
+from qvl.training.evaluation.world import World
 
 EVALUATION_VERSION = 1
 SHOWN = 5

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.coordinates import Box
-from pipeline.storage import Storage
+from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.storage.storage import Storage
 
 Metric = Literal["cider", "vqa_score", "anls", "relaxed", "exact", "gqa", "choice", "box", "grounded", "ocr"]
 METRICS: tuple[Metric, ...] = (

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
-from pipeline import markup
-from pipeline.coordinates import Box
-from pipeline.markup import Phrase
-from training.evaluation.metrics.anls import anls
-from training.evaluation.metrics.box import THRESHOLD, best_iou
-from training.evaluation.metrics.cider import cider
-from training.evaluation.metrics.exact import exact, gqa_answer
-from training.evaluation.metrics.grounded import Found, f1, grounded
-from training.evaluation.metrics.ocr import Line, Read, read
-from training.evaluation.metrics.relaxed import relaxed
-from training.evaluation.metrics.vqa_score import vqa_score
-from training.evaluation.sample import Answer, Metric, Sample
+from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.markup import Phrase
+from qvl.training.evaluation.metrics.anls import anls
+from qvl.training.evaluation.metrics.box import THRESHOLD, best_iou
+from qvl.training.evaluation.metrics.cider import cider
+from qvl.training.evaluation.metrics.exact import exact, gqa_answer
+from qvl.training.evaluation.metrics.grounded import Found, f1, grounded
+from qvl.training.evaluation.metrics.ocr import Line, Read, read
+from qvl.training.evaluation.metrics.relaxed import relaxed
+from qvl.training.evaluation.metrics.vqa_score import vqa_score
+from qvl.training.evaluation.sample import Answer, Metric, Sample
 
 DIGITS = 6
 PERCENT = 100.0

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import xxhash
 
-from pipeline import markup
-from pipeline.errors import RecipeError
-from training.evaluation.sample import Sample
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.markup import markup
+from qvl.training.evaluation.sample import Sample
 
 SPARE = 8  # more candidates than shots, for those that show the question's own image
 

@@ -6,13 +6,13 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from pipeline import markup
-from pipeline.dataset_reader import absent_files, open_dataset, read_index
-from pipeline.errors import DataError
-from pipeline.storage import Storage
-from training.evaluation import prompts
-from training.evaluation.holdout import held_out, image_hash
-from training.evaluation.sample import ImageAt, Metric, Sample
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.markup import markup
+from qvl.pipeline.shards.reader import absent_files, open_dataset, read_index
+from qvl.pipeline.storage.storage import Storage
+from qvl.training.data.holdout import held_out, image_hash
+from qvl.training.evaluation import prompts
+from qvl.training.evaluation.sample import ImageAt, Metric, Sample
 
 Task = Literal["caption", "vqa", "grounding", "ocr"]
 TASKS: tuple[Task, ...] = ("caption", "vqa", "grounding", "ocr")

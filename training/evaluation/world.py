@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from pipeline.errors import QvlError
+from qvl.pipeline.base.errors import QvlError
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=7)  # torchrun ends all processes when one dies; a slow one is waited for

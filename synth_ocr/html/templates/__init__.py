@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from synth_ocr.scene.corpus import day, faker_of, hour
+from qvl.synth_ocr.scene.corpus import day, faker_of, hour
 
 NAMES = ("invoice", "table", "form", "news", "chat")
 FAMILIES = {

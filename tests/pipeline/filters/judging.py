@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.filters.base import Filter
-from pipeline.rows import COLUMNS
+from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.filters.base import Filter
 
 
 def rows(**columns: list[Any]) -> pa.RecordBatch:

@@ -1,6 +1,6 @@
 """Animations are dropped."""
 
-from pipeline.filters.animated import Animated
+from qvl.pipeline.filters.animated import Animated
 from tests.pipeline.filters.judging import kept
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.aspect_ratio import AspectRatio
+from qvl.pipeline.filters.aspect_ratio import AspectRatio
 from tests.pipeline.filters.judging import kept
 
 

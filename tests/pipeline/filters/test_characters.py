@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.characters import Characters
+from qvl.pipeline.filters.characters import Characters
 from tests.pipeline.filters.judging import kept
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.clip import Clip
+from qvl.pipeline.filters.clip import Clip
 from tests.pipeline.filters.judging import kept
 
 

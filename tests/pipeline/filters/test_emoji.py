@@ -1,6 +1,6 @@
 """Rule 5: emoji in the caption."""
 
-from pipeline.filters.emoji import Emoji
+from qvl.pipeline.filters.emoji import Emoji
 from tests.pipeline.filters.judging import kept
 
 

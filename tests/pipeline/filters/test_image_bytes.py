@@ -1,6 +1,6 @@
 """File sizes."""
 
-from pipeline.filters.image_bytes import ImageBytes
+from qvl.pipeline.filters.image_bytes import ImageBytes
 from tests.pipeline.filters.judging import kept
 
 

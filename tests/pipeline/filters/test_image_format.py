@@ -1,6 +1,6 @@
 """Formats by their bytes."""
 
-from pipeline.filters.image_format import ImageFormat
+from qvl.pipeline.filters.image_format import ImageFormat
 from tests.pipeline.filters.judging import kept
 
 

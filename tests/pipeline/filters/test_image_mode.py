@@ -1,6 +1,6 @@
 """Pixel layouts."""
 
-from pipeline.filters.image_mode import ImageMode
+from qvl.pipeline.filters.image_mode import ImageMode
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Decompression bombs."""
 
-from pipeline.filters.image_pixels import ImagePixels
+from qvl.pipeline.filters.image_pixels import ImagePixels
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Rule 2: small pictures."""
 
-from pipeline.filters.image_size import ImageSize
+from qvl.pipeline.filters.image_size import ImageSize
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Languages of the captions."""
 
-from pipeline.filters.language import Language
+from qvl.pipeline.filters.language import Language
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Training markers in captions."""
 
-from pipeline.filters.markup import Markup
+from qvl.pipeline.filters.markup import Markup
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Pictures that are not safe for work."""
 
-from pipeline.filters.nsfw import Nsfw
+from qvl.pipeline.filters.nsfw import Nsfw
 from tests.pipeline.filters.judging import kept
 
 

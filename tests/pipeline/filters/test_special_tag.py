@@ -1,6 +1,6 @@
 """Tags such as <PERSON>."""
 
-from pipeline.filters.special_tag import SpecialTag
+from qvl.pipeline.filters.special_tag import SpecialTag
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Rule 6: length in characters."""
 
-from pipeline.filters.text_length import TextLength
+from qvl.pipeline.filters.text_length import TextLength
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Watermarks."""
 
-from pipeline.filters.watermark import Watermark
+from qvl.pipeline.filters.watermark import Watermark
 from tests.pipeline.filters.judging import kept
 
 

@@ -1,6 +1,6 @@
 """Rule 6: length in words."""
 
-from pipeline.filters.word_count import WordCount
+from qvl.pipeline.filters.word_count import WordCount
 from tests.pipeline.filters.judging import kept
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.curate import run
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.samples import encoded, jpeg, picture
 
 SIDES = (20, 30, 40, 50, 60, 70)

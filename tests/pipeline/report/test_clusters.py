@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report import clusters as module
-from pipeline.report.clusters import Clusters, add_members, size_histogram
-from pipeline.rows import sample_id
+from qvl.pipeline.curate.measuring.columns import sample_id
+from qvl.pipeline.report import clusters as module
+from qvl.pipeline.report.clusters import Clusters, add_members, size_histogram
 
 
 @pytest.fixture

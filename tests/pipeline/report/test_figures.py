@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.filters import FILTER_WORDS
-from pipeline.ledger import read_ledger
-from pipeline.report import content
-from pipeline.report.figures import Figures, collect
-from pipeline.report.gauges import NumberGauge, chosen_filters
+from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.report import content
+from qvl.pipeline.report.figures import Figures, collect
+from qvl.pipeline.report.gauges import NumberGauge, chosen_filters
 from tests.pipeline.report.conftest import Run
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.filters import FILTER_WORDS, Filters
-from pipeline.recipe import Recipe
-from pipeline.report.gauges import NumberGauge, WordGauge, about, chosen_filters, gauges
+from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report.gauges import NumberGauge, WordGauge, about, chosen_filters, gauges
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
 

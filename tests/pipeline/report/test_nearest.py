@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.nearest import Nearest, Pick, ranks
+from qvl.pipeline.report.nearest import Nearest, Pick, ranks
 
 
 def offered(units: dict[str, list[int]], order: list[str], k: int, seed: int = 0) -> list[Pick]:

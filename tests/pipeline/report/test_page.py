@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.errors import ContractError
-from pipeline.layout import Layout
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
-from pipeline.report import gallery as module
-from pipeline.report.gallery import Gallery
-from pipeline.report.page import portable, write_report
-from pipeline.sources.base import Unit
-from pipeline.storage import Storage
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report import gallery as module
+from qvl.pipeline.report.gallery import Gallery
+from qvl.pipeline.report.page import portable, write_report
+from qvl.pipeline.sources.base import Unit
+from qvl.pipeline.storage.storage import Storage
 from tests.pipeline.report.conftest import FILTERS, Run
 
 SECTIONS = ["funnel", "table2", "mix", "filters", "duplicates", "faults", "reproduce"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.errors import RecipeError
-from pipeline.sources.paths import expanded, find_units, fixed_folder, matches, owned
-from pipeline.storage import Storage
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.paths import expanded, find_units, fixed_folder, matches, owned
+from qvl.pipeline.storage.storage import Storage
 
 NAMES = ["00001.tar", "00000.tar", "sub/00000.tar"]
 

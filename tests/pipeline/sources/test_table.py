@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RecipeError
-from pipeline.sources.base import Row, number
-from pipeline.sources.columns import Columns
-from pipeline.sources.table import Table
-from pipeline.storage import Storage
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.base import Row, number
+from qvl.pipeline.sources.columns import Columns
+from qvl.pipeline.sources.table import Table
+from qvl.pipeline.storage.storage import Storage
 from tests.pipeline.samples import faults, jpeg, read_all
 
 INVALID = b"caf\xe9 au lait"

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RecipeError
-from pipeline.sources.base import Row
-from pipeline.sources.columns import Columns
-from pipeline.sources.webdataset import WebDataset, split_name
-from pipeline.storage import Storage
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.base import Row
+from qvl.pipeline.sources.columns import Columns
+from qvl.pipeline.sources.webdataset import WebDataset, split_name
+from qvl.pipeline.storage.storage import Storage
 from tests.pipeline.samples import faults, jpeg, read_all, tar_bytes, write_img2dataset
 
 

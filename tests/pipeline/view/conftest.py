@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.curate import run
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
-from pipeline.view.output import Given, Output
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.view.output import Given, Output
 from tests.pipeline.samples import jpeg, write_img2dataset
 
 CAPTIONS = [

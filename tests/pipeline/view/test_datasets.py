@@ -10,15 +10,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.recipe import Recipe
-from pipeline.revoke import revoke
-from pipeline.takedown_list import read_list
-from pipeline.view.command import copy_command
-from pipeline.view.datasets import beside
-from pipeline.view.output import Given, Output
-from pipeline.view.pictures import picture
-from pipeline.view.queries import counts, keys
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commands.view import copy_command
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.takedown.requests import read_list
+from qvl.pipeline.takedown.revoke import revoke
+from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.pictures import picture
+from qvl.pipeline.view.tables.datasets import beside
+from qvl.pipeline.view.tables.queries import counts, keys
 from tests.s3_server import environment, filesystem, s3_server
 from tests.served import ROOT, served
 
@@ -102,7 +102,14 @@ def test_a_picture_that_was_taken_down_is_not_shown_from_its_source(curated: Cur
 
 
 def test_a_recipe_that_has_no_pictures_is_refused_in_a_line(curated: Curated) -> None:
-    view = [sys.executable, "-c", "import qvl; qvl.main()", "view", str(curated[0] / "shards"), "--recipe"]
+    view = [
+        sys.executable,
+        "-c",
+        "from qvl.command import main; main()",
+        "view",
+        str(curated[0] / "shards"),
+        "--recipe",
+    ]
     said = subprocess.run([*view, "examples/ocr_demo.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert said.returncode == 2 and len(said.stderr.strip().splitlines()) == 1
     assert "this output is no curation" in said.stderr and "grounding builds alone" in said.stderr
@@ -113,7 +120,7 @@ def test_an_output_on_a_store_is_copied_by_the_command_that_the_refusal_names(cu
         store = filesystem(port)
         store.call_s3("create_bucket", Bucket="bucket")
         store.put(str(curated[0]) + "/", "bucket/runs/small/", recursive=True)
-        view = [sys.executable, "-c", "import qvl; qvl.main()", "view", "s3://bucket/runs/small"]
+        view = [sys.executable, "-c", "from qvl.command import main; main()", "view", "s3://bucket/runs/small"]
         said = subprocess.run(view, cwd=ROOT, capture_output=True, text=True, check=False)
         assert said.returncode == 2
         copy = copy_command("s3://bucket/runs/small").partition(" && ")[0]

@@ -12,23 +12,23 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.errors import DataError
-from pipeline.layout import Layout
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
-from pipeline.report.thumbnail import NoThumbnail
-from pipeline.text.recipe import load_recipe as load_text_recipe
-from pipeline.text.run import run as run_text
-from pipeline.view import detail, samples
-from pipeline.view.answers import Answers
-from pipeline.view.conditions import BadQuery
-from pipeline.view.datasets import Beside
-from pipeline.view.output import Given, Output
-from pipeline.view.pictures import picture
-from pipeline.view.queries import PAGE, keys, records, total
-from pipeline.view.tables import tables_of
-from pipeline.view.whatif import WhatIf, dedup_rules, knobs
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.builders.text.recipe import load_recipe as load_text_recipe
+from qvl.pipeline.builders.text.run import run as run_text
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.images.thumbnail import NoThumbnail
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.view import detail, samples
+from qvl.pipeline.view.answers import Answers
+from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.pictures import picture
+from qvl.pipeline.view.tables.conditions import BadQuery
+from qvl.pipeline.view.tables.datasets import Beside
+from qvl.pipeline.view.tables.queries import PAGE, keys, records, total
+from qvl.pipeline.view.tables.tables import tables_of
+from qvl.pipeline.view.whatif import WhatIf, dedup_rules, knobs
 
 Curated = tuple[Path, Recipe]
 

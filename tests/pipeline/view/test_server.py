@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.curate import run
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
-from pipeline.recipe import Recipe
-from pipeline.view.run import is_loopback
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.view.run import is_loopback
 from tests.served import ROOT, ask, fetch, served
 
 
@@ -134,14 +134,14 @@ def test_loopback(host: str, expected: bool) -> None:
 )
 def test_what_cannot_be_served_is_one_line(curated: tuple[Path, Recipe], arguments: list[str]) -> None:
     filled = [each.format(out=curated[0]) for each in arguments]
-    command = [sys.executable, "-c", "import qvl; qvl.main()", "view", *filled, "--port", "0"]
+    command = [sys.executable, "-c", "from qvl.command import main; main()", "view", *filled, "--port", "0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
     assert result.returncode == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_without_a_word(curated: tuple[Path, Recipe], sent: signal.Signals) -> None:
-    command = [sys.executable, "-c", "import qvl; qvl.main()", "view", str(curated[0]), "--port", "0"]
+    command = [sys.executable, "-c", "from qvl.command import main; main()", "view", str(curated[0]), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]

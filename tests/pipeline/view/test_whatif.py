@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.changes import apply_changes
-from pipeline.errors import DataError
-from pipeline.recipe import Recipe
-from pipeline.stored import Stored
-from pipeline.view import whatif
-from pipeline.view.output import Output
-from pipeline.view.whatif import Remembering, WhatIf
-from pipeline.whatif import whatif as exact
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.finished.changes import apply_changes
+from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.whatif import whatif as exact
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.view import whatif
+from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.whatif import Remembering, WhatIf
 
 LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
 

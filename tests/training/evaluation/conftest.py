@@ -10,13 +10,13 @@ import torch
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-from grounding_builder.command import app as grounding
-from pipeline import markup
-from pipeline.coordinates import Quad
-from pipeline.dataset import commit_shard, finish
-from pipeline.fingerprint import content_hash
-from pipeline.order import ShardPlan
-from pipeline.shard_writer import Sample
+from qvl.grounding_builder.command import app as grounding
+from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.coordinates import Quad
+from qvl.pipeline.shards.dataset import commit_shard, finish
+from qvl.pipeline.shards.order import ShardPlan
+from qvl.pipeline.shards.writer import Sample
 from tests.training.evaluation.tiny import write_tiny
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.errors import RecipeError
+from qvl.pipeline.base.errors import RecipeError
+from qvl.training.commands.evaluate import app
 from tests.training.evaluation.conftest import ROOT, picture
-from training.evaluation.command import app
 
 PHOTOS = ROOT / "examples/grounding/images"
 

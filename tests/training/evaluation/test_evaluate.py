@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from model.auto import load_model, load_processor
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.training.evaluation.evaluate import evaluate
+from qvl.training.evaluation.questions import Asked, ask
+from qvl.training.evaluation.sample import Decoding, Sample
+from qvl.training.evaluation.shards import TASKS
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import learn
-from training.evaluation.evaluate import evaluate
-from training.evaluation.questions import Asked, ask
-from training.evaluation.sample import Decoding, Sample
-from training.evaluation.shards import TASKS
 
 STEPS = 200
 SETS = ("caption", "vqa", "ocr", "referring", "region_caption")
@@ -26,9 +26,9 @@ TWO_RANKS = """
 import json, sys
 from pathlib import Path
 import torch, torch.distributed as dist
-from model.auto import load_model, load_processor
-from training.evaluation.evaluate import evaluate
-from training.evaluation.questions import Asked, ask
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.training.evaluation.evaluate import evaluate
+from qvl.training.evaluation.questions import Asked, ask
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
 folder, shards, out = map(Path, sys.argv[1:])

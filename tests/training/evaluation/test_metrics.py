@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.coordinates import Quad
-from pipeline.markup import Phrase
-from training.evaluation.metrics.anls import anls
-from training.evaluation.metrics.box import best_iou, box_iou
-from training.evaluation.metrics.cider import cider
-from training.evaluation.metrics.edit_distance import edit_distance
-from training.evaluation.metrics.exact import exact, gqa_answer
-from training.evaluation.metrics.grounded import f1, grounded
-from training.evaluation.metrics.ocr import read
-from training.evaluation.metrics.quad import quad_iou
-from training.evaluation.metrics.relaxed import relaxed
-from training.evaluation.metrics.vqa_score import normalised, vqa_score, without_punctuation
-from training.evaluation.metrics.words import words
+from qvl.pipeline.markup.coordinates import Quad
+from qvl.pipeline.markup.markup import Phrase
+from qvl.training.evaluation.metrics.anls import anls
+from qvl.training.evaluation.metrics.box import best_iou, box_iou
+from qvl.training.evaluation.metrics.cider import cider
+from qvl.training.evaluation.metrics.edit_distance import edit_distance
+from qvl.training.evaluation.metrics.exact import exact, gqa_answer
+from qvl.training.evaluation.metrics.grounded import f1, grounded
+from qvl.training.evaluation.metrics.ocr import read
+from qvl.training.evaluation.metrics.quad import quad_iou
+from qvl.training.evaluation.metrics.relaxed import relaxed
+from qvl.training.evaluation.metrics.vqa_score import normalised, vqa_score, without_punctuation
+from qvl.training.evaluation.metrics.words import words
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_captions.json").read_text("utf-8"))
 SQUARE: Quad = (0, 0, 2, 0, 2, 2, 0, 2)

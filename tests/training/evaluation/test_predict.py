@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from model.auto import load_model, load_processor
-from model.chat import plain_answer
-from model.processor import expand_images
-from pipeline.errors import DataError
+from qvl.model.commands.chat import plain_answer
+from qvl.model.network.processor import expand_images
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.pipeline.base.errors import DataError
+from qvl.training.evaluation.predict import evaluating, predict
+from qvl.training.evaluation.sample import Decoding, ImageAt, Sample
+from qvl.training.evaluation.shards import TASKS, find_shards, read_shards
 from tests.training.evaluation.conftest import picture
-from training.evaluation.predict import evaluating, predict
-from training.evaluation.sample import Decoding, ImageAt, Sample
-from training.evaluation.shards import TASKS, find_shards, read_shards
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import DataError, RecipeError
-from training.evaluation import prompts
-from training.evaluation.prompts import Style
-from training.evaluation.public import Source, read_public
-from training.evaluation.questions import Asked, ask
-from training.evaluation.sample import Decoding, Sample
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.training.evaluation import prompts
+from qvl.training.evaluation.prompts import Style
+from qvl.training.evaluation.public import Source, read_public
+from qvl.training.evaluation.questions import Asked, ask
+from qvl.training.evaluation.sample import Decoding, Sample
 
 
 def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: str = "auto") -> list[Sample]:

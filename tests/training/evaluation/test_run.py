@@ -12,16 +12,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RecipeError, StaleError
-from pipeline.pool import SerialPool
-from pipeline.progress import RunProgress
+from qvl.pipeline.base.errors import RecipeError, StaleError
+from qvl.pipeline.base.pool import SerialPool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.training.evaluation.pieces import LONG_PIECE, PIECE, Where, plan
+from qvl.training.evaluation.questions import Asked, ask
+from qvl.training.evaluation.run import run
+from qvl.training.evaluation.sample import Decoding, Sample
+from qvl.training.evaluation.world import World
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import write_tiny
-from training.evaluation.pieces import LONG_PIECE, PIECE, Where, plan
-from training.evaluation.questions import Asked, ask
-from training.evaluation.run import run
-from training.evaluation.sample import Decoding, Sample
-from training.evaluation.world import World
 
 QVL = [sys.executable, "-c", "import sys; from qvl import main; sys.argv[0] = 'qvl'; main()"]
 RESULTS = ("predictions.parquet", "scores.json", "report.html")

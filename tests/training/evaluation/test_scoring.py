@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import markup
-from training.evaluation.sample import Answer, Decoding, Metric, Sample
-from training.evaluation.scoring import first_box, lines, plain_text, score
+from qvl.pipeline.markup import markup
+from qvl.training.evaluation.sample import Answer, Decoding, Metric, Sample
+from qvl.training.evaluation.scoring import first_box, lines, plain_text, score
 
 QUAD = "<quad>(0,0),(999,0),(999,500),(0,500)</quad>"
 

@@ -10,13 +10,13 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import markup
-from pipeline.errors import DataError, RecipeError
-from pipeline.fingerprint import content_hash
-from training.evaluation.holdout import held_out
-from training.evaluation.sample import Decoding, Sample
-from training.evaluation.select import limited, with_shots
-from training.evaluation.shards import TASKS, find_shards, read_shards
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.markup import markup
+from qvl.training.data.holdout import held_out
+from qvl.training.evaluation.sample import Decoding, Sample
+from qvl.training.evaluation.select import limited, with_shots
+from qvl.training.evaluation.shards import TASKS, find_shards, read_shards
 
 
 def by_id(samples: list[Sample]) -> dict[str, Sample]:

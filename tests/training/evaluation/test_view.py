@@ -10,18 +10,18 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.report.thumbnail import NoThumbnail
-from pipeline.revoke import revoke
-from pipeline.takedown_list import read_list
-from pipeline.view import detail, predictions
-from pipeline.view.output import Given, Output
-from pipeline.view.pictures import picture
-from pipeline.view.queries import counts, keys
-from training.evaluation import run
-from training.evaluation.sample import Answer, ImageAt, Sample
-from training.evaluation.scoring import score
-from training.evaluation.shards import find_shards, read_shards
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.images.thumbnail import NoThumbnail
+from qvl.pipeline.takedown.requests import read_list
+from qvl.pipeline.takedown.revoke import revoke
+from qvl.pipeline.view import detail, predictions
+from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.pictures import picture
+from qvl.pipeline.view.tables.queries import counts, keys
+from qvl.training.evaluation import run
+from qvl.training.evaluation.sample import Answer, ImageAt, Sample
+from qvl.training.evaluation.scoring import score
+from qvl.training.evaluation.shards import find_shards, read_shards
 
 
 def evaluated(out: Path, samples: Sequence[Sample], texts: dict[str, str]) -> Path:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.auto import load_model, load_processor
-from model.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
-from model.dialogue import encode_plain
-from model.folder import save_processor, write_model_files
-from model.qwen_vl import QwenVLForConditionalGeneration
-from model.tokenizer import build_processor, match_config
-from training.evaluation.sample import Sample
+from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.text.dialogue import encode_plain
+from qvl.model.text.tokenizer import build_processor, match_config
+from qvl.model.weights.auto import load_model, load_processor
+from qvl.model.weights.folder import save_processor, write_model_files
+from qvl.training.evaluation.sample import Sample
 
 SIDE, GRID = 56, 4
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from training.evaluation.metrics.edit_distance import edit_distance
+from qvl.training.evaluation.metrics.edit_distance import edit_distance
 
 THRESHOLD = 0.5
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.coordinates import Box
+from qvl.pipeline.markup.coordinates import Box
 
 THRESHOLD = 0.5
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import exp, log, sqrt
 
-from training.evaluation.metrics.words import words
+from qvl.training.evaluation.metrics.words import words
 
 ORDERS = (1, 2, 3, 4)
 SIGMA = 6.0  # of the Gaussian over the difference of lengths

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.coordinates import Quad
-from training.evaluation.metrics.edit_distance import edit_distance
-from training.evaluation.metrics.grounded import matches
-from training.evaluation.metrics.quad import bounds, quad_iou
-from training.evaluation.metrics.words import HAN
+from qvl.pipeline.markup.coordinates import Quad
+from qvl.training.evaluation.metrics.edit_distance import edit_distance
+from qvl.training.evaluation.metrics.grounded import matches
+from qvl.training.evaluation.metrics.quad import bounds, quad_iou
+from qvl.training.evaluation.metrics.words import HAN
 
 THRESHOLD = 0.5
 WORD = re.compile(rf"[{HAN}]|(?:(?![{HAN}])\S)+")

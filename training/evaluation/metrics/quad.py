@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.coordinates import Quad
+from qvl.pipeline.markup.coordinates import Quad
 
 Point = tuple[float, float]
 

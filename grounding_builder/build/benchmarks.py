@@ -1,0 +1,93 @@
+"""The exclusion list from the benchmarks' own files."""
+
+import posixpath
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from qvl.grounding_builder.sources.json_slices import slices
+from qvl.grounding_builder.sources.refcoco import GLOB_ESCAPES, coco_ids, instances, load_refs, parquet_rows
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.exclusion.exclusion import RADIUS, Exclusion
+from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.storage.storage import Storage
+
+IMAGES_PER_PIECE = 10_000
+
+
+class Benchmark(Frozen):
+    """Images that must not be trained on.
+
+    ``refs``: files of references (.p, or parquet with ``file_name``); every image with a split that is not train.
+    ``coco``: COCO JSON of a val or test set, every image in it. ``ids``: text files, one ``coco:1`` per line. ``images``:
+    globs of image files, excluded by bytes and by look. With ``image_folder`` the images of ``refs`` (whose names
+    ``instances`` knows) and of ``coco`` are looked at as well; without it only their ids are known.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+]{0,40}$")]
+    refs: tuple[str, ...] = ()
+    instances: str | None = None
+    coco: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    image_folder: str | None = None
+
+
+class Exclude(Frozen):
+    """All benchmarks, and in how many bits perceptual hashes may differ."""
+
+    benchmarks: tuple[Benchmark, ...] = ()
+    radius: int = Field(default=RADIUS, ge=0, le=RADIUS)
+
+
+def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
+    """One list of everything. Raises RecipeError for files that are not there, DataError for damaged ones."""
+    result = Exclusion(radius=spec.radius)
+    for benchmark in spec.benchmarks:
+        names = [*_refs(benchmark, result, storage), *_coco(benchmark, result, storage)]
+        for path in benchmark.ids:
+            lines = storage.read(_existing(path, storage)).decode().split()
+            result.add_ids(benchmark.name, lines)
+        paths = [unit.path for unit in find_units(benchmark.images, storage)] if benchmark.images else []
+        if benchmark.image_folder is not None:
+            paths += [posixpath.join(benchmark.image_folder, name) for name in sorted(set(names))]
+        for path in paths:
+            result.add_image(benchmark.name, storage.read(_existing(path, storage)))
+    return result
+
+
+def _refs(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator[str]:
+    """Adds ids; gives the file names of the images."""
+    for pattern in benchmark.refs:
+        path = find_units((pattern.translate(GLOB_ESCAPES),), storage)[0].path
+        if path.endswith(".parquet"):
+            names = [row["file_name"] for row in parquet_rows(path, storage) if row.get("split") != "train"]
+            result.add_ids(benchmark.name, [i for name in names for i in coco_ids(name)])
+            yield from names
+            continue
+        numbers = sorted({ref["image_id"] for ref in load_refs(path, storage) if ref["split"] != "train"})
+        result.add_ids(benchmark.name, [f"coco:{number}" for number in numbers])
+        if benchmark.image_folder is not None:
+            if benchmark.instances is None:
+                raise RecipeError(
+                    f"{benchmark.name}: image_folder with refs needs instances, which knows the file names"
+                )
+            known = instances(benchmark.instances)[0]
+            yield from (known[number][0] for number in numbers)
+
+
+def _coco(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator[str]:
+    for path in benchmark.coco:
+        with storage.mapped(_existing(path, storage)) as data:
+            for part in slices(data, IMAGES_PER_PIECE, "images"):
+                for image in part.parse(data):
+                    result.add_ids(benchmark.name, [f"coco:{image['id']}", *coco_ids(image["file_name"])])
+                    yield image["file_name"]
+
+
+def _existing(path: str, storage: Storage) -> str:
+    if not storage.exists(path):
+        raise RecipeError(f"{path}: no such file; the exclusion list must be whole, or evaluation images leak")
+    return path

@@ -1,0 +1,68 @@
+"""The recipe of a grounding dataset: sources, benchmarks that must not leak, shards."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from qvl.grounding_builder.build.benchmarks import Exclude
+from qvl.grounding_builder.drafts.drafts import FILES
+from qvl.grounding_builder.sources.detection import Detection
+from qvl.grounding_builder.sources.grit import Grit
+from qvl.grounding_builder.sources.refcoco import RefCoco
+from qvl.grounding_builder.sources.visual_genome import VisualGenome
+from qvl.grounding_builder.sources.vqa import Vqa
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.recipe.file import read_recipe
+
+SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
+KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
+
+
+class Pack(Frozen):
+    """Shards of ``shard_rows`` samples in an order fixed by ``seed``."""
+
+    shard_rows: int = Field(default=5_000, ge=1)
+    seed: int = 0
+
+
+class GroundingRecipe(Frozen):
+    """A dataset called ``name``. Without ``exclude`` nothing is held back: then ``leaks: allowed`` must say so."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    exclude: Exclude = Exclude()
+    leaks: Annotated[str, Field(pattern="^(allowed|refused)$")] = "refused"
+    pack: Pack = Pack()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "GroundingRecipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        if self.leaks == "refused" and not self.exclude.benchmarks:
+            raise ValueError(
+                "exclude.benchmarks is empty: evaluation images would be trained on (leaks: allowed says yes)"
+            )
+        return self
+
+
+def load_recipe(path: Path) -> GroundingRecipe:
+    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    return read_recipe(path, GroundingRecipe, _anchored, KINDS)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with every path absolute."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, list):
+            return [anchor(each) for each in value]
+        return str(folder / value) if isinstance(value, str) and "://" not in value else value
+
+    exclude = content.get("exclude")
+    benchmarks = exclude.get("benchmarks") if isinstance(exclude, dict) else None
+    for part in [*(content.get("sources") or []), *(benchmarks or [])]:
+        for key in FILES & set(part if isinstance(part, dict) else ()):
+            part[key] = anchor(part[key])
+    return content

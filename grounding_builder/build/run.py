@@ -1,0 +1,45 @@
+"""One build: exclusion list, dataset, report."""
+
+from pathlib import Path
+from typing import Any
+
+from qvl.grounding_builder.build.benchmarks import exclusion
+from qvl.grounding_builder.build.builder import Grounding
+from qvl.grounding_builder.build.recipe import GroundingRecipe
+from qvl.grounding_builder.report.report import write_report
+from qvl.pipeline.base.pool import Pool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.builders.build import build
+from qvl.pipeline.commit.commit import attempt, file_hash, publish
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.storage import Storage
+
+EXCLUSION = "exclusion.parquet"
+
+
+def run(
+    recipe: GroundingRecipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False
+) -> tuple[dict[str, Any], Place]:
+    """Build and report. Returns ``dataset.json`` and the page's path; ``OUT/exclusion.parquet`` is the firewall."""
+    excluded = exclusion(recipe.exclude, Storage())
+    dataset = build(
+        Grounding(recipe.name, recipe.sources, excluded),
+        out,
+        pool,
+        progress,
+        shard_rows=recipe.pack.shard_rows,
+        seed=recipe.pack.seed,
+        fresh=fresh,
+    )
+    with attempt(out) as private:
+        write_exclusion(excluded, private / EXCLUSION)
+        publish(private / EXCLUSION, out / EXCLUSION, file_hash(private / EXCLUSION))
+    return dataset, write_report(out)
+
+
+def write_exclusion(excluded: Exclusion, path: Path) -> None:
+    """The list as a file, in one step."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    excluded.write(temporary)
+    temporary.replace(path)

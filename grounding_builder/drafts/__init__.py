@@ -1,0 +1,1 @@
+"""Annotations before their image has been looked at: regions, spans, drafts."""

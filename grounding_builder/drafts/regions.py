@@ -1,0 +1,98 @@
+"""Pixels of an annotation to fractions that can be trusted, or the reason why not."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.markup.coordinates import Box, collapses
+
+DECIMALS = 6
+NARROW = 0.01  # far wider than a cell of the grid: only narrower sides need a look
+Region = dict[str, Any]
+
+
+class Boxes(Frozen):
+    """What a box must be. ``min_side`` in annotated pixels; ``min_visible``: share of the box inside the image.
+
+    A box of which less is visible contradicts the image's size. ``whole_image``: share of the image's area from which a
+    box is flagged as saying nothing, ``drop_whole`` drops it. ``collapsed``: what happens to a box that has no area on
+    the grid of 0..999.
+    """
+
+    min_side: float = Field(default=1.0, ge=0)
+    min_visible: float = Field(default=0.5, ge=0, le=1)
+    whole_image: float = Field(default=0.85, gt=0, le=1)
+    drop_whole: bool = False
+    collapsed: Literal["widen", "drop"] = "widen"
+
+
+def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
+    """Fractions of a box given by its corners x1, y1, x2, y2 in pixels, clipped to the image; or the reason of its drop."""
+    x1, y1, x2, y2 = corners
+    if not (x1 - x1 == 0 and y1 - y1 == 0 and x2 - x2 == 0 and y2 - y2 == 0):
+        return "box:not_a_number"
+    if x2 < x1 or y2 < y1:
+        return "box:swapped"
+    if x2 == x1 or y2 == y1:
+        return "box:zero_area"
+    left, top = x1 if x1 > 0 else 0.0, y1 if y1 > 0 else 0.0
+    right, bottom = x2 if x2 < width else width, y2 if y2 < height else height
+    if right <= left or bottom <= top:
+        return "box:outside"
+    if (right - left) * (bottom - top) < rule.min_visible * (x2 - x1) * (y2 - y1):
+        return "box:contradicts_size"
+    if right - left < rule.min_side or bottom - top < rule.min_side:
+        return "box:too_small"
+    box = (
+        round(left / width, DECIMALS),
+        round(top / height, DECIMALS),
+        round(right / width, DECIMALS),
+        round(bottom / height, DECIMALS),
+    )
+    if rule.collapsed == "drop" and collapses(box):
+        return "box:collapsed"
+    if rule.drop_whole and covers(box, rule):
+        return "box:whole_image"
+    return box
+
+
+def fit_xywh(bbox: list[float], width: float, height: float, rule: Boxes) -> Box | str:
+    """The same for x, y, width, height: the far corner is x + w, not x + w - 1."""
+    if len(bbox) != 4:
+        return "box:malformed"
+    x, y, w, h = bbox
+    return fit((x, y, x + w, y + h), width, height, rule)
+
+
+def covers(box: Box, rule: Boxes) -> bool:
+    """Whether the box is nearly the whole image."""
+    return (box[2] - box[0]) * (box[3] - box[1]) >= rule.whole_image
+
+
+def flags(boxes: list[Box], rule: Boxes) -> list[str]:
+    """What is odd about kept boxes, once per box: ``whole_image``, ``widened``."""
+    found = []
+    for box in boxes:
+        wide, high = box[2] - box[0], box[3] - box[1]
+        if wide * high >= rule.whole_image:
+            found.append("whole_image")
+        if (wide < NARROW or high < NARROW) and collapses(box):
+            found.append("widened")
+    return found
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    shared = wide * high
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
+def regions_of(phrase: str, boxes: list[Box]) -> list[Region]:
+    """The structure beside the text: one entry per box."""
+    return [{"phrase": phrase, "image": 0, "box": list(box)} for box in boxes]

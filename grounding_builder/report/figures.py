@@ -1,0 +1,202 @@
+"""The numbers of the report, from the ledger and the shards.
+
+Counts of rows, boxes and tasks are of everything; distributions and phrases are of the first ``SAMPLED`` samples, which
+the seeded order makes a fair draw.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.commit.commit import read_manifest
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.storage import Storage
+
+SAMPLED = 200_000
+GRID = 20
+AREA_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.85)  # shares of the image
+WORD_EDGES = (1, 2, 3, 5, 8, 12, 20)
+PER_CELL = 6  # cards per task and source
+TOP = 30
+PAPER = {"grounded_caption": 3_500_000, "referring": 8_700_000, "region_caption": 8_700_000}
+
+Counts = dict[str, Counter[str]]
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass
+class Card:
+    """A sample to be drawn."""
+
+    content: dict[str, Any]
+    image: bytes
+
+
+@dataclass
+class Figures:
+    """Nested counters are by source, then by word."""
+
+    dataset: dict[str, Any]
+    rows: Counter[str] = field(default_factory=Counter)
+    verdicts: Counts = field(default_factory=dict)
+    boxes_in: Counter[str] = field(default_factory=Counter)
+    lost: Counts = field(default_factory=dict)
+    flags: Counts = field(default_factory=dict)
+    leaks: Counts = field(default_factory=dict)
+    tasks: Counts = field(default_factory=dict)
+    languages: Counts = field(default_factory=dict)
+    per_image: Counter[int] = field(default_factory=Counter)  # different boxes, over all samples of an image
+    per_sample: Counter[int] = field(default_factory=Counter)
+    areas: Counter[str] = field(default_factory=Counter)
+    words: Counter[str] = field(default_factory=Counter)
+    phrases: Counter[str] = field(default_factory=Counter)
+    heat: list[list[int]] = field(default_factory=lambda: [[0] * GRID for _ in range(GRID)])
+    sampled: int = 0
+    cards: dict[str, list[Card]] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON values."""
+        names = (
+            "rows",
+            "verdicts",
+            "boxes_in",
+            "lost",
+            "flags",
+            "leaks",
+            "tasks",
+            "languages",
+            "areas",
+            "words",
+            "heat",
+        )
+        plain = {name: getattr(self, name) for name in names}
+        boxes = {str(number): count for number, count in sorted(self.per_sample.items())}
+        per_image = {str(number): count for number, count in sorted(self.per_image.items())}
+        made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
+        parity = {task: {"made": made[task], "paper": count} for task, count in PAPER.items()}
+        return {
+            "name": self.dataset["name"],
+            "hash": self.dataset["hash"],
+            "samples": self.dataset["samples"],
+            "sampled": self.sampled,
+            **plain,
+            "boxes_per_sample": boxes,
+            "boxes_per_image": per_image,
+            "top_phrases": self.phrases.most_common(TOP),
+            "parity": parity,
+        }
+
+
+def collect(out: Place) -> Figures:
+    """Read a finished build. Raises ContractError where there is none."""
+    layout = Layout(out.resolve())
+    dataset = read_manifest(layout.dataset)
+    if dataset is None:
+        raise ContractError(f"{out}: there is no finished build here; `qvl ground build` makes one")
+    figures = Figures(dataset)
+    pairs = [pair for unit in dataset["lineage"]["units"] for pair in _ledger(layout.ledger(unit), figures)]
+    figures.per_image = boxes_per_image(pairs)
+    for shard in dataset["shards"]:
+        _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), figures)
+    return figures
+
+
+def _ledger(path: Place, figures: Figures) -> Iterator[Hashes]:
+    """Verdicts, lost boxes, flags and leaks of one unit; gives the images and boxes of its kept rows."""
+    columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks", "image", "boxes"]
+    with parquet_file(path) as file:
+        for batch in file.iter_batches(65_536, columns=columns, use_threads=False):
+            yield image_boxes(batch.filter(pc.is_valid(batch["image"])))
+            for row in batch.select(columns[:6]).to_pylist():
+                source = row["source"]
+                figures.rows[source] += 1
+                figures.boxes_in[source] += row["regions"]
+                figures.verdicts.setdefault(source, Counter())[row["verdict"]] += 1
+                figures.lost.setdefault(source, Counter()).update(row["lost"])
+                figures.flags.setdefault(source, Counter()).update(row["flags"])
+                figures.leaks.setdefault(source, Counter()).update(row["benchmarks"])
+
+
+def image_boxes(batch: pa.RecordBatch) -> Hashes:
+    """One row (image, box) per box, and one (image, 0) per ledger row, so that images without boxes count too."""
+    images, boxes = batch["image"], batch["boxes"]
+    owners = images.take(pc.list_parent_indices(boxes))
+    first = np.concatenate([owners.to_numpy(zero_copy_only=False), images.to_numpy(zero_copy_only=False)])
+    second = np.concatenate([boxes.flatten().to_numpy(zero_copy_only=False), np.zeros(len(images), np.uint64)])
+    return np.unique(np.stack([first.astype(np.uint64), second.astype(np.uint64)], axis=1), axis=0)
+
+
+def boxes_per_image(pairs: list[Hashes]) -> Counter[int]:
+    """How many images have how many different boxes."""
+    if not pairs:
+        return Counter()
+    each = np.unique(np.concatenate(pairs), axis=0)
+    _, boxes = np.unique(each[:, 0], return_counts=True)
+    numbers, images = np.unique(boxes - 1, return_counts=True)
+    return Counter(dict(zip(numbers.tolist(), images.tolist(), strict=True)))
+
+
+def _shard(path: Place, index: Place, figures: Figures) -> None:
+    table = read_parquet(
+        index, ["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
+    )
+    for source, task, language in zip(*(table[c].to_pylist() for c in ("source", "task", "language")), strict=True):
+        figures.tasks.setdefault(source, Counter())[task] += 1
+        figures.languages.setdefault(source, Counter())[language] += 1
+    if figures.sampled >= SAMPLED:
+        return
+    with Storage().mapped(str(path)) as data:
+        for row in table.to_pylist():
+            content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
+            _content(content, figures)
+            cards = figures.cards.setdefault(f"{content['task']}/{content['source']}", [])
+            if len(cards) < PER_CELL and row["image_offsets"] and _fresh(content, cards):
+                start, size = row["image_offsets"][0], row["image_sizes"][0]
+                cards.append(Card(content, bytes(data[start : start + size])))
+
+
+def _fresh(content: dict[str, Any], cards: list[Card]) -> bool:
+    """Whether the picture is not in the row of cards yet."""
+    return all(card.content["origin"]["sha"] != content["origin"]["sha"] for card in cards)
+
+
+def _content(content: dict[str, Any], figures: Figures) -> None:
+    """Boxes and phrases of one sample."""
+    figures.sampled += 1
+    figures.per_sample[len(content["regions"])] += 1
+    for region in content["regions"]:
+        x1, y1, x2, y2 = region["box"]
+        figures.areas[_bucket((x2 - x1) * (y2 - y1), AREA_EDGES)] += 1
+        figures.words[_bucket(_length(region["phrase"]), WORD_EDGES)] += 1
+        figures.phrases[region["phrase"].casefold()] += 1
+        for row, column in _cells((x1, y1, x2, y2)):
+            figures.heat[row][column] += 1
+
+
+def _length(phrase: str) -> int:
+    """Words; of a text without blanks between words its characters."""
+    return len(phrase.split()) if phrase.isascii() else len(phrase.replace(" ", ""))
+
+
+def _bucket(value: float, edges: tuple[float, ...]) -> str:
+    below = next((edge for edge in edges if value <= edge), None)
+    return f"<= {below:g}" if below is not None else f"> {edges[-1]:g}"
+
+
+def _cells(box: tuple[float, float, float, float]) -> Iterator[tuple[int, int]]:
+    """Cells of the heat map whose centre the box covers."""
+    for row in range(GRID):
+        for column in range(GRID):
+            x, y = (column + 0.5) / GRID, (row + 0.5) / GRID
+            if box[0] <= x <= box[2] and box[1] <= y <= box[3]:
+                yield row, column

@@ -1,0 +1,292 @@
+"""GRIT (made for Kosmos-2): captions whose phrases have boxes, from img2dataset tars, parquet or JSON lines.
+
+Spans index the caption as it came, in characters (code points), and are stored as floats. Nothing may touch the caption
+before it is cut. An input row is a caption.
+"""
+
+import posixpath
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
+from qvl.grounding_builder.drafts.regions import Boxes, Region, fit, flags, regions_of
+from qvl.grounding_builder.drafts.spans import Span, choose
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.fingerprint import file_identity
+from qvl.pipeline.markup import markup
+from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.sources.tar_index import index_tar
+from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.storage.storage import Storage
+
+Record = dict[str, Any]
+ROWS_PER_PIECE = 20_000
+BATCH_ROWS = 1_024
+SUCCESS = "success"
+NESTED = (pa.list_(pa.list_(pa.float64())), pa.large_list(pa.large_list(pa.float64())))
+TRIMMED = " \t\r\n.,;:!?\"'()[]。，；：！？、"
+COLUMNS = ["key", "id", "url", "caption", "width", "height", "noun_chunks", "ref_exps", "status", "image", "jpg"]
+
+
+class Grit(Annotations):
+    """``paths`` are globs of .tar (img2dataset, annotations in the samples' JSON), .parquet or .jsonl; for the last two
+    images come from a column of bytes, or from ``image_folder`` under ``KEY.jpg``.
+
+    ``phrases``: the expanded expressions, or those and the noun chunks together. ``min_score`` of the detector.
+    ``per_image`` is 1 by default: every sample carries a copy of the image.
+    """
+
+    kind: Literal["grit"] = "grit"
+    paths: tuple[str, ...]
+    image_folder: str | None = None
+    phrases: Literal["ref_exps", "union"] = "ref_exps"
+    min_score: float = Field(default=0.65, ge=0, le=1)
+    tasks: tuple[Task, ...] = ("grounded_caption", "referring", "region_caption")
+    per_image: int | None = Field(default=1, ge=1)
+
+    def pieces(self, storage: Storage) -> list[Piece]:
+        found: list[Piece] = []
+        for unit in find_units(self.paths, storage):
+            identity = file_identity(storage, unit.path)
+            rows = _rows(unit.path, storage) if unit.path.endswith(".parquet") else 1
+            for number, first in enumerate(range(0, max(rows, 1), ROWS_PER_PIECE)):
+                found.append(Piece(unit.path, number, {**identity, "first": first}, first))
+        return found
+
+    def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
+        if piece.path.endswith(".tar"):
+            yield from self._tar(piece.path, storage)
+        elif piece.path.endswith(".parquet"):
+            yield from self._parquet(piece.path, piece.payload, storage)
+        else:
+            yield from self._jsonl(piece.path, storage)
+
+    def _tar(self, path: str, storage: Storage) -> Iterator[Draft]:
+        """Samples in the order of the tar, then the rows that img2dataset could not download."""
+        statuses = _statuses(path, storage)
+        with storage.mapped(path) as data:
+            index = index_tar(data)
+            for sample in group(index.members):
+                status = statuses.pop(sample.key, {})
+                if sample.image is None or sample.meta is None or not sample.regular:
+                    yield Draft(sample.key).drop(
+                        "unreadable:no_image" if sample.image is None else "unreadable:no_json"
+                    )
+                    continue
+                try:
+                    record = orjson.loads(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
+                except orjson.JSONDecodeError:
+                    yield Draft(sample.key).drop("unreadable:bad_json")
+                    continue
+                start = sample.image.offset
+                yield self.draft({**status, **record, "key": sample.key}, data[start : start + sample.image.size])
+        for key, status in statuses.items():
+            word = str(status.get("status"))
+            yield Draft(key).drop("unreadable:missing_in_tar" if word == SUCCESS else f"download:{word}")
+        if index.fault:
+            yield Draft("").drop(f"unreadable:{index.fault}")
+
+    def _parquet(self, path: str, first: int, storage: Storage) -> Iterator[Draft]:
+        with storage.local(path) as local, pq.ParquetFile(local, memory_map=True) as file:
+            unread = {"noun_chunks"} if self.phrases == "ref_exps" else set()
+            columns = [name for name in COLUMNS if name in file.schema_arrow.names and name not in unread]
+            seen = 0
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+                start, end = max(first - seen, 0), min(first + ROWS_PER_PIECE - seen, len(batch))
+                seen += len(batch)
+                if start < end:
+                    for record in _records(batch.slice(start, end - start)):
+                        yield self.draft(record, _cell(record.get("image") or record.get("jpg")))
+
+    def _jsonl(self, path: str, storage: Storage) -> Iterator[Draft]:
+        with storage.local(path) as local, local.open("rb") as lines:
+            for number, line in enumerate(lines):
+                try:
+                    yield self.draft(orjson.loads(line))
+                except orjson.JSONDecodeError:
+                    yield Draft(str(number)).drop("unreadable:bad_json")
+
+    def draft(self, record: Record, image: Bytes | None = None) -> Draft:
+        """One row. ``width`` and ``height`` of GRIT are those of the original file: only their ratio is trusted."""
+        key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
+        width = record.get("original_width") or record.get("width")
+        height = record.get("original_height") or record.get("height")
+        size = (int(width), int(height)) if width and height else None
+        source: str | Bytes = image if image is not None else posixpath.join(self.image_folder or "", f"{key}.jpg")
+        draft = Draft(key, None, source, _ids(record), size, True, str(record.get("url") or ""))
+        if image is None and record.get("status", SUCCESS) != SUCCESS:
+            return draft.drop(f"download:{record['status']}")
+        try:
+            spans = self._spans(draft, caption or "", _annotations(record, self.phrases))
+        except (TypeError, ValueError, OverflowError):
+            return draft.drop("unreadable:bad_spans")
+        if not caption:
+            return draft.drop("empty_caption")
+        if markup.has_marker(caption):
+            if self.markup == "drop":
+                return draft.drop("markup")
+            caption, spans = escaped(caption, spans)
+        if not spans:
+            return draft.drop("no_phrases")
+        boxes = [box for span in spans for box in span.boxes]
+        draft.flags = flags(boxes, self.boxes)
+        draft.items = self._items(caption, spans)
+        return draft
+
+    @cached_property
+    def _rule(self) -> Boxes:
+        """The rule for boxes that come as fractions: a side has no pixels there."""
+        return self.boxes.model_copy(update={"min_side": 0.0})
+
+    def _spans(self, draft: Draft, caption: str, rows: list[list[float]]) -> list[Span]:
+        """Spans that stay; the reason of every box that does not goes to the draft."""
+        draft.regions, rule = len(rows), self._rule
+        found: dict[tuple[int, int], Span] = {}
+        for row in rows:
+            if len(row) != 7:
+                draft.lost.append("box:malformed")
+                continue
+            start, end = trimmed(caption, int(row[0]), int(row[1]))
+            reason = _text_fault(caption, start, end) or ("low_score" if row[6] < self.min_score else None)
+            box = reason or fit((row[2], row[3], row[4], row[5]), 1.0, 1.0, rule)
+            if isinstance(box, str):
+                draft.lost.append(box)
+                continue
+            span = found.get((start, end))
+            if span is None:
+                span = found[start, end] = Span(start, end, [], 0.0)
+            if box in span.boxes:
+                draft.lost.append("duplicate")
+            else:
+                span.boxes.append(box)
+                span.score += row[6]
+        chosen = choose(list(found.values()))
+        if len(chosen) < len(found):
+            gone = sum(len(s.boxes) for s in found.values()) - sum(len(s.boxes) for s in chosen)
+            draft.lost += ["nested"] * gone
+        return chosen
+
+    def _items(self, caption: str, spans: list[Span]) -> list[Item]:
+        """The caption with its boxes; then phrases, the best scored first. Equal words are one expression."""
+        language = self.speaks(caption)
+        items: list[Item] = []
+        if "grounded_caption" in self.tasks:
+            regions: list[Region] = []
+            for span in spans:
+                regions += regions_of(caption[span.start : span.end], span.boxes)
+            places = [(span.start, span.end, span.boxes) for span in spans]
+            items.append(
+                Item("grounded_caption", language, markup.grounded_caption_turns(caption, places, language), regions)
+            )
+        if "referring" not in self.tasks and "region_caption" not in self.tasks:
+            return items
+        phrases: dict[str, Span] = {}
+        for span in sorted(spans, key=lambda span: (-span.score / len(span.boxes), span.start)):
+            words = caption[span.start : span.end].casefold()
+            same = phrases.get(words)
+            if same is None:
+                phrases[words] = Span(span.start, span.end, list(span.boxes), span.score)
+            else:
+                same.boxes += [box for box in span.boxes if box not in same.boxes]
+        for span in list(phrases.values())[: self.per_image]:
+            items += both_ways(caption[span.start : span.end], span.boxes, language, self.tasks)
+        return items
+
+
+def trimmed(caption: str, start: int, end: int) -> tuple[int, int]:
+    """The span without blanks and punctuation at its ends; outside of the caption it stays as it is."""
+    if not 0 <= start < end <= len(caption):
+        return start, end
+    while start < end and caption[start] in TRIMMED:
+        start += 1
+    while end > start and caption[end - 1] in TRIMMED:
+        end -= 1
+    return start, end
+
+
+def _text_fault(caption: str, start: int, end: int) -> str | None:
+    if start == end:
+        return "empty_phrase"
+    if not 0 <= start < end <= len(caption):
+        return "span:outside"
+    cut = (start > 0 and _one_word(caption[start - 1 : start + 1])) or _one_word(caption[end - 1 : end + 1])
+    return "span:inside_word" if cut else None
+
+
+def _one_word(around: str) -> bool:
+    """Whether two neighbours belong to one word; scripts without blanks between words are not asked."""
+    return len(around) == 2 and around.isalnum() and max(around) < "\u2e80"
+
+
+def escaped(caption: str, spans: list[Span]) -> tuple[str, list[Span]]:
+    """Markers made harmless piece by piece, so that spans still fit."""
+    pieces, moved, at, length = [], [], 0, 0
+    for span in spans:
+        before, phrase = markup.escape(caption[at : span.start]), markup.escape(caption[span.start : span.end])
+        start = length + len(before)
+        moved.append(Span(start, start + len(phrase), span.boxes, span.score))
+        pieces += [before, phrase]
+        length, at = start + len(phrase), span.end
+    return "".join([*pieces, markup.escape(caption[at:])]), moved
+
+
+def _annotations(record: Record, phrases: str) -> list[list[float]]:
+    """Rows of [start, end, x1, y1, x2, y2, score]; a union holds equal rows once. JSON inside a string is read too."""
+    names = ("ref_exps",) if phrases == "ref_exps" else ("ref_exps", "noun_chunks")
+    found: list[list[float]] = []
+    for name in names:
+        rows = record.get(name) or []
+        for row in orjson.loads(rows) if isinstance(rows, str) else rows:
+            if len(names) == 1 or row not in found:
+                found.append(row)
+    return found
+
+
+def _ids(record: Record) -> tuple[str, ...]:
+    return (f"coyo:{record['id']}",) if record.get("id") is not None else ()
+
+
+def _records(batch: pa.RecordBatch) -> Iterator[Record]:
+    """Rows of a batch; nested lists of numbers are taken apart at once, which is several times as quick."""
+    columns = [_nested(column) if column.type in NESTED else column.to_pylist() for column in batch.columns]
+    names = batch.schema.names
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _nested(column: pa.Array) -> list[list[list[float]]]:
+    inner = column.values
+    outer, edges, numbers = column.offsets.to_pylist(), inner.offsets.to_pylist(), inner.values.to_pylist()
+    rows = [numbers[start:end] for start, end in pairwise(edges)]
+    return [rows[start:end] for start, end in pairwise(outer)]
+
+
+def _cell(value: Any) -> Bytes | None:
+    """Image bytes of a cell, also of Hugging Face's {bytes, path}."""
+    value = value.get("bytes") if isinstance(value, dict) else value
+    return value if isinstance(value, bytes) else None
+
+
+def _rows(path: str, storage: Storage) -> int:
+    with storage.local(path) as local:
+        try:
+            return int(pq.read_metadata(local).num_rows)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path}: not a parquet file: {error}") from None
+
+
+def _statuses(path: str, storage: Storage) -> dict[str, Record]:
+    """img2dataset's table beside a tar, by key; empty where there is none."""
+    beside = path.removesuffix(".tar") + ".parquet"
+    if not storage.exists(beside):
+        return {}
+    with storage.local(beside) as local:
+        return {str(record["key"]): record for record in pq.read_table(local).to_pylist()}

@@ -1,0 +1,178 @@
+"""Question-answer sets: VQAv2, GQA, TextVQA, DocVQA, ChartQA, OCR-VQA, AI2D, DVQA, each by its released files.
+
+Of VQAv2's ten answers the most confident counts (paper, appendix A). An input row is a question.
+"""
+
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task
+from qvl.grounding_builder.sources.json_slices import slices
+from qvl.grounding_builder.sources.refcoco import coco_ids
+from qvl.grounding_builder.sources.visual_genome import elements, image_data, vg_ids, vqa
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.commit.fingerprint import file_identity
+from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.storage.storage import Storage
+
+Record = dict[str, Any]
+Set = Literal["vqav2", "gqa", "textvqa", "docvqa", "chartqa", "ocrvqa", "ai2d", "dvqa"]
+QUESTIONS_PER_PIECE = 10_000
+CONFIDENCE = {"yes": 2, "maybe": 1, "no": 0}
+ARRAY_KEYS: dict[str, str] = {"vqav2": "questions", "textvqa": "data", "docvqa": "data"}
+OCRVQA_TRAIN = 1
+
+
+class Question(NamedTuple):
+    """``image`` is a file name below the image folder; ``split`` is empty where the file says nothing."""
+
+    key: str
+    image: str
+    question: str
+    answer: str
+    split: str = ""
+    ids: tuple[str, ...] = ()
+
+
+class Vqa(Annotations):
+    """``questions`` names the set's question file (for AI2D a glob of files); ``answers`` VQAv2's annotation file;
+    ``image_data`` Visual Genome's, by which GQA's images are recognised on the exclusion list."""
+
+    kind: Literal["vqa"] = "vqa"
+    set: Set
+    questions: str
+    answers: str | None = None
+    image_folder: str
+    image_data: str | None = None
+    split: str = "train"
+    tasks: tuple[Task, ...] = ("vqa",)
+
+    def pieces(self, storage: Storage) -> list[Piece]:
+        if self.set == "vqav2" and (self.answers is None or not storage.exists(self.answers)):
+            raise RecipeError(
+                f"{self.name}: {self.answers or 'answers'}: VQAv2 needs its annotation file beside the questions"
+            )
+        beside = {
+            name: file_identity(storage, path) for name, path in (("a", self.answers), ("i", self.image_data)) if path
+        }
+        found: list[Piece] = []
+        for unit in find_units((self.questions,), storage):
+            if self.set == "ai2d":
+                found.append(Piece(unit.path, 0, {"file": file_identity(storage, unit.path)}))
+                continue
+            with storage.mapped(unit.path) as data:
+                for number, part in enumerate(slices(data, QUESTIONS_PER_PIECE, ARRAY_KEYS.get(self.set))):
+                    found.append(Piece(unit.path, number, {"digest": part.digest, **beside}, part))
+        return found
+
+    def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
+        if self.set == "ai2d":
+            content = orjson.loads(storage.read(piece.path))
+        else:
+            content = elements(piece.payload, piece.path, storage)
+        if self.set == "vqav2":
+            content = _joined(content, str(self.answers), storage)
+        for asked in READERS[self.set](content):
+            ids = asked.ids + coco_ids(asked.image)
+            if self.set == "gqa" and self.image_data is not None:
+                record = image_data(self.image_data).get(_number(asked.image))
+                ids += vg_ids(record) if record else ()
+            draft = Draft(asked.key, None, posixpath.join(self.image_folder, asked.image), ids)
+            if asked.split not in ("", self.split):
+                draft.drop(NOT_TRAIN)
+            else:
+                vqa(self, draft, asked.question, asked.answer)
+            yield draft
+
+
+def most_confident(answers: list[Record]) -> str:
+    """Among the answers of the highest confidence the most frequent one; among equals the first given."""
+    best = max((CONFIDENCE.get(a.get("answer_confidence", "no"), 0) for a in answers), default=0)
+    sure = [a for a in answers if CONFIDENCE.get(a.get("answer_confidence", "no"), 0) == best]
+    sure.sort(key=lambda a: a.get("answer_id", 0))
+    return most_frequent([a["answer"] for a in sure])
+
+
+def most_frequent(answers: list[str]) -> str:
+    """The answer given most often; among equals the first."""
+    return Counter(answers).most_common(1)[0][0] if answers else ""
+
+
+def _joined(questions: list[Record], path: str, storage: Storage) -> Iterator[Record]:
+    """VQAv2's questions with their annotations; the annotation file is cut along the same piece size."""
+    wanted = {question["question_id"] for question in questions}
+    found: dict[int, Record] = {}
+    with storage.mapped(path) as data:
+        for part in slices(data, QUESTIONS_PER_PIECE, "annotations"):
+            found |= {a["question_id"]: a for a in part.parse(data) if a["question_id"] in wanted}
+            if len(found) == len(wanted):
+                break
+    for question in questions:
+        yield {**found.get(question["question_id"], {}), **question}
+
+
+def _vqav2(rows: list[Record]) -> Iterator[Question]:
+    for row in rows:
+        image = f"COCO_train2014_{row['image_id']:012d}.jpg"
+        yield Question(str(row["question_id"]), image, row["question"], most_confident(row.get("answers", [])))
+
+
+def _gqa(rows: dict[str, Record]) -> Iterator[Question]:
+    for key, row in rows.items():
+        yield Question(key, f"{row['imageId']}.jpg", row["question"], row.get("answer", ""))
+
+
+def _textvqa(rows: list[Record]) -> Iterator[Question]:
+    for row in rows:
+        answer = most_frequent(row.get("answers", []))
+        ids = (f"openimages:{row['image_id']}",)
+        yield Question(
+            str(row["question_id"]), f"{row['image_id']}.jpg", row["question"], answer, row.get("set_name", ""), ids
+        )
+
+
+def _docvqa(rows: list[Record]) -> Iterator[Question]:
+    for row in rows:
+        answer = (row.get("answers") or [""])[0]
+        yield Question(str(row["questionId"]), row["image"], row["question"], answer, row.get("data_split", ""))
+
+
+def _chartqa(rows: list[Record]) -> Iterator[Question]:
+    for number, row in enumerate(rows):
+        yield Question(f"{row['imgname']}-{number}", row["imgname"], row["query"], str(row["label"]))
+
+
+def _ocrvqa(rows: dict[str, Record]) -> Iterator[Question]:
+    for key, row in rows.items():
+        image = key + posixpath.splitext(row["imageURL"])[1]
+        split = "train" if row["split"] == OCRVQA_TRAIN else "evaluation"
+        for number, (question, answer) in enumerate(zip(row["questions"], row["answers"], strict=False)):
+            yield Question(f"{key}-{number}", image, question, answer, split)
+
+
+def _ai2d(content: Record) -> Iterator[Question]:
+    """The choices belong to the question; the answer is the text of the right one."""
+    for question, row in content["questions"].items():
+        texts = [str(text) for text in row["answerTexts"]]
+        asked = f"{question} Options: {'; '.join(texts)}."
+        yield Question(row["questionId"], content["imageName"], asked, texts[row["correctAnswer"]])
+
+
+def _dvqa(rows: list[Record]) -> Iterator[Question]:
+    for row in rows:
+        yield Question(str(row["question_id"]), row["image"], row["question"], str(row["answer"]))
+
+
+def _number(image: str) -> int:
+    stem = posixpath.splitext(image)[0]
+    return int(stem) if stem.isdigit() else -1
+
+
+READERS: dict[Set, Callable[[Any], Iterator[Question]]] = {
+    "vqav2": _vqav2, "gqa": _gqa, "textvqa": _textvqa, "docvqa": _docvqa, "chartqa": _chartqa, "ocrvqa": _ocrvqa,
+    "ai2d": _ai2d, "dvqa": _dvqa,
+}  # fmt: skip

@@ -1,0 +1,66 @@
+"""Sizes under a name: `qwen-vl` (9.6B, exact), `small` (0.3B, one GPU), `tiny` and `nano` (seconds and minutes on a CPU).
+
+All share the released vocabulary, and all but `nano` 256 positions per image: `nano`, which learns something within minutes
+on a CPU, has 64.
+"""
+
+from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
+from qvl.model.network.errors import ModelError
+
+PRESETS = ("qwen-vl", "small", "tiny", "nano")
+
+
+def preset(name: str) -> QwenVLConfig:
+    """A fresh configuration; ModelError for a name that is not in PRESETS."""
+    if name == "qwen-vl":
+        return QwenVLConfig()
+    if name == "small":
+        return QwenVLConfig(
+            _vision(768, 12, 12, 3072),
+            AdapterConfig(num_attention_heads=12),
+            qwen_text_config(
+                hidden_size=768,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+                num_key_value_heads=12,
+                intermediate_size=2048,
+                tie_word_embeddings=True,
+            ),
+        )
+    if name == "tiny":
+        return QwenVLConfig(
+            _vision(64, 2, 4, 128),
+            AdapterConfig(num_attention_heads=4),
+            qwen_text_config(
+                hidden_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=4,
+                intermediate_size=128,
+                tie_word_embeddings=True,
+            ),
+        )
+    if name == "nano":
+        return QwenVLConfig(
+            _vision(96, 3, 4, 256),
+            AdapterConfig(query_grid=8, num_attention_heads=4),
+            qwen_text_config(
+                hidden_size=128,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                num_key_value_heads=4,
+                intermediate_size=320,
+                tie_word_embeddings=True,
+            ),
+        )
+    raise ModelError(f"unknown preset {name!r}: there are {', '.join(PRESETS)}")
+
+
+def _vision(width: int, layers: int, heads: int, mlp: int) -> VisionConfig:
+    return VisionConfig(
+        image_size=224,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=mlp,
+    )

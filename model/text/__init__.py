@@ -1,0 +1,1 @@
+"""Tokenizer, and samples as token ids with labels."""

@@ -1,0 +1,96 @@
+"""Token ids and labels of one sample: the plain formats of stages 1-2 (Box B.1) and ChatML of stage 3.
+
+The strings come from the data; this file only tokenises them and says where the loss falls.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from qvl.model.network.config import IGNORE
+from qvl.model.network.errors import ModelError
+from qvl.model.network.processor import IMAGE_END, IMAGE_START, SYSTEM, expand_images
+from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END, TURN_START, token_id
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass
+class Encoded:
+    """`labels[i]` is `ids[i]` where that token is learnt, else IGNORE (not shifted); `images` places in the ids."""
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    images: int = 0
+
+    def add(self, ids: list[int], learnt: bool) -> None:
+        """Append tokens."""
+        self.ids += ids
+        self.labels += ids if learnt else [IGNORE] * len(ids)
+
+
+def encode_plain(
+    tokenizer: PreTrainedTokenizerBase, segments: Sequence[tuple[str, bool]], positions: int = 256
+) -> Encoded:
+    """Segments of (text, learnt), then the end of text, which is learnt.
+
+    Each segment is tokenised by itself, so that training cuts where a prompt ends at inference: the blank between
+    prompt and answer belongs to the answer. Raises ModelError for an image in a learnt segment.
+    """
+    encoded = Encoded()
+    for text, learnt in segments:
+        _add_text(encoded, tokenizer, text, learnt, positions)
+    encoded.add([token_id(tokenizer, END_OF_TEXT)], True)
+    return encoded
+
+
+def encode_chatml(
+    tokenizer: PreTrainedTokenizerBase,
+    turns: Sequence[tuple[Role, str]],
+    system: str = SYSTEM,
+    loss: Literal["released", "answers"] = "released",
+    positions: int = 256,
+) -> Encoded:
+    """ChatML turns with the loss mask of the release, or on answers alone.
+
+    `released`: the markers `<|im_start|>` and `<|im_end|>` + newline of every turn, and the content of assistant
+    turns. `answers`: the content of assistant turns and their `<|im_end|>`.
+    """
+    newline, everywhere = _ids(tokenizer, "\n"), loss == "released"
+    encoded = Encoded()
+    for role, text in [("system", system), *turns] if not turns or turns[0][0] != "system" else turns:
+        answer = role == "assistant"
+        encoded.add([token_id(tokenizer, TURN_START)], everywhere)
+        encoded.add([*_ids(tokenizer, role), *newline], False)
+        _add_text(encoded, tokenizer, text, answer, positions)
+        encoded.add([token_id(tokenizer, TURN_END)], everywhere or answer)
+        encoded.add(newline, everywhere)
+    return encoded
+
+
+def truncate(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, length: int) -> Encoded:
+    """The first `length` tokens; ModelError where that would cut an image or leave nothing to learn."""
+    if len(encoded.ids) <= length:
+        return encoded
+    ids, labels = encoded.ids[:length], encoded.labels[:length]
+    start, end = token_id(tokenizer, IMAGE_START), token_id(tokenizer, IMAGE_END)
+    if ids.count(start) != ids.count(end) or ids.count(end) != encoded.images:
+        raise ModelError(f"{encoded.images} image(s) and {len(encoded.ids)} tokens do not fit {length} tokens")
+    if all(label == IGNORE for label in labels[1:]):
+        raise ModelError(f"nothing to learn is left in the first {length} of {len(encoded.ids)} tokens")
+    return Encoded(ids, labels, encoded.images)
+
+
+def _add_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, text: str, learnt: bool, positions: int) -> None:
+    expanded, images = expand_images(text, positions)
+    if images and learnt:
+        raise ModelError(f"an image inside text to learn: {text[:80]!r}")
+    encoded.images += images
+    encoded.add(_ids(tokenizer, expanded), learnt)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids

@@ -1,0 +1,1 @@
+"""Loading, saving, importing and exporting weights."""

@@ -1,0 +1,1 @@
+"""What every room uses: errors, the model of recipes, worker pools, progress, array helpers."""

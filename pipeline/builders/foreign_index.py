@@ -1,0 +1,127 @@
+"""An index and ``dataset.json`` beside tars that hold samples in our format already: nothing is copied or rewritten."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.commit.commit import file_hash, replace_file
+from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
+from qvl.pipeline.images.header import HeaderError, read_header
+from qvl.pipeline.shards.dataset import COUNTED
+from qvl.pipeline.shards.writer import BLOCK, INDEX
+from qvl.pipeline.sources.tar_index import Member, index_tar
+from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.takedown.revoke import PRETTY
+
+FIELDS = ("id", "source", "task", "language", "turns", "origin")
+
+
+def tars_of(folder: Path) -> list[Path]:
+    """The tars of a folder in order of their names. Raises RecipeError where there is none."""
+    found = sorted(folder.glob("*.tar")) if folder.is_dir() else []
+    if not found:
+        raise RecipeError(f"{folder}: no folder with *.tar files")
+    return found
+
+
+def is_own(tar: Path) -> bool:
+    """Whether the first JSON of a tar is a sample in our format. Raises DataError for a file that is no whole tar."""
+    with Storage().mapped(str(tar)) as data:
+        for member in _members(tar, data):
+            if member.name.endswith(".json"):
+                try:
+                    content = orjson.loads(data[member.offset : member.offset + member.size])
+                except orjson.JSONDecodeError:
+                    return False
+                return isinstance(content, dict) and all(field in content for field in FIELDS)
+    return False
+
+
+def _members(tar: Path, data: memoryview) -> list[Member]:
+    found = index_tar(data)
+    if found.fault:
+        raise DataError(f"{tar}: {found.fault}; fetch it again, or leave it out")
+    return found.members
+
+
+def index_beside(folder: Path, name: str) -> dict[str, Any]:
+    """Write the indexes, then ``dataset.json``, which it returns. Raises DataError, and RecipeError for a foreign table."""
+    tars = tars_of(folder)
+    for tar in tars:
+        beside = tar.with_suffix(".parquet")
+        if beside.exists() and pq.read_schema(beside).names != INDEX.names:
+            raise RecipeError(f"{beside}: not an index of ours, it would be written over; move it, or give --output")
+    shards, counts = [], {kind: Counter[str]() for kind in COUNTED}
+    for tar in tars:
+        table = _index(tar)
+        for kind, count in counts.items():
+            count.update(table[kind.removesuffix("s")].to_pylist())
+        target = tar.with_suffix(".parquet")
+        temporary = target.with_name(f".{target.name}.tmp")
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(target)
+        sizes = sum(map(sum, table["image_sizes"].to_pylist()))
+        shards.append(
+            {"shard": tar.stem, "samples": table.num_rows, "bytes": tar.stat().st_size, "image_bytes": sizes,
+             "hash": file_hash(tar), "index_hash": file_hash(target)}
+        )  # fmt: skip
+    lineage = {"indexed": [tar.name for tar in tars], "rows": sum(shard["samples"] for shard in shards)}
+    content = {
+        "name": name,
+        "fingerprint": fingerprint(lineage),
+        "samples": lineage["rows"],
+        "bytes": sum(shard["bytes"] for shard in shards),
+        **{kind: dict(sorted(count.items())) for kind, count in counts.items()},
+        "hash": merkle_root(shard["hash"] for shard in shards),
+        "shards": shards,
+        "lineage": lineage,
+    }
+    replace_file(folder / "dataset.json", orjson.dumps(content, option=PRETTY))
+    return content
+
+
+def _index(tar: Path) -> pa.Table:
+    """A sample's images stand before its JSON, as the shard writer puts them; a JSON ends the sample."""
+    rows, start = [], 0
+    with Storage().mapped(str(tar)) as data:
+        waiting: list[Member] = []
+        for member in _members(tar, data):
+            waiting.append(member)
+            if member.name.endswith(".json"):
+                row = _row(tar, data, waiting)
+                end = member.offset + -(-member.size // BLOCK) * BLOCK
+                rows.append(row | {"offset": start, "size": end - start})
+                start, waiting = end, []
+        if waiting:
+            raise DataError(f"{tar}: {waiting[0].name} belongs to no sample; convert with --output")
+    columns = [pa.array([row[field.name] for row in rows], field.type) for field in INDEX]
+    return pa.table(columns, INDEX)
+
+
+def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
+    *images, json = members
+    try:
+        content = orjson.loads(data[json.offset : json.offset + json.size])
+        key, turns, origin = content["id"], content["turns"], content["origin"]
+        words = {name: content[name] for name in ("source", "task", "language")}
+        length = sum(len(turn["text"]) for turn in turns)
+        place = {"origin_file": origin["file"], "origin_row": origin["row"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{tar}: {json.name} is no sample of ours ({error!r}); convert with --output") from None
+    if json.name != f"{key}.json" or any(not image.name.startswith(f"{key}.") for image in images):
+        raise DataError(f"{tar}: {json.name} does not follow its own images; convert with --output")
+    try:
+        headers = [read_header(data[image.offset : image.offset + image.size]) for image in images]
+    except HeaderError as error:
+        raise DataError(f"{tar}: an image of {key} cannot be read: {error}") from None
+    return {
+        "key": key, "image_offsets": [image.offset for image in images], "image_sizes": [image.size for image in images],
+        "json_offset": json.offset, "json_size": json.size, **words, "text_length": length,
+        "widths": [header.width for header in headers], "heights": [header.height for header in headers],
+        "extensions": [image.name.rpartition(".")[2] for image in images], **place,
+    }  # fmt: skip

@@ -1,0 +1,101 @@
+"""Text and dialogues as a builder of the base: files to units, drafts to ledger rows and samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.builders.build import KEEP, BuildUnit, Made
+from qvl.pipeline.builders.text.recipe import Source, TextRecipe
+from qvl.pipeline.builders.text.source import FILES, Draft
+from qvl.pipeline.commit.fingerprint import file_identity
+from qvl.pipeline.curate.measuring.columns import WORDS, sample_id
+from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.sources.paths import find_units, owned
+from qvl.pipeline.storage.storage import Storage
+
+TEXT_VERSION = 1  # of what the code makes of equal inputs: raise it when samples change
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("language", WORDS),
+    ("characters", pa.int32()),
+    ("turns", pa.int32()),
+    ("images", pa.int32()),
+]
+
+
+@dataclass
+class TextBuilder:
+    """A ``qvl.pipeline.builders.build.Builder``. A unit is a file.
+
+    A change of an image is not noticed by itself, only a change of its text.
+    """
+
+    recipe: TextRecipe
+    exclusion: Exclusion
+    name: str = field(init=False)
+    columns: list[tuple[str, pa.DataType]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name, self.columns = self.recipe.name, COLUMNS
+
+    def units(self) -> list[BuildUnit]:
+        storage = Storage()
+        found = [
+            unit for source in self.recipe.sources for unit in owned(find_units(source.paths, storage), source.name)
+        ]
+        return [BuildUnit(unit.id, unit.source, unit.name, unit.path) for unit in found]
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        return {
+            "version": TEXT_VERSION,
+            "source": self._source(unit).model_dump(mode="json", exclude=set(FILES)),
+            "input": file_identity(Storage(), unit.payload),
+            "exclusion": self.exclusion.fingerprint,
+        }
+
+    def make(self, unit: BuildUnit) -> Iterator[Made]:
+        for row, draft in enumerate(self._source(unit).drafts(unit.payload, Storage())):
+            yield self._made(unit, row, draft)
+
+    def _made(self, unit: BuildUnit, row: int, draft: Draft) -> Made:
+        hits = (self.exclusion.by_image(picture.data, picture.sha) for picture in draft.pictures)
+        hit = next((hit for hit in hits if hit is not None), None)
+        if draft.verdict != KEEP or hit is not None:
+            return Made(hit.verdict if hit is not None else draft.verdict, draft.key)
+        images = [(p.extension, p.data, p.width, p.height) for p in draft.pictures]
+        samples, sha = [], draft.pictures[0].sha if len(draft.pictures) == 1 else ""
+        for number, turns in enumerate(draft.samples):
+            content = {
+                "id": f"{sample_id(unit.id, row)}-{number}",
+                "source": unit.source,
+                "task": self._source(unit).kind,
+                "language": draft.language,
+                "turns": turns,
+                "regions": draft.regions,
+                "origin": {"file": unit.name, "row": row, "key": draft.key, "url": "", "sha": sha},
+            }
+            samples.append(Sample(content, list(images)))
+        columns = {
+            "language": draft.language,
+            "characters": sum(len(turn["text"]) for turns in draft.samples for turn in turns),
+            "turns": sum(map(len, draft.samples)),
+            "images": len(images),
+        }
+        return Made(KEEP, draft.key, samples, columns)
+
+    def _source(self, unit: BuildUnit) -> Source:
+        return next(source for source in self.recipe.sources if source.name == unit.source)
+
+
+def text_builder(recipe: TextRecipe) -> TextBuilder:
+    """The builder of a recipe, with its exclusion list. Raises RecipeError where that is not there."""
+    if recipe.exclusion is None:
+        return TextBuilder(recipe, Exclusion())
+    path = Path(recipe.exclusion)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file; `qvl ground exclude RECIPE -o {path.name}` writes one")
+    return TextBuilder(recipe, Exclusion.read(path))

@@ -1,0 +1,52 @@
+"""The recipe of a text dataset: YAML, read into frozen models."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.builders.text.chat import Chat
+from qvl.pipeline.builders.text.plain import PlainText
+from qvl.pipeline.builders.text.source import FILES
+from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.recipe import SourceName
+
+Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
+
+
+class TextRecipe(Frozen):
+    """Sources in, a dataset called ``name`` out. ``exclusion``: a list of benchmark images (``qvl ground exclude``, ``qvl
+    curate hash``); dialogues about one of them are dropped."""
+
+    name: SourceName
+    sources: tuple[Source, ...] = Field(min_length=1)
+    exclusion: str | None = None
+    shard_rows: int = Field(default=5_000, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "TextRecipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+
+def load_recipe(path: Path) -> TextRecipe:
+    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    return read_recipe(path, TextRecipe, _anchored)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def anchor(value: Any) -> Any:
+        if isinstance(value, list):
+            return [anchor(each) for each in value]
+        return str(folder / value) if isinstance(value, str) and "://" not in value else value
+
+    sources = content.get("sources")
+    for part in sources if isinstance(sources, list) else []:
+        if isinstance(part, dict):
+            part.setdefault("image_folder", ".") if part.get("kind") == "chat" else None
+            part |= {key: anchor(part[key]) for key in FILES & part.keys()}
+    return content | {key: anchor(content[key]) for key in ("exclusion",) if key in content}

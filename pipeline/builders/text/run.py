@@ -1,0 +1,21 @@
+"""From a recipe to shards and the report: what ``qvl text build`` and the demo call."""
+
+from typing import Any
+
+from qvl.pipeline.base.pool import Pool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.builders.build import build
+from qvl.pipeline.builders.text.builder import text_builder
+from qvl.pipeline.builders.text.recipe import TextRecipe
+from qvl.pipeline.builders.text.report import write_report
+from qvl.pipeline.storage.paths import Place
+
+
+def run(
+    recipe: TextRecipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False
+) -> tuple[dict[str, Any], Place]:
+    """Build and report. Returns ``dataset.json`` and the page's place."""
+    dataset = build(
+        text_builder(recipe), out, pool, progress, shard_rows=recipe.shard_rows, seed=recipe.seed, fresh=fresh
+    )
+    return dataset, write_report(out)

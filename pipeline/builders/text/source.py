@@ -1,0 +1,56 @@
+"""What both kinds of text have in common: where it lies, what is safe, what a row becomes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.captions.prompt_language import prompt_language
+from qvl.pipeline.images.picture import Picture
+from qvl.pipeline.markup import markup
+from qvl.pipeline.recipe.recipe import SourceName
+from qvl.pipeline.storage.storage import Storage
+
+FILES = frozenset(("paths", "image_folder"))  # recipe keys that say where files lie
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One input row: ``keep`` with the turns of its samples, or the reason why there are none.
+
+    ``pictures`` and ``regions`` belong to the one sample of a dialogue.
+    """
+
+    key: str
+    verdict: str
+    samples: list[markup.Turns] = field(default_factory=list)
+    language: str = "en"
+    pictures: list[Picture] = field(default_factory=list)
+    regions: list[dict[str, Any]] = field(default_factory=list)
+
+
+class TextSource(Frozen, ABC):
+    """A named source. ``language``: of its texts; ``auto`` finds out. ``markup``: rows with training markers in their
+    text are dropped, or the markers made harmless."""
+
+    name: SourceName
+    paths: tuple[str, ...] = Field(min_length=1)
+    language: Literal["auto", "en", "zh"] = "auto"
+    markup: Literal["drop", "escape"] = "drop"
+
+    @abstractmethod
+    def drafts(self, path: str, storage: Storage) -> Iterator[Draft]:
+        """Every row of a file, in order."""
+
+    def speaks(self, text: str) -> str:
+        """The prompt language of a text."""
+        return prompt_language(text) if self.language == "auto" else self.language
+
+    def safe(self, text: str) -> str | None:
+        """The text where it can be trained on as text; None where it holds markers and the recipe drops those."""
+        if not markup.has_marker(text):
+            return text
+        return markup.escape(text) if self.markup == "escape" else None

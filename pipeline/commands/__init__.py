@@ -1,0 +1,1 @@
+"""Command-line commands and what they print. Wiring only."""

@@ -1,0 +1,77 @@
+"""What a run prints at its end: the funnel, the mix, and where everything is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from qvl.pipeline.storage.paths import Place
+
+KEEP = "keep"
+
+
+def print_summary(out: Place, dataset: dict[str, Any], report: Place) -> None:
+    """Tables on standard output."""
+    console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
+    console.print(funnel_table(dataset["lineage"]["verdicts"]))
+    console.print(mix_table(dataset))
+    console.print(f"dataset  {out / 'shards'}   {dataset['samples']:,} samples in {len(dataset['shards'])} shards")
+    console.print(f"hash     {dataset['hash']}", highlight=False)
+    console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", highlight=False)
+    console.print(f"report   {report}", highlight=False)
+
+
+def funnel_table(verdicts: dict[str, dict[str, int]]) -> Table:
+    """Rows in, drops by reason, rows kept; a column per source."""
+    table = Table(title="Funnel", title_justify="left", show_footer=False)
+    table.add_column("")
+    for source in verdicts:
+        table.add_column(source, justify="right")
+    table.add_column("total", justify="right")
+    reasons = sorted({reason for counts in verdicts.values() for reason in counts if reason != KEEP})
+    totals = {reason: sum(counts.get(reason, 0) for counts in verdicts.values()) for reason in reasons}
+    rows_in = [sum(counts.values()) for counts in verdicts.values()]
+    table.add_row("rows in", *(f"{n:,}" for n in [*rows_in, sum(rows_in)]), end_section=True)
+    for reason in sorted(reasons, key=lambda reason: -totals[reason]):
+        cells = [counts.get(reason, 0) for counts in verdicts.values()]
+        table.add_row(f"- {reason}", *(f"{n:,}" if n else "" for n in [*cells, sum(cells)]))
+    kept = [counts.get(KEEP, 0) for counts in verdicts.values()]
+    table.add_section()
+    table.add_row("kept", *(f"{n:,}" for n in [*kept, sum(kept)]), style="bold")
+    shares = [k / n if n else 0.0 for k, n in zip([*kept, sum(kept)], [*rows_in, sum(rows_in)], strict=True)]
+    table.add_row("remaining", *(f"{share:.0%}" for share in shares))
+    return table
+
+
+def mix_table(dataset: dict[str, Any]) -> Table:
+    """Share of the kept samples by source and by language."""
+    table = Table(title="Mix", title_justify="left")
+    for name in ("", "samples", "share"):
+        table.add_column(name, justify="left" if not name else "right")
+    total = max(1, dataset["samples"])
+    for kind in ("sources", "languages"):
+        for word, count in dataset[kind].items():
+            table.add_row(word, f"{count:,}", f"{count / total:.1%}")
+        table.add_section()
+    return table
+
+
+def print_parts(parts: Sequence[tuple[str, dict[str, Any], Place, float]], notes: Sequence[str]) -> None:
+    """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, output, seconds) each; where their pages
+    are; a line per note."""
+    table = Table(title="All parts", title_justify="left")
+    for name in ("", "rows in", "kept", "samples", "by task", "language", "s"):
+        table.add_column(name, justify="left" if name in ("", "by task", "language") else "right", no_wrap=True)
+    for name, dataset, _, seconds in parts:
+        verdicts = dataset["lineage"]["verdicts"].values()
+        rows, kept = sum(sum(v.values()) for v in verdicts), sum(v.get(KEEP, 0) for v in verdicts)
+        words = ("\n".join(f"{word} {n:,}" for word, n in dataset[kind].items()) for kind in ("tasks", "languages"))
+        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset['samples']:,}", *words, f"{seconds:.0f}")
+        table.add_section()
+    console = Console(markup=False, emoji=False, soft_wrap=True)
+    console.print(table)
+    for name, _, out, _ in parts:
+        console.print(f"{name:<8} {out / 'report.html'}", highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False)

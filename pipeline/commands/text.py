@@ -1,0 +1,29 @@
+"""``qvl text``: the command line of text and dialogues. Wiring only; heavy imports stay inside the command."""
+
+import typer
+
+from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
+
+app = typer.Typer(no_args_is_help=True, help="Running text and dialogues into shards (tasks text and chat).")
+
+
+@app.callback()
+def text() -> None:
+    """Running text and dialogues, with or without pictures, into shards (tasks text and chat)."""
+
+
+@app.command()
+def build(
+    recipe: RecipeFile,
+    output: Destination,
+    workers: Workers = "serial",
+    address: Address = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Text files and dialogues to shards, ledger and report; resumes by itself."""
+    from qvl.pipeline.builders.text.recipe import load_recipe
+    from qvl.pipeline.builders.text.run import run
+
+    loaded = load_recipe(recipe)
+    make_output(output, workers, address, as_json, lambda out, pool, progress: run(loaded, out, pool, progress, fresh))

@@ -1,0 +1,156 @@
+"""``qvl curate whatif|solve|hash``: questions to a finished run, and lists of benchmark images. Wiring only."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qvl.pipeline.base.errors import RecipeError
+
+if TYPE_CHECKING:
+    from qvl.pipeline.finished.solve import Solved
+
+Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
+Changes = Annotated[list[str] | None, typer.Argument(metavar="CHANGE...", help="clip.minimum=0.28 coyo.emoji=null")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
+
+
+def whatif(
+    out: Finished,
+    changes: Changes = None,
+    by: Annotated[str, typer.Option(help="Columns of the mix, with commas")] = "source,language",
+    as_json: Json = False,
+) -> None:
+    """What other thresholds would keep: exact counts from the stored columns, no image is read."""
+    from qvl.pipeline.finished.changes import apply_changes
+    from qvl.pipeline.finished.stored import Stored
+    from qvl.pipeline.finished.whatif import whatif as ask
+    from qvl.pipeline.storage.paths import place
+
+    stored = Stored.open(place(out))
+    dimensions = [name for name in by.split(",") if name]
+    content = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).content()
+    if as_json:
+        typer.echo(json.dumps({"changes": changes or [], "dimensions": dimensions, **content}))
+    else:
+        print_whatif(dimensions, content)
+
+
+def print_whatif(dimensions: list[str], content: dict[str, Any]) -> None:
+    """Funnel and mix, before and after."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from qvl.pipeline.finished.whatif import KEEP, verdict_totals
+
+    console = Console()
+    before, after = (verdict_totals(content[when]) for when in ("before", "after"))
+    funnel = Table("verdict", title="Funnel", title_justify="left")
+    for name in ("before", "after", "difference"):
+        funnel.add_column(name, justify="right")
+    for word in sorted({*before, *after}, key=lambda word: (word != KEEP, -before[word] - after[word])):
+        funnel.add_row(word, f"{before[word]:,}", f"{after[word]:,}", f"{after[word] - before[word]:+,}")
+    console.print(funnel)
+    mix = Table(*dimensions, title="Mix", title_justify="left")
+    for name in ("rows", "kept before", "kept after", "gained", "lost", "share after"):
+        mix.add_column(name, justify="right")
+    for cell in sorted(content["by"], key=lambda cell: (cell["cell"][:1], -cell["rows"])):
+        share = cell["kept_after"] / content["kept_after"] if content["kept_after"] else 0.0
+        numbers = (cell[name] for name in ("rows", "kept_before", "kept_after", "gained", "lost"))
+        mix.add_row(*cell["cell"], *(f"{number:,}" for number in numbers), f"{share:.1%}")
+    console.print(mix)
+    console.print(
+        f"{content['rows']:,} rows: {content['kept_before']:,} kept before, {content['kept_after']:,} after "
+        f"({content['gained']:,} gained, {content['lost']:,} lost)",
+        highlight=False,
+    )
+    for line in cautions(content):
+        console.print(line, style="yellow", highlight=False)
+
+
+def cautions(content: dict[str, Any]) -> list[str]:
+    """What the stored columns cannot tell."""
+    said = {
+        "unscored": "rows would pass so far but were never scored: counted neither as kept nor as lost",
+        "missing": "rows have no value that a changed filter asks for: they fail it",
+        "uncompared": "rows that would be let in were never compared with the benchmarks: counted as kept",
+    }
+    return [f"{content[name]:,} {text}" for name, text in said.items() if content[name]]
+
+
+def solve(
+    out: Finished,
+    source: Annotated[str | None, typer.Option(help="Source to solve for")] = None,
+    keep: Annotated[float | None, typer.Option(help="Share of its rows that is to remain, 0 to 1")] = None,
+    threshold: Annotated[
+        str, typer.Option(help="Threshold that moves: FILTER.minimum or FILTER.maximum")
+    ] = "clip.minimum",
+    table2: Annotated[bool, typer.Option("--table2", help="All sources whose `table2:` the recipe gives")] = False,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe of the run: for --table2 and --write")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the recipe with the solved thresholds here")] = None,
+    as_json: Json = False,
+) -> None:
+    """The threshold that keeps a wanted share of a source, or the shares of the paper's Table 2."""
+    from dataclasses import asdict
+
+    from qvl.pipeline.finished.solve import Target, table2_targets, write_solved
+    from qvl.pipeline.finished.solve import solve as find
+    from qvl.pipeline.finished.stored import Stored
+    from qvl.pipeline.recipe.recipe import load_recipe
+    from qvl.pipeline.storage.paths import place
+
+    if table2 == (source is not None and keep is not None):
+        raise typer.BadParameter("give --source and --keep, or --table2")
+    if recipe is None and (table2 or write is not None):
+        raise RecipeError("--table2 and --write need --recipe: the recipe of the run")
+    stored = Stored.open(place(out))
+    if table2 and recipe is not None:
+        present = {name for _, name in stored.units}
+        targets = [target for target in table2_targets(load_recipe(recipe)) if target.source in present]
+    else:
+        targets = [Target(str(source), float(keep or 0))]
+    solved = find(stored, targets, threshold)
+    if write is not None and recipe is not None:
+        write_solved(recipe, write, solved)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in solved]))
+    else:
+        print_solved(solved, write)
+
+
+def print_solved(solved: list["Solved"], written: Path | None) -> None:
+    """A line per source."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("source", "threshold", title="Solved", title_justify="left")
+    for name in ("value", "asked for", "keeps", "without it"):
+        table.add_column(name, justify="right")
+    for one in solved:
+        shares = (f"{share:.2%}" for share in (one.wanted, one.kept, one.without))
+        table.add_row(one.source, one.threshold, f"{one.value:g}", *shares)
+    console.print(table)
+    for one in solved:
+        if one.without < one.wanted:
+            console.print(f"{one.source}: {one.without:.2%} is all that the other rules leave", style="yellow")
+        if one.unscored:
+            console.print(f"{one.source}: {one.unscored:,} rows were never scored", style="yellow")
+    if written is not None:
+        console.print(f"written  {written}", highlight=False)
+
+
+def hash_images(
+    folder: Annotated[Path, typer.Argument(help="Folder of benchmark images", exists=True, file_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="List to write (parquet)")],
+    name: Annotated[str | None, typer.Option(help="Name of the benchmark; the folder's by default")] = None,
+) -> None:
+    """Hash benchmark images, by bytes and by look, into a list for `decontaminate:`."""
+    from qvl.pipeline.curate.selection.decontaminate import hash_folder
+
+    made, count, dark = hash_folder(folder, name or folder.resolve().name)
+    made.write(output)
+    typer.echo(f"{output}: {count:,} images, {count - len(dark):,} with a perceptual hash")
+    for path in dark[:5]:
+        typer.echo(f"only its bytes are known (flat or broken): {path}", err=True)

@@ -1,0 +1,52 @@
+"""Fingerprints: one hash for what determines a result, and for nothing else.
+
+A fingerprint covers recipe parts and input contents. It never covers hosts, absolute paths, worker counts or times, so
+the same work has the same fingerprint on a laptop and on a cluster.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import xxhash
+
+from qvl.pipeline.storage.storage import Storage
+
+EDGE_BYTES = 65_536
+
+
+def content_hash(data: bytes | memoryview) -> str:
+    """128-bit xxh3 of ``data`` as 32 hex digits (not cryptographic: it identifies, it does not authenticate)."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def fingerprint(value: Any) -> str:
+    """Hash of a JSON-like value, independent of key order. Raises TypeError for what JSON cannot hold."""
+    return content_hash(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def merkle_root(hashes: Iterable[str]) -> str:
+    """Root over an ordered list of leaf hashes: a pairwise tree whose odd node moves up unchanged."""
+    level = list(hashes)
+    if not level:
+        return content_hash(b"")
+    while len(level) > 1:
+        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
+        level = [content_hash("".join(pair).encode()) if len(pair) == 2 else pair[0] for pair in pairs]
+    return level[0]
+
+
+def file_identity(storage: Storage, path: str) -> dict[str, Any]:
+    """Size and hash of the first and last 64 KiB: cheap to plan with, and free of times and paths.
+
+    A change in the middle that keeps size and edges is caught later: pack compares every image with its scanned hash.
+    A file that cannot be read has an identity too; scan gives it its verdict.
+    """
+    try:
+        size = storage.size(path)
+        edges = storage.read_range(path, 0, min(size, EDGE_BYTES))
+        if size > EDGE_BYTES:
+            edges += storage.read_range(path, max(EDGE_BYTES, size - EDGE_BYTES), size)
+    except OSError as error:
+        return {"bytes": 0, "unreadable": type(error).__name__}
+    return {"bytes": size, "edges": content_hash(edges)}

@@ -1,0 +1,84 @@
+"""Where things lie below an output folder. No other module spells these names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, cast
+
+from typing_extensions import TypeVar
+
+from qvl.pipeline.storage.paths import Place
+
+P_co = TypeVar("P_co", bound=Place, default=Path, covariant=True)
+
+
+@dataclass(frozen=True)
+class Layout(Generic[P_co]):
+    """Paths of one curation's output: of a folder (plain ``Layout``), or of any place (``Layout[Place]``)."""
+
+    out: P_co
+
+    def _at(self, *names: str) -> P_co:
+        found: Place = self.out
+        for name in names:
+            found = found / name
+        return cast(P_co, found)
+
+    @property
+    def recipe(self) -> P_co:
+        return self._at("recipe.json")
+
+    def unit_manifest(self, unit: str) -> P_co:
+        return self._at("manifests", "scan", f"{unit}.json")
+
+    def score_manifest(self, unit: str) -> P_co:
+        return self._at("manifests", "score", f"{unit}.json")
+
+    def scores(self, unit: str) -> P_co:
+        return self._at("scores", f"{unit}.parquet")
+
+    def embeddings(self, unit: str) -> P_co:
+        return self._at("embeddings", f"{unit}.parquet")
+
+    def group_manifest(self, step: str, group: int) -> P_co:
+        return self._at("manifests", "select", f"{step}-{group:06d}.json")
+
+    def shard_manifest(self, shard: str) -> P_co:
+        return self._at("manifests", "pack", f"{shard}.json")
+
+    def stage_manifest(self, stage: str) -> P_co:
+        return self._at("manifests", f"{stage}.json")
+
+    def columns(self, unit: str) -> P_co:
+        return self._at("columns", f"{unit}.parquet")
+
+    def made(self, unit: str) -> P_co:
+        return self._at("made", f"{unit}.tar")
+
+    def work(self, step: str, group: int) -> P_co:
+        return self._at("select", f"{step}-{group:06d}.npy")
+
+    def ledger(self, unit: str) -> P_co:
+        return self._at("ledger", f"{unit}.parquet")
+
+    def shard(self, name: str) -> P_co:
+        return self._at("shards", f"{name}.tar")
+
+    def index(self, name: str) -> P_co:
+        return self._at("shards", f"{name}.parquet")
+
+    @property
+    def dataset(self) -> P_co:
+        return self._at("shards", "dataset.json")
+
+    @property
+    def report(self) -> P_co:
+        return self._at("report.html")
+
+    @property
+    def revoked(self) -> P_co:
+        return self._at("revoked.jsonl")
+
+    @property
+    def takedown(self) -> P_co:
+        """The journal of a takedown that is under way."""
+        return self._at(".revoke", "journal.json")

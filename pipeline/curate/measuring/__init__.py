@@ -1,0 +1,1 @@
+"""Stages scan and score: every input row becomes measured columns."""

@@ -1,0 +1,140 @@
+"""Measure a batch of rows: image header and hash, cleaned caption, counts, language. No pixel is decoded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from qvl.pipeline.base.arrays import hashes_to_arrow
+from qvl.pipeline.captions.clean import clean
+from qvl.pipeline.captions.counts import count
+from qvl.pipeline.captions.language import LanguageModel
+from qvl.pipeline.curate.measuring.columns import COLUMNS, DECIMALS
+from qvl.pipeline.images.header import HeaderError, ImageHeader, read_header
+from qvl.pipeline.markup.markup import MARKERS
+from qvl.pipeline.recipe.cleaning import Clean
+from qvl.pipeline.sources.base import Row
+from qvl.pipeline.sources.columns import MEASURES
+
+NO_HASH = bytes(16)
+POISON = "unreadable:error:"
+SYSTEMATIC_ROWS = 8
+SPECIAL_TAGS = r"<[A-Z_]{2,20}>"
+
+
+def measure(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
+    """Columns of ``rows``, whose first is row number ``first`` of its unit.
+
+    One row that breaks a library does not take its batch along: the batch is halved until the row is alone, and that row
+    gets the verdict ``unreadable:error:<class>``. An error that every row meets is not the rows' fault and is raised.
+    """
+    try:
+        return _measure(rows, first, settings, language)
+    except Exception:  # any crash belongs to a row, found by bisection
+        result = _bisect(rows, first, settings, language)
+        words = result["fault"].to_pylist()
+        if len(rows) >= SYSTEMATIC_ROWS and all(word and word.startswith(POISON) for word in words):
+            raise
+        return result
+
+
+def _bisect(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
+    try:
+        return _measure(rows, first, settings, language)
+    except Exception as error:  # noqa: BLE001 - as above
+        if len(rows) == 1:
+            poison = Row(key=rows[0].key, url=rows[0].url, fault=f"{POISON}{type(error).__name__}")
+            return _measure([poison], first, settings, language)
+    half = len(rows) // 2
+    parts = [_bisect(rows[:half], first, settings, language), _bisect(rows[half:], first + half, settings, language)]
+    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+
+
+def _measure(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
+    columns: dict[str, Any] = {
+        "row": np.arange(first, first + len(rows), dtype=np.int32),
+        "key": [row.key.encode("utf-8", "backslashreplace").decode() for row in rows],
+        "url": [row.url.encode("utf-8", "backslashreplace").decode() for row in rows],
+        "locator": [row.locator for row in rows],
+    }
+    brought = any(row.numbers for row in rows)
+    columns |= {name: [_rounded(row.numbers.get(name)) if brought else None for row in rows] for name in MEASURES}
+    columns |= _images(rows) | _captions(rows, settings, language)
+    columns["fault"] = [row.fault for row in rows]
+    return pa.RecordBatch.from_arrays([_column(columns[f.name], f.type) for f in COLUMNS], schema=COLUMNS)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, pa.string()).dictionary_encode().cast(kind)
+    return pa.array(values, kind)
+
+
+def _images(rows: Sequence[Row]) -> dict[str, Any]:
+    """Header facts and content hash; a bad image becomes its row's fault."""
+    headers: list[ImageHeader | None] = []
+    hashes = []
+    sizes: list[int | None] = []
+    for row in rows:
+        header, digest = None, NO_HASH
+        if row.image is not None:
+            digest = xxhash.xxh3_128_digest(row.image)
+            try:
+                header = read_header(row.image)
+            except HeaderError as error:
+                row.fault = row.fault or f"unreadable:{error}"
+        headers.append(header)
+        hashes.append(digest)
+        sizes.append(len(row.image) if row.image is not None else None)
+    names = ("width", "height", "format", "mode", "orientation", "animated")
+    columns: dict[str, Any] = {name: [getattr(h, name) if h else None for h in headers] for name in names}
+    columns["image_bytes"] = sizes
+    columns["image_hash"] = hashes_to_arrow(b"".join(hashes), np.array([size is not None for size in sizes], bool))
+    return columns
+
+
+def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> dict[str, Any]:
+    texts = []
+    for row in rows:
+        try:
+            text = str(row.caption, "utf-8")
+        except UnicodeDecodeError:
+            row.fault, text = row.fault or "unreadable:invalid_utf8", str(row.caption, "utf-8", "backslashreplace")
+        texts.append(text)
+    raw = pa.array(texts, pa.string())
+    cleaned = clean(raw, settings)
+    captions = cleaned.to_pylist()
+    counts = count(captions)
+    codes, probabilities = language.measure(captions, counts.latin, counts.han, counts.other)
+    return {
+        "caption_raw": raw,
+        "caption": cleaned,
+        "text_hash": text_hashes(cleaned),
+        "characters": counts.characters,
+        "words": counts.words,
+        "emoji": counts.emoji,
+        "markers": pc.count_substring_regex(cleaned, MARKERS),
+        "special_tags": pc.count_substring_regex(cleaned, SPECIAL_TAGS),
+        "latin": counts.latin.round(DECIMALS),
+        "han": counts.han.round(DECIMALS),
+        "other": counts.other.round(DECIMALS),
+        "language": codes,
+        "language_probability": probabilities,
+    }
+
+
+def text_hashes(captions: pa.Array) -> pa.Array:
+    """Hash of the letters and digits alone, in NFKC and lower case: captions that differ in dots and case are equal."""
+    plain = pc.utf8_lower(pc.utf8_normalize(captions, form="NFKC"))
+    plain = pc.replace_substring_regex(plain, r"[^\pL\pN]+", "").cast(pa.binary()).to_pylist()
+    data = b"".join([xxhash.xxh3_128_digest(text) if text else NO_HASH for text in plain])
+    return hashes_to_arrow(data, np.array([bool(text) for text in plain], bool))

@@ -1,0 +1,125 @@
+"""Stage pack: kept rows to shards, in the order of ``qvl.pipeline.shards.order``. Image bytes are copied unchanged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.markup.markup import caption_turns
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.dataset import commit_shard, committed_shard
+from qvl.pipeline.shards.order import ShardPlan
+from qvl.pipeline.shards.writer import EXTENSIONS, Sample
+from qvl.pipeline.sources.base import Bytes, Source, Unit
+from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.storage import Storage
+
+PACK_VERSION = 1
+NEEDED = [
+    "id", "verdict", "row", "key", "url", "caption", "locator", "image_bytes", "width", "height", "format", "image_hash",
+    "language", "source",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """All that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
+
+    out: Place
+    plan: ShardPlan
+    units: dict[str, Unit]
+    sources: dict[str, Source]
+    seed: int
+    fingerprint: str
+
+
+def pack_tasks(recipe: Recipe, out: Place, plans: list[ShardPlan], units: list[Unit], mark: str) -> list[PackTask]:
+    """One task per shard, each with no more than it needs."""
+    by_id = {unit.id: unit for unit in units}
+    readers: dict[str, Source] = {source.name: source.read for source in recipe.sources}
+    tasks = []
+    for plan in plans:
+        needed = {name: by_id[name] for window in plan.windows for name in window.units}
+        sources = {unit.source: readers[unit.source] for unit in needed.values()}
+        tasks.append(PackTask(out, plan, needed, sources, recipe.pack.seed, plan.fingerprint(mark)))
+    return tasks
+
+
+def pack_shard(task: PackTask) -> dict[str, Any]:
+    """Write and commit one shard and its index. Raises DataError where an input changed since scan."""
+    committed = committed_shard(task.out, task.plan, task.fingerprint)
+    if committed is not None:
+        return committed
+    rows, units = _rows(task)
+    images = _fetch(task, rows, units)
+    records = zip(rows.to_pylist(), units, images, strict=True)
+    return commit_shard(task.out, task.plan.name, (_sample(*record) for record in records), task.fingerprint)
+
+
+def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
+    """Ledger rows of the shard in its order, and the unit of each."""
+    tables, units = [], []
+    for window in task.plan.windows:
+        kept = side_by_side(task.out, lambda unit: _kept(task.out, unit), window.units)
+        starts = np.concatenate(([0], np.cumsum(window.kept)))
+        owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
+        tables.append(pa.concat_tables(kept).take(pa.array(starts[owner] + rank)))
+        units += [task.units[window.units[i]] for i in owner]
+    return pa.concat_tables(tables), units
+
+
+def _kept(out: Place, unit: str) -> pa.Table:
+    table = read_parquet(Layout(out).ledger(unit), NEEDED)
+    return table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))
+
+
+def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
+    """Images in the shard's order, each unit opened once and read in file order; each is compared with its hash."""
+    wanted: dict[Unit, list[tuple[int, int, int]]] = {}
+    places: dict[Unit, dict[int, int]] = {}
+    columns = [rows[name].to_pylist() for name in ("row", "locator", "image_bytes", "image_hash")]
+    for place, (unit, row, locator, size) in enumerate(zip(units, *columns[:3], strict=True)):
+        wanted.setdefault(unit, []).append((row, locator, size))
+        places.setdefault(unit, {})[row] = place
+    images: list[Bytes | None] = [None] * len(rows)
+    for unit, rows_of_unit in wanted.items():
+        rows_of_unit.sort(key=lambda wish: wish[1])
+        for row, data in task.sources[unit.source].images(unit, rows_of_unit, Storage()):
+            place = places[unit][row]
+            if xxhash.xxh3_128_digest(data) != columns[3][place]:
+                raise DataError(
+                    f"{unit.name} row {row}: the image changed since it was scanned; choose another --output"
+                )
+            images[place] = data
+    found = [image for image in images if image is not None]
+    if len(found) < len(rows):
+        gone = f"{len(rows) - len(found)} images are gone since they were scanned"
+        raise DataError(f"{task.plan.name}: {gone}; bring them back or choose another --output")
+    return found
+
+
+def _sample(record: dict[str, Any], unit: Unit, image: Bytes) -> Sample:
+    content = {
+        "id": record["id"],
+        "source": record["source"],
+        "task": "caption",
+        "language": record["language"],
+        "turns": caption_turns(record["caption"], record["language"]),
+        "regions": [],
+        "origin": {
+            "file": unit.name,
+            "row": record["row"],
+            "key": record["key"],
+            "url": record["url"],
+            "sha": record["image_hash"].hex(),
+        },
+    }
+    return Sample(
+        content, [(EXTENSIONS.get(record["format"], record["format"]), image, record["width"], record["height"])]
+    )

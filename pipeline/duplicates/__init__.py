@@ -1,0 +1,1 @@
+"""Duplicate rules as pure functions of arrays: equal keys, near hashes, near vectors."""

@@ -1,0 +1,144 @@
+"""Exact duplicates as a pure function of the rows: a hash-partitioned sort on files, no state, no arrival order.
+
+A round emits one record per row that is still kept, split by key into partitions; a partition is sorted, and of each run
+of equal keys the best rows stay. Memory is one partition, whatever the number of rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from qvl.pipeline.recipe.recipe import NearDuplicate, Recipe, SemanticDuplicate
+
+KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
+LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
+
+PARTITION_ROWS = 4_000_000
+ROWS_PER_CELL = 4_096
+MOST_CELLS = 65_536
+PARTITION_VECTORS = 250_000
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def rank(rule: "Round", pixels: np.ndarray, characters: np.ndarray, priority: int) -> np.ndarray:
+    """One uint64 per row, the best highest: the rule's first measure, then the other, then the source's priority.
+
+    Pixels saturate at 2^32 - 1, characters at 65,535.
+    """
+    pixels = np.minimum(pixels, 0xFFFFFFFF).astype(np.uint64)
+    characters = np.minimum(characters, 0xFFFF).astype(np.uint64)
+    if rule.rank == "pixels":
+        return (pixels << np.uint64(32)) | (characters << np.uint64(16)) | np.uint64(priority)
+    return (characters << np.uint64(48)) | (pixels << np.uint64(16)) | np.uint64(priority)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One duplicate rule: ``word`` is its reason, ``key`` what must be equal, ``allowed`` how many rows may stay.
+
+    ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
+    position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys
+    are near (``qvl.pipeline.curate.selection.near_steps``). ``semantic`` compares vectors of ``model``, no keys
+    (``qvl.pipeline.curate.selection.semantic_steps``).
+    """
+
+    word: str
+    key: Literal["image", "text", "pair", "look", "vector"]
+    allowed: int = 1
+    rank: Literal["pixels", "characters"] = "pixels"
+    sources: tuple[str, ...] | None = None
+    near: NearDuplicate | None = None
+    semantic: SemanticDuplicate | None = None
+    model: str = "clip_english"
+
+    @property
+    def step(self) -> str:
+        """The rule's name in files: its word, and the model where that is not the first."""
+        return self.word if self.model == "clip_english" else f"{self.word}-{self.model}"
+
+
+def rounds(recipe: Recipe) -> tuple[Round, ...]:
+    """The rules that a recipe asks for, in their order: each sees only what the ones before it kept."""
+    result = []
+    academic = tuple(source.name for source in recipe.sources if source.academic)
+    if academic:
+        result.append(Round("longest_caption", "image", rank="characters", sources=academic))
+    if recipe.dedup.image:
+        result.append(Round("duplicate_image", "image"))
+    elif recipe.dedup.pair:
+        result.append(Round("duplicate_pair", "pair"))
+    if recipe.dedup.near_duplicate is not None:
+        result.append(Round("near_duplicate", "look", near=recipe.dedup.near_duplicate))
+    if recipe.dedup.semantic_duplicate is not None and recipe.score is not None and recipe.score.clip is not None:
+        for model in recipe.score.clip.models():  # vectors of different models cannot be compared
+            result.append(Round("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate, model=model))
+    if recipe.dedup.repeated_text is not None:
+        result.append(Round("repeated_text", "text", allowed=recipe.dedup.repeated_text))
+    return tuple(result)
+
+
+ROUND_WORDS = (
+    "longest_caption",
+    "duplicate_image",
+    "duplicate_pair",
+    "near_duplicate",
+    "semantic_duplicate",
+    "repeated_text",
+)
+
+
+def partitions(rows: int) -> int:
+    """Number of partitions, a power of two, so that each holds about four million rows."""
+    return 1 << max(0, int(np.ceil(np.log2(max(1, rows) / PARTITION_ROWS))))
+
+
+def cell_count(rule: SemanticDuplicate, rows: int) -> int:
+    """Cells of a run over ``rows`` input rows; fewer are made where fewer vectors differ."""
+    return rule.cells or min(MOST_CELLS, max(1, -(-rows // ROWS_PER_CELL)))
+
+
+def vector_partitions(rule: SemanticDuplicate, rows: int) -> int:
+    """Number of partitions of the cells, so that each holds about 250,000 vectors."""
+    return min(cell_count(rule, rows), max(1, -(-rows // PARTITION_VECTORS)))
+
+
+def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Records sorted by partition, and the offsets [parts + 1] where each partition starts."""
+    if parts == 1:
+        return keys, np.array([0, len(keys)])
+    part = (keys["high"] >> np.uint64(64 - int(parts).bit_length() + 1)).astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(part, minlength=parts))))
+    return keys[np.argsort(part, kind="stable")], offsets
+
+
+def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
+    """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
+    suspects, first = in_order(keys[twins(keys["low"])])
+    index = np.arange(len(suspects))
+    start = np.maximum.accumulate(np.where(first, index, 0))
+    lost = index - start >= rule.allowed
+    result = np.empty(int(lost.sum()), LOSER)
+    result["group"], result["row"] = suspects["group"][lost], suspects["row"][lost]
+    keepers = suspects[start[lost]]
+    result["keeper_group"], result["keeper_row"] = keepers["group"], keepers["row"]
+    return result[np.lexsort([result["row"], result["group"]])]
+
+
+def in_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Records by key, the best first, and True where a key begins."""
+    ordered = keys[np.lexsort([keys["row"], keys["group"], ~keys["rank"], keys["high"], keys["low"]])]
+    first = np.ones(len(ordered), bool)
+    first[1:] = (ordered["low"][1:] != ordered["low"][:-1]) | (ordered["high"][1:] != ordered["high"][:-1])
+    return ordered, first
+
+
+def twins(values: np.ndarray) -> np.ndarray:
+    """True where a value occurs more than once."""
+    order = np.argsort(values)
+    ordered = values[order]
+    equal = ordered[1:] == ordered[:-1]
+    twin = np.zeros(len(values), bool)
+    twin[order[1:][equal]] = True
+    twin[order[:-1][equal]] = True
+    return twin

@@ -1,0 +1,1 @@
+"""Lists of evaluation images that must not be trained on."""

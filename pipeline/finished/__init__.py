@@ -1,0 +1,1 @@
+"""Questions to a finished output: what-if, threshold search, trace, audit."""

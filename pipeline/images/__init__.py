@@ -1,0 +1,1 @@
+"""Image headers, decoding, thumbnails, perceptual hashes and CLIP."""

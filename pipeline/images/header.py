@@ -1,0 +1,218 @@
+"""Image facts from headers and block lengths: no pixel is decoded.
+
+Layouts: JPEG (ITU T.81), PNG (RFC 2083), GIF89a, WebP container, BMP. Sizes are as stored, before
+EXIF orientation. A header costs microseconds where a decode costs milliseconds.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from qvl.pipeline.base.errors import DataError
+
+FRAME = struct.Struct(">HHB")
+SEGMENT = struct.Struct(">BBH")
+JPEG_END = b"\xff\xd9"
+MAX_SIDE = 2**31 - 1
+JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+OTHER_FORMATS = (
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"\0\0\1\0", "ico"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL ", "jxl"),
+    (b"\0\0\0\x0cjP  ", "jp2"),
+)
+
+
+class HeaderError(DataError):
+    """Bytes that are no readable image; the message is the reason in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """``width``, ``height`` in stored pixels (0 where only the format is known), ``orientation`` 1..8 (EXIF)."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    orientation: int = 1
+    animated: bool = False
+
+
+def read_header(data: bytes | memoryview) -> ImageHeader:
+    """Header of a whole image file. Raises HeaderError("empty" | "not_an_image" | "damaged_header" | "truncated")."""
+    if len(data) == 0:
+        raise HeaderError("empty")
+    start = bytes(data[:32])
+    try:
+        if start[:3] == b"\xff\xd8\xff":
+            return _jpeg(data)
+        if start[:8] == b"\x89PNG\r\n\x1a\n":
+            return _png(data)
+        if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+            return _webp(data)
+        if start[:6] in (b"GIF87a", b"GIF89a"):
+            return _gif(data)
+        if start[:2] == b"BM" and len(data) >= 26:
+            return _bmp(data)
+    except (struct.error, IndexError, ValueError):
+        raise HeaderError("damaged_header") from None
+    return _other(start)
+
+
+def _jpeg(data: bytes | memoryview) -> ImageHeader:
+    """Walks the segments to the frame header, and to the first scan where the file does not end as it should."""
+    orientation, at, marker = 1, 2, 0
+    while marker not in JPEG_FRAMES:
+        marker, length = _segment(data, at)
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _exif_orientation(bytes(data[at + 10 : at + 2 + length]))
+        at += 2 + length
+    height, width, components = FRAME.unpack_from(data, at + 3 - length)
+    if width == 0 or height == 0 or components not in JPEG_MODES:
+        raise HeaderError("damaged_header")
+    if data[-2:] != JPEG_END and not _ends_later(data, at):
+        raise HeaderError("truncated")
+    return ImageHeader("jpeg", width, height, JPEG_MODES[components], orientation)
+
+
+def _segment(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """Marker and length of the segment at a place; a fill byte is a segment that is one byte long.
+
+    Raises HeaderError where there is none, or where the scan begins before any frame header.
+    """
+    start, marker, length = SEGMENT.unpack_from(data, at)
+    if start != 0xFF or marker == 0xDA:
+        raise HeaderError("damaged_header")
+    return marker, -1 if marker == 0xFF else length
+
+
+def _ends_later(data: bytes | memoryview, at: int) -> bool:
+    """Is there an end mark behind the first scan? A thumbnail has one of its own, before it."""
+    marker = 0
+    while marker != 0xDA and at + 4 <= len(data):
+        start, marker, length = SEGMENT.unpack_from(data, at)
+        if start != 0xFF:
+            break
+        at += 1 if marker == 0xFF else 2 + length
+    return bytes(data[at:]).find(JPEG_END) >= 0
+
+
+def _exif_orientation(tiff: bytes) -> int:
+    """Tag 0x0112 of the first IFD; 1 where it is missing or makes no sense."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, first)
+        for entry in range(first + 2, first + 2 + 12 * min(entries, 512), 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == 0x0112:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+def _png(data: bytes | memoryview) -> ImageHeader:
+    """Walks the chunks to the end: what is cut off shows without a decode, what follows the end does no harm."""
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or data[12:16] != b"IHDR" or colour not in PNG_MODES:
+        raise HeaderError("damaged_header")
+    seen, orientation, at, kind = set(), 1, 8, b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise HeaderError("truncated")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            orientation = _exif_orientation(bytes(data[at + 8 : at + 8 + length]))
+        seen.add(kind)
+        at += 12 + length
+    mode = "PA" if colour == 3 and b"tRNS" in seen else PNG_MODES[colour]
+    return ImageHeader("png", width, height, f"{mode};16" if depth == 16 else mode, orientation, b"acTL" in seen)
+
+
+def _webp(data: bytes | memoryview) -> ImageHeader:
+    (size,) = struct.unpack("<I", data[4:8])
+    kind = bytes(data[12:16])
+    if kind == b"VP8X":
+        flags = data[20]
+        width, height = (1 + int.from_bytes(data[i : i + 3], "little") for i in (24, 27))
+        orientation = _webp_orientation(data) if flags & 8 else 1
+        header = ImageHeader("webp", width, height, "RGBA" if flags & 16 else "RGB", orientation, bool(flags & 2))
+    elif kind == b"VP8L" and data[20] == 0x2F:
+        (bits,) = struct.unpack("<I", data[21:25])
+        mode = "RGBA" if bits >> 28 & 1 else "RGB"
+        header = ImageHeader("webp", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), mode)
+    elif kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", data[26:30])
+        header = ImageHeader("webp", width & 0x3FFF, height & 0x3FFF, "RGB")
+    else:
+        raise HeaderError("damaged_header")
+    if size + 8 > len(data) + 1:
+        raise HeaderError("truncated")
+    return header
+
+
+def _webp_orientation(data: bytes | memoryview) -> int:
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind == b"EXIF":
+            return _exif_orientation(bytes(data[at + 8 : at + 8 + size]).removeprefix(b"Exif\0\0"))
+        at += 8 + size + size % 2
+    return 1
+
+
+def _gif(data: bytes | memoryview) -> ImageHeader:
+    width, height = struct.unpack("<HH", data[6:10])
+    try:
+        frames = _gif_frames(data)
+    except IndexError:
+        raise HeaderError("truncated") from None
+    return ImageHeader("gif", width, height, "P", 1, frames > 1)
+
+
+def _gif_frames(data: bytes | memoryview) -> int:
+    """Number of pictures, counted from block to block. Raises IndexError where the trailer is missing."""
+
+    def table(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    frames, at = 0, 13 + table(data[10])
+    while data[at] != 0x3B:
+        if data[at] == 0x2C:
+            frames += 1
+            at += 11 + table(data[at + 9])
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            raise HeaderError("damaged_header")
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    return frames
+
+
+def _bmp(data: bytes | memoryview) -> ImageHeader:
+    size, header = struct.unpack("<I8xI", data[2:18])
+    width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
+    if not 0 < width <= MAX_SIDE or not 0 < abs(height) <= MAX_SIDE:
+        raise HeaderError("damaged_header")
+    if size > len(data):
+        raise HeaderError("truncated")
+    return ImageHeader("bmp", width, abs(height), "RGB")
+
+
+def _other(start: bytes) -> ImageHeader:
+    if start[4:8] == b"ftyp":
+        brand = start[8:12]
+        return ImageHeader("avif" if brand.startswith(b"avi") else "heic", 0, 0, "RGB")
+    for magic, name in OTHER_FORMATS:
+        if start.startswith(magic):
+            return ImageHeader(name, 0, 0, "RGB")
+    raise HeaderError("not_an_image")

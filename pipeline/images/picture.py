@@ -1,0 +1,45 @@
+"""An image file as a sample carries it: its bytes, untouched, with the size and the hash that its header and bytes give."""
+
+from dataclasses import dataclass
+
+import xxhash
+
+from qvl.pipeline.images.header import HeaderError, read_header
+from qvl.pipeline.shards.writer import EXTENSIONS
+from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.storage.storage import Storage
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Stored pixels ``width`` x ``height``; ``sha`` is the hex xxh3-128 of the bytes."""
+
+    extension: str
+    data: Bytes
+    width: int
+    height: int
+    orientation: int
+    sha: str
+
+
+def picture(data: Bytes) -> Picture | str:
+    """A picture from its bytes, or ``unreadable:<why>``."""
+    try:
+        header = read_header(data)
+    except HeaderError as error:
+        return f"unreadable:{error}"
+    if not header.width or not header.height:
+        return "unreadable:format"
+    extension = EXTENSIONS.get(header.format, header.format)
+    sha = xxhash.xxh3_128_hexdigest(data)
+    return Picture(extension, data, header.width, header.height, header.orientation, sha)
+
+
+def read_picture(path: str, storage: Storage) -> Picture | str:
+    """A picture from a file, or the reason why there is none."""
+    try:
+        return picture(storage.read(path))
+    except FileNotFoundError:
+        return "image_missing"
+    except OSError as error:
+        return f"unreadable:{type(error).__name__}"

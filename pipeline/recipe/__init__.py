@@ -1,0 +1,1 @@
+"""What a user writes: the recipe of a curation, and the YAML file that holds it."""

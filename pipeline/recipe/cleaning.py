@@ -1,0 +1,10 @@
+"""What a recipe says about caption cleaning."""
+
+from qvl.pipeline.base.recipe_model import Frozen
+
+
+class Clean(Frozen):
+    """What cleaning does. Both default to on, as in the paper."""
+
+    html: bool = True
+    patterns: bool = True

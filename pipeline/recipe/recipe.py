@@ -1,0 +1,239 @@
+"""The recipe of a curation: YAML, read into frozen models. What alters data stands here and nowhere else."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.filters import Filters
+from qvl.pipeline.recipe.cleaning import Clean
+from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.score import Score, is_weight_file
+from qvl.pipeline.sources.base import Source
+from qvl.pipeline.sources.paths import escaped, matches
+from qvl.pipeline.sources.table import Table
+from qvl.pipeline.sources.webdataset import WebDataset
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.storage import Storage
+
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
+class Table2(Frozen):
+    """The row of the paper's Table 2 that a source stands for: rows before and after its cleaning, as published."""
+
+    dataset: str
+    original: int
+    cleaned: int
+
+
+class SourceSpec(Frozen):
+    """A named source: how to read it and what is special about it.
+
+    ``priority``: of two equal rows the one from the source with the higher priority is kept. ``academic``: several
+    captions of one image are reduced to the longest (paper, appendix A).
+    """
+
+    name: SourceName
+    read: Annotated[WebDataset | Table, Field(discriminator="kind")]
+    priority: int = Field(default=0, ge=0, le=65_535)
+    academic: bool = False
+    filters: Filters = Filters()
+    table2: Table2 | None = None
+
+
+class NearDuplicate(Frozen):
+    """Images that look alike: perceptual hashes at most ``radius`` bits apart, colours of the quarters at most ``tint``.
+
+    Pictures whose hash saw less contrast than ``minimum_spread`` (grey levels) are left alone.
+    """
+
+    radius: int = Field(default=3, ge=0, le=4)
+    tint: int = Field(default=6, ge=0, le=255)
+    minimum_spread: float = Field(default=4.0, ge=0)
+
+
+class SemanticDuplicate(Frozen):
+    """Images that show the same, by the vectors of the model that scored them: cosine at least ``similarity``.
+
+    Vectors are compared inside cells of k-means (``cells`` of them, by default one for 4,096 rows), trained on a sample
+    drawn with ``seed``; a pair that two cells part is not found.
+    """
+
+    similarity: float = Field(default=0.95, ge=0.5, le=0.999)
+    cells: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class Benchmark(Frozen):
+    """Images that must not be trained on: a list of ``qvl curate hash``, or a folder of images.
+
+    ``radius``: bits in which perceptual hashes may differ; null compares bytes alone.
+    """
+
+    name: SourceName
+    path: str
+    radius: Annotated[int, Field(ge=0, le=4)] | None = 3
+
+
+class Dedup(Frozen):
+    """Duplicates inside and across sources; a rule that is null does not run."""
+
+    image: bool = True
+    pair: bool = True
+    near_duplicate: NearDuplicate | None = None
+    semantic_duplicate: SemanticDuplicate | None = None
+    repeated_text: Annotated[int, Field(ge=1, lt=2**31)] | None = 10
+
+
+class Pack(Frozen):
+    """Shards: ``shard_rows`` samples each, in an order fixed by ``seed``.
+
+    Rows are shuffled inside a window of ``window_units`` units, and the units are shuffled: a full shuffle over
+    petabytes would read every byte from a random place.
+    """
+
+    shard_rows: int = Field(default=5_000, ge=1, lt=2**31)
+    window_units: int = Field(default=16, ge=1, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class Tolerance(Frozen):
+    """How much damage a run accepts before it stops: shares of rows and of units that cannot be read."""
+
+    unreadable_rows: float = Field(default=0.1, ge=0, le=1)
+    unreadable_units: float = Field(default=0.01, ge=0, le=1)
+
+
+class Recipe(Frozen):
+    """One curation: sources in, a dataset called ``name`` out."""
+
+    name: SourceName
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    clean: Clean = Clean()
+    language_model: str = "lid.176.ftz"
+    filters: Filters = Filters()
+    score: Score | None = None
+    decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
+    dedup: Dedup = Dedup()
+    pack: Pack = Pack()
+    tolerance: Tolerance = Tolerance()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_let_rows_pass(self) -> "Recipe":
+        """Checked when they are put together: a source may set one bound and leave the other to the defaults."""
+        for source in self.sources:
+            for _, word, chosen in self.filters_of(source.name).active():
+                why = chosen.contradiction()
+                if why is not None:
+                    raise ValueError(f"filters.{word} of source {source.name}: {why}")
+        return self
+
+    @model_validator(mode="after")
+    def _hashes_are_measured(self) -> "Recipe":
+        hashed = self.score is not None and self.score.phash is not None
+        if self.dedup.near_duplicate is not None and not hashed:
+            raise ValueError("dedup.near_duplicate needs `score: {phash: {}}`")
+        clip = self.score.clip if self.score is not None else None
+        if self.dedup.semantic_duplicate is not None and not (clip is not None and clip.embeddings):
+            raise ValueError("dedup.semantic_duplicate needs `score: {clip: {..., embeddings: true}}`")
+        if not hashed and any(benchmark.radius is not None for benchmark in self.decontaminate):
+            raise ValueError("decontaminate needs `score: {phash: {}}`, or `radius: null` to compare bytes alone")
+        names = [benchmark.name for benchmark in self.decontaminate]
+        if len(set(names)) != len(names):
+            raise ValueError("two benchmarks have the same name")
+        return self
+
+    def source(self, name: str) -> SourceSpec:
+        return next(source for source in self.sources if source.name == name)
+
+    def filters_of(self, source: str) -> Filters:
+        """The filters that judge a source's rows."""
+        return self.source(source).filters.over(self.filters)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a curation's recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
+    return read_recipe(path, Recipe, _anchored, kinds=("webdataset", "table"))
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths count from the recipe's folder, wherever the command is run."""
+
+    def anchor(path: Any) -> Any:
+        return str(folder / path) if isinstance(path, str) and "://" not in path else path
+
+    def anchor_pattern(pattern: Any) -> Any:
+        if not isinstance(pattern, str) or "://" in pattern or pattern.startswith("/"):
+            return pattern
+        above = folder
+        while pattern.startswith("../"):
+            above, pattern = above.parent, pattern.removeprefix("../")
+        return f"{escaped(str(above)).rstrip('/')}/{pattern}"
+
+    sources = content.get("sources")
+    for source in sources if isinstance(sources, list) else ():
+        read = source.get("read") if isinstance(source, dict) else None
+        if isinstance(read, dict):
+            if isinstance(read.get("paths"), list):
+                read["paths"] = [anchor_pattern(path) for path in read["paths"]]
+            if read.get("image_folder") is not None:
+                read["image_folder"] = anchor(read["image_folder"])
+    benchmarks = content.get("decontaminate")
+    for benchmark in benchmarks if isinstance(benchmarks, list) else ():
+        if isinstance(benchmark, dict) and "path" in benchmark:
+            benchmark["path"] = anchor(benchmark["path"])
+    _anchor_weights(content, anchor)
+    if str(content.get("language_model", "lid.176.ftz")) != "lid.176.ftz":
+        content["language_model"] = anchor(content["language_model"])
+    return content
+
+
+def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> None:
+    """Files of weights; open_clip's own names stay as they are."""
+    score = content.get("score")
+    clip = score.get("clip") if isinstance(score, dict) else None
+    for model in clip.values() if isinstance(clip, dict) else ():
+        if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
+            model["pretrained"] = anchor(model["pretrained"])
+        if isinstance(model, dict) and str(model.get("model", "")).endswith(".json"):
+            model["model"] = anchor(model["model"])
+
+
+def check_output(recipe: Recipe, out: Place) -> None:
+    """Raise RecipeError for an output that is no folder, and for inputs that would match the run's own files."""
+    for folder in (out, *out.parents) if isinstance(out, Path) else ():
+        if folder.exists() and not folder.is_dir():
+            raise RecipeError(f"--output {out}: {folder} is a file; name a folder")
+    layout = Layout(out.resolve())
+    names = (layout.shard(f"{recipe.name}-000000"), layout.index(f"{recipe.name}-000000"))
+    written = (*names, layout.dataset, layout.recipe, layout.ledger("x"), layout.columns("x"), layout.scores("x"))
+    for source in recipe.sources:
+        for pattern in source.read.paths:
+            caught = next((path for path in written if matches(pattern, path, Storage())), None)
+            if caught is not None:
+                raise RecipeError(
+                    f"{pattern}: matches what the run itself would write, such as {caught}; "
+                    "choose an --output outside of the inputs, or a narrower pattern"
+                )
+
+
+def reading(source: SourceSpec) -> dict[str, Any]:
+    """What of a source alters its columns; folders are left out, their files have fingerprints of their own."""
+    return source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
+
+
+def reader(source: SourceSpec) -> Source:
+    """The source's reader, typed as what every stage needs of it."""
+    return source.read

@@ -1,0 +1,80 @@
+"""A shard without some of its samples: whole byte ranges are copied, so what stays is what it was."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.shards.dataset import COUNTED
+from qvl.pipeline.shards.reader import read_index
+from qvl.pipeline.shards.writer import END, INDEX
+
+PIECE = 8 << 20
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The new files. ``kept`` and ``removed``: samples by source, language and task."""
+
+    tar: Path
+    index: Path
+    samples: int
+    bytes: int
+    image_bytes: int
+    kept: dict[str, dict[str, int]]
+    removed: dict[str, Counter[str]]
+
+
+def cut_shard(tar: Path, target: Path, rows: set[int]) -> Cut:
+    """Write ``tar`` without the samples at ``rows`` to ``target``, its index beside it.
+
+    Raises DataError where the index does not cover the tar sample by sample.
+    """
+    table = read_index(str(tar.with_suffix(".parquet")), INDEX.names).to_pylist()
+    at = 0
+    for row in table:
+        if row["offset"] != at:
+            raise DataError(f"{tar}: its index leaves a gap before {row['key']}; make it again with `qvl mix index`")
+        at += row["size"]
+    kept = [row for number, row in enumerate(table) if number not in rows]
+    moved, position = [], 0
+    with tar.open("rb") as source, target.open("wb") as written:
+        for row in kept:
+            _copy(source, written, row["offset"], row["size"])
+            moved.append(_moved(row, position - row["offset"]))
+            position += row["size"]
+        written.write(END)
+    columns = [pa.array([row[field.name] for row in moved], field.type) for field in INDEX]
+    pq.write_table(pa.table(columns, INDEX), target.with_suffix(".parquet"), compression="zstd")
+    return Cut(
+        tar=target,
+        index=target.with_suffix(".parquet"),
+        samples=len(moved),
+        bytes=position + len(END),
+        image_bytes=sum(sum(row["image_sizes"]) for row in moved),
+        kept={kind: dict(sorted(count.items())) for kind, count in _counts(kept).items()},
+        removed=_counts([row for number, row in enumerate(table) if number in rows]),
+    )
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, size: int) -> None:
+    source.seek(start)
+    while size:
+        piece = source.read(min(size, PIECE))
+        if not piece:
+            raise DataError(f"{source.name}: cut short at {source.tell()}")
+        target.write(piece)
+        size -= len(piece)
+
+
+def _moved(row: dict[str, Any], by: int) -> dict[str, Any]:
+    places = {"offset": row["offset"] + by, "json_offset": row["json_offset"] + by}
+    return row | places | {"image_offsets": [offset + by for offset in row["image_offsets"]]}
+
+
+def _counts(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    return {kind: Counter(row[kind.removesuffix("s")] for row in rows) for kind in COUNTED}

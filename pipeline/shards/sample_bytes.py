@@ -1,0 +1,157 @@
+"""Bytes of single samples: local shards by position, remote ones by range until a bounded local cache holds them.
+
+A remote shard that will be needed is fetched whole in the background (`fetch_ahead`); until it is there, a sample costs one
+range request. The cache holds at most ``limit`` bytes over all processes of a machine that share its folder; the shards
+that were read longest ago make way. Any number of processes may use one folder: files appear by rename.
+"""
+
+import os
+import queue
+import threading
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+
+import fsspec
+import xxhash
+
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.storage.storage import Storage
+
+OPEN_FILES = 256
+ATTEMPTS = 3
+CACHE_BYTES = 32 << 30
+
+
+class ShardBytes:
+    """Reads ranges of shards. Picklable before its first read; errors of reading are OSError, of a cut file DataError."""
+
+    def __init__(self, cache: Path | None = None, limit: int = CACHE_BYTES) -> None:
+        self.cache, self.limit = cache, limit
+        self._storage = Storage()
+        self._files: OrderedDict[str, int] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"cache": self.cache, "limit": self.limit, "_storage": self._storage, "_files": OrderedDict()}
+
+    def read(self, tar: str, start: int, size: int) -> bytes:
+        """``size`` bytes from ``start`` of a shard. Raises DataError where the shard ends before them."""
+        local = tar if self._storage.is_local(tar) else self._cached(tar)
+        data = self._range(tar, start, start + size) if local is None else self._pread(local, start, size)
+        if len(data) != size:
+            raise DataError(f"{tar}: cut short, {len(data)} of {size} bytes at {start}")
+        return data
+
+    def _pread(self, path: str, start: int, size: int) -> bytes:
+        return os.pread(self._descriptor(path), size, start)
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def _descriptor(self, path: str) -> int:
+        if path in self._files:
+            self._files.move_to_end(path)
+            return self._files[path]
+        self._files[path] = os.open(path.removeprefix("file://"), os.O_RDONLY)
+        while len(self._files) > OPEN_FILES:
+            os.close(self._files.popitem(last=False)[1])
+        return self._files[path]
+
+    def _range(self, tar: str, start: int, end: int) -> bytes:
+        """A range request, tried a few times: stores answer slowly or not at all now and then."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._storage.read_range(tar, start, end)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
+    def _cached(self, tar: str) -> str | None:
+        if self.cache is None:
+            return None
+        path = cached_path(self.cache, tar)
+        if str(path) not in self._files and not path.exists():
+            return None
+        return str(path)
+
+
+def cached_path(cache: Path, tar: str) -> Path:
+    """Where a remote shard lies in the cache."""
+    return cache / f"{xxhash.xxh3_64_hexdigest(tar.encode())}.tar"
+
+
+class FetchAhead:
+    """One thread that brings whole remote shards into the cache before they are read."""
+
+    def __init__(self, cache: Path, limit: int = CACHE_BYTES) -> None:
+        self._cache, self._limit = cache, limit
+        self._wanted: queue.Queue[str | None] = queue.Queue()
+        self._asked: set[str] = set()
+        self.failures = 0
+        cache.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._work, name="fetch-ahead", daemon=True)
+        self._thread.start()
+
+    def want(self, tar: str) -> None:
+        """Ask for a shard; returns at once. Asking again for one that has been evicted since fetches it again."""
+        if "://" in tar and not tar.startswith("file://") and tar not in self._asked:
+            self._asked.add(tar)
+            self._wanted.put(tar)
+
+    def wait(self) -> None:
+        """Until everything asked for is there (or has failed)."""
+        self._wanted.join()
+
+    def close(self) -> None:
+        """End the thread after the shard that it is fetching; what waits is forgotten."""
+        while not self._wanted.empty():
+            self._wanted.get_nowait()
+            self._wanted.task_done()
+        self._wanted.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (tar := self._wanted.get()) is not None:
+            try:
+                self._fetch(tar)
+            except OSError:  # range requests still work, or say what is wrong: a fetch that fails costs time alone
+                self.failures += 1
+            finally:
+                self._asked.discard(tar)
+                self._wanted.task_done()
+        self._wanted.task_done()
+
+    def _fetch(self, tar: str) -> None:
+        target = cached_path(self._cache, tar)
+        if target.exists():
+            target.touch()
+            return
+        filesystem, inner = fsspec.core.url_to_fs(tar)
+        self._make_room(int(filesystem.size(inner)))
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            filesystem.get_file(inner, str(part))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        """Remove the shards that were fetched longest ago; open readers keep theirs until they close it."""
+        held = []
+        for path in self._cache.glob("*.tar"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # another process made room at the same time
+                continue
+            held.append((status.st_mtime_ns, status.st_size, path))
+        total = sum(bytes_ for _, bytes_, _ in held) + size
+        for _, bytes_, path in sorted(held):
+            if total <= self._limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= bytes_

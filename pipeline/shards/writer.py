@@ -1,0 +1,173 @@
+"""Write one shard: a plain WebDataset tar and its index, both with canonical bytes.
+
+Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of the samples, each sample's images before
+its JSON. Equal samples give equal bytes on every machine.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.sources.base import Bytes
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+ZEROS = bytes(BLOCK)
+MAX_SIZE = 8**11 - 1
+WRITE_BYTES = 4 << 20
+INDEX_ROWS = 4_096  # index rows held as Python objects: millions of them would keep the garbage collector busy
+
+# the fixed fields of a ustar header, in order, between and behind name, size and checksum
+NAME_BYTES = 100
+OWNER = b"0000644\x00" + 2 * b"0000000\x00"
+TIME = bytes(1) + b"00000000000\x00"
+KIND = b"\x00 0" + bytes(100) + b"ustar\x0000"
+PADDING = bytes(BLOCK - 265)
+END_OF_HEADER = KIND + PADDING
+FIXED_SUM = sum(OWNER + TIME + KIND) - sum(b"\0 ") + 8 * ord(" ")
+
+INDEX = pa.schema(
+    [
+        ("key", pa.string()),
+        ("offset", pa.int64()),  # of the sample's first header in the tar
+        ("size", pa.int64()),  # bytes up to the next sample
+        ("image_offsets", pa.list_(pa.int64())),  # of the image bytes themselves
+        ("image_sizes", pa.list_(pa.int64())),
+        ("json_offset", pa.int64()),
+        ("json_size", pa.int64()),
+        ("source", pa.string()),
+        ("task", pa.string()),
+        ("language", pa.string()),
+        ("text_length", pa.int32()),  # characters over all turns
+        ("widths", pa.list_(pa.int32())),
+        ("heights", pa.list_(pa.int32())),
+        ("extensions", pa.list_(pa.string())),
+        ("origin_file", pa.string()),  # input file and row that the sample comes from
+        ("origin_row", pa.int32()),
+    ]
+)
+EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+
+
+@dataclass
+class Sample:
+    """A sample to be written: ``content`` becomes ``<key>.json`` (see ARCHITECTURE.md), images stay the bytes they are.
+
+    ``images`` are (extension, bytes, width, height).
+    """
+
+    content: dict[str, Any]
+    images: list[tuple[str, Bytes, int, int]] = field(default_factory=list)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """A ustar header with fixed time, owner and mode. Raises ContractError for what ustar cannot hold."""
+    encoded = name.encode()
+    if len(encoded) > NAME_BYTES or size > MAX_SIZE:
+        raise ContractError(f"{name}: name over {NAME_BYTES} bytes or member over 8 GiB")
+    middle, checksum = _sized(size)
+    return b"%b%b%06o%b" % (encoded.ljust(NAME_BYTES, b"\0"), middle, checksum + sum(encoded), END_OF_HEADER)
+
+
+@lru_cache(maxsize=4_096)
+def _sized(size: int) -> tuple[bytes, int]:
+    """What a header says between name and checksum, and the sum of all its bytes but the name's."""
+    digits = b"%011o" % size
+    return OWNER + digits + TIME, FIXED_SUM + sum(digits)
+
+
+class ShardWriter:
+    """Writes ``path`` (tar) and, on a clean exit, ``path`` with the ending .parquet (index)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[str] = []  # keys of all samples so far
+        self.image_bytes = 0
+        self._digest = xxhash.xxh3_128()
+        self._position = 0
+        self._pieces: list[Bytes] = []
+        self._waiting = 0
+        self._index: list[pa.Table] = []
+        self._recent: list[tuple[Any, ...]] = []  # index rows that are not in ``_index`` yet
+
+    def __enter__(self) -> "ShardWriter":
+        self._file = self.path.open("wb", buffering=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._pieces.append(END)
+                self._flush()
+        finally:
+            self._file.close()
+        if kind is None:
+            self._gather()
+            table = pa.concat_tables(self._index).combine_chunks()
+            pq.write_table(table, self.path.with_suffix(".parquet"), compression="zstd")
+
+    @property
+    def hash(self) -> str:
+        """xxh3-128 of all bytes so far; after the exit that of the tar."""
+        return self._digest.hexdigest()
+
+    def write(self, sample: Sample) -> None:
+        """Append a sample. Its key is its id: letters, digits, dashes and underscores, no dots."""
+        content, images = sample.content, sample.images
+        key, start = content["id"], self._position
+        offsets = []
+        for number, (extension, data, _, _) in enumerate(images):
+            offsets.append(
+                self._member(f"{key}.{extension}" if len(images) == 1 else f"{key}.{number}.{extension}", data)
+            )
+            self.image_bytes += len(data)
+        text = orjson.dumps(content)
+        json_offset = self._member(f"{key}.json", text)
+        origin = content["origin"]
+        text_length = sum([len(turn["text"]) for turn in content["turns"]])
+        row = (
+            key, start, self._position - start, offsets, [len(image[1]) for image in images], json_offset, len(text),
+            content["source"], content["task"], content["language"], text_length,
+            [image[2] for image in images], [image[3] for image in images], [image[0] for image in images],
+            origin["file"], origin["row"],
+        )  # fmt: skip
+        self.rows.append(key)
+        self._recent.append(row)
+        if len(self._recent) >= INDEX_ROWS:
+            self._gather()
+        if self._waiting >= WRITE_BYTES:
+            self._flush()
+
+    def _member(self, name: str, data: Bytes) -> int:
+        """Append one member; returns the offset of its bytes."""
+        size = len(data)
+        padding = -size % BLOCK
+        self._pieces += (tar_header(name, size), data, ZEROS[:padding])
+        offset = self._position + BLOCK
+        self._position = offset + size + padding
+        self._waiting += BLOCK + size + padding
+        return offset
+
+    def _gather(self) -> None:
+        """Recent index rows to Arrow."""
+        columns = [list(values) for values in zip(*self._recent, strict=True)] or [[] for _ in INDEX]
+        self._index.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], INDEX))
+        self._recent = []
+
+    def _flush(self) -> None:
+        """Write what waits, in one piece: a call per member would cost more than the bytes."""
+        data = memoryview(b"".join(self._pieces))
+        self._digest.update(data)
+        while data:
+            data = data[self._file.write(data) :]
+        self._pieces, self._waiting = [], 0

@@ -1,0 +1,1 @@
+"""Removing samples from a finished output."""

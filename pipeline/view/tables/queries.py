@@ -1,0 +1,241 @@
+"""What the pages ask: counts by words, histograms, pages of rows. Every function reads one table under one condition."""
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qvl.pipeline.view.tables.conditions import BadQuery, Where
+from qvl.pipeline.view.tables.database import reading, rows
+from qvl.pipeline.view.tables.histogram import Axis, axis_of
+from qvl.pipeline.view.tables.tables import Column, Table, quoted
+
+GROUPS = 2_000
+PAGE, MAX_OFFSET = 60, 1_000_000
+TEXT_SHOWN, LIST_SHOWN = 300, 8
+FEW_VALUES = 20_000
+
+ALL = Where()
+Span = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A table under a condition; ``cursor`` is one of DuckDB's, ``spans`` remembers the extremes of columns.
+
+    ``files``: those of the table's that are read; all where there are none.
+    """
+
+    cursor: Any
+    table: Table
+    where: Where = ALL
+    spans: dict[tuple[str, str], Span] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def run(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """``statement`` with ``{table}`` and ``{where}`` filled in; ``values`` come before the condition's."""
+        table = reading(self.files) if self.files else quoted(self.table.name)
+        filled = statement.replace("{table}", table).replace("{where}", self.where.sql)
+        return rows(self.cursor, filled, (*values, *self.where.values))
+
+
+def total(query: Query) -> dict[str, int]:
+    """Rows under the condition, and how many of them went on."""
+    found = query.run(f"SELECT count(*), count(*) FILTER ({query.table.kept}) FROM {{table}} WHERE {{where}}")
+    return {"rows": found[0][0], "kept": found[0][1]}
+
+
+def counts(query: Query, by: list[Column]) -> list[list[Any]]:
+    """Rows by the words of one or two columns: the words, rows, rows that went on; the largest group first."""
+    if not 1 <= len(by) <= 2:
+        raise BadQuery("counts are by one or two columns")
+    if [column.kind for column in by] == ["bits"]:
+        return _bits(query, by[0])
+    inner, names = [], [f"w{i}" for i in range(len(by))]
+    for name, column in zip(names, by, strict=True):
+        if column.kind not in ("word", "flag", "words", "text"):
+            raise BadQuery(f"{column.name} holds no words; ask for its histogram")
+        inner.append(f"{f'unnest({column.sql})' if column.kind == 'words' else column.sql} AS {name}")
+    found = query.run(
+        f"SELECT {', '.join(names)}, count(*) AS n, count(*) FILTER (kept) FROM (SELECT {', '.join(inner)}, "
+        f"{query.table.kept} AS kept FROM {{table}} WHERE {{where}}) GROUP BY ALL ORDER BY n DESC, {', '.join(names)} "
+        f"LIMIT {GROUPS}"
+    )
+    return [[*(_word(word) for word in row[: len(by)]), *row[len(by) :]] for row in found]
+
+
+def facets(query: Query, by: list[Column]) -> dict[str, Any]:
+    """``total``, and ``counts`` of each column, from one reading of the rows: a text is searched once for all of them."""
+    if not all(column.kind in ("word", "flag", "text", "bits") for column in by):
+        raise BadQuery("facets are of single words")
+    names = [f"w{i}" for i in range(len(by))]
+    inner = "".join(f"{column.sql} AS {name}, " for name, column in zip(names, by, strict=True))
+    sets = ", ".join([*(f"({name})" for name in names), "()"])
+    grouped = f"GROUPING({', '.join(names)})" if names else "0"
+    found = query.run(
+        f"SELECT {grouped}, {''.join(f'{name}, ' for name in names)}count(*) AS n, count(*) FILTER (kept) FROM "
+        f"(SELECT {inner}{query.table.kept} AS kept FROM {{table}} WHERE {{where}}) GROUP BY GROUPING SETS ({sets}) "
+        "ORDER BY n DESC"
+    )
+    every = 2 ** len(by) - 1
+    cells: dict[str, list[list[Any]]] = {column.name: [] for column in by}
+    total_found = {"rows": 0, "kept": 0}
+    for mask, *words, rows_, kept in found:
+        if mask == every:
+            total_found = {"rows": rows_, "kept": kept}
+            continue
+        at = (every ^ mask).bit_length()
+        column = by[len(by) - at]
+        cells[column.name].append([_word(words[len(by) - at]), rows_, kept])
+    return {"total": total_found, "counts": {c.name: _faceted(c, cells[c.name]) for c in by}}
+
+
+def _faceted(column: Column, cells: list[list[Any]]) -> list[list[Any]]:
+    return _by_bit(column, cells) if column.kind == "bits" else cells[:GROUPS]
+
+
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _bits(query: Query, column: Column) -> list[list[Any]]:
+    """Rows by each bit that is set in them."""
+    return _by_bit(
+        column,
+        query.run(
+            f"SELECT {column.sql} AS w, count(*), count(*) FILTER ({query.table.kept}) FROM {{table}} WHERE {{where}} "
+            "GROUP BY w"
+        ),
+    )
+
+
+def _by_bit(column: Column, cells: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows by bit, from rows by value."""
+    every: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for value, number, went_on in cells:
+        for bit, word in enumerate(column.bits):
+            if value is not None and value >> bit & 1:
+                every[word] += number
+                kept[word] += went_on
+    return [[word, number, kept[word]] for word, number in every.most_common()]
+
+
+def histogram(query: Query, column: Column) -> dict[str, Any]:
+    """Rows in bins: ``edges`` (one more than bins), ``every`` and ``kept`` by bin, ``missing`` rows without a value.
+
+    The axis is that of the whole table, so that filters do not move it. The last bin holds its upper edge.
+    """
+    if column.kind not in ("number", "numbers"):
+        raise BadQuery(f"{column.name} holds no numbers; ask for its counts")
+    least, most = _span(query, column)
+    if least is None or most is None:
+        return {"edges": [], "every": [], "kept": [], "missing": total(query)["rows"], "log": False}
+    axis = axis_of(least, most, column.integer)
+    if column.integer and column.kind == "number" and most - least <= FEW_VALUES:
+        return _filled(axis, _by_value(query, column, axis))
+    return _filled(
+        axis,
+        query.run(
+            f"SELECT kept, histogram(x, ?::DOUBLE[]), count(*) FILTER (x IS NULL) FROM (SELECT {_value(column)} AS x, "
+            f"{query.table.kept} AS kept FROM {{table}} WHERE {{where}}) GROUP BY kept",
+            (axis.uppers,),
+        ),
+    )
+
+
+def _value(column: Column) -> str:
+    return f"(unnest({column.sql}))::DOUBLE" if column.kind == "numbers" else f"({column.sql})::DOUBLE"
+
+
+def _span(query: Query, column: Column) -> Span:
+    """Least and largest value in the whole table; looked up once."""
+    name = (query.table.name, column.name)
+    if name not in query.spans:
+        if column.integer and column.kind == "number":
+            statement = f"SELECT min({column.sql}), max({column.sql}) FROM {quoted(query.table.name)}"
+        else:
+            inner = f"SELECT {_value(column)} AS x FROM {quoted(query.table.name)}"
+            statement = f"SELECT min(x), max(x) FROM ({inner}) WHERE isfinite(x)"
+        least, most = rows(query.cursor, statement)[0]
+        query.spans[name] = (least, most)
+    return query.spans[name]
+
+
+def _by_value(query: Query, column: Column, axis: Axis) -> list[tuple[Any, ...]]:
+    """Counts by value, put into bins here: three times as fast where a column has few whole numbers."""
+    found = query.run(f"SELECT {query.table.kept}, {column.sql}, count(*) FROM {{table}} WHERE {{where}} GROUP BY ALL")
+    bins: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
+    missing = Counter[bool]()
+    for kept, value, number in found:
+        if value is None:
+            missing[bool(kept)] += number
+        else:
+            at = min(bisect_right(axis.edges, value), len(axis.uppers)) - 1
+            bins[bool(kept)][axis.uppers[at]] += number
+    return [(kept, counted, missing[kept]) for kept, counted in bins.items()]
+
+
+def _filled(axis: Axis, found: list[tuple[Any, ...]]) -> dict[str, Any]:
+    every, kept = [0] * len(axis.uppers), [0] * len(axis.uppers)
+    place = {upper: i for i, upper in enumerate(axis.uppers)}
+    missing = 0
+    for went_on, bins, without in found:
+        missing += without
+        for upper, number in (bins or {}).items():
+            at = place.get(upper, len(axis.uppers) - 1)
+            every[at] += number
+            kept[at] += number if went_on else 0
+    return {"edges": axis.edges, "every": every, "kept": kept, "missing": missing, "log": axis.log}
+
+
+def keys(query: Query, order: Column | None, descending: bool, offset: int) -> list[str]:
+    """Keys of one page of rows: in the order of the files, or by a column with rows without a value last."""
+    if not 0 <= offset <= MAX_OFFSET:
+        raise BadQuery(f"the first {MAX_OFFSET:,} rows can be leafed through; filter to see others")
+    by = ""
+    if order is not None:  # equal values by their place, so that one page follows from the other
+        by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST, filename, file_row_number"
+    key = query.table.column(query.table.key).sql
+    found = query.run(f"SELECT {key} FROM {{table}} WHERE {{where}} {by} LIMIT {PAGE} OFFSET {offset}")
+    return [str(row[0]) for row in found]
+
+
+def records(query: Query, wanted: list[str], columns: list[Column], text: int = TEXT_SHOWN) -> list[dict[str, Any]]:
+    """Rows by key, in the order of ``wanted``; texts are cut to ``text`` characters and lists to a few elements."""
+    if not wanted:
+        return []
+    key = query.table.column(query.table.key).sql
+    shown = ", ".join(_shown(column, text) for column in columns)
+    places = ", ".join("?" for _ in wanted)
+    found = rows(
+        query.cursor,
+        f"SELECT {key}, {shown} FROM {quoted(query.table.name)} WHERE {key} IN ({places})",
+        tuple(wanted),
+    )
+    names = [column.name for column in columns]
+    by_key = {
+        str(row[0]): {name: _plain(value, column) for name, value, column in zip(names, row[1:], columns, strict=True)}
+        for row in found
+    }
+    return [{"_key": key, **by_key[key]} for key in wanted if key in by_key]
+
+
+def _shown(column: Column, text: int) -> str:
+    if column.kind in ("text", "word"):
+        return f"left({column.sql}, {text})"
+    return f"{column.sql}[1:{max(LIST_SHOWN, text // 4)}]" if column.kind in ("words", "numbers") else column.sql
+
+
+def _plain(value: Any, column: Column) -> Any:
+    """A value as JSON can hold it."""
+    if column.kind == "bits":
+        return [word for bit, word in enumerate(column.bits) if value is not None and value >> bit & 1]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [round(each, 6) if isinstance(each, float) and math.isfinite(each) else each for each in value]
+    return value

@@ -1,0 +1,107 @@
+"""The command ``qvl``: wiring only."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import qvl
+from qvl.demo import demo
+from qvl.grounding_builder import command as ground
+from qvl.model.commands import command as model
+from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.commands import curate, text
+from qvl.pipeline.commands.view import command as view_command
+from qvl.synth_ocr import command as ocr
+from qvl.training.commands import evaluate, mix, train
+from qvl.training.commands.doctor.command import doctor
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def print_version(asked: bool) -> None:
+    """Print the installed version and end, where ``--version`` was given."""
+    if asked:
+        typer.echo(f"qvl {version('qvl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print it")
+    ] = False,
+) -> None:
+    """Curate image-text data at web scale and train a vision-language model from it."""
+
+
+app.add_typer(curate.app, name="curate")
+app.add_typer(ground.app, name="ground")
+app.add_typer(ocr.app, name="ocr")
+app.add_typer(text.app, name="text")
+app.add_typer(model.app, name="model")
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="eval")
+app.add_typer(mix.app, name="mix")
+app.command()(view_command(ground.source_pictures))
+app.command()(doctor)
+
+
+@app.command()
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One of them: print it", show_default=False)
+    ] = None,
+) -> None:
+    """Recipes that come along, in the wheel too: their names, or one's text to be copied beside your data."""
+    home = Path(str(qvl.__file__)).parent
+    folders = [home / part / "recipes" for part in ("pipeline", "synth_ocr", "training")]
+    paths = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.yaml"))]
+    found = {str(path.relative_to(folder).with_suffix("")): path for folder, path in paths}
+    if name is None:
+        for word, path in found.items():
+            first = path.read_text("utf-8").splitlines()[0]
+            typer.echo(f"{word:<24} {first.removeprefix('# ')}")
+    elif name in found:
+        typer.echo(found[name].read_text("utf-8"), nl=False)
+    else:
+        raise RecipeError(f"{name}: no such recipe; there are {', '.join(found)}")
+
+
+app.command()(demo)
+
+EXTRAS = {  # of pyproject.toml, by the modules that commands import late
+    "open_clip": "clip",
+    **dict.fromkeys(("safetensors", "tokenizers", "torch", "transformers"), "model"),
+    **dict.fromkeys(("deepspeed", "peft", "tensorboard"), "train"),
+}
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one line and exit code 2."""
+    try:
+        app()
+    except QvlError as error:
+        sys.stderr.write(f"error: {error}\n")
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name, sys.argv[1:])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"error: {error.name} is not installed; pip install 'qvl[{extra}]' (in a checkout '.[{extra}]')\n"
+        )
+    else:
+        return
+    sys.exit(2)
+
+
+def extra_of(module: str | None, words: list[str]) -> str | None:
+    """The extra that brings a module which the command of these words needs; None for a module of the base."""
+    extra = EXTRAS.get((module or "").partition(".")[0])
+    return words[0] if extra == "model" and words[:1] == ["train"] else extra

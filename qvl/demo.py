@@ -1,0 +1,154 @@
+"""``qvl demo``: every part from the data that the repository carries, and with --full the training that follows."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qvl.pipeline.base.errors import SIGNALLED, RecipeError
+from qvl.pipeline.commands.curate import Fresh, Output, Workers, open_pool
+from qvl.pipeline.commands.curate import run as run_curation
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+RECIPES = {
+    "curate": "demo.yaml",
+    "text": "text_demo.yaml",
+    "ground": "grounding_demo.yaml",
+    "ocr": "ocr_demo.yaml",
+}
+JOURNEY = {"curate": "pairs", "text": "text", "ground": "ground", "ocr": "ocr"}  # part to dataset of journey.yaml
+Only = Annotated[list[str] | None, typer.Option(metavar="PART", help=f"{', '.join(RECIPES)}; may be repeated")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Then train all stages, evaluate after each, and show it on one page")
+]
+Training = Annotated[
+    Path | None, typer.Option(help="Training recipe of --full: journey.yaml, where there is a GPU journey_gpu.yaml")
+]
+Corpus = Annotated[str, typer.Option(help="shipped; full: fetch all real pairs (280 MB) and curate them")]
+
+
+def demo(
+    output: Output = Path("out/demo"),
+    workers: Workers = "serial",
+    fresh: Fresh = False,
+    only: Only = None,
+    full: Full = False,
+    corpus: Corpus = "shipped",
+    training: Training = None,
+) -> None:
+    """The shipped data to shards: real pairs curated, text and dialogues, grounding and OCR pages built beside them.
+
+    With --full also training with held-out images, evaluation of the first weights and after every stage, and one page of
+    results beside the output (journey/index.html). The same command goes on where it was stopped.
+    """
+    from qvl.pipeline.commands.summary import print_parts
+
+    check_demo(only, full, corpus)
+    journey = output.with_name("journey" if corpus == "shipped" else f"journey_{corpus}")
+    chosen = {part: EXAMPLES / recipe for part, recipe in RECIPES.items() if not only or part in only}
+    folders = {part: output if part == "curate" else output.with_name(f"{output.name}_{part}") for part in chosen}
+    if corpus == "full" and "curate" in chosen:
+        fetch_corpus()
+        chosen["curate"], folders["curate"] = (
+            EXAMPLES / "journey_curate.yaml",
+            output.with_name(f"{output.name}_corpus"),
+        )
+    parts: list[tuple[str, dict[str, Any], Path, float]] = []
+    notes: list[str] = []
+    for part, recipe in chosen.items():
+        started = time.perf_counter()
+        try:
+            with cost_of(journey, part) if full else nullcontext():
+                dataset, left_out = demo_part(part, recipe, folders[part], workers, fresh)
+        except RecipeError as error:
+            if part != "ocr" or full:  # its programs and documents come from the system's packages
+                raise
+            notes.append(f"ocr: {error}")
+            continue
+        parts.append((part, dataset, folders[part], time.perf_counter() - started))
+        notes += [f"{part}: {note}" for note in left_out]
+    print_parts(parts, notes)
+    if full:
+        travel({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
+
+
+def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
+    """Raise RecipeError for flags that do not fit, and for what is not there."""
+    unknown = sorted(set(only or ()) - RECIPES.keys())
+    if unknown:
+        raise RecipeError(f"--only {unknown[0]}: choose from {', '.join(RECIPES)}")
+    if corpus not in ("shipped", "full"):
+        raise RecipeError(f"--corpus {corpus}: choose shipped or full")
+    if full and only:
+        raise RecipeError("--full needs every part; leave --only out")
+    if not (EXAMPLES / RECIPES["curate"]).is_file():
+        raise RecipeError(f"{EXAMPLES}: the demo needs a checkout of the repository; the wheel does not carry its data")
+    absent = [name for name in ("torch", "transformers", "deepspeed") if full and find_spec(name) is None]
+    if absent:
+        raise RecipeError(f"{', '.join(absent)}: not installed; pip install 'qvl[train]'")
+
+
+def fetch_corpus() -> None:
+    """All real pairs into out/full_corpus; what is there is not fetched again. Raises RecipeError."""
+    folder = EXAMPLES.parent / "out" / "full_corpus"
+    done = subprocess.run([sys.executable, str(EXAMPLES / "full_corpus.py"), "--output", str(folder)], check=False)
+    if done.returncode:
+        raise RecipeError(
+            "--corpus full: a package could not be fetched; run `apt-get update`, then the same command again"
+        )
+
+
+def cost_of(journey: Path, part: str) -> AbstractContextManager[None]:
+    """Measures a part for the journey's page."""
+    from qvl.training.pages.journey.steps import measured
+
+    return measured(journey / "steps.json", part)
+
+
+def travel(datasets: dict[str, Path], journey: Path, training: Path | None, fresh: bool) -> None:
+    """Train, evaluate, and write the page."""
+    import torch
+
+    from qvl.pipeline.storage.system_errors import resumable
+    from qvl.training.pages.journey.run import plan_journey, run_journey
+
+    usual = "journey_gpu.yaml" if torch.cuda.is_available() else "journey.yaml"
+    with resumable(journey):
+        page = run_journey(plan_journey(training or EXAMPLES / usual, datasets, journey), fresh)
+    if page is None:
+        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        raise typer.Exit(SIGNALLED)
+    typer.echo(f"journey  {page}")
+
+
+def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+    """Run one part: its ``dataset.json``, and notes on what was left out."""
+    from qvl.pipeline.base.progress import RunProgress
+    from qvl.pipeline.storage.system_errors import resumable
+
+    dataset = out / "shards" / "dataset.json"
+    if part == "curate":
+        run_curation(recipe, str(out), workers, None, fresh, False)
+        return json.loads(dataset.read_text("utf-8")), []
+    pool = open_pool(workers, None)
+    with resumable(out), RunProgress() as progress:
+        if part == "text":
+            from qvl.pipeline.builders.text.recipe import load_recipe as load_text
+            from qvl.pipeline.builders.text.run import run as run_text
+
+            return run_text(load_text(recipe), out, pool, progress, fresh)[0], []
+        if part == "ground":
+            from qvl.grounding_builder.build.recipe import load_recipe as load_grounding
+            from qvl.grounding_builder.build.run import run as run_grounding
+
+            return run_grounding(load_grounding(recipe), out, pool, progress, fresh)[0], []
+        from qvl.synth_ocr.build.run import run as run_ocr
+
+        built = run_ocr(recipe, out, pool, progress, fresh)
+        return built.dataset, built.notes

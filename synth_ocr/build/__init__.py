@@ -1,0 +1,1 @@
+"""From a recipe to OCR shards, ledger rows and the report."""

@@ -1,0 +1,73 @@
+"""The recipe of an OCR dataset: YAML, read into frozen models."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.recipe import SourceName
+from qvl.synth_ocr.html.source import Html
+from qvl.synth_ocr.pdf.source import Pdf
+from qvl.synth_ocr.scene.source import Scene
+
+PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs", "exclude")
+
+
+class OcrSource(Frozen):
+    """A named source of pages. ``optional``: left out, with a note, where its files or programs are not installed."""
+
+    name: SourceName
+    optional: bool = False
+    read: Annotated[Scene | Pdf | Html, Field(discriminator="kind")]
+
+
+class OcrRecipe(Frozen):
+    """Sources in, a dataset called ``name`` out. ``text_tokens``: room for the OCR text of a page in the sequence.
+
+    The paper's second stage has 2048 positions, an image takes 258 of them (section 9): 1790 are left.
+    """
+
+    name: SourceName
+    seed: int = 0
+    text_tokens: int = Field(default=1790, ge=64)
+    shard_rows: int = Field(default=1000, ge=1)
+    read_back: int = Field(default=0, ge=0)  # pages of each source that Tesseract reads for the report
+    sources: tuple[OcrSource, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "OcrRecipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+
+def load_recipe(path: Path) -> OcrRecipe:
+    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    return read_recipe(path, OcrRecipe, _anchored, kinds=("scene", "pdf", "html"))
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths count from the recipe's folder, wherever the command is run."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if "://" in value else str(folder / value)
+        return [anchor(each) for each in value] if isinstance(value, list) else value
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: anchor(value) if key in PATH_KEYS and _plain(value) else walk(value) for key, value in node.items()
+            }
+        return [walk(each) for each in node] if isinstance(node, list) else node
+
+    result: dict[str, Any] = walk(content)
+    return result
+
+
+def _plain(value: Any) -> bool:
+    """A path or a list of paths, not a list of mappings that hold some."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))

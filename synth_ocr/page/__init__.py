@@ -1,0 +1,1 @@
+"""A page with its lines of text: geometry, rules, visibility, verification."""

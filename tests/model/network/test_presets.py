@@ -1,0 +1,64 @@
+"""Exact counts, and configurations that contradict themselves."""
+
+import pytest
+
+from qvl.model.network.config import QwenVLConfig, VisionConfig
+from qvl.model.network.errors import ModelError
+from qvl.model.network.presets import PRESETS, preset
+from qvl.model.weights.info import parts
+
+
+def test_counts_of_the_released_size() -> None:
+    counts = {part.name: part for part in parts(preset("qwen-vl"))}
+    assert counts["vision"].parameters == 1_842_770_688
+    assert counts["adapter"].parameters == 75_005_952
+    assert counts["adapter"].fixed == 1_048_576
+    assert counts["ln_post + proj"].parameters == 16_785_408
+    assert counts["language"].parameters == 7_721_324_544
+    assert counts["total"].parameters + counts["total"].fixed == 9_656_935_168
+    visual = sum(counts[name].parameters for name in ("vision", "adapter", "ln_post + proj"))
+    assert visual + counts["total"].fixed == 1_935_610_624
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6), ("nano", 15e6, 25e6)]
+)
+def test_small_presets(name: str, least: float, most: float) -> None:
+    assert least < parts(preset(name))[-1].parameters < most
+
+
+def test_every_preset_has_the_released_vocabulary_and_image_length() -> None:
+    for name in PRESETS:
+        config = preset(name)
+        assert config.text_config.vocab_size == 151936
+        assert config.adapter_config.num_queries == (64 if name == "nano" else 256)
+        assert config.image_token_id == 151859
+        assert config.vision_config.layer_norm_eps == config.adapter_config.layer_norm_eps == 1e-6
+
+
+def test_a_wrong_name_lists_the_right_ones() -> None:
+    with pytest.raises(ModelError, match="qwen-vl, small, tiny, nano"):
+        preset("huge")
+
+
+@pytest.mark.parametrize("wrong", [{"num_attention_heads": 15}, {"image_size": 225}])
+def test_contradictions(wrong: dict[str, int]) -> None:
+    with pytest.raises(ModelError, match="configuration"):
+        VisionConfig(**wrong)
+
+
+def test_a_head_with_more_than_a_matrix_is_refused() -> None:
+    from transformers import Gemma2Config
+
+    from qvl.model.network.language import build_language_model
+
+    with pytest.raises(ModelError, match="final_logit_softcapping"):
+        build_language_model(Gemma2Config())
+
+
+def test_configuration_round_trip() -> None:
+    config = preset("small")
+    again = QwenVLConfig.from_dict(config.to_dict())
+    assert again.to_dict() == config.to_dict()
+    assert again.text_config.tie_word_embeddings
+    assert again.tie_word_embeddings

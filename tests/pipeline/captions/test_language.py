@@ -1,0 +1,210 @@
+"""The language rule on real captions (emojibase labels, MIT, and some written for this test) and on bad input."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import regex
+
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.captions import language
+from qvl.pipeline.captions.language import LanguageModel, model_file, one_line, single_call
+
+Measure = Callable[[list[str]], tuple[list[str], np.ndarray]]
+
+ENGLISH = """grinning face|man in steamy room|flag: Belgium|A lightbulb.|A red apple.|keyboard|Cat|shopping cart
+Photo of the old harbour at night|A cello.|It's a butterfly on a purple flower|Two dogs playing in the snow|green salad
+How to make your own pinecone wreath|Brad Pitt at the 2014 Sundance Film Festival in Park City|clipart by Gerald_G
+New York skyline at sunset, USA|family: man, woman, girl, boy"""
+ENGLISH_TEXTS = ENGLISH.replace("\n", "|").split("|")
+CHINESE = """咧嘴笑的脸|一只鸽子。|旗: 比利时|红苹果|马。|键盘|字母Ｈ。|蒸汽房里的男人|购物车|在雪地里玩耍的两只狗
+绿色沙拉|2023新款女装连衣裙|iPhone 手机壳|他们在公园里散步|夜晚的老港口照片|区域指标 H|北京天安门|美元二十五分硬币"""
+CHINESE_TEXTS = CHINESE.replace("\n", "|").split("|")
+TRADITIONAL = ["這是一隻很可愛的小貓", "臺灣的國旗", "他們在公園裡散步", "紅蘋果和綠蘋果"]
+JAPANESE = [
+    "ニヤニヤ顔",
+    "赤いりんご",
+    "結婚式",
+    "東京駅の写真",
+    "夜の古い港",
+    "競馬",
+    "手動式車椅子",
+    "消防車",
+]
+OTHERS = {
+    "ko": ["활짝 웃는 얼굴", "빨간 사과", "미국 25센트짜리 동전", "ABS 브레이크"],
+    "ru": ["ухмыляется", "красное яблоко", "Лошадь.", "старый порт ночью"],
+    "ar": ["وجه مبتسم ابتسامة عريضة", "تفاحة حمراء", "حصان."],
+    "fr": ["visage rieur", "pomme rouge", "Un gorille.", "drapeau : Belgique", "Une casquette de baseball.", "légumes"],
+    "de": ["grinsendes Gesicht", "roter Apfel", "Ein Gorilla.", "Einkaufswagen", "Hafen bei Nacht", "Glühbirne"],
+    "es": ["cara sonriendo", "manzana roja", "Un gorila.", "carrito de compras", "bandera: Bélgica", "teclado"],
+}
+
+
+def shares(texts: list[str]) -> list[np.ndarray]:
+    patterns = (r"[\p{L}&&\p{Latin}]", r"[\p{L}&&\p{Han}]", r"[\p{L}--\p{Latin}--\p{Han}]")
+    counts = np.array([[len(regex.findall(p, t, regex.V1)) for p in patterns] for t in texts], np.float32)
+    counts = counts.reshape(len(texts), 3)
+    return list((counts / np.maximum(1, counts.sum(1, keepdims=True))).T)
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return LanguageModel()
+
+
+@pytest.fixture(scope="module")
+def measure(model: LanguageModel) -> Measure:
+    return lambda texts: model.measure(texts, *shares(texts))
+
+
+@pytest.mark.parametrize(
+    ("expected", "texts"), [("en", ENGLISH_TEXTS), ("zh", CHINESE_TEXTS), ("zh", TRADITIONAL), ("ja", JAPANESE)]
+)
+def test_real_short_captions(measure: Measure, expected: str, texts: list[str]) -> None:
+    codes, probabilities = measure(texts)
+    assert {t: c for t, c in zip(texts, codes, strict=True) if c != expected} == {}
+    assert (probabilities >= 0.5).all()
+
+
+@pytest.mark.parametrize(("code", "texts"), OTHERS.items())
+def test_translations_are_neither_english_nor_chinese(measure: Measure, code: str, texts: list[str]) -> None:
+    codes, _ = measure(texts)
+    assert not {"en", "zh"} & set(codes)
+    assert codes.count(code) >= len(texts) / 2
+
+
+@pytest.mark.xfail(strict=True, reason="kanji only, and every character common in Chinese too")
+@pytest.mark.parametrize("text", ["12時半", "血液型A型", "握手"])
+def test_short_japanese_that_could_be_chinese(measure: Measure, text: str) -> None:
+    assert measure([text])[0] == ["ja"]
+
+
+def test_the_model_alone_would_fail_here(model: LanguageModel, measure: Measure) -> None:
+    wrong = [text for text in (*ENGLISH_TEXTS, *CHINESE_TEXTS) if model.first_answer(text)[0] not in ("en", "zh")]
+    assert len(wrong) >= 4
+    assert set(measure(wrong)[0]) <= {"en", "zh"}
+
+
+def test_no_letters_is_undecidable(measure: Measure) -> None:
+    codes, probabilities = measure(["", " \n ", "12:30", "***", "\0", "🎉"])
+    assert codes == ["und"] * 6
+    assert probabilities.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3])
+def test_batches_of_any_size(measure: Measure, size: int) -> None:
+    texts = ["grinning face", "Die Katze auf dem Dach", "一只鸽子。"][:size]
+    codes, probabilities = measure(texts)
+    assert codes == ["en", "de", "zh"][:size]
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (size,)
+
+
+def test_a_caption_is_judged_by_itself(measure: Measure) -> None:
+    texts = [*ENGLISH_TEXTS, "", *CHINESE_TEXTS, "\n", *JAPANESE, *(t for group in OTHERS.values() for t in group), ""]
+    codes, probabilities = measure(texts)
+    alone = [measure([text]) for text in texts]
+    assert codes == [c[0] for c, _ in alone]
+    assert probabilities.tolist() == [float(p[0]) for _, p in alone]
+
+
+def test_line_breaks_nul_and_surrogates(measure: Measure) -> None:
+    texts = [
+        "A red\napple\r\non a\0table",
+        "红\n苹果\0和马",
+        "A red \ud800 apple",
+        "红苹果\udfff",
+        "\u2028A green\u2029tree",
+    ]
+    assert measure(texts)[0] == ["en", "zh", "en", "zh", "en"]
+
+
+def test_probabilities_are_rounded_to_what_is_stored(measure: Measure) -> None:
+    _, probabilities = measure([*ENGLISH_TEXTS, *CHINESE_TEXTS, *JAPANESE])
+    assert (probabilities == probabilities.astype(np.float64).round(4).astype(np.float32)).all()
+    assert probabilities.min() >= 0.0
+    assert probabilities.max() <= 1.0
+
+
+def test_a_very_long_caption_costs_little(model: LanguageModel) -> None:
+    texts = ["a red apple on a table " * 40_000, "一只鸽子在树上" * 100_000, "x" * 1_000_000]
+    prepared = shares(texts)
+    start = time.perf_counter()
+    codes, _ = model.measure(texts, *prepared)
+    assert codes[:2] == ["en", "zh"]
+    assert time.perf_counter() - start < 0.5
+
+
+def test_a_rare_character_outside_the_tables(measure: Measure) -> None:
+    assert measure(["𠮷野家的牛肉饭"])[0] == ["zh"]
+
+
+def test_missing_model_names_the_way_out() -> None:
+    with pytest.raises(RecipeError, match=r"nowhere\.bin.*lid\.176\.ftz"):
+        LanguageModel("nowhere.bin")
+
+
+def test_fingerprint_covers_model_rule_and_evidence(
+    model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert regex.fullmatch("[0-9a-f]{32}", model.fingerprint)
+    copy = tmp_path / "copy.ftz"
+    copy.write_bytes(model_file("lid.176.ftz").read_bytes())
+    assert LanguageModel(str(copy)).fingerprint == model.fingerprint
+    monkeypatch.setattr(language, "RULE_VERSION", "other")
+    assert LanguageModel().fingerprint != model.fingerprint
+
+
+class OfficialPackage:
+    """Answers as ``fasttext`` 0.9.2 under numpy 2: lists only."""
+
+    def predict(self, texts: Any) -> tuple[list[list[str]], list[np.ndarray]]:
+        if isinstance(texts, str):
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        return [["__label__fr"] for _ in texts], [np.array([1.00003], np.float32) for _ in texts]
+
+
+class SmallPackage:
+    """Answers as ``fasttext-predict``: one string only."""
+
+    def predict(self, text: Any) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        if not isinstance(text, str):
+            raise TypeError("a list of two would be silently wrong")
+        return ("__label__fr",), (1.00003,)
+
+
+@pytest.mark.parametrize("package", [OfficialPackage(), SmallPackage()])
+def test_both_packages_behind_one_call(package: Any) -> None:
+    assert single_call(package)("bonjour") == ("fr", 1.0)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\0b", "", "a\u2028b", "\ud800", "\v\f\x85"])
+def test_one_line_is_safe_for_the_model(model: LanguageModel, text: str) -> None:
+    assert "\n" not in one_line(text)
+    assert "\0" not in one_line(text)
+    code, probability = model.first_answer(text)
+    assert code.isalpha()
+    assert 0.0 <= probability <= 1.0
+
+
+def benchmark() -> ModuleType:
+    path = Path(__file__).parents[3] / "benchmarks" / "language.py"
+    spec = importlib.util.spec_from_file_location("benchmark_language", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_item_and_its_repetitions_lie_in_one_half() -> None:
+    bench = benchmark()
+    halves = [bench.half({"en": f"caption {i}", "fr": "x"}) for i in range(1000)]
+    assert halves == [bench.half({"en": f"Caption {i}", "fr": "y"}) for i in range(1000)]
+    assert 400 < sum(halves) < 600

@@ -1,0 +1,40 @@
+"""Groups of units: positions mean the same in every run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.curate.selection.groups import make_groups, read_groups, write_groups
+
+
+def scanned(rows: list[int]) -> list[dict[str, Any]]:
+    return [{"unit": f"u{i}", "source": f"s{i % 3}", "rows": n} for i, n in enumerate(rows)]
+
+
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 60))
+def test_groups_cover_the_units_in_order_and_are_bounded(rows: list[int], limit: int) -> None:
+    groups = make_groups(scanned(rows), limit)
+    assert [unit for group in groups for unit in group.units] == [f"u{i}" for i in range(len(rows))]
+    assert [n for group in groups for n in group.rows] == rows
+    assert [group.number for group in groups] == list(range(len(groups)))
+    assert all(sum(group.rows) >= limit for group in groups[:-1])
+    assert all(sum(group.rows[:-1]) < limit for group in groups)
+    for group in groups:
+        assert group.starts.tolist() == [sum(group.rows[:i]) for i in range(len(group.rows) + 1)]
+
+
+def test_groups_are_read_back(tmp_path: Path) -> None:
+    groups = make_groups(scanned([3, 4, 5]), 5)
+    write_groups(tmp_path, groups)
+    assert list(read_groups(tmp_path, "one")) == groups
+    write_groups(tmp_path, make_groups(scanned([1]), 5))
+    assert len(read_groups(tmp_path, "two")) == 1
+
+
+def test_missing_groups_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no groups"):
+        read_groups(tmp_path, "x")

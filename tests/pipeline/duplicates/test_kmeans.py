@@ -1,0 +1,80 @@
+"""Vectors on the grid, and k-means cells: exact whatever the order, the block or the library."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import qvl.pipeline.duplicates.kmeans
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.duplicates.kmeans import GRID, nearest_cells, on_grid, train_cells
+
+WIDTH = 24
+
+
+def unit_vectors(count: int, seed: int, width: int = WIDTH) -> np.ndarray:
+    """Random directions in half precision, as they are stored."""
+    values = np.random.default_rng(seed).normal(size=(count, width))
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+
+
+@pytest.mark.parametrize("width", [2, 96, 512, 1_280])
+def test_the_grid_hardly_moves_a_cosine(width: int) -> None:
+    vectors = unit_vectors(60, width, width)
+    exact = vectors.astype(np.float64) @ vectors.astype(np.float64).T
+    steps = on_grid(vectors).astype(np.float64) @ on_grid(vectors).astype(np.float64).T / GRID**2
+    assert np.abs(exact - steps).max() < 6e-4
+
+
+@pytest.mark.parametrize("width", [3, 512, 1_280])
+def test_float32_products_are_whole_numbers(width: int) -> None:
+    steps = on_grid(unit_vectors(50, width, width))
+    steps = np.concatenate([steps, steps[::-1] // 2, -steps])
+    exact = steps.astype(np.int64) @ steps.astype(np.int64).T
+    for order in (np.arange(width), np.random.default_rng(1).permutation(width)):
+        found = steps[:, order].astype(np.float32) @ steps[:, order].astype(np.float32).T
+        assert np.array_equal(found, exact)
+
+
+def test_vectors_that_are_too_long_are_refused() -> None:
+    with pytest.raises(ContractError, match="not normalised"):
+        on_grid(unit_vectors(3, 0) * np.float16(1.2))
+
+
+def test_no_vectors_are_fine() -> None:
+    none = np.empty((0, WIDTH), np.float16)
+    assert on_grid(none).shape == (0, WIDTH)
+    assert train_cells(on_grid(none), 5).shape == (0, WIDTH)
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_vector_lies_in_the_cell_of_its_nearest_centre(count: int, cells: int, seed: int) -> None:
+    steps, centres = on_grid(unit_vectors(count, seed)), on_grid(unit_vectors(cells, seed + 100))
+    products = steps.astype(np.int64) @ centres.astype(np.int64).T
+    assert np.array_equal(nearest_cells(steps, centres), products.argmax(axis=1))
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = on_grid(unit_vectors(300, 4))
+    centres = train_cells(steps, 7)
+    cells = nearest_cells(steps, centres)
+    monkeypatch.setattr(qvl.pipeline.duplicates.kmeans, "PRODUCTS", 50)
+    assert np.array_equal(train_cells(steps, 7), centres)
+    assert np.array_equal(nearest_cells(steps, centres), cells)
+
+
+def test_separate_bunches_get_cells_of_their_own() -> None:
+    random = np.random.default_rng(3)
+    middles = unit_vectors(5, 9, 64).astype(np.float64)
+    bunch = random.permutation(np.repeat(np.arange(5), 40))
+    values = middles[bunch] + random.normal(size=(200, 64)) * 0.02
+    steps = on_grid((values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16))
+    cells = nearest_cells(steps, train_cells(steps, 25))
+    for cell in np.unique(cells):
+        assert len(np.unique(bunch[cells == cell])) == 1
+
+
+def test_no_more_cells_than_different_vectors() -> None:
+    steps = on_grid(unit_vectors(3, 2))
+    assert len(train_cells(np.repeat(steps, 10, axis=0), 8)) == 3

@@ -1,0 +1,240 @@
+"""Image headers against Pillow, which decodes what we only look at."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from qvl.pipeline.images.header import HeaderError, ImageHeader, read_header
+from tests.pipeline.samples import encoded, jpeg, picture
+
+REASONS = {"empty", "not_an_image", "damaged_header", "truncated"}
+
+
+def frames(mode: str = "RGB") -> dict[str, object]:
+    """Options that save three pictures in one file."""
+    return {"save_all": True, "append_images": [picture(mode=mode, seed=1), picture(mode=mode, seed=2)]}
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(colour: int, depth: int, width: int = 5, height: int = 4, extra: bytes = b"") -> bytes:
+    """A PNG of any colour type and depth, all zero."""
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    line = b"\0" + bytes(-(-width * depth * samples // 8))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(3 << depth)) if colour == 3 else b""
+    body = chunk(b"IDAT", zlib.compress(line * height))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + extra + body + chunk(b"IEND", b"")
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "jpeg_grey": lambda: encoded(picture(mode="L"), "jpeg"),
+    "jpeg_rgb": lambda: encoded(picture(), "jpeg"),
+    "jpeg_cmyk": lambda: encoded(picture(mode="CMYK"), "jpeg"),
+    "jpeg_progressive": lambda: encoded(picture(), "jpeg", progressive=True),
+    "jpeg_444_restarts": lambda: encoded(picture(), "jpeg", subsampling=0, restart_marker_rows=1),
+    "jpeg_comment_icc": lambda: encoded(picture(), "jpeg", comment=b"c" * 9_000, icc_profile=bytes(90_000)),
+    "png_grey": lambda: encoded(picture(mode="L"), "png"),
+    "png_rgb": lambda: encoded(picture(), "png"),
+    "png_rgba": lambda: encoded(picture(mode="RGBA"), "png"),
+    "png_grey_alpha": lambda: encoded(picture(mode="LA"), "png"),
+    "png_palette": lambda: encoded(picture().quantize(16), "png"),
+    "png_optimised": lambda: encoded(picture(), "png", optimize=True),
+    "png_animated": lambda: encoded(picture(), "png", **frames()),
+    "webp_lossy": lambda: encoded(picture(), "webp", quality=50),
+    "webp_lossy_alpha": lambda: encoded(picture(mode="RGBA"), "webp", quality=50),
+    "webp_lossless": lambda: encoded(picture(), "webp", lossless=True),
+    "webp_lossless_alpha": lambda: encoded(picture(mode="RGBA"), "webp", lossless=True),
+    "webp_animated": lambda: encoded(picture(mode="RGBA"), "webp", **frames("RGBA")),
+    "webp_metadata": lambda: encoded(picture(), "webp", icc_profile=bytes(500)),
+    "gif": lambda: encoded(picture(mode="P"), "gif"),
+    "gif_animated": lambda: encoded(picture(mode="P"), "gif", **frames("P")),
+    "gif_comment": lambda: encoded(picture(mode="L"), "gif", comment=b"!\xf9\x04 ; !\xf9\x04"),
+    "bmp": lambda: encoded(picture(), "bmp"),
+    "bmp_grey": lambda: encoded(picture(mode="L"), "bmp"),
+}
+
+
+def as_pillow_sees_it(data: bytes) -> tuple[str, int, int, str, bool]:
+    with Image.open(io.BytesIO(data)) as image:
+        mode = {"RGBX": "RGB"}.get(image.mode, image.mode)
+        return str(image.format).lower(), *image.size, mode, getattr(image, "n_frames", 1) > 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_header_agrees_with_pillow(name: str) -> None:
+    data = FILES[name]()
+    found = read_header(data)
+    kind, width, height, mode, animated = as_pillow_sees_it(data)
+    assert (found.format, found.width, found.height, found.animated) == (kind, width, height, animated)
+    if kind in ("jpeg", "png", "webp"):
+        assert found.mode == mode
+    assert read_header(memoryview(data)) == found
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("percent", range(0, 100, 10))
+def test_a_file_that_was_cut_is_a_fault(name: str, percent: int) -> None:
+    data = FILES[name]()
+    with pytest.raises(HeaderError) as caught:
+        read_header(data[: len(data) * percent // 100])
+    assert str(caught.value) in REASONS
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("extra", [b"\0", b"\r\n", b"<!-- html -->" * 500], ids=["nul", "newline", "6 KB"])
+def test_bytes_after_the_end_do_no_harm(name: str, extra: bytes) -> None:
+    data = FILES[name]()
+    assert read_header(data + extra) == read_header(data)
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth", "mode"),
+    [
+        *((0, depth, "L") for depth in (1, 2, 4, 8)),
+        (0, 16, "L;16"),
+        (2, 8, "RGB"),
+        (2, 16, "RGB;16"),
+        *((3, depth, "P") for depth in (1, 2, 4, 8)),
+        (4, 8, "LA"),
+        (4, 16, "LA;16"),
+        (6, 8, "RGBA"),
+        (6, 16, "RGBA;16"),
+    ],
+)
+def test_every_png_colour_type_and_depth(colour: int, depth: int, mode: str) -> None:
+    data = png(colour, depth)
+    assert read_header(data) == ImageHeader("png", 5, 4, mode)
+    assert as_pillow_sees_it(data)[1:3] == (5, 4)
+
+
+def test_a_palette_with_transparency_has_alpha() -> None:
+    assert read_header(png(3, 8, extra=chunk(b"tRNS", b"\0\xff"))).mode == "PA"
+
+
+def test_chunk_names_inside_other_chunks_mean_nothing() -> None:
+    text = chunk(b"tEXt", b"Comment\0tRNS acTL eXIf IEND IHDR")
+    assert read_header(png(3, 8, extra=text)) == ImageHeader("png", 5, 4, "P")
+
+
+def exif(orientation: int, order: str) -> bytes:
+    """A TIFF block with a decoy tag before the orientation."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    entries = struct.pack(f"{order}HHIHH", 0x0106, 3, 1, 2, 0) + struct.pack(
+        f"{order}HHIHH", 0x0112, 3, 1, orientation, 0
+    )
+    return mark + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_exif_orientation(kind: str, order: str, orientation: int) -> None:
+    data = encoded(picture(), kind, exif=b"Exif\0\0" + exif(orientation, order))
+    found = read_header(data)
+    assert (found.orientation, found.width, found.height) == (orientation, 40, 30)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif()[0x0112] == orientation
+
+
+def test_exif_after_a_large_profile_is_found() -> None:
+    data = jpeg()
+    profile = b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000)
+    block = b"Exif\0\0" + exif(6, ">")
+    segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
+    assert read_header(data[:2] + profile * 2 + segment + data[2:]).orientation == 6
+
+
+@pytest.mark.parametrize("block", [b"", b"II", b"XX*\0", exif(0, "<"), exif(9, ">"), exif(3, "<")[:20]])
+def test_nonsense_in_exif_means_upright(block: bytes) -> None:
+    data = encoded(picture(), "jpeg", exif=b"Exif\0\0" + block)
+    assert read_header(data).orientation == 1
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
+    thumbnail = b"Exif\0\0II*\0" + bytes(20) + jpeg(seed=1)
+    data = encoded(picture(200, 150), "jpeg", exif=thumbnail)
+    start_of_scan = data.rfind(b"\xff\xda")
+    with pytest.raises(HeaderError, match="truncated"):
+        read_header(data[: start_of_scan + 100])
+
+
+def test_a_jpeg_without_its_end_mark_is_cut_for_us_as_for_pillow() -> None:
+    data = jpeg()[:-2]
+    with pytest.raises(HeaderError, match="truncated"):
+        read_header(data)
+    with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="truncated"):
+        image.load()
+
+
+def test_a_claim_of_sixty_thousand_pixels_is_read_and_not_decoded() -> None:
+    data = png(2, 8, 1, 1)
+    bomb = data[:16] + struct.pack(">II", 60_000, 60_000) + data[24:]
+    assert read_header(bomb) == ImageHeader("png", 60_000, 60_000, "RGB")
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (2**31, 5), (5, 2**32 - 1)])
+def test_impossible_sides_are_damage(width: int, height: int) -> None:
+    data = png(2, 8)
+    with pytest.raises(HeaderError, match="damaged_header"):
+        read_header(data[:16] + struct.pack(">II", width, height) + data[24:])
+
+
+@pytest.mark.parametrize(("kind", "name"), [("tiff", "tiff"), ("ico", "ico"), ("jpeg2000", "jp2"), ("avif", "avif")])
+def test_other_formats_are_named_without_a_size(kind: str, name: str) -> None:
+    found = read_header(encoded(picture(32, 32), kind))
+    assert (found.format, found.width, found.height) == (name, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"\0", "not_an_image"),
+        (b"<html>404</html>", "not_an_image"),
+        (b"GIF", "not_an_image"),
+        (bytes(5_000), "not_an_image"),
+        (b"\xff\xd8\xff", "damaged_header"),
+        (b"\x89PNG\r\n\x1a\n", "damaged_header"),
+        (b"RIFF\0\0\0\0WEBP", "damaged_header"),
+        (b"RIFF\x20\0\0\0WEBPVP8 " + bytes(30), "damaged_header"),
+        (b"GIF89a", "damaged_header"),
+    ],
+)
+def test_what_is_no_image_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(HeaderError, match=f"^{reason}$"):
+        read_header(data)
+
+
+MAGIC = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\0\0\0WEBP", b"GIF89a", b"BM", b"II*\0"]
+
+
+@given(st.sampled_from([b"", *MAGIC]), st.binary(max_size=200))
+@example(b"RIFF\x10\0\0\0WEBP", b"VP8X" + bytes(4) + b"\x08" + bytes(20))
+def test_random_bytes_give_a_header_or_a_reason(magic: bytes, body: bytes) -> None:
+    try:
+        found = read_header(magic + body)
+    except HeaderError as error:
+        assert str(error) in REASONS
+    else:
+        assert 0 <= found.width < 2**31
+        assert 0 <= found.height < 2**31
+
+
+@given(st.sampled_from(sorted(FILES)), st.data())
+def test_a_changed_byte_gives_a_header_or_a_reason(name: str, data: st.DataObject) -> None:
+    whole = bytearray(FILES[name]())
+    at = data.draw(st.integers(0, min(len(whole) - 1, 1_500)))
+    whole[at] = data.draw(st.integers(0, 255))
+    try:
+        read_header(bytes(whole))
+    except HeaderError as error:
+        assert str(error) in REASONS

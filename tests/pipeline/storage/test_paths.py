@@ -1,0 +1,224 @@
+"""Places on a real S3 server program on loopback: racing writers, injected 500s, slow and lost answers."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import qvl.pipeline.storage.arrow_files
+import qvl.pipeline.storage.storage
+from qvl.pipeline.base.errors import ContractError, QvlError, RecipeError
+from qvl.pipeline.commit.commit import (
+    attempt,
+    create_manifest,
+    file_hash,
+    publish,
+    read_committed,
+    read_manifest,
+    remove_tree,
+    replace_file,
+    restate_manifest,
+    size_of,
+)
+from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet, read_span
+from qvl.pipeline.storage.paths import StorePath, place, side_by_side
+from qvl.pipeline.storage.storage import Storage
+from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    with s3_server() as port:
+        yield port
+
+
+def folder_at(port: int, bucket: str, monkeypatch: pytest.MonkeyPatch) -> StorePath:
+    """A folder in a bucket of the server, found through the environment as a user's run finds it."""
+    for name, value in environment(port).items():
+        monkeypatch.setenv(name, value)
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    found = filesystem(port)
+    if not found.exists(bucket):
+        found.call_s3("create_bucket", Bucket=bucket)
+    result = place(f"s3://{bucket}/run/")
+    assert isinstance(result, StorePath)
+    return result
+
+
+@pytest.fixture
+def out(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> StorePath:
+    """An empty output on the server."""
+    name = f"t{content_hash(request.node.name.encode())[:12]}"
+    return folder_at(server, name, monkeypatch)
+
+
+@pytest.fixture
+def stumbling(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[StorePath]:
+    """The same behind the proxy, with short pauses."""
+    monkeypatch.setattr(qvl.pipeline.storage.storage, "FIRST_PAUSE", 0.01)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own repetitions, with their pauses
+    with faulty_proxy(server) as port:
+        yield folder_at(port, f"p{content_hash(request.node.name.encode())[:12]}", monkeypatch)
+
+
+def test_a_store_has_the_paths_of_a_folder() -> None:
+    path = place("s3://bucket/run/") / "shards" / "a-000001.tar"
+    assert str(path) == "s3://bucket/run/shards/a-000001.tar"
+    assert (path.name, path.stem, path.suffix) == ("a-000001.tar", "a-000001", ".tar")
+    assert path.with_suffix(".parquet").name == "a-000001.parquet"
+    assert path.parent.parent == place("s3a://bucket/run")
+    assert pickle.loads(pickle.dumps(path)) == path.resolve() == path
+    assert place("out/x") == Path("out/x")
+    assert place("file:///tmp/x") == Path("/tmp/x")
+
+
+@pytest.mark.parametrize("url", ["sftp://host/x", "https://host/x", "nonsense://x", "s3:/x/y://"])
+def test_a_store_without_conditional_create_is_refused(url: str) -> None:
+    with pytest.raises(RecipeError, match="create a file only where there is none"):
+        place(url)
+
+
+def test_a_url_that_lost_a_slash_is_no_folder() -> None:
+    with pytest.raises(RecipeError, match="two slashes"):
+        place(Path("s3://bucket/run"))
+
+
+def test_without_credentials_the_way_out_is_named(server: int) -> None:
+    script = "from qvl.pipeline.storage.paths import place; place('s3://bucket/x').is_file()"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    found = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**clean, **found})
+    assert "QvlError: the store asks for credentials" in result.stderr
+
+
+def test_files_come_and_go(out: StorePath, tmp_path: Path) -> None:
+    assert not out.is_dir()
+    assert list((out / "manifests").glob("*.json")) == []
+    with attempt(out) as private:
+        (private / "a.bin").write_bytes(b"0123456789")
+        publish(private / "a.bin", out / "shards" / "a.bin", "")
+    assert not private.exists()
+    replace_file(out / "shards" / "b.json", b"{}")
+    replace_file(out / "shards" / "b.json", b"[]")
+    assert out.is_dir()
+    assert (out / "shards" / "a.bin").is_file()
+    assert not (out / "shards").is_file()
+    assert size_of(out / "shards" / "a.bin") == 10
+    assert [path.name for path in (out / "shards").glob("*.*")] == ["a.bin", "b.json"]
+    assert [path.name for path in (out / "shards").glob("*.json")] == ["b.json"]
+    assert file_hash(out / "shards" / "a.bin") == content_hash(b"0123456789")
+    assert read_span(out / "shards" / "a.bin", 3, 6) == b"345"
+    (out / "shards" / "a.bin").unlink()
+    (out / "shards" / "a.bin").unlink(missing_ok=True)
+    assert not (out / "shards" / "a.bin").is_file()
+    remove_tree(out / "shards")
+    remove_tree(out / "shards")
+    assert not out.is_dir()
+
+
+def test_arrays_and_tables_are_read_as_from_a_disk(
+    out: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = np.zeros(1000, [("low", "<u8"), ("group", "<u4"), ("row", "<u4")])
+    records["low"], records["row"] = np.arange(1000) ** 2, np.arange(1000)
+    table = pa.table({"a": list(range(5000)), "b": [f"text {i}" for i in range(5000)]})
+    np.save(tmp_path / "a.npy", records)
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=700)
+    for name in ("a.npy", "t.parquet"):
+        publish(tmp_path / name, out / name, "")
+    for where in (tmp_path, out):
+        np.testing.assert_array_equal(load_array(where / "a.npy"), records)
+        for first, last in ((0, 0), (0, 1000), (17, 400), (999, 1000), (1000, 1000)):
+            np.testing.assert_array_equal(load_slice(where / "a.npy", first, last), records[first:last])
+        assert read_parquet(where / "t.parquet").equals(table)
+    monkeypatch.setattr(qvl.pipeline.storage.arrow_files, "WHOLE_BYTES", 100)
+    assert read_parquet(out / "t.parquet", ["b"]).equals(table.select(["b"]))
+
+
+def test_the_first_manifest_wins_and_the_same_again_is_welcome(out: StorePath) -> None:
+    path = out / "m.json"
+    assert read_manifest(path) is None
+    assert create_manifest(path, {"rows": 3, "hash": "a"}) == {"rows": 3, "hash": "a"}
+    assert create_manifest(path, {"hash": "a", "rows": 3})["rows"] == 3
+    with pytest.raises(ContractError, match=r"other results \(rows\)"):
+        create_manifest(path, {"rows": 4, "hash": "a"})
+    assert read_manifest(path) == {"rows": 3, "hash": "a"}
+    assert restate_manifest(path, {"rows": 5, "fingerprint": "new"})["rows"] == 5
+    assert read_committed(path, "new", [path]) == {"rows": 5, "fingerprint": "new"}
+    assert read_committed(path, "new", [out / "gone.tar"]) is None
+    assert read_manifest(path) is None
+
+
+@pytest.mark.parametrize("race", range(3))
+def test_of_racing_writers_one_wins(out: StorePath, race: int) -> None:
+    start = Barrier(8)
+
+    def write(number: int) -> bool:
+        start.wait()
+        try:
+            create_manifest(out / f"m{race}.json", {"by": number})
+        except ContractError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(write, range(8)))
+    assert won.count(True) == 1
+    assert read_manifest(out / f"m{race}.json") == {"by": won.index(True)}
+
+
+def test_many_calls_are_under_way_at_once_and_answer_in_order(out: StorePath) -> None:
+    for number in range(40):
+        replace_file(out / f"{number}.json", str(number).encode())
+    assert side_by_side(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
+
+
+FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse", "lost"]]
+
+
+@pytest.mark.parametrize("faults", FAULTS, ids=" ".join)
+def test_a_store_that_stumbles_ends_in_one_manifest(stumbling: StorePath, faults: list[str]) -> None:
+    Proxy.plan[:] = list(faults)
+    assert create_manifest(stumbling / "m.json", {"rows": 7}) == {"rows": 7}
+    assert not Proxy.plan, "every fault was met"
+    assert any(fault in line for line in Proxy.seen for fault in faults)
+    assert read_manifest(stumbling / "m.json") == {"rows": 7}
+
+
+def test_a_write_whose_answer_is_lost_does_not_hide_a_disagreement(stumbling: StorePath) -> None:
+    create_manifest(stumbling / "m.json", {"rows": 1})
+    Proxy.plan[:] = ["lost", "refuse"]
+    with pytest.raises(ContractError):
+        create_manifest(stumbling / "m.json", {"rows": 2})
+
+
+def test_a_store_that_never_answers_is_one_line_and_no_missing_file(stumbling: StorePath) -> None:
+    replace_file(stumbling / "there.json", b"{}")
+    Proxy.share, Proxy.faults = 1.0, ("refuse",)
+    for act in (
+        lambda: create_manifest(stumbling / "m.json", {"rows": 1}),
+        (stumbling / "there.json").is_file,
+        lambda: Storage().exists(str(stumbling / "there.json")),
+        lambda: list(stumbling.glob("*.json")),
+        lambda: read_parquet(stumbling / "there.json"),
+    ):
+        with pytest.raises(QvlError, match="failed 6 times in a row"):
+            act()
+    Proxy.share = 0.0
+    assert read_manifest(stumbling / "m.json") is None
+    assert read_committed(stumbling / "there.json", "x", []) is None

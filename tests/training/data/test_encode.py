@@ -1,0 +1,98 @@
+"""Loss boundaries of Box B.1 and ChatML, cuts, and the class of every token."""
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from qvl.model.network.config import IGNORE
+from qvl.pipeline.markup import markup
+from qvl.training.data.encode import CLASSES, DIGITS, MARKERS, OCR, TEXT, Encoder, Rule, SampleError, TokenSample
+from tests.training.made import LINE, of_task
+
+POSITIONS = 16
+
+
+def encoder(tokenizer: PreTrainedTokenizerFast, length: int = 512, **settings: str) -> Encoder:
+    return Encoder(tokenizer, Rule(length, POSITIONS, **settings))  # type: ignore[arg-type]
+
+
+def learnt(sample: TokenSample, tokenizer: PreTrainedTokenizerFast) -> str:
+    return str(tokenizer.decode(sample.ids[sample.labels != IGNORE]))
+
+
+def test_only_the_answer_with_its_blank_and_the_end_are_learnt(tokenizer: PreTrainedTokenizerFast) -> None:
+    sample = encoder(tokenizer).encode(of_task("vqa", 2).content)
+    assert learnt(sample, tokenizer) == " blue blue blue<|endoftext|>"
+    assert sample.images == (0,)
+    assert (sample.ids == tokenizer.convert_tokens_to_ids("<imgpad>")).sum() == POSITIONS
+
+
+@pytest.mark.parametrize("task", ["vqa", "chat"])
+def test_without_pictures_the_words_stay(task: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    content = of_task(task, 2).content
+    whole = encoder(tokenizer).encode(content)
+    words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(content)
+    assert words.images == () and not np.isin(words.ids, tokenizer.convert_tokens_to_ids(["<img>", "<imgpad>"])).any()
+    assert learnt(words, tokenizer) == learnt(whole, tokenizer)
+    assert "Picture" not in tokenizer.decode(words.ids)
+
+
+def test_pure_text_is_learnt_but_for_its_first_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    sample = encoder(tokenizer).encode(of_task("text", 12).content)
+    assert learnt(sample, tokenizer) == "2 black black black black black black<|endoftext|>"
+
+
+def test_dialogues_learn_answers_or_what_the_release_learns(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat = of_task("chat", 0).content
+    assert learnt(encoder(tokenizer).encode(chat), tokenizer) == "red<|im_end|>"
+    released = learnt(encoder(tokenizer, loss="released").encode(chat), tokenizer)
+    assert released.count("<|im_start|>") == 2  # the first token of all has nothing before it
+    assert released.count("<|im_end|>") == 3
+    assert "Which" not in released
+
+
+def test_chatml_all_makes_dialogues_of_every_task_but_pure_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    both = encoder(tokenizer, chatml="all")
+    assert "<|im_end|>" in learnt(both.encode(of_task("vqa", 1).content), tokenizer)
+    assert "<|im_end|>" not in learnt(both.encode(of_task("text", 1).content), tokenizer)
+
+
+def test_a_long_page_is_cut_at_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
+    page = of_task("ocr", 0).content
+    page = {**page, "turns": markup.ocr_turns([(f"line {number}", LINE) for number in range(50)], "en")}
+    whole = encoder(tokenizer, 100_000).encode(page)
+    for length in range(120, 240, 7):
+        sample = encoder(tokenizer, length).encode(page)
+        text = learnt(sample, tokenizer)
+        assert len(sample.ids) <= length
+        assert text.endswith("</quad>")
+        assert not markup.unclosed(text)
+        assert sample.ids[-1] == tokenizer.eos_token_id and sample.labels[-1] == IGNORE
+        assert sample.cut == len(whole.ids) - len(sample.ids) > 0
+
+
+def test_what_cannot_be_learnt_has_a_reason(tokenizer: PreTrainedTokenizerFast) -> None:
+    caption = of_task("caption", 0).content
+    with pytest.raises(SampleError, match="too_long"):
+        encoder(tokenizer, 10).encode(caption)
+    with pytest.raises(SampleError, match="nothing_to_learn"):
+        encoder(tokenizer, POSITIONS + 4).encode(caption)
+    with pytest.raises(SampleError, match="markup"):
+        encoder(tokenizer).encode({**caption, "turns": [{"role": "assistant", "text": "<img>0</img> in an answer"}]})
+    with pytest.raises(SampleError, match="markup"):
+        unnumbered = [{"role": "user", "text": "<img>a cat</img>"}, {"role": "assistant", "text": " x"}]
+        encoder(tokenizer).encode({**caption, "turns": unnumbered})
+    with pytest.raises(SampleError, match="nothing_to_learn"):
+        encoder(tokenizer).encode({**caption, "turns": caption["turns"][:1]})
+
+
+def test_classes_tell_markers_digits_and_read_text_apart(tokenizer: PreTrainedTokenizerFast) -> None:
+    page = encoder(tokenizer).encode(of_task("ocr", 41).content)
+    assert CLASSES == ("text", "digits", "markers", "ocr")
+    assert str(tokenizer.decode(page.ids[(page.classes == OCR) & (page.labels != IGNORE)])).strip() == "41" * 3
+    digits = str(tokenizer.decode(page.ids[page.classes == DIGITS]))
+    assert digits.startswith("(50,50),(599,50)")
+    markers = page.ids[page.classes == MARKERS]
+    assert np.isin(tokenizer.convert_tokens_to_ids(["<ref>", "</quad>", "<imgpad>", "<|endoftext|>"]), markers).all()
+    caption = encoder(tokenizer).encode(of_task("caption", 3).content)
+    assert set(caption.classes[caption.labels != IGNORE].tolist()) == {TEXT, MARKERS}

@@ -1,0 +1,37 @@
+"""Locks of compiled operators: those of dead processes go, those of living ones stay."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from torch.utils.file_baton import FileBaton
+
+from qvl.training.loop.operators import clear_dead_locks, dead_locks
+
+HOLD = """
+import sys, time
+from torch.utils.file_baton import FileBaton
+baton = FileBaton(sys.argv[1])
+assert baton.try_acquire()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_lock_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    lock = tmp_path / "py311_cpu" / "cpu_adam" / "lock"
+    lock.parent.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    try:
+        assert dead_locks(tmp_path) == [] and clear_dead_locks(tmp_path) == [] and lock.exists()
+    finally:
+        process.kill()
+        process.communicate()
+    assert lock.exists() and dead_locks(tmp_path) == [lock]
+    assert clear_dead_locks(tmp_path) == [lock]
+    assert FileBaton(str(lock)).try_acquire()
+
+
+def test_nothing_was_ever_built(tmp_path: Path) -> None:
+    assert clear_dead_locks(tmp_path / "nowhere") == []

@@ -1,0 +1,1 @@
+"""Command-line commands of training, evaluation and mixtures. Wiring only."""

@@ -1,0 +1,59 @@
+"""``qvl doctor``: wiring and the table."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from qvl.training.commands.doctor.check import Check
+
+MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "none": "[dim]none[/]"}
+
+
+def doctor(
+    folder: Annotated[Path, typer.Option(help="Where results would go: disk space and a write test")] = Path(),
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Also start Ray and build DeepSpeed's optimizer: minutes")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """What is installed and what is missing, with the command that mends it. Exit 1 where the base lacks something."""
+    from dataclasses import asdict
+
+    from qvl.training.commands.doctor.engines import engines
+    from qvl.training.commands.doctor.machine import machine
+    from qvl.training.commands.doctor.packages import packages
+    from qvl.training.commands.doctor.programs import programs
+
+    checks = [*packages(), *machine(folder), *programs(), *engines(thorough)]
+    failing = [check for check in checks if check.needed and check.state == "missing"]
+    if as_json:
+        typer.echo(json.dumps({"ok": not failing, "checks": [asdict(check) for check in checks]}))
+    else:
+        print_checks(checks)
+    raise typer.Exit(1 if failing else 0)
+
+
+def print_checks(checks: list["Check"]) -> None:
+    """A table by part, and what to do."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for column in ("part", "what", "", "found"):
+        table.add_column(column, overflow="fold")
+    parts = list(dict.fromkeys(check.part for check in checks))
+    for check in sorted(checks, key=lambda check: parts.index(check.part)):
+        table.add_row(check.part, escape(check.name), MARKS[check.state], escape(check.found))
+    console.print(table)
+    missing = [check for check in checks if check.state == "missing"]
+    for check in missing:
+        mark = "needed" if check.needed else "optional"
+        console.print(f"\n{check.name} ({mark}): {check.found}\n  {check.mend}", markup=False, soft_wrap=True)
+    if not missing:
+        console.print("\nnothing is missing")

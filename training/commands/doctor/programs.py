@@ -1,0 +1,76 @@
+"""Programs of the system that OCR pages need, each run once: Chromium, fonts, Tesseract and its languages."""
+
+import shutil
+import subprocess
+
+from qvl.training.commands.doctor.check import Check, first_line
+
+CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PAGE = "data:text/html,<p>the page</p>"
+LANGUAGES = {"eng": "tesseract-ocr", "chi_sim": "tesseract-ocr-chi-sim"}
+FONTS = {"en": ("fonts-liberation fonts-dejavu", 3), "zh-cn": ("fonts-noto-cjk fonts-wqy-microhei", 1)}
+SECONDS = 60
+
+
+def programs() -> list[Check]:
+    """All of them."""
+    return [chromium(), *fonts(), *tesseract()]
+
+
+def output_of(*command: str) -> str | None:
+    """What a program says; None where it is not there, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError):
+        return None
+    return done.stdout or done.stderr
+
+
+def install(*packages: str) -> str:
+    """The command that installs packages of the system."""
+    return f"apt-get install -y {' '.join(packages)}"
+
+
+def chromium() -> Check:
+    """It is there and renders a page."""
+    path = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    if path is None:
+        return Check("ocr", "Chromium", "missing", "not installed", install("chromium"))
+    said = first_line(output_of(path, "--version", "--no-sandbox") or "")
+    drawn = output_of(
+        path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom", PAGE
+    )
+    if drawn is None or "<p>the page</p>" not in drawn:
+        return Check("ocr", "Chromium", "missing", f"{said or path} does not start", install("--reinstall", "chromium"))
+    return Check("ocr", "Chromium", "ok", said)
+
+
+def fonts() -> list[Check]:
+    """Families that fontconfig knows for each language of the pages."""
+    if shutil.which("fc-list") is None:
+        return [Check("ocr", "fonts", "missing", "no fontconfig (fc-list)", install("fontconfig"))]
+    found = []
+    for language, (packages, least) in FONTS.items():
+        said = output_of("fc-list", f":lang={language}", "family") or ""
+        families = {line.partition(",")[0].strip() for line in said.splitlines() if line.strip()}
+        state, mend = ("ok", None) if len(families) >= least else ("missing", install(packages))
+        found.append(Check("ocr", f"fonts: {language}", state, f"{len(families)} families", mend))  # type: ignore[arg-type]
+    return found
+
+
+def tesseract() -> list[Check]:
+    """The program, and the languages that pages are read back in."""
+    said = output_of("tesseract", "--version")
+    if said is None:
+        return [Check("ocr", "Tesseract", "missing", "not installed", install(*LANGUAGES.values()))]
+    known = set((output_of("tesseract", "--list-langs") or "").split())
+    checks = [Check("ocr", "Tesseract", "ok", first_line(said))]
+    for language, package in LANGUAGES.items():
+        there = language in known
+        checks.append(
+            Check("ocr", f"Tesseract: {language}", "ok" if there else "missing", "installed" if there else "no data",
+                  None if there else install(package))
+        )  # fmt: skip
+    return checks

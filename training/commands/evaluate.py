@@ -1,0 +1,139 @@
+"""``qvl eval``: the command line of the evaluation. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers, open_pool
+
+if TYPE_CHECKING:
+    from qvl.pipeline.base.pool import Pool
+
+app = typer.Typer(no_args_is_help=True, help="Score a model on held-out samples, and look at its mistakes.")
+
+
+class Ability(StrEnum):
+    """What is asked for."""
+
+    caption = "caption"
+    vqa = "vqa"
+    grounding = "grounding"
+    ocr = "ocr"
+
+
+class Side(StrEnum):
+    """Of the split by image."""
+
+    all = "all"
+    heldout = "heldout"
+    train = "train"
+
+
+class Prompts(StrEnum):
+    """Of public files; shards bring their own."""
+
+    released = "released"
+    training = "training"
+
+
+class Precision(StrEnum):
+    """Of the computation."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder with its tokenizer", show_default=False)]
+Data = Annotated[list[str], typer.Option("--data", help="Shards (folder, tar or URL) or a public file; repeatable")]
+Tasks = Annotated[list[Ability] | None, typer.Option("--task", help="Repeatable; all of them if not given")]
+
+
+@app.callback()
+def evaluation() -> None:
+    """Captions, questions, grounding and OCR, with the metrics of the paper."""
+
+
+@app.command()
+def run(
+    model: Model,
+    data: Data,
+    task: Tasks = None,
+    output: Output = Path("out/eval"),
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of a public file's images; beside it if not given")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="Of a public file, where its keys do not tell")] = "auto",
+    metric: Annotated[
+        str | None, typer.Option(help="Instead of the set's own: vqa_score, anls, relaxed, exact")
+    ] = None,
+    prompts: Annotated[Prompts, typer.Option(help="Of public files: as released, or as trained")] = Prompts.released,
+    split: Annotated[Side, typer.Option(help="Side of the split by image that is evaluated")] = Side.all,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of images that is held out")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Of the split, of --limit and of the examples")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Samples per set, chosen by the seed")] = None,
+    shots: Annotated[int, typer.Option(min=0, help="Examples before each question")] = 0,
+    shots_data: Annotated[list[str] | None, typer.Option(help="Where examples come from, if not from --data")] = None,
+    max_new: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own")
+    ] = None,
+    conversation: Annotated[bool, typer.Option("--conversation", help="Ask in ChatML, as stage 3 trains")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions answered at once")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    dtype: Annotated[Precision, typer.Option(help="auto: that of the weights")] = Precision.auto,
+    workers: Workers = "serial",
+    address: Address = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Answer, score and report; resumes by itself. Under torchrun every process takes its part."""
+    import os
+
+    from qvl.pipeline.base.errors import RecipeError
+    from qvl.pipeline.base.progress import RunProgress
+    from qvl.pipeline.storage.system_errors import resumable
+    from qvl.training.evaluation.pieces import Where
+    from qvl.training.evaluation.questions import Asked, ask
+    from qvl.training.evaluation.run import run as run_evaluation
+    from qvl.training.evaluation.sample import METRICS
+    from qvl.training.evaluation.world import joined
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if metric is not None and metric not in METRICS:
+        raise RecipeError(f"--metric {metric}: there are {', '.join(METRICS)}")
+    asked = Asked(
+        data=tuple(data), tasks=tuple(each.value for each in task or list(Ability)), images=images, kind=kind,
+        style=prompts.value, metric=metric, split=split.value, share=share, seed=seed, limit=limit, shots=shots,
+        shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
+    )  # fmt: skip
+    with resumable(output), joined() as world:
+        pool = open_pool(workers, address)
+        where = Where(model.resolve(), _device(device, world.local, pool), dtype.value, batch_size)
+        scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), world, fresh)
+    if world.rank == 0:
+        typer.echo(json.dumps(scores) if as_json else summary(output, scores))
+
+
+def _device(wanted: str, local: int, pool: "Pool") -> str:
+    """The device of this process, or of Ray's workers; ``auto`` is a GPU where there is one.
+
+    Every process of torchrun takes another GPU; a worker of Ray sees its own alone.
+    """
+    import torch
+
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() or int(getattr(pool, "gpus", 0)) > 0 else "cpu"
+    return f"cuda:{local}" if wanted == "cuda" else wanted
+
+
+def summary(output: Path, scores: dict[str, Any]) -> str:
+    """A line per set, and where the results lie."""
+    lines = [f"{'set':<18}{'metric':<12}{'samples':>9}{'score':>9}{'± error':>9}{'unparsable':>12}"]
+    for name, values in scores["sets"].items():
+        numbers = f"{values['score']:>9.2f}{values['standard_error']:>9.2f}{values.get('unparsable', 0):>12,}"
+        lines.append(f"{name:<18}{values['metric']:<12}{values['samples']:>9,}{numbers}")
+    return "\n".join([*lines, f"scores   {output / 'scores.json'}", f"report   {output / 'report.html'}"])

@@ -1,0 +1,84 @@
+"""``qvl train experiment``: wiring only; heavy imports stay inside the command."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qvl.pipeline.base.errors import SIGNALLED
+from qvl.pipeline.storage.system_errors import resumable
+
+if TYPE_CHECKING:
+    from qvl.training.pages.experiments.results import Results
+
+
+def experiment(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML of an experiment", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; the same command goes on")],
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Folder of trained stages, which experiments may share; OUTPUT/trained if not given"),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many seeds of the recipe")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only this arm; repeatable")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes: one per GPU")] = 1,
+    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
+    device: Annotated[str, typer.Option(help="Where models answer: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """Train every arm with every seed, ask all of them the same held-out questions, write one page."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with _stdout_kept_for_results():
+        import torch
+
+        from qvl.training.pages.experiments.recipe import load_experiment
+        from qvl.training.pages.experiments.run import Where, run_experiment
+
+        loaded = load_experiment(recipe)
+        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers)
+        with resumable(output):
+            results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
+    if results is None:
+        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        raise typer.Exit(SIGNALLED)
+    from qvl.training.pages.experiments.results import summary
+
+    typer.echo(json.dumps(summary(results), ensure_ascii=False) if as_json else _table(results, output))
+
+
+@contextmanager
+def _stdout_kept_for_results() -> Iterator[None]:
+    """What trainings and libraries print, also while they are imported, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _table(results: "Results", output: Path) -> str:
+    """A line per ask and measure, a column per arm."""
+    from qvl.training.pages.experiments.estimate import estimate
+    from qvl.training.pages.experiments.page import NAMES, shown
+    from qvl.training.pages.experiments.results import MEASURES
+
+    width = max(16, *(len(arm) + 2 for arm in results.arms))
+    lines = [f"{'ask':<18}{'measure':<38}" + "".join(f"{arm:>{width}}" for arm in results.arms)]
+    for ask in results.experiment.ask:
+        for measure in MEASURES:
+            found = [estimate(results.runs(arm), measure, results.places(ask.name)) for arm in results.arms]
+            if any(found):
+                texts = [f"{shown(e.mean, measure)} ± {shown(e.error, measure)}" if e else "–" for e in found]
+                lines.append(f"{ask.name:<18}{NAMES[measure]:<38}" + "".join(f"{text:>{width}}" for text in texts))
+    return "\n".join([*lines, f"results  {output / 'results.json'}", f"page     {output / 'index.html'}"])

@@ -1,0 +1,203 @@
+"""``qvl mix``: the command line of mixtures. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+app = typer.Typer(no_args_is_help=True, help="Look at datasets and mixtures; index foreign tars; take samples down.")
+
+LIMIT = 1_000_000
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page too")]
+PerShard = Annotated[int, typer.Option(min=1, help="Samples of each shard to encode for the token counts")]
+Duplicates = Annotated[
+    bool | None,
+    typer.Option("--duplicates/--no-duplicates", help=f"Look for equal images; by default up to {LIMIT:,} samples"),
+]
+
+
+@app.command()
+def stats(
+    what: Annotated[str, typer.Argument(metavar="DATASET|RECIPE", help="Folder of shards, or YAML recipe of training")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model folder or tokenizer file; a recipe's own by default")
+    ] = None,
+    per_shard: PerShard = 16,
+    duplicates: Duplicates = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """What datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
+    from qvl.training.data.datasets import open_all, used_datasets
+    from qvl.training.data.encode import Rule
+    from qvl.training.pages.mix.stats import dataset_stats
+    from qvl.training.pages.mix.tokens import USUAL_LENGTH, Counting
+    from qvl.training.plan.plan import start_config, start_tokenizer
+    from qvl.training.recipe import load_train_recipe
+
+    words, rule = _tokenizer(tokenizer), Rule(USUAL_LENGTH)
+    if what.endswith((".yaml", ".yml")):
+        recipe = load_train_recipe(Path(what))
+        name, datasets = recipe.name, used_datasets(recipe)
+        words = words or start_tokenizer(recipe)
+        rule = Rule(USUAL_LENGTH, start_config(recipe).adapter_config.num_queries)
+    else:
+        name = Path(what.rstrip("/")).name
+        datasets = open_all({name: what})
+    how = Counting(words, rule, per_shard)
+    _show(dataset_stats(name, datasets, how), datasets, duplicates, report, as_json)
+
+
+@app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe of training", show_default=False)],
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Preflight for so many ranks")] = 1,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Output with measured lengths")] = None,
+    per_shard: PerShard = 16,
+    duplicates: Duplicates = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """What each stage will see, beside the paper, and whether it fits a world size. Exit 1 at a problem."""
+    from qvl.training.data.datasets import used_datasets
+    from qvl.training.pages.mix.stats import recipe_plan
+    from qvl.training.recipe import load_train_recipe
+
+    loaded = load_train_recipe(recipe)
+    datasets = used_datasets(loaded)
+    made = recipe_plan(loaded, datasets, world, per_shard, run)
+    _show(made, datasets, duplicates, report, as_json)
+    raise typer.Exit(1 if any(stage["preflight"]["problems"] for stage in made["stages"]) else 0)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="Folder of shards, or the output that holds it")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one")],
+    as_json: AsJson = False,
+) -> None:
+    """What is in one dataset and not in the other, by id and by image; how shares change. Exit 1 where they differ."""
+    from qvl.training.data.datasets import open_all
+    from qvl.training.pages.mix.compare import difference
+    from qvl.training.pages.mix.tables import print_difference
+
+    opened = open_all({"A": first, "B": second})
+    found = difference(opened["A"], opened["B"])
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_difference(found, ("A", "B"))
+    raise typer.Exit(0 if found["same_bytes"] else 1)
+
+
+@app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of WebDataset tars")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Convert foreign samples to shards here")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the dataset and its source; the folder's by default")] = None,
+    language: Annotated[str, typer.Option(help="Of the texts: en, zh, or auto by the letters")] = "auto",
+    workers: Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")] = "serial",
+    as_json: AsJson = False,
+) -> None:
+    """Make foreign tars readable for the trainer: an index beside ours, or a conversion that leaves the tars alone."""
+    from qvl.pipeline.base.errors import RecipeError
+    from qvl.pipeline.builders.foreign import convert, dataset_name
+    from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
+    from qvl.pipeline.commands.curate import open_pool
+    from qvl.pipeline.storage.system_errors import resumable
+
+    tars, called, reasons = tars_of(folder), name or dataset_name(folder), dict[str, int]()
+    if language not in ("auto", "en", "zh"):
+        raise RecipeError(f"--language {language}: choose auto, en or zh")
+    own = [is_own(tar) for tar in tars]
+    if output is not None and any(own):
+        raise RecipeError(f"{tars[own.index(True)]}: in our format already; index such tars without --output")
+    if output is not None:
+        with resumable(output):
+            found, reasons = convert(tars, output, called, language, open_pool(workers, None))  # type: ignore[arg-type]
+    elif all(own):
+        found = index_beside(folder, called)
+    else:
+        raise RecipeError(
+            f"{folder}: samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
+        )
+    if as_json:
+        typer.echo(json.dumps({"dataset": found, "left_out": reasons}))
+        return
+    typer.echo(f"{found['samples']:,} samples in {len(found['shards']):,} shards; dataset {found['hash']}")
+    for reason, number in reasons.items():
+        typer.echo(f"left out: {reason} {number:,}")
+
+
+@app.command()
+def revoke(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output of a run, or a folder of shards")],
+    takedown: Annotated[Path, typer.Argument(metavar="LIST", help="File with an id, address or image hash a line")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False,
+    date: Annotated[str | None, typer.Option(help="Date in the record; today by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take samples down: only the shards that hold them are written anew. The same command finishes a killed one."""
+    from datetime import date as calendar
+
+    from qvl.pipeline.storage.system_errors import resumable
+    from qvl.pipeline.takedown.requests import read_list
+    from qvl.pipeline.takedown.revoke import revoke as take_down
+
+    with resumable(out):
+        found = take_down(out, read_list(takedown), date or calendar.today().isoformat(), dry)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for record in found["records"]:
+        typer.echo(f"{record['id']}  {record['shard']}  {record['by']}")
+    said = "would be taken down" if dry else "taken down, on record in revoked.jsonl"
+    typer.echo(f"{_number(found['samples'], 'sample')} of {_number(len(found['shards']), 'shard')} {said}")
+    for line in found["nothing_on"]:
+        typer.echo(f"nothing is on {line}")
+    if found["cleared"]:
+        typer.echo(f"{'would be cleared' if dry else 'cleared'} too: {', '.join(found['cleared'])}")
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _show(
+    stats: dict[str, Any], datasets: dict[str, Any], duplicates: bool | None, report: Path | None, as_json: bool
+) -> None:
+    from qvl.training.pages.mix.compare import duplicates as find_duplicates
+    from qvl.training.pages.mix.page import write_page
+    from qvl.training.pages.mix.tables import print_stats
+
+    wanted = sum(each.samples for each in datasets.values()) <= LIMIT if duplicates is None else duplicates
+    stats["duplicates"] = find_duplicates(datasets) if wanted else None
+    if report is not None:
+        write_page(report, stats)
+    if as_json:
+        typer.echo(json.dumps(stats))
+        return
+    print_stats(stats)
+    if not wanted:
+        typer.echo("equal images were not looked for; --duplicates reads every sample")
+
+
+def _tokenizer(path: Path | None) -> "PreTrainedTokenizerBase | None":
+    from qvl.model.network.errors import ModelError
+    from qvl.model.text.tokenizer import build_tokenizer
+    from qvl.model.weights.auto import load_processor
+    from qvl.pipeline.base.errors import RecipeError
+
+    if path is None:
+        return None
+    try:
+        return load_processor(path).tokenizer if path.is_dir() else build_tokenizer(path)
+    except (ModelError, OSError, ValueError) as error:
+        raise RecipeError(f"--tokenizer {path}: neither a model folder nor a tokenizer file ({error})") from None

@@ -1,0 +1,82 @@
+"""``qvl train``: the command line of training. Wiring only; heavy imports stay inside the commands."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qvl.training.commands.experiment import experiment
+from qvl.training.commands.plan import plan
+from qvl.training.commands.report import report
+
+app = typer.Typer(no_args_is_help=True, help="Train the model from shards, in stages.")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Output folder of a run", show_default=False)]
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; the same command resumes it")],
+    workers: Annotated[str, typer.Option(help="serial: this machine; ray: Ray Train on a cluster")] = "serial",
+    processes: Annotated[int, typer.Option(min=1, help="Processes: one per GPU")] = 1,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")] = None,
+    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
+    cache: Annotated[Path | None, typer.Option(help="Local folder for shards that lie on a store")] = None,
+    cache_gb: Annotated[float, typer.Option(help="How much of it may be used")] = 32.0,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases too")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON at the end")] = False,
+) -> None:
+    """Run the stages of a recipe, or go on with them. Also the program that torchrun starts."""
+    from qvl.pipeline.base.errors import SIGNALLED, RecipeError
+    from qvl.training.loop.launch import Launch, launch_here, launch_ray
+    from qvl.training.recipe import load_train_recipe
+
+    loaded = load_train_recipe(recipe)
+    launch = Launch(recipe, output, loader_workers, cache, int(cache_gb * (1 << 30)), wandb)
+    if workers not in ("serial", "ray"):
+        raise RecipeError(f"--workers {workers}: choose serial or ray")
+    done = launch_ray(launch, processes, address) if workers == "ray" else launch_here(launch, processes)
+    if not done:
+        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        raise typer.Exit(SIGNALLED)
+    folders = {stage.label: str(output / stage.label / "model") for stage in loaded.stages}
+    if as_json:
+        typer.echo(json.dumps({"run": str(output), "models": folders}))
+        return
+    for label, folder in folders.items():
+        typer.echo(f"{label:<12} {folder}")
+    typer.echo(f"curves       qvl train report {output}")
+
+
+@app.command()
+def verify(
+    run: RunFolder,
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Replay as so many processes")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Replay the stream of a run at another world size and compare it with its receipts. Exit 1 at a difference."""
+    from dataclasses import asdict
+
+    import torch
+
+    from qvl.training.loop.verify import verify as replay
+    from qvl.training.ranks import Ranks
+
+    results = replay(run, world, Ranks(0, 1, torch.device("cpu")))
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results]))
+    else:
+        for result in results:
+            said = result.difference or "the receipts agree"
+            typer.echo(
+                f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {said}"
+            )
+    raise typer.Exit(1 if any(result.difference for result in results) else 0)
+
+
+app.command()(plan)
+app.command()(report)
+app.command()(experiment)

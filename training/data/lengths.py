@@ -1,0 +1,129 @@
+"""How many tokens and images each sample has under a rule: measured once per shard, beside the run.
+
+Packing needs lengths before any sample is read. A shard's lengths are named by the shard's hash and the rule's fingerprint,
+so they stay right when folders move, and are made again when the tokenizer changes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
+
+from qvl.model.network.config import IGNORE
+from qvl.pipeline.commit.commit import attempt, file_hash, publish
+from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.shards.reader import ShardFile, read_index
+from qvl.pipeline.shards.sample_bytes import ShardBytes
+from qvl.training.data.encode import ENCODE_VERSION, Encoder, Rule, SampleError
+from qvl.training.data.holdout import held_out, image_hash
+from qvl.training.recipe import Holdout
+
+HELD_OUT = "held_out"
+
+SCHEMA = pa.schema(
+    [
+        ("tokens", pa.int32()),  # 0 where the sample cannot be trained on
+        ("learnt", pa.int32()),
+        ("images", pa.int16()),
+        ("cut", pa.int32()),  # tokens beyond the longest sequence
+        ("reason", pa.string()),  # why not, or null
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LengthsTask:
+    """One shard to measure."""
+
+    shard: ShardFile
+    path: Path
+    tokenizer: PreTrainedTokenizerBase
+    rule: Rule
+    holdout: Holdout | None = None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Columns of one shard, in the order of its index."""
+
+    tokens: npt.NDArray[np.int64]
+    learnt: npt.NDArray[np.int64]
+    images: npt.NDArray[np.int64]
+    cut: npt.NDArray[np.int64]
+    reasons: list[str | None]
+
+
+def rule_fingerprint(tokenizer: PreTrainedTokenizerBase, rule: Rule, holdout: Holdout | None = None) -> str:
+    """What lengths depend on beside the shard: the tokenizer's own definition, the rule, and what is held out."""
+    definition = tokenizer.backend_tokenizer.to_str()
+    kept_back = None if holdout is None else [holdout.share, holdout.seed]
+    return fingerprint([ENCODE_VERSION, definition, *astuple(rule), kept_back])
+
+
+def lengths_path(folder: Path, mark: str, shard: ShardFile) -> Path:
+    """Where the lengths of a shard lie."""
+    return folder / mark[:16] / f"{shard.name}-{shard.hash}.parquet"
+
+
+def measure_lengths(task: LengthsTask) -> Path:
+    """Encode every sample of a shard and store its lengths; what is there already stays."""
+    if task.path.is_file():
+        return task.path
+    rows = list(_rows(task))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA]
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    with attempt(task.path.parent) as folder:
+        written = folder / "lengths.parquet"
+        pq.write_table(table, written, compression="zstd")
+        publish(written, task.path, file_hash(written))
+    return task.path
+
+
+def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
+    encoder, reader = Encoder(task.tokenizer, task.rule), ShardBytes()
+    index = read_index(task.shard.index, ["key", "json_offset", "json_size", "image_offsets", "image_sizes"])
+    for key, offset, size, *images in zip(*(index.column(n).to_pylist() for n in index.column_names), strict=True):
+        spans = list(zip(*images, strict=True))
+        try:
+            content = orjson.loads(reader.read(task.shard.tar, offset, size))
+            if task.holdout is not None and _held_out(task, reader, key, content, spans):
+                raise SampleError(HELD_OUT)
+            sample = encoder.encode(content)
+            if any(number >= len(spans) for number in sample.images):
+                raise SampleError("image_missing")
+        except SampleError as error:
+            yield 0, 0, 0, 0, str(error).partition(":")[0]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            yield 0, 0, 0, 0, "json"
+        else:
+            learnt = int((sample.labels != IGNORE).sum())
+            yield len(sample.ids), learnt, len(sample.images), sample.cut, None
+    reader.close()
+
+
+def _held_out(
+    task: LengthsTask, reader: ShardBytes, key: str, content: dict[str, Any], spans: list[tuple[int, int]]
+) -> bool:
+    """Whether evaluation may ask for the sample: one of its images is held out, or its id where it has none."""
+    assert task.holdout is not None
+    known = content["origin"].get("sha")
+    if len(spans) == 1 and known:
+        hashes = [known]
+    else:
+        hashes = [image_hash(reader.read(task.shard.tar, *span)) for span in spans] or [image_hash(key.encode())]
+    return any(held_out(sha, task.holdout.share, task.holdout.seed) for sha in hashes)
+
+
+def read_lengths(path: Path) -> Lengths:
+    """Lengths of a shard that have been measured."""
+    table = pq.read_table(path)
+    tokens, learnt, images, cut = (table.column(at).to_numpy().astype(np.int64) for at in range(4))
+    return Lengths(tokens, learnt, images, cut, table.column("reason").to_pylist())

@@ -1,0 +1,1 @@
+"""Running the stages: engine, optimizer, checkpoints, logs, export."""

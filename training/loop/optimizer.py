@@ -1,0 +1,50 @@
+"""Parameter groups and learning rates: paper table 8, layer-wise decay in the ViT, weight decay on matrices alone.
+
+The paper does not say what its weight decay acts on; here it leaves out vectors (norms, biases), position tables, the
+adapter's queries and trained marker rows, as is usual.
+"""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from qvl.model.weights.freeze import vision_depth
+from qvl.training.recipe import OptimizerSpec
+
+UNDECAYED = ("positional_embedding", "query", "marker_rows")
+
+
+def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
+    """Trainable parameters by (rate, decay). ``scale`` multiplies the schedule's rate; ``names`` are in order.
+
+    The ViT's last block has scale 1, the one before it ``vision_decay``, and so on down to the stem.
+    """
+    blocks = max([depth for name, _ in model.named_parameters() if (depth := _depth(name)) is not None], default=0)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        depth = _depth(name)
+        scale = 1.0 if depth is None else spec.vision_decay ** (blocks - depth)
+        decayed = parameter.ndim > 1 and not name.rsplit(".", maxsplit=1)[-1].startswith(UNDECAYED)
+        key = (scale, spec.weight_decay if decayed else 0.0)
+        group = groups.setdefault(
+            key, {"params": [], "names": [], "scale": scale, "weight_decay": key[1], "lr": spec.peak * scale}
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())
+
+
+def learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
+    """The rate of step 0, 1, ...: linear up to the peak at the end of the warm-up, then half a cosine to the minimum."""
+    if step < spec.warmup:
+        return spec.peak * (step + 1) / spec.warmup
+    done = (step - spec.warmup) / max(1, steps - 1 - spec.warmup)
+    return spec.minimum + (spec.peak - spec.minimum) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def _depth(name: str) -> int | None:
+    """Depth in the ViT; None for every other parameter, also those that belong to no part of the model (marker rows)."""
+    return vision_depth(name) if name.startswith("model.vision_tower.") else None

@@ -1,0 +1,68 @@
+"""Scores and operations while a stage runs: what `evaluate` and `cost` need from the stage."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from qvl.model.network.config import IGNORE
+from qvl.model.network.processor import QwenVLProcessor
+from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.training.data.loader import Batch
+from qvl.training.evaluation.evaluate import evaluate
+from qvl.training.evaluation.select import limited
+from qvl.training.evaluation.shards import find_shards, read_shards
+from qvl.training.plan.cost import Load, shape_of, training_flops
+from qvl.training.plan.machine import GPUS
+from qvl.training.recipe import StageSpec, TrainRecipe
+
+
+def step_flops(stage: StageSpec, config: Any) -> Callable[[list[Batch]], float]:
+    """Operations that the model itself needs for the micro-batches of a rank: the numerator of MFU.
+
+    Tokens are useful ones, so padding lowers MFU; attention pairs are counted as if each row were one sequence.
+    """
+    shape = shape_of(config)
+
+    def count(batches: list[Batch]) -> float:
+        total = 0.0
+        for batch in batches:
+            images = 0 if batch.pixels is None else len(batch.pixels)
+            rows, width = batch.ids.shape
+            labels = int((batch.labels != IGNORE).sum())
+            load = Load(images=images, tokens=batch.tokens, pairs=rows * width * width, labels=labels)
+            total += training_flops(shape, stage, load).model
+        return total
+
+    return count
+
+
+def peak_flops(precision: str) -> float | None:
+    """The peak of this machine's GPU, by its name; None where it is none or not known."""
+    if not torch.cuda.is_available():
+        return None
+    name = torch.cuda.get_device_name().lower().replace(" ", "-")
+    known = sorted((kind for kind in GPUS.values() if kind.name in name), key=lambda kind: len(kind.name))
+    return known[-1].peak(precision) if known else None
+
+
+def evaluator(
+    recipe: TrainRecipe, stage: StageSpec, net: QwenVLForConditionalGeneration, processor: QwenVLProcessor
+) -> Callable[[int], list[dict[str, Any]]] | None:
+    """Scores on samples of the stage's evaluation dataset: held-out ones where the recipe holds any out."""
+    spec, holdout = stage.evaluate, recipe.holdout
+    if spec is None:
+        return None
+    shards = find_shards(recipe.datasets[spec.dataset].path)
+    settings: dict[str, Any] = {} if holdout is None else {"share": holdout.share, "seed": holdout.seed}
+    found = read_shards(shards, spec.tasks, "all" if holdout is None else "heldout", **settings)
+    samples = limited(list(found), spec.limit, recipe.seed)
+
+    def run(step: int) -> list[dict[str, Any]]:
+        lines = evaluate(net, processor, samples).lines
+        return [
+            {"task": line["set"], "scores": {k: v for k, v in line.items() if isinstance(v, int | float)}}
+            for line in lines
+        ]
+
+    return run

@@ -1,0 +1,1 @@
+"""HTML pages about training: mixtures, runs, journeys, experiments."""
