@@ -282,7 +282,7 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
     marks.watch(net)
     if options.engine == "deepspeed":
         from qvl.training.loop.engine import DeepSpeedEngine
-        from qvl.training.ranks import start_ranks
+        from qvl.training.process_group import start_ranks
 
         start_ranks()
         return DeepSpeedEngine(model, stage.engine, stage.optimizer, 1)

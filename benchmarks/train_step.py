@@ -83,7 +83,7 @@ def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
     """Steps through the engine, as a stage makes them."""
     from qvl.training.loop.engine import DeepSpeedEngine
     from qvl.training.loop.training_model import prepare
-    from qvl.training.ranks import start_ranks, stop_ranks
+    from qvl.training.process_group import start_ranks, stop_ranks
 
     net, stage, batch = model_and_batch(data)
     start_ranks()

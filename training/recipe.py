@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import read_recipe
 from qvl.pipeline.shards.mixture import DEFAULT_WINDOW
 from qvl.pipeline.shards.reader import Selection
 
 
-class DatasetSpec(Frozen):
+class DatasetSpec(RecipeModel):
     """Where a dataset lies: a folder of shards (or the output that holds it), local or an fsspec URL."""
 
     path: str
 
 
-class Part(Frozen):
+class Part(RecipeModel):
     """One component of a stage's mixture. ``weight`` is relative; with the paper's counts, simply the counts."""
 
     dataset: str
@@ -40,7 +40,7 @@ class Part(Frozen):
         return Selection(self.tasks, self.languages, self.sources)
 
 
-class Batch(Frozen):
+class Batch(RecipeModel):
     """``size`` samples (or packed sequences) per optimizer step over all ranks; ``micro`` sequences in one forward pass."""
 
     size: int = Field(ge=1)
@@ -48,7 +48,7 @@ class Batch(Frozen):
     micro: int = Field(default=1, ge=1)
 
 
-class OptimizerSpec(Frozen):
+class OptimizerSpec(RecipeModel):
     """AdamW and its schedule: linear warm-up, then cosine from ``peak`` to ``minimum``."""
 
     peak: float = Field(gt=0)
@@ -61,7 +61,7 @@ class OptimizerSpec(Frozen):
     vision_decay: float = Field(default=0.95, gt=0, le=1)
 
 
-class Engine(Frozen):
+class Engine(RecipeModel):
     """DeepSpeed: ZeRO stage, where optimizer states live, precision of the forward pass, recomputation."""
 
     zero: Literal[1, 2, 3] = 1
@@ -71,7 +71,7 @@ class Engine(Frozen):
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
 
 
-class Lora(Frozen):
+class Lora(RecipeModel):
     """Low-rank updates of the language model's projections (reference section 14). ``quantize``: 4-bit base (Q-LoRA)."""
 
     rank: int = Field(default=64, ge=1)
@@ -80,7 +80,7 @@ class Lora(Frozen):
     quantize: bool = False
 
 
-class Save(Frozen):
+class Save(RecipeModel):
     """A checkpoint every so many steps, the newest ``keep`` of them; ``export`` adds a model folder to each."""
 
     every: int = Field(default=500, ge=1)
@@ -88,7 +88,7 @@ class Save(Frozen):
     export: bool = False
 
 
-class Evaluation(Frozen):
+class Evaluation(RecipeModel):
     """Scores on at most ``limit`` samples of each task of a dataset, every so many steps."""
 
     dataset: str
@@ -97,7 +97,7 @@ class Evaluation(Frozen):
     limit: int = Field(default=64, ge=1)
 
 
-class Tolerance(Frozen):
+class Tolerance(RecipeModel):
     """When a run stops: damaged samples as a share of those read (and at least 10), and steps skipped one after another.
 
     A step is skipped when its loss is no number, or above ``spike`` times the running mean.
@@ -108,7 +108,7 @@ class Tolerance(Frozen):
     spike: float = Field(default=3.0, gt=1)
 
 
-class StageSpec(Frozen):
+class StageSpec(RecipeModel):
     """One stage. ``stage`` says what trains (model.freeze); ``name`` is its folder.
 
     Stage ``language`` reads the words of all samples without their pictures.
@@ -164,14 +164,14 @@ class StageSpec(Frozen):
         return self
 
 
-class Holdout(Frozen):
+class Holdout(RecipeModel):
     """A share of all images, by a seeded hash of their bytes, that is never trained on: `qvl eval run --split heldout`."""
 
     share: float = Field(gt=0, lt=1)
     seed: int = 0
 
 
-class TrainRecipe(Frozen):
+class TrainRecipe(RecipeModel):
     """A run. ``start``: a preset (needs ``tokenizer``) or a model folder; ``fresh`` parts of it get first weights."""
 
     name: str

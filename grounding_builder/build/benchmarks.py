@@ -9,7 +9,7 @@ from pydantic import Field
 from qvl.grounding_builder.sources.json_slices import slices
 from qvl.grounding_builder.sources.refcoco import GLOB_ESCAPES, coco_ids, instances, load_refs, parquet_rows
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.exclusion.exclusion import RADIUS, Exclusion
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.storage.storage import Storage
@@ -17,7 +17,7 @@ from qvl.pipeline.storage.storage import Storage
 IMAGES_PER_PIECE = 10_000
 
 
-class Benchmark(Frozen):
+class Benchmark(RecipeModel):
     """Images that must not be trained on.
 
     ``refs``: files of references (.p, or parquet with ``file_name``); every image with a split that is not train.
@@ -35,7 +35,7 @@ class Benchmark(Frozen):
     image_folder: str | None = None
 
 
-class Exclude(Frozen):
+class Exclude(RecipeModel):
     """All benchmarks, and in how many bits perceptual hashes may differ."""
 
     benchmarks: tuple[Benchmark, ...] = ()

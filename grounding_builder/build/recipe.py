@@ -12,21 +12,21 @@ from qvl.grounding_builder.sources.grit import Grit
 from qvl.grounding_builder.sources.refcoco import RefCoco
 from qvl.grounding_builder.sources.visual_genome import VisualGenome
 from qvl.grounding_builder.sources.vqa import Vqa
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import read_recipe
 
 SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
 KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
 
 
-class Pack(Frozen):
+class Pack(RecipeModel):
     """Shards of ``shard_rows`` samples in an order fixed by ``seed``."""
 
     shard_rows: int = Field(default=5_000, ge=1)
     seed: int = 0
 
 
-class GroundingRecipe(Frozen):
+class GroundingRecipe(RecipeModel):
     """A dataset called ``name``. Without ``exclude`` nothing is held back: then ``leaks: allowed`` must say so."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]

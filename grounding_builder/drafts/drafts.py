@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.regions import Boxes, Region, regions_of
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Box
@@ -74,7 +74,7 @@ class Piece:
     payload: Any = None
 
 
-class Annotations(Frozen, ABC):
+class Annotations(RecipeModel, ABC):
     """A named source of annotations. ``language``: of its texts; ``auto`` asks the share of Han letters.
 
     ``markup``: what happens to text that holds training markers. ``per_image``: at most so many phrases of one image

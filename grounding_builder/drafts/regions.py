@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.markup.coordinates import Box, collapses
 
 DECIMALS = 6
@@ -12,7 +12,7 @@ NARROW = 0.01  # far wider than a cell of the grid: only narrower sides need a l
 Region = dict[str, Any]
 
 
-class Boxes(Frozen):
+class Boxes(RecipeModel):
     """What a box must be. ``min_side`` in annotated pixels; ``min_visible``: share of the box inside the image.
 
     A box of which less is visible contradicts the image's size. ``whole_image``: share of the image's area from which a

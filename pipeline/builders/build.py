@@ -38,7 +38,7 @@ from qvl.pipeline.shards.order import ShardPlan, shard_plans, windows
 from qvl.pipeline.shards.writer import Sample, ShardWriter
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, StorePath, side_by_side
+from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
 from qvl.pipeline.storage.storage import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
 
@@ -124,13 +124,13 @@ def build(
         _refuse_or_discard(tasks, out, shard_rows, seed, fresh)
         clear_attempts(out)
         layout = Layout(out)
-        done = side_by_side(out, made_unit, tasks)
+        done = map_concurrently(out, made_unit, tasks)
         todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
         progress.stage("make", len(tasks), len(tasks) - len(todo))
         for _, manifest in pool.map(make_unit, todo):
             drops = {word: n for word, n in manifest["verdicts"].items() if word != KEEP}
             progress.advance(manifest["rows"], drops)
-        made = side_by_side(out, committed_manifest, [layout.unit_manifest(task.unit.id) for task in tasks])
+        made = map_concurrently(out, committed_manifest, [layout.unit_manifest(task.unit.id) for task in tasks])
         return _pack(builder.name, out, made, shard_rows, seed, pool, progress)
 
 
@@ -199,13 +199,13 @@ def _samples(task: CopyTask) -> Iterator[Sample]:
     for window in task.plan.windows:
         owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
         numbers = sorted(set(owner.tolist()))
-        opened = side_by_side(task.out, _opened, [layout.made(window.units[number]) for number in numbers])
+        opened = map_concurrently(task.out, _opened, [layout.made(window.units[number]) for number in numbers])
         views = dict(zip(numbers, opened, strict=True))
         wanted = [
             (views[unit][0], views[unit][1][place]) for unit, place in zip(owner.tolist(), rank.tolist(), strict=True)
         ]
         for start in range(0, len(wanted), FETCHED):
-            yield from side_by_side(task.out, _sample, wanted[start : start + FETCHED])
+            yield from map_concurrently(task.out, _sample, wanted[start : start + FETCHED])
 
 
 def _opened(path: Place) -> tuple[memoryview | StorePath, list[dict[str, Any]]]:
@@ -241,7 +241,7 @@ def _pack(
     plans = shard_plans(name, shard_rows, order)
     mark = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})
     tasks = [CopyTask(out, plan, seed, plan.fingerprint(mark)) for plan in plans]
-    done = side_by_side(out, lambda task: committed_shard(out, task.plan, task.fingerprint), tasks)
+    done = map_concurrently(out, lambda task: committed_shard(out, task.plan, task.fingerprint), tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(copy_shard, todo):
@@ -290,7 +290,7 @@ def _changes(tasks: Iterable[MakeTask], layout: Layout[Place]) -> tuple[list[str
     """What changed in units that are made already, in words, and their ids."""
     reasons, stale = [], []
     each = list(tasks)
-    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), each)
+    manifests = map_concurrently(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), each)
     for task, manifest in zip(each, manifests, strict=True):
         if manifest is None:
             continue

@@ -17,7 +17,7 @@ from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import EXTENSIONS, Sample
 from qvl.pipeline.sources.base import Bytes, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 from qvl.pipeline.storage.storage import Storage
 
 PACK_VERSION = 1
@@ -66,7 +66,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     """Ledger rows of the shard in its order, and the unit of each."""
     tables, units = [], []
     for window in task.plan.windows:
-        kept = side_by_side(task.out, lambda unit: _kept(task.out, unit), window.units)
+        kept = map_concurrently(task.out, lambda unit: _kept(task.out, unit), window.units)
         starts = np.concatenate(([0], np.cumsum(window.kept)))
         owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
         tables.append(pa.concat_tables(kept).take(pa.array(starts[owner] + rank)))

@@ -13,7 +13,7 @@ from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.run import Curation
 from qvl.pipeline.curate.stale import refuse_or_discard
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 
 def make_plan(recipe: Recipe, out: Place) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def make_plan(recipe: Recipe, out: Place) -> dict[str, Any]:
 
 def _by_source(tasks: list[ScanTask], layout: Layout[Place]) -> dict[str, dict[str, int]]:
     sources: dict[str, dict[str, int]] = defaultdict(lambda: {"units": 0, "bytes": 0, "reused": 0, "rows": 0})
-    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
+    manifests = map_concurrently(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
     for task, manifest in zip(tasks, manifests, strict=True):
         entry = sources[task.unit.source]
         entry["units"] += 1

@@ -32,7 +32,7 @@ from qvl.pipeline.shards.dataset import committed_shard, finish
 from qvl.pipeline.shards.order import ShardPlan, shard_plans, windows
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
-from qvl.pipeline.storage.paths import Place, StorePath, side_by_side
+from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
 from qvl.pipeline.storage.storage import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
 
@@ -68,7 +68,7 @@ class Curation:
         def task(unit: Unit) -> ScanTask:
             return scan_task(self.recipe, self.recipe.source(unit.source), unit, self.out, storage)
 
-        return side_by_side(remote[0] if remote else Path(), task, units)
+        return map_concurrently(remote[0] if remote else Path(), task, units)
 
 
 def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bo
 def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunProgress) -> list[dict[str, Any]]:
     """Manifests of all units, in order."""
     layout = curation.layout
-    done = side_by_side(curation.out, scanned_unit, tasks)
+    done = map_concurrently(curation.out, scanned_unit, tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("scan", len(tasks), len(tasks) - len(todo))
     broken: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def _scan(curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunPr
         broken += [manifest] if _is_broken(manifest) else []
         _check_units(curation.recipe, broken, len(tasks))
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
-    manifests = side_by_side(curation.out, committed_manifest, paths)
+    manifests = map_concurrently(curation.out, committed_manifest, paths)
     _check_tolerance(curation.recipe, manifests)
     content = {
         "units": len(manifests),
@@ -186,7 +186,7 @@ def _select(
     if not done:
         _select_steps(first, by_rule, pool, progress)
     paths = [layout.group_manifest("ledger", group.number) for group in groups]
-    manifests = side_by_side(curation.out, committed_manifest, paths)
+    manifests = map_concurrently(curation.out, committed_manifest, paths)
     verdicts = _verdicts_by_source(manifests)
     rows = sum(unit["rows"] for unit in scanned)
     if rows != sum(sum(counts.values()) for counts in verdicts.values()):
@@ -243,7 +243,7 @@ def _pack(
     curation: Curation, scanned: list[dict[str, Any]], tasks: list[PackTask], pool: Pool, progress: RunProgress
 ) -> dict[str, Any]:
     selected = committed_manifest(curation.layout.stage_manifest("select"))
-    done = side_by_side(curation.out, lambda task: committed_shard(task.out, task.plan, task.fingerprint), tasks)
+    done = map_concurrently(curation.out, lambda task: committed_shard(task.out, task.plan, task.fingerprint), tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(pack_shard, todo):

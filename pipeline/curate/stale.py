@@ -11,7 +11,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
 from qvl.pipeline.recipe.recipe import Recipe, reading
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 SHOWN = 5
 # not the paths of weights: their hashes are in the scores' manifests
@@ -67,7 +67,7 @@ def stale_scans(layout: Layout[Place], tasks: list[ScanTask]) -> tuple[dict[str,
     stale = {}
     committed = {path.stem for path in (layout.out / "manifests" / "scan").glob("*.json")}
     new = []
-    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
+    manifests = map_concurrently(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
     for task, manifest in zip(tasks, manifests, strict=True):
         if manifest is None:
             new.append(task.unit)
@@ -112,4 +112,4 @@ def discard(layout: Layout[Place], units: list[str], ledger: bool) -> None:
         for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit), layout.embeddings(unit)):
             path.unlink(missing_ok=True)
 
-    side_by_side(layout.out, forget, units)
+    map_concurrently(layout.out, forget, units)

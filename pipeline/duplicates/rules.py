@@ -21,7 +21,7 @@ PARTITION_VECTORS = 250_000
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def rank(rule: "Round", pixels: np.ndarray, characters: np.ndarray, priority: int) -> np.ndarray:
+def rank(rule: "DuplicateRule", pixels: np.ndarray, characters: np.ndarray, priority: int) -> np.ndarray:
     """One uint64 per row, the best highest: the rule's first measure, then the other, then the source's priority.
 
     Pixels saturate at 2^32 - 1, characters at 65,535.
@@ -34,7 +34,7 @@ def rank(rule: "Round", pixels: np.ndarray, characters: np.ndarray, priority: in
 
 
 @dataclass(frozen=True)
-class Round:
+class DuplicateRule:
     """One duplicate rule: ``word`` is its reason, ``key`` what must be equal, ``allowed`` how many rows may stay.
 
     ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
@@ -58,27 +58,29 @@ class Round:
         return self.word if self.model == "clip_english" else f"{self.word}-{self.model}"
 
 
-def rounds(recipe: Recipe) -> tuple[Round, ...]:
+def duplicate_rules(recipe: Recipe) -> tuple[DuplicateRule, ...]:
     """The rules that a recipe asks for, in their order: each sees only what the ones before it kept."""
     result = []
     academic = tuple(source.name for source in recipe.sources if source.academic)
     if academic:
-        result.append(Round("longest_caption", "image", rank="characters", sources=academic))
+        result.append(DuplicateRule("longest_caption", "image", rank="characters", sources=academic))
     if recipe.dedup.image:
-        result.append(Round("duplicate_image", "image"))
+        result.append(DuplicateRule("duplicate_image", "image"))
     elif recipe.dedup.pair:
-        result.append(Round("duplicate_pair", "pair"))
+        result.append(DuplicateRule("duplicate_pair", "pair"))
     if recipe.dedup.near_duplicate is not None:
-        result.append(Round("near_duplicate", "look", near=recipe.dedup.near_duplicate))
+        result.append(DuplicateRule("near_duplicate", "look", near=recipe.dedup.near_duplicate))
     if recipe.dedup.semantic_duplicate is not None and recipe.score is not None and recipe.score.clip is not None:
         for model in recipe.score.clip.models():  # vectors of different models cannot be compared
-            result.append(Round("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate, model=model))
+            result.append(
+                DuplicateRule("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate, model=model)
+            )
     if recipe.dedup.repeated_text is not None:
-        result.append(Round("repeated_text", "text", allowed=recipe.dedup.repeated_text))
+        result.append(DuplicateRule("repeated_text", "text", allowed=recipe.dedup.repeated_text))
     return tuple(result)
 
 
-ROUND_WORDS = (
+DUPLICATE_REASONS = (
     "longest_caption",
     "duplicate_image",
     "duplicate_pair",
@@ -112,7 +114,7 @@ def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
     return keys[np.argsort(part, kind="stable")], offsets
 
 
-def losers(keys: np.ndarray, rule: Round) -> np.ndarray:
+def losers(keys: np.ndarray, rule: DuplicateRule) -> np.ndarray:
     """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
     suspects, first = in_order(keys[twins(keys["low"])])
     index = np.arange(len(suspects))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.filters.animated import Animated
 from qvl.pipeline.filters.aspect_ratio import AspectRatio
 from qvl.pipeline.filters.base import Filter
@@ -24,7 +24,7 @@ from qvl.pipeline.filters.watermark import Watermark
 from qvl.pipeline.filters.word_count import WordCount
 
 
-class Filters(Frozen):
+class Filters(RecipeModel):
     """Every filter under its own word. The order of these lines is the order in which they judge.
 
     A row's verdict names the first filter that it fails; ``failed`` in the ledger has one bit per filter, in this order.

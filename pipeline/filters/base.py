@@ -6,10 +6,10 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 
 
-class Filter(Frozen, ABC):
+class Filter(RecipeModel, ABC):
     """Judges a batch: one boolean per row. Never edits, never drops.
 
     The same word everywhere: file, recipe key, reason in the ledger, test file; the class is that word in capitals.

@@ -23,7 +23,7 @@ from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.curate.selection.select import SelectTask, row_keys
 from qvl.pipeline.duplicates.near import PAIR, near_pairs
-from qvl.pipeline.duplicates.rules import KEY, Round, in_order, twins
+from qvl.pipeline.duplicates.rules import KEY, DuplicateRule, in_order, twins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
 from qvl.pipeline.storage.paths import Place
@@ -52,7 +52,7 @@ def stored_recipe(out: Place) -> tuple[Recipe, str]:
 
 
 @dataclass(frozen=True)
-class Twins:
+class DuplicateCandidates:
     """Rows that share a rule's key with another readable row, best first inside each key.
 
     ``rows`` are numbers over all rows, ``runs`` number the keys. Of a rule of near duplicates ``keys`` and ``pairs`` hold
@@ -112,25 +112,25 @@ class Stored:
         with ThreadPoolExecutor(THREADS) as threads:
             yield from threads.map(one, self.units)
 
-    def twins(self, recipe: Recipe, rule: int) -> Twins:
+    def twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """The twins of one of the recipe's duplicate rules, from the cache where they were asked for before."""
         paths = self.twin_files(recipe, rule)
         if not all(path.is_file() for path in paths):
             made = self.make_twins(recipe, rule)
             with attempt(self.out) as private:
-                for part, path in zip(Twins.PARTS, paths, strict=True):
+                for part, path in zip(DuplicateCandidates.PARTS, paths, strict=True):
                     np.save(private / path.name, getattr(made, part))
                     publish(private / path.name, path, file_hash(private / path.name))
-        return Twins(*(load_array(path) for path in paths))
+        return DuplicateCandidates(*(load_array(path) for path in paths))
 
     def twin_files(self, recipe: Recipe, rule: int) -> list[Place]:
         """Where the cache keeps the twins of a rule."""
         chosen = SelectTask(self.out, recipe, self.fingerprint, 0, rule).rules[rule]
         priorities = {source.name: source.priority for source in recipe.sources}
         name = fingerprint([self.fingerprint, _identity(chosen), priorities])
-        return [self.out / "whatif" / f"{name}-{part}.npy" for part in Twins.PARTS]
+        return [self.out / "whatif" / f"{name}-{part}.npy" for part in DuplicateCandidates.PARTS]
 
-    def make_twins(self, recipe: Recipe, rule: int) -> Twins:
+    def make_twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """The twins of a rule, from the columns of all rows; nothing is written."""
         task = SelectTask(self.out, recipe, self.fingerprint, 0, rule)
         chosen = task.rules[rule]
@@ -144,7 +144,7 @@ class Stored:
         ordered, first = in_order(keys[met])
         rows = self.starts[ordered["group"]] + ordered["row"]
         near = ordered if chosen.near else np.empty(0, KEY)
-        return Twins(rows, (np.cumsum(first) - 1).astype(np.int32), near, pairs)
+        return DuplicateCandidates(rows, (np.cumsum(first) - 1).astype(np.int32), near, pairs)
 
     def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
         """Records of all readable rows of a group, whatever the filters say."""
@@ -159,7 +159,7 @@ class Stored:
         return np.concatenate(parts)
 
 
-def _identity(rule: Round) -> Any:
+def _identity(rule: DuplicateRule) -> Any:
     """What of a rule decides which rows can meet."""
     near = [rule.near.radius, rule.near.minimum_spread] if rule.near else None
     return [rule.key, rule.rank, rule.sources, near]

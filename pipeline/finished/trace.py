@@ -13,7 +13,7 @@ from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 KEEP = "keep"
 MAX_CHAIN = 10
@@ -34,7 +34,7 @@ def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
     layout = _known(out)
     found, known = [], []
     paths: list[Place] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
-    for manifest in filter(None, side_by_side(layout.out, read_manifest, paths)):
+    for manifest in filter(None, map_concurrently(layout.out, read_manifest, paths)):
         name = f"{manifest['source']}/{manifest['name']}"
         known.append(name)
         if file in (manifest["name"], name) or file.endswith("/" + manifest["name"]):

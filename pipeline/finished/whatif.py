@@ -18,9 +18,9 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.curate.selection.near_steps import settle_rows
 from qvl.pipeline.curate.selection.select import SelectTask, scored_bits
 from qvl.pipeline.curate.selection.semantic_steps import losers_among
-from qvl.pipeline.duplicates.rules import rounds
+from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS, Filters
-from qvl.pipeline.finished.stored import Stored, Twins
+from qvl.pipeline.finished.stored import DuplicateCandidates, Stored
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
 
@@ -247,7 +247,7 @@ def _among(column: pa.DictionaryArray, wanted: Any) -> np.ndarray:
 
 def run_rules(stored: Stored, recipe: Recipe, words: Words, codes: np.ndarray) -> None:
     """The duplicate rules over all rows, into ``codes``."""
-    for number, rule in enumerate(rounds(recipe)):
+    for number, rule in enumerate(duplicate_rules(recipe)):
         if rule.semantic is not None:
             codes[semantic_losers(stored, recipe, number, codes)] = words.code(rule.word)
             continue
@@ -270,7 +270,7 @@ def beaten(runs: np.ndarray, allowed: int) -> np.ndarray:
     return result
 
 
-def near_losers(stored: Stored, twins: Twins, keys: np.ndarray, tint: int) -> np.ndarray:
+def near_losers(stored: Stored, twins: DuplicateCandidates, keys: np.ndarray, tint: int) -> np.ndarray:
     """Row numbers that lose to a near row."""
     lost = settle_rows(keys, twins.pairs, tint)
     result: np.ndarray = stored.starts[lost["group"]] + lost["row"]

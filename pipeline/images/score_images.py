@@ -87,7 +87,7 @@ def measure_pixels(
     if not rows or (score.phash is None and score.clip is None):
         return faults
     places = sorted(_places(columns, rows), key=lambda place: place[1])
-    towers = Towers.open(score.clip, columns) if score.clip else None
+    towers = ClipModels.open(score.clip, columns) if score.clip else None
     with towers.open_threads() if towers else ThreadPoolExecutor(1) as threads:
         for chunk in _decoded(source.images(unit, places, Storage()), threads, towers, score.phash is not None):
             seen += len(chunk)
@@ -109,7 +109,7 @@ def _places(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]
 
 
 def _decoded(
-    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "Towers | None", hashed: bool
+    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "ClipModels | None", hashed: bool
 ) -> Iterator[list[Decoded]]:
     """Chunks of decoded images; while one is used, the next is being decoded."""
     size = towers.batch if towers else CHUNK
@@ -130,7 +130,7 @@ def _decoded(
         waiting = following
 
 
-def _decode(row: int, data: Bytes, towers: "Towers | None", hashed: bool, scratch: Scratch) -> Decoded:
+def _decode(row: int, data: Bytes, towers: "ClipModels | None", hashed: bool, scratch: Scratch) -> Decoded:
     try:
         image, whole = decode_scaled(data, towers.side if towers else SIDE, scratch)
         small = shrunk(Image.fromarray(image)) if hashed else None
@@ -142,7 +142,7 @@ def _decode(row: int, data: Bytes, towers: "Towers | None", hashed: bool, scratc
 
 
 @dataclass(frozen=True)
-class Towers:
+class ClipModels:
     """The CLIP models of a recipe, and which of them scores which row."""
 
     models: dict[str, "ClipScorer"]

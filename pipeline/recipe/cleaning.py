@@ -1,9 +1,9 @@
 """What a recipe says about caption cleaning."""
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 
 
-class Clean(Frozen):
+class Clean(RecipeModel):
     """What cleaning does. Both default to on, as in the paper."""
 
     html: bool = True

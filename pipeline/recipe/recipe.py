@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.recipe.cleaning import Clean
@@ -23,7 +23,7 @@ from qvl.pipeline.storage.storage import Storage
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
-class Table2(Frozen):
+class Table2(RecipeModel):
     """The row of the paper's Table 2 that a source stands for: rows before and after its cleaning, as published."""
 
     dataset: str
@@ -31,7 +31,7 @@ class Table2(Frozen):
     cleaned: int
 
 
-class SourceSpec(Frozen):
+class SourceSpec(RecipeModel):
     """A named source: how to read it and what is special about it.
 
     ``priority``: of two equal rows the one from the source with the higher priority is kept. ``academic``: several
@@ -46,7 +46,7 @@ class SourceSpec(Frozen):
     table2: Table2 | None = None
 
 
-class NearDuplicate(Frozen):
+class NearDuplicate(RecipeModel):
     """Images that look alike: perceptual hashes at most ``radius`` bits apart, colours of the quarters at most ``tint``.
 
     Pictures whose hash saw less contrast than ``minimum_spread`` (grey levels) are left alone.
@@ -57,7 +57,7 @@ class NearDuplicate(Frozen):
     minimum_spread: float = Field(default=4.0, ge=0)
 
 
-class SemanticDuplicate(Frozen):
+class SemanticDuplicate(RecipeModel):
     """Images that show the same, by the vectors of the model that scored them: cosine at least ``similarity``.
 
     Vectors are compared inside cells of k-means (``cells`` of them, by default one for 4,096 rows), trained on a sample
@@ -69,7 +69,7 @@ class SemanticDuplicate(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
-class Benchmark(Frozen):
+class Benchmark(RecipeModel):
     """Images that must not be trained on: a list of ``qvl curate hash``, or a folder of images.
 
     ``radius``: bits in which perceptual hashes may differ; null compares bytes alone.
@@ -80,7 +80,7 @@ class Benchmark(Frozen):
     radius: Annotated[int, Field(ge=0, le=4)] | None = 3
 
 
-class Dedup(Frozen):
+class Dedup(RecipeModel):
     """Duplicates inside and across sources; a rule that is null does not run."""
 
     image: bool = True
@@ -90,7 +90,7 @@ class Dedup(Frozen):
     repeated_text: Annotated[int, Field(ge=1, lt=2**31)] | None = 10
 
 
-class Pack(Frozen):
+class Pack(RecipeModel):
     """Shards: ``shard_rows`` samples each, in an order fixed by ``seed``.
 
     Rows are shuffled inside a window of ``window_units`` units, and the units are shuffled: a full shuffle over
@@ -102,14 +102,14 @@ class Pack(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
-class Tolerance(Frozen):
+class Tolerance(RecipeModel):
     """How much damage a run accepts before it stops: shares of rows and of units that cannot be read."""
 
     unreadable_rows: float = Field(default=0.1, ge=0, le=1)
     unreadable_units: float = Field(default=0.01, ge=0, le=1)
 
 
-class Recipe(Frozen):
+class Recipe(RecipeModel):
     """One curation: sources in, a dataset called ``name`` out."""
 
     name: SourceName

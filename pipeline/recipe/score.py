@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 
 
-class PerceptualHash(Frozen):
+class PerceptualHash(RecipeModel):
     """The 64-bit hash; nothing to set: hashes of different kinds cannot be compared."""
 
 
@@ -16,7 +16,7 @@ def is_weight_file(name: str) -> bool:
     return "/" in name or name.endswith((".pt", ".pth", ".bin", ".safetensors"))
 
 
-class ClipModel(Frozen):
+class ClipModel(RecipeModel):
     """A dual encoder of open_clip: ``model`` is its architecture, ``pretrained`` one of its names or a file of weights."""
 
     model: str
@@ -28,7 +28,7 @@ class ClipModel(Frozen):
         return is_weight_file(self.pretrained)
 
 
-class Clip(Frozen):
+class Clip(RecipeModel):
     """Scores of image and caption: Chinese captions by ``chinese`` where it is given, everything else by ``english``.
 
     ``embeddings`` also stores the image vectors (fp16) in a parquet file of their own. ``compile`` builds faster kernels
@@ -47,7 +47,7 @@ class Clip(Frozen):
         return {name: model for name, model in chosen.items() if model is not None}
 
 
-class Score(Frozen):
+class Score(RecipeModel):
     """Stage score: ``phash`` and ``clip`` from one decode of each image.
 
     Rows that scan lost are never scored; rows that a filter on scanned columns drops are scored only with ``always``.

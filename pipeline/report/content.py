@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from qvl.pipeline.curate.measuring.columns import sample_id
-from qvl.pipeline.duplicates.rules import Round, rounds
+from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Cluster, size_histogram
 from qvl.pipeline.report.figures import KEEP, LENGTHS, RESOLUTIONS, Figures, Tally
-from qvl.pipeline.report.gauges import NumberGauge, about, chosen_filters
 from qvl.pipeline.report.nearest import Pick
+from qvl.pipeline.report.thresholds import NumberGauge, about, chosen_filters
 
 FAULTS = ("download", "unreadable")
 PAPER_TOTAL = {"dataset": "total", "original": 5_000_000_000, "cleaned": 1_400_000_000}
@@ -44,9 +44,9 @@ def funnel(figures: Figures, recipe: Recipe) -> dict[str, Any]:
     return {**result, "kept": {name: figures.verdicts[name][KEEP] for name in sources}}
 
 
-def rules_of(recipe: Recipe) -> list[Round]:
+def rules_of(recipe: Recipe) -> list[DuplicateRule]:
     """Duplicate rules, one per word: two models of one rule are one to a reader."""
-    return list({rule.word: rule for rule in rounds(recipe)}.values())
+    return list({rule.word: rule for rule in duplicate_rules(recipe)}.values())
 
 
 def _grouped(verdicts: Counter[str]) -> Counter[str]:
@@ -187,7 +187,7 @@ def duplicates(figures: Figures, recipe: Recipe, largest: dict[str, list[Cluster
     return [_rule(rule, figures.clusters.losers(rule.word), largest.get(rule.word, [])) for rule in rules_of(recipe)]
 
 
-def _rule(rule: Round, losers: np.ndarray, largest: list[Cluster]) -> dict[str, Any]:
+def _rule(rule: DuplicateRule, losers: np.ndarray, largest: list[Cluster]) -> dict[str, Any]:
     return {
         "word": rule.word,
         "equal": rule.key,

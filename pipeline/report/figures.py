@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Clusters
-from qvl.pipeline.report.gauges import Gauge, NumberGauge, WordGauge, floats, gauges
 from qvl.pipeline.report.nearest import Nearest, ranks
+from qvl.pipeline.report.thresholds import Gauge, NumberGauge, WordGauge, floats, gauges
 from qvl.pipeline.storage.paths import Place
 
 KEEP = "keep"

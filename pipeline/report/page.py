@@ -19,7 +19,7 @@ from qvl.pipeline.report import content, sections
 from qvl.pipeline.report.clusters import Cluster, add_members
 from qvl.pipeline.report.figures import Figures, collect
 from qvl.pipeline.report.gallery import Card, Gallery
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 HERE = Path(__file__).parent
 INPUTS_SHOWN = 50
@@ -99,7 +99,7 @@ def _largest(out: Place, figures: Figures) -> dict[str, list[Cluster]]:
 def _reproduce(layout: Layout[Place], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> dict[str, Any]:
     """What the result depends on: recipe, inputs, fingerprints. No folder of this machine."""
     paths = [layout.unit_manifest(unit) for unit in list(figures.source_of)[:INPUTS_SHOWN]]
-    inputs = side_by_side(layout.out, committed_manifest, paths)
+    inputs = map_concurrently(layout.out, committed_manifest, paths)
     lineage = dataset["lineage"]
     return {
         "command": f"qvl curate run {recipe.name}.yaml --output out",

@@ -20,7 +20,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.shards.writer import Sample, ShardWriter
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 COUNTED = ("sources", "languages", "tasks")
 SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")
@@ -88,7 +88,7 @@ def finish(name: str, out: Place, plans: list[ShardPlan], expected: int, lineage
     remove_strays(out, plans)
     layout, shards, revoked = Layout(out), [], 0
     totals: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
-    manifests = side_by_side(out, lambda plan: read_manifest(layout.shard_manifest(plan.name)), plans)
+    manifests = map_concurrently(out, lambda plan: read_manifest(layout.shard_manifest(plan.name)), plans)
     for plan, manifest in zip(plans, manifests, strict=True):
         gone = 0 if manifest is None else manifest.get("revoked", 0)
         if manifest is None or manifest["samples"] + gone != plan.last - plan.first:

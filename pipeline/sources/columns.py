@@ -5,7 +5,7 @@ Facts: column layouts as published by LAION, kakaobrain/coyo-dataset, mlfoundati
 
 from typing import Literal
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 
 Column = str | int
 Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m", "cc12m", "sbu", "coco"]
@@ -13,7 +13,7 @@ Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m
 MEASURES = ("clip", "nsfw", "watermark", "aesthetic")
 
 
-class Columns(Frozen):
+class Columns(RecipeModel):
     """Names (or positions, in a file without header) of the columns that are read; None where a source has none."""
 
     caption: Column | None = None

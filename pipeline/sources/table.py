@@ -13,7 +13,7 @@ import xxhash
 from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
@@ -32,7 +32,7 @@ ENDINGS: dict[str, Format] = {
 CHECKED = ("key", "url", *MEASURES)  # beside the caption and the image, without which no row is of use
 
 
-class Table(Source, Frozen):
+class Table(Source, RecipeModel):
     """Files named by glob patterns. ``image_folder`` is where paths in the table start from.
 
     ``header``: TSV and CSV begin with a line of names; by default they do unless the columns are given by position.

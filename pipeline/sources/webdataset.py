@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
@@ -47,7 +47,7 @@ class Sample:
     regular: bool = True
 
 
-class WebDataset(Source, Frozen):
+class WebDataset(Source, RecipeModel):
     """Tars named by glob patterns, relative to the recipe's folder, or fsspec URLs."""
 
     kind: Literal["webdataset"] = "webdataset"

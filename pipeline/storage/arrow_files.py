@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.storage.paths import Place, StorePath
-from qvl.pipeline.storage.storage import open_filesystem, persistently
+from qvl.pipeline.storage.storage import open_filesystem, with_retries
 
 WHOLE_BYTES = 4 << 20  # a shorter parquet file comes from a store in one request, a longer one column by column
 ARRAY_HEADER = 512  # more than a header of ours has
@@ -44,7 +44,7 @@ def read_parquet(path: Place, columns: list[str] | None = None) -> pa.Table:
         with parquet_file(path) as file:
             return file.read(columns=columns, use_threads=False).combine_chunks()
 
-    return read() if isinstance(path, Path) else persistently(read)
+    return read() if isinstance(path, Path) else with_retries(read)
 
 
 def load_array(path: Place) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
-from qvl.pipeline.storage.storage import REQUESTS, Storage, kind_of, open_filesystem, persistently
+from qvl.pipeline.storage.storage import REQUESTS, Storage, kind_of, open_filesystem, with_retries
 
 # stores whose file system can create a file only where there is none, in one step
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
@@ -70,13 +70,13 @@ class StorePath:
     def modified(self) -> datetime:
         """When the file was last written, by the store's clock. Raises FileNotFoundError."""
         filesystem, inner = open_filesystem(self.url)
-        found: datetime = persistently(lambda: filesystem.modified(inner))
+        found: datetime = with_retries(lambda: filesystem.modified(inner))
         return found
 
     def read_bytes(self) -> bytes:
         """The whole file in one request. Raises FileNotFoundError."""
         filesystem, inner = open_filesystem(self.url)
-        return bytes(persistently(lambda: filesystem.cat_file(inner)))
+        return bytes(with_retries(lambda: filesystem.cat_file(inner)))
 
     def read_range(self, start: int, end: int) -> bytes:
         """Bytes [start, end); fewer where the file ends before."""
@@ -86,7 +86,7 @@ class StorePath:
         """Files of this folder whose names match, sorted; none where there is no folder."""
         filesystem, inner = open_filesystem(self.url)
         try:
-            found = persistently(lambda: filesystem.ls(inner, detail=False))
+            found = with_retries(lambda: filesystem.ls(inner, detail=False))
         except FileNotFoundError:
             return
         names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
@@ -95,12 +95,12 @@ class StorePath:
     def write_bytes(self, data: bytes) -> None:
         """Create or replace the file, in one step: a reader sees the old bytes or the new ones."""
         filesystem, inner = open_filesystem(self.url)
-        persistently(lambda: filesystem.pipe_file(inner, data))
+        with_retries(lambda: filesystem.pipe_file(inner, data))
 
     def upload(self, written: Path) -> None:
         """A local file to here, in one step."""
         filesystem, inner = open_filesystem(self.url)
-        persistently(lambda: filesystem.put_file(str(written), inner))
+        with_retries(lambda: filesystem.put_file(str(written), inner))
 
     def create(self, data: bytes) -> bytes:
         """Write the file only where there is none (S3: ``If-None-Match: *``). Returns what lies there: the first wins.
@@ -118,7 +118,7 @@ class StorePath:
                 if not self.is_file():
                     raise
 
-        persistently(write)
+        with_retries(write)
         try:
             return self.read_bytes()
         except FileNotFoundError:
@@ -128,7 +128,7 @@ class StorePath:
         """Remove the file; on a store nothing tells whether it was there."""
         filesystem, inner = open_filesystem(self.url)
         try:
-            persistently(lambda: filesystem.rm_file(inner))
+            with_retries(lambda: filesystem.rm_file(inner))
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -137,7 +137,7 @@ class StorePath:
         """Remove everything below; a folder that is not there is fine."""
         filesystem, inner = open_filesystem(self.url)
         try:
-            persistently(lambda: filesystem.rm(inner, recursive=True))
+            with_retries(lambda: filesystem.rm(inner, recursive=True))
         except FileNotFoundError:
             return
 
@@ -161,7 +161,7 @@ def place(text: str | Path) -> Place:
     return StorePath(Storage().canonical(text).rstrip("/"))
 
 
-def side_by_side(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def map_concurrently(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Results in order. On a store many calls are under way at once, because each waits for answers; on a disk one."""
     if isinstance(where, Path):
         return [function(item) for item in items]

@@ -31,7 +31,7 @@ UNTRANSLATED = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"
 Result = TypeVar("Result")
 
 
-def persistently(act: Callable[[], Result]) -> Result:
+def with_retries(act: Callable[[], Result]) -> Result:
     """Do an act that may be repeated, again while the store answers with errors of its own.
 
     What the store says about the file (not there, there already, forbidden) is raised at once. Raises QvlError at the end.
@@ -77,7 +77,7 @@ def kind_of(url: str) -> str | None:
     """``file``, ``directory`` or None. Not fsspec's ``exists``, which takes a failing store for an empty one."""
     filesystem, inner = open_filesystem(url)
     try:
-        return str(persistently(lambda: filesystem.info(inner))["type"])
+        return str(with_retries(lambda: filesystem.info(inner))["type"])
     except FileNotFoundError:
         return None
 
@@ -103,7 +103,7 @@ class Storage:
     def glob(self, pattern: str) -> list[str]:
         """Sorted files that match; a pattern without wildcard that names nothing gives an empty list."""
         filesystem, inner = open_filesystem(pattern)
-        found = filesystem.glob(inner) if self.is_local(pattern) else persistently(lambda: filesystem.glob(inner))
+        found = filesystem.glob(inner) if self.is_local(pattern) else with_retries(lambda: filesystem.glob(inner))
         return sorted(found if self.is_local(pattern) else (str(filesystem.unstrip_protocol(p)) for p in found))
 
     def size(self, path: str) -> int:
@@ -111,7 +111,7 @@ class Storage:
         if self.is_local(path):
             return _plain(path).stat().st_size
         filesystem, inner = open_filesystem(path)
-        return int(persistently(lambda: filesystem.size(inner)))
+        return int(with_retries(lambda: filesystem.size(inner)))
 
     def exists(self, path: str) -> bool:
         if self.is_local(path):
@@ -130,7 +130,7 @@ class Storage:
                 file.seek(start)
                 return file.read(end - start)
         filesystem, inner = open_filesystem(path)
-        return bytes(persistently(lambda: filesystem.cat_file(inner, start=start, end=end)))
+        return bytes(with_retries(lambda: filesystem.cat_file(inner, start=start, end=end)))
 
     def read_ranges(self, path: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         """Bytes of each span [start, end) of a remote file, in order; ``REQUESTS`` are under way at once."""
@@ -150,7 +150,7 @@ class Storage:
         filesystem, inner = open_filesystem(path)
         with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
             target = Path(folder) / Path(inner).name
-            persistently(lambda: filesystem.get_file(inner, str(target)))
+            with_retries(lambda: filesystem.get_file(inner, str(target)))
             yield target
 
     @contextmanager

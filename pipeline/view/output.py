@@ -11,7 +11,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.run import Curation
-from qvl.pipeline.duplicates.rules import rounds
+from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.finished.stored import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
@@ -125,7 +125,7 @@ class Output:
 
     def content(self, cursor: Any) -> dict[str, Any]:
         """What the pages must know before they ask for anything."""
-        rules = [rule.word for rule in rounds(self.stored)] if self.stored is not None else []
+        rules = [rule.word for rule in duplicate_rules(self.stored)] if self.stored is not None else []
         return {
             "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.stem),
             "absent": list(self.beside.absent),

@@ -21,12 +21,12 @@ from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.select import SelectTask
 from qvl.pipeline.duplicates.near import PAIR
-from qvl.pipeline.duplicates.rules import KEY, rounds
+from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored import THREADS, Result, Stored, Twins
+from qvl.pipeline.finished.stored import THREADS, DuplicateCandidates, Result, Stored
 from qvl.pipeline.finished.whatif import KEEP, UNSCORED, Answer, whatif
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.gauges import DERIVED, NumberGauge, about, chosen_filters, gauges
+from qvl.pipeline.report.thresholds import DERIVED, NumberGauge, about, chosen_filters, gauges
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.queries import Query, counts, records
 
@@ -44,8 +44,8 @@ class Remembering(Stored):
     """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
 
     @cached_property
-    def known(self) -> dict[str, Twins]:
-        """Twins by the name of their file in the cache."""
+    def known(self) -> dict[str, DuplicateCandidates]:
+        """DuplicateCandidates by the name of their file in the cache."""
         return {}
 
     @cached_property
@@ -73,11 +73,11 @@ class Remembering(Stored):
 
     def missing(self, recipe: Recipe) -> list[int]:
         """Rules whose twins nobody has looked for yet."""
-        numbers = [number for number, rule in enumerate(rounds(recipe)) if rule.semantic is None]
+        numbers = [number for number, rule in enumerate(duplicate_rules(recipe)) if rule.semantic is None]
         files = {number: self.twin_files(recipe, number) for number in numbers}
         return [n for n, f in files.items() if str(f[0]) not in self.known and not all(path.is_file() for path in f)]
 
-    def twins(self, recipe: Recipe, rule: int) -> Twins:
+    def twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """Of the cache in the output where they are there, else found here and kept in memory."""
         files = self.twin_files(recipe, rule)
         if str(files[0]) not in self.known:
@@ -101,9 +101,9 @@ class WithoutTwins(Stored):
         """Of the run."""
         yield from self.run.over_units(columns, function)
 
-    def twins(self, recipe: Recipe, rule: int) -> Twins:
+    def twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """None."""
-        return Twins(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
+        return DuplicateCandidates(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
 
 
 @dataclass
@@ -232,7 +232,7 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
 def _without_search(stored: Stored, recipe: Recipe) -> Answer:
     """The answer of the filters; rows that a rule in force dropped stay dropped."""
     answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
-    codes = [answer.words.code(rule.word) for rule in rounds(recipe)]
+    codes = [answer.words.code(rule.word) for rule in duplicate_rules(recipe)]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
     return answer

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.synth_ocr.html.source import Html
@@ -15,7 +15,7 @@ from qvl.synth_ocr.scene.source import Scene
 PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs", "exclude")
 
 
-class OcrSource(Frozen):
+class OcrSource(RecipeModel):
     """A named source of pages. ``optional``: left out, with a note, where its files or programs are not installed."""
 
     name: SourceName
@@ -23,7 +23,7 @@ class OcrSource(Frozen):
     read: Annotated[Scene | Pdf | Html, Field(discriminator="kind")]
 
 
-class OcrRecipe(Frozen):
+class OcrRecipe(RecipeModel):
     """Sources in, a dataset called ``name`` out. ``text_tokens``: room for the OCR text of a page in the sequence.
 
     The paper's second stage has 2048 positions, an image takes 258 of them (section 9): 1790 are left.

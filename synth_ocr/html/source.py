@@ -10,7 +10,7 @@ import xxhash
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.build import BuildUnit
 from qvl.pipeline.storage.storage import Storage
 from qvl.synth_ocr.page.confined import Limits, Stopped, confined
@@ -20,7 +20,7 @@ from qvl.synth_ocr.page.rules import PageRules
 VIEWS = ((1280, 960), (1024, 1024), (800, 1200), (1366, 768), (600, 1024))
 
 
-class Html(Frozen):
+class Html(RecipeModel):
     """One of: ``paths`` (saved pages; they see files below ``root`` alone), ``warcs``, ``templates`` (a language).
 
     ``count``: pages made of templates, or at most so many saved pages. ``seconds`` bound one page, scripts included.

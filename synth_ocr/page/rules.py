@@ -6,14 +6,14 @@ from dataclasses import replace
 import simplejpeg
 from pydantic import Field
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.markup.markup import has_marker
 from qvl.synth_ocr.page.geometry import is_sound, sides
 from qvl.synth_ocr.page.page import Line, Outcome, Page, PageRejected
 from qvl.synth_ocr.page.text import LATIN_EXTENDED, PRIVATE_USE, UNKNOWN
 
 
-class PageRules(Frozen):
+class PageRules(RecipeModel):
     """Why a page or a line is dropped. The paper publishes the rules, not their numbers: these are ours.
 
     ``latin_extended`` and ``private_use`` reject the page that has such a character (paper, steps 5 and 6; the first one

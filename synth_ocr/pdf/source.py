@@ -8,7 +8,7 @@ import xxhash
 from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.build import BuildUnit
 from qvl.pipeline.storage.storage import Storage
 from qvl.synth_ocr.page.confined import Limits, Stopped, confined
@@ -17,7 +17,7 @@ from qvl.synth_ocr.page.rules import PageRules
 from qvl.synth_ocr.pdf.engine import Engine, engine_of, engine_version
 
 
-class Pdf(Frozen):
+class Pdf(RecipeModel):
     """``long_side``: pixels of the rendered page. ``pages``: at most so many of a document, chosen by the seed.
 
     ``seconds`` and ``megabytes`` bound one page and the process that reads it. ``engine``: MuPDF where it is installed,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -25,7 +25,7 @@ PERSPECTIVES: tuple[tuple[float, tuple[Range, Range, Range, Range]], ...] = (
 )
 
 
-class Canvas(Frozen):
+class Canvas(RecipeModel):
     """The image and the document on it: sizes in pixels, ratios of the long side to the short one."""
 
     quality: tuple[int, int] = (50, 95)
@@ -40,7 +40,7 @@ class Canvas(Frozen):
     paper_alpha: Range = (0.0, 0.2)
 
 
-class TextLayout(Frozen):
+class TextLayout(RecipeModel):
     """Where lines stand; lengths are shares of the document's short side. ``kinds``: weights of the layouts."""
 
     kinds: dict[LayoutName, float] = Field(default={"grid_stack": 1.0}, min_length=1)
@@ -60,7 +60,7 @@ class TextLayout(Frozen):
     gray: tuple[int, int] = (0, 64)
 
 
-class Effects(Frozen):
+class Effects(RecipeModel):
     """Document effects first (elastic, noise, perspective), then those of the whole image."""
 
     elastic_alpha: Range = (0.0, 1.0)
@@ -79,7 +79,7 @@ class Effects(Frozen):
     gaussian_blur: Range = (0.0, 1.5)
 
 
-class Corpus(Frozen):
+class Corpus(RecipeModel):
     """Running text: files of plain text (``.txt``) or a text column of parquet files; ``weight`` among corpora."""
 
     texts: tuple[str, ...] = Field(min_length=1)
@@ -88,7 +88,7 @@ class Corpus(Frozen):
     maximum_bytes: int = Field(default=64_000_000, ge=1)  # read of each file
 
 
-class FontChoice(Frozen):
+class FontChoice(RecipeModel):
     """Font files by pattern, or the files that fontconfig names for a family. ``faces``: which of a collection.
 
     Without ``faces`` a collection's simplified Chinese face is taken where names tell one, else its first.

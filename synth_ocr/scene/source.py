@@ -8,7 +8,7 @@ import xxhash
 from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.build import BuildUnit
 from qvl.pipeline.commit.fingerprint import file_identity, fingerprint
 from qvl.pipeline.exclusion.exclusion import Exclusion
@@ -18,7 +18,7 @@ from qvl.synth_ocr.page.rules import PageRules, finish
 from qvl.synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLayout
 
 
-class Scene(Frozen):
+class Scene(RecipeModel):
     """``count`` scenes of a language. Folders are glob patterns. Without ``papers`` paper is made, as without
     ``backgrounds`` plain colours are. ``exclude``: a list that ``qvl ground exclude`` or ``qvl curate hash`` wrote; a
     background that it holds is never drawn (the paper's backgrounds, COCO train2017, hold RefCOCO's test images).

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from qvl.pipeline.duplicates.rules import ROUND_WORDS
+from qvl.pipeline.duplicates.rules import DUPLICATE_REASONS
 from qvl.pipeline.filters import FILTER_WORDS, Filters
 from qvl.pipeline.recipe.recipe import Dedup, NearDuplicate, SemanticDuplicate, SourceSpec, Tolerance
 from tests.docs.pages import page, table_rows
@@ -47,7 +47,7 @@ def test_the_rows_stand_in_the_order_of_judgement() -> None:
     assert [word for word in ROWS if word in FILTER_WORDS] == list(FILTER_WORDS)
 
 
-@pytest.mark.parametrize("word", ROUND_WORDS)
+@pytest.mark.parametrize("word", DUPLICATE_REASONS)
 def test_every_duplicate_rule_has_a_row(word: str) -> None:
     assert len(ROWS[word]) == 4
 

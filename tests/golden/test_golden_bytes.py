@@ -22,7 +22,7 @@ from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
 from qvl.training.data.schedule import State
 from qvl.training.loop.run import plan_stage, processor_of_start
-from qvl.training.ranks import Ranks
+from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import load_train_recipe
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.conftest import qvl as run_command
@@ -96,7 +96,7 @@ def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: P
     stage = recipe.stages[number]
     processor = processor_of_start(recipe, stage)
     encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
-    alone = Ranks(0, 1, torch.device("cpu"))
+    alone = ProcessGroup(0, 1, torch.device("cpu"))
     schedule = plan_stage(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
     state = State()
     for _ in range(STEPS):

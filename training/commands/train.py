@@ -63,9 +63,9 @@ def verify(
     import torch
 
     from qvl.training.loop.verify import verify as replay
-    from qvl.training.ranks import Ranks
+    from qvl.training.process_group import ProcessGroup
 
-    results = replay(run, world, Ranks(0, 1, torch.device("cpu")))
+    results = replay(run, world, ProcessGroup(0, 1, torch.device("cpu")))
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results]))
     else:

@@ -76,7 +76,7 @@ class DeepSpeedEngine:
         if not last:
             self._engine.step()
 
-    def spoil(self, loss: Tensor) -> Tensor:
+    def invalidate_loss(self, loss: Tensor) -> Tensor:
         """A loss whose gradient is no number: the engine then skips the update by itself, in every ZeRO stage."""
         return loss * math.nan
 

@@ -32,7 +32,7 @@ def work(launch: Launch) -> bool:
     from transformers.utils import logging
 
     from qvl.training.loop.run import Where, run
-    from qvl.training.ranks import start_ranks, stop_ranks
+    from qvl.training.process_group import start_ranks, stop_ranks
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     ranks = start_ranks()

@@ -40,7 +40,7 @@ from qvl.training.loop.marker_rows import TOKENS
 from qvl.training.loop.scores import evaluator, peak_flops, step_flops
 from qvl.training.loop.stage import Stage
 from qvl.training.loop.training_model import TrainingModel, prepare
-from qvl.training.ranks import Ranks
+from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 UNCHECKED = "model.unchecked"
@@ -66,7 +66,7 @@ class Loaded:
     dtype: torch.dtype
 
 
-def run(recipe: TrainRecipe, where: Where, ranks: Ranks) -> bool:
+def run(recipe: TrainRecipe, where: Where, ranks: ProcessGroup) -> bool:
     """All stages that are not done yet; False where a signal stopped the run. Raises StaleError for another recipe."""
     register()
     datasets = used_datasets(recipe)
@@ -136,7 +136,7 @@ def run_stage(
     before: Path | None,
     datasets: dict[str, Dataset],
     where: Where,
-    ranks: Ranks,
+    ranks: ProcessGroup,
 ) -> bool:
     """Train one stage and write its model; False where a signal stopped it."""
     folder = where.output / stage.label
@@ -181,7 +181,12 @@ def run_stage(
 
 
 def plan_stage(
-    recipe: TrainRecipe, stage: StageSpec, datasets: dict[str, Dataset], lengths: Path, encoder: Encoder, ranks: Ranks
+    recipe: TrainRecipe,
+    stage: StageSpec,
+    datasets: dict[str, Dataset],
+    lengths: Path,
+    encoder: Encoder,
+    ranks: ProcessGroup,
 ) -> Schedule:
     """The stage's schedule; measures lengths first where it needs them, the shards shared out over ranks."""
     parts = mix_parts(stage, datasets)
@@ -246,7 +251,7 @@ def _quantized(stage: StageSpec) -> dict[str, Any]:
 
 
 def export_model(
-    target: Path, stage: StageSpec, model: TrainingModel, engine: DeepSpeedEngine, loaded: Loaded, ranks: Ranks
+    target: Path, stage: StageSpec, model: TrainingModel, engine: DeepSpeedEngine, loaded: Loaded, ranks: ProcessGroup
 ) -> None:
     """Write a model folder from the masters. A collective call; rank 0 writes."""
     weights: dict[str, Tensor] = {}

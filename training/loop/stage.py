@@ -18,7 +18,7 @@ from qvl.training.loop.checkpoint import Checkpoints, read_checkpoint, read_tens
 from qvl.training.loop.engine import DeepSpeedEngine, Stepped
 from qvl.training.loop.logs import StageLog
 from qvl.training.loop.optimizer import learning_rate
-from qvl.training.ranks import Ranks, StopSignal, agree
+from qvl.training.process_group import ProcessGroup, StopSignal, agree
 from qvl.training.recipe import StageSpec
 
 SMOOTHING = 0.95
@@ -71,7 +71,7 @@ class Stage:
         self,
         spec: StageSpec,
         folder: Path,
-        ranks: Ranks,
+        ranks: ProcessGroup,
         engine: DeepSpeedEngine,
         fingerprint: str,
         seed: int,
@@ -109,7 +109,7 @@ class Stage:
             return True
         start = time.perf_counter()
         for loaded in loader:
-            totals = self._meet(loaded, signal)
+            totals = self.synchronize_step(loaded, signal)
             self._quarantine(loaded, totals)
             stepped, loss, parts = self._optimize(loaded, totals)
             now = time.perf_counter()
@@ -125,7 +125,7 @@ class Stage:
                 return done == self.spec.steps
         raise AssertionError("a schedule has no end")
 
-    def _meet(self, loaded: LoadedStep, signal: StopSignal) -> Totals:
+    def synchronize_step(self, loaded: LoadedStep, signal: StopSignal) -> Totals:
         """One exchange before the step: sums, the longest wait, a wish to stop, and whether all have the same plan."""
         batches = loaded.batches
         signature = float(int(loaded.step.after.receipt[:12] or "0", 16))
@@ -184,7 +184,7 @@ class Stage:
             if last:
                 mean = self.ranks.total(total).item() / max(1, totals.learnt)
                 if self._bad(mean):
-                    loss = self.engine.spoil(loss)
+                    loss = self.engine.invalidate_loss(loss)
             self.engine.backward(loss, totals.learnt, last)
         stepped = self.engine.step(learning_rate(self.spec.optimizer, loaded.step.number, self.spec.steps))
         self.ranks.total(sums)

@@ -13,7 +13,7 @@ from qvl.training.data.schedule import Schedule, State, Step
 from qvl.training.loop.checkpoint import complete, read_checkpoint
 from qvl.training.loop.logs import read_journal
 from qvl.training.loop.run import plan_stage, processor_of_start
-from qvl.training.ranks import Ranks
+from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 
@@ -27,7 +27,7 @@ class Verified:
     difference: str | None
 
 
-def verify(run: Path, world: int, alone: Ranks) -> list[Verified]:
+def verify(run: Path, world: int, alone: ProcessGroup) -> list[Verified]:
     """Replay every stage that has begun. Raises DataError where the folder is no run."""
     noted = read_manifest(run / "run.json")
     if noted is None:

@@ -14,9 +14,9 @@ from qvl.pipeline.shards.reader import Dataset
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.schedule import mix_parts
 from qvl.training.plan.cost import Shape, shape_of, trained_parameters, training_flops
-from qvl.training.plan.drawn import Drawn, Stream, assumed, draw, stream
 from qvl.training.plan.machine import Gpu, Work, gpu
 from qvl.training.plan.memory import Memory, stage_memory
+from qvl.training.plan.stream_estimate import Drawn, Stream, assumed, draw, stream
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 ENCODED = 1024

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.plain import PlainText
 from qvl.pipeline.builders.text.source import FILES
@@ -15,7 +15,7 @@ from qvl.pipeline.recipe.recipe import SourceName
 Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
 
 
-class TextRecipe(Frozen):
+class TextRecipe(RecipeModel):
     """Sources in, a dataset called ``name`` out. ``exclusion``: a list of benchmark images (``qvl ground exclude``, ``qvl
     curate hash``); dialogues about one of them are dropped."""
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.images.picture import Picture
 from qvl.pipeline.markup import markup
@@ -32,7 +32,7 @@ class Draft:
     regions: list[dict[str, Any]] = field(default_factory=list)
 
 
-class TextSource(Frozen, ABC):
+class TextSource(RecipeModel, ABC):
     """A named source. ``language``: of its texts; ``auto`` finds out. ``markup``: rows with training markers in their
     text are dropped, or the markers made harmless."""
 

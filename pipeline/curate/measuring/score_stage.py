@@ -13,7 +13,7 @@ from qvl.pipeline.curate.measuring.score import SCORED, ScoreTask, pixel_faults,
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import ClipModel
 from qvl.pipeline.sources.base import Unit
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 Manifest = dict[str, Any]
 
@@ -47,7 +47,7 @@ def outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
     if not tasks:
         return False
     layout = Layout(tasks[0].out)
-    manifests = side_by_side(layout.out, lambda task: read_manifest(layout.score_manifest(task.unit.id)), tasks)
+    manifests = map_concurrently(layout.out, lambda task: read_manifest(layout.score_manifest(task.unit.id)), tasks)
     for task, manifest in zip(tasks, manifests, strict=True):
         if manifest is None or manifest["fingerprint"] == task.fingerprint:
             continue
@@ -66,13 +66,13 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     if not tasks:
         return []
     layout = Layout(tasks[0].out)
-    done = side_by_side(layout.out, _done, tasks)
+    done = map_concurrently(layout.out, _done, tasks)
     todo = [task for task, already in zip(tasks, done, strict=True) if not already]
     progress.stage("score", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(score_unit, todo):
         progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
     paths = [layout.score_manifest(task.unit.id) for task in tasks]
-    manifests = side_by_side(layout.out, committed_manifest, paths)
+    manifests = map_concurrently(layout.out, committed_manifest, paths)
     weights = {fingerprint(manifest.get("weights")) for manifest in manifests}
     if len(weights) > 1:
         raise ContractError("workers scored with different weights under one name; compare their caches of open_clip")

@@ -18,13 +18,13 @@ from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.select import (
     BENCHMARK,
     FAULT_BIT,
-    FIRST_ROUND,
+    FIRST_DUPLICATE_RULE,
     KEEP,
     SelectTask,
     codes_after,
     lost_rows,
 )
-from qvl.pipeline.duplicates.rules import LOSER, Round
+from qvl.pipeline.duplicates.rules import LOSER
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
 from qvl.pipeline.storage.paths import Place
@@ -122,14 +122,14 @@ def _keepers(task: SelectTask) -> pa.Array:
     return ids.take(pa.array(np.maximum(taken, 0), mask=taken < 0)) if len(lost) else pa.nulls(total, pa.string())
 
 
-def verdict_words(rules: tuple[Round, ...], benchmarks: tuple[str, ...] = ()) -> list[str | None]:
+def verdict_words(rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] = ()) -> list[str | None]:
     """Reason by verdict code; None where the fault column has the word."""
     words: list[str | None] = [None] * 256
     words[KEEP] = "keep"
     words[1 : 1 + len(FILTER_WORDS)] = FILTER_WORDS
     words[BENCHMARK : BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for i, rule in enumerate(rules):
-        words[FIRST_ROUND + i] = rule.word
+        words[FIRST_DUPLICATE_RULE + i] = rule.word
     return words
 
 

@@ -1,4 +1,4 @@
-"""Near duplicates as steps of select, on files: ``band`` (hashes by table and partition) -> ``pair`` -> ``settle_near``.
+"""Near duplicates as steps of select, on files: ``band`` (hashes by table and partition) -> ``pair`` -> ``suppress_near``.
 
 They follow ``emit`` and ``resolve`` of the same rule, which left one row per different pair of hash and tint. Memory is one
 partition of one table; the last step holds the near pairs alone.
@@ -19,7 +19,7 @@ from qvl.pipeline.duplicates.rules import KEY, LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
 from qvl.pipeline.recipe.recipe import NearDuplicate
 from qvl.pipeline.storage.arrow_files import load_array, load_slice
-from qvl.pipeline.storage.paths import side_by_side
+from qvl.pipeline.storage.paths import map_concurrently
 
 
 def near_rule(task: SelectTask) -> NearDuplicate:
@@ -44,7 +44,7 @@ def survivors(task: SelectTask, group: int) -> np.ndarray:
         rows: np.ndarray = losers_of(task, f"losers-{word}", part, group)["row"]
         return rows
 
-    gone = np.concatenate([np.empty(0, np.uint32), *side_by_side(task.out, lost, range(task.partitions))])
+    gone = np.concatenate([np.empty(0, np.uint32), *map_concurrently(task.out, lost, range(task.partitions))])
     result: np.ndarray = keys[~np.isin(keys["row"], gone)]
     return result
 
@@ -78,7 +78,7 @@ def pair(task: SelectTask) -> dict[str, Any]:
         return load_slice(layout.work(f"bands-{word}", group.number), first, last)
 
     def make() -> np.ndarray:
-        pieces = side_by_side(task.out, piece, task.groups)
+        pieces = map_concurrently(task.out, piece, task.groups)
         table = task.number // task.partitions
         return table_pairs(
             np.concatenate([np.empty(0, np.uint64), *pieces]), table, near_tables(task), near_rule(task).radius
@@ -92,13 +92,13 @@ def pair_tasks(first: SelectTask) -> list[SelectTask]:
     return [replace(first, number=number) for number in range(len(near_tables(first)) * first.partitions)]
 
 
-def settle_near(task: SelectTask) -> dict[str, Any]:
+def suppress_near(task: SelectTask) -> dict[str, Any]:
     """All near pairs to losers, with the row that each lost to."""
     word, layout = task.rules[task.rule].word, Layout(task.out)
 
     def make() -> np.ndarray:
         paths = [layout.work(f"pairs-{word}", other.number) for other in pair_tasks(task)]
-        pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *side_by_side(task.out, load_array, paths)]))
+        pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *map_concurrently(task.out, load_array, paths)]))
         wanted = np.unique(np.concatenate([pairs["low"], pairs["high"]]))
         rows = [np.empty(0, KEY)]
         for group in task.groups if len(wanted) else ():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, settle_near
+from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, suppress_near
 from qvl.pipeline.curate.selection.select import SelectTask, emit, resolve
 from qvl.pipeline.curate.selection.semantic_steps import assign, compare, sample, train
 from qvl.pipeline.duplicates.rules import vector_partitions
@@ -20,7 +20,7 @@ def rule_steps(first: SelectTask) -> list[Step]:
         return [(sample, groups), (train, over(first, 1)), (assign, groups), (compare, parts)]
     steps: list[Step] = [(emit, groups), (resolve, over(first, first.partitions))]
     if rule.near is not None:
-        steps += [(band, groups), (pair, pair_tasks(first)), (settle_near, over(first, 1))]
+        steps += [(band, groups), (pair, pair_tasks(first)), (suppress_near, over(first, 1))]
     return steps
 
 

@@ -24,11 +24,11 @@ from qvl.pipeline.duplicates.rules import (
     KEY,
     LOSER,
     MIX,
-    Round,
+    DuplicateRule,
+    duplicate_rules,
     losers,
     partitions,
     rank,
-    rounds,
     split,
     vector_partitions,
 )
@@ -37,12 +37,12 @@ from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import Score
 from qvl.pipeline.storage.arrow_files import load_array, load_slice
-from qvl.pipeline.storage.paths import Place, side_by_side
+from qvl.pipeline.storage.paths import Place, map_concurrently
 
 SELECT_VERSION = 2
 KEEP = 0
 FAULT = 255
-FIRST_ROUND = 200
+FIRST_DUPLICATE_RULE = 200
 BENCHMARK = 100  # code of the recipe's first benchmark
 FAULT_BIT = np.uint32(1 << 31)
 NO_BITS = np.uint32(0)
@@ -77,8 +77,8 @@ class SelectTask:
         return partitions(self.rows)
 
     @property
-    def rules(self) -> tuple[Round, ...]:
-        return rounds(self.recipe)
+    def rules(self) -> tuple[DuplicateRule, ...]:
+        return duplicate_rules(self.recipe)
 
 
 def judge(task: SelectTask) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def resolve(task: SelectTask) -> dict[str, Any]:
         )
 
     def make() -> np.ndarray:
-        return losers(np.concatenate(side_by_side(task.out, piece, task.groups)), rule)
+        return losers(np.concatenate(map_concurrently(task.out, piece, task.groups)), rule)
 
     return commit_losers(task, f"losers-{rule.word}", make)
 
@@ -234,7 +234,7 @@ def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
         marks = load_array(Layout(task.out).work("benchmarks", group))
         codes[marks > 0] = marks[marks > 0]
     for i in range(rule):
-        codes[lost_rows(task, group, i)["row"]] = FIRST_ROUND + i
+        codes[lost_rows(task, group, i)["row"]] = FIRST_DUPLICATE_RULE + i
     return codes
 
 
@@ -245,7 +245,7 @@ def lost_rows(task: SelectTask, group: int, rule: int) -> np.ndarray:
     steps = [(f"losers-{chosen.step}", part) for part in range(parts)]
     if chosen.near is not None:
         steps.append((f"settled-{chosen.step}", 0))
-    found = side_by_side(task.out, lambda step: losers_of(task, *step, group), steps)
+    found = map_concurrently(task.out, lambda step: losers_of(task, *step, group), steps)
     return np.concatenate([np.empty(0, LOSER), *found])
 
 

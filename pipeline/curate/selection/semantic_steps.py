@@ -24,7 +24,7 @@ from qvl.pipeline.duplicates.rules import LOSER, cell_count, vector_partitions
 from qvl.pipeline.duplicates.semantic import cell_losers
 from qvl.pipeline.recipe.recipe import SemanticDuplicate
 from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet
-from qvl.pipeline.storage.paths import side_by_side
+from qvl.pipeline.storage.paths import map_concurrently
 
 
 def semantic_rule(task: SelectTask) -> SemanticDuplicate:
@@ -93,7 +93,7 @@ def train(task: SelectTask) -> dict[str, Any]:
 
     def make() -> np.ndarray:
         paths = [Layout(task.out).work(f"sample-{step}", group.number) for group in task.groups]
-        chosen = joined(list(side_by_side(task.out, load_array, paths)))
+        chosen = joined(list(map_concurrently(task.out, load_array, paths)))
         chosen = chosen[np.argsort(chosen["order"], kind="stable")]
         return train_cells(chosen["vector"], cell_count(semantic_rule(task), task.rows))
 
@@ -144,7 +144,7 @@ def compare(task: SelectTask) -> dict[str, Any]:
         return load_slice(layout.work(f"assigned-{step}", group.number), first, last)
 
     def make() -> np.ndarray:
-        return settle_cells(np.concatenate(list(side_by_side(task.out, piece, task.groups))), semantic_rule(task))
+        return suppress_cells(np.concatenate(list(map_concurrently(task.out, piece, task.groups))), semantic_rule(task))
 
     return commit_losers(task, f"losers-{step}", make)
 
@@ -156,10 +156,10 @@ def losers_among(task: SelectTask, codes: np.ndarray) -> np.ndarray:
         rows = sum(group.rows)
         parts.append(assigned(task, group, codes[start : start + rows]))
         start += rows
-    return settle_cells(np.concatenate(parts), semantic_rule(task))
+    return suppress_cells(np.concatenate(parts), semantic_rule(task))
 
 
-def settle_cells(found: np.ndarray, rule: SemanticDuplicate) -> np.ndarray:
+def suppress_cells(found: np.ndarray, rule: SemanticDuplicate) -> np.ndarray:
     """Losers (LOSER) among records of whole cells, sorted by (group, row)."""
     order = np.lexsort([found["row"], found["group"], ~found["rank"], found["cell"]])
     cells = found["cell"][order]

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qvl.pipeline.duplicates.rules import KEY, LOSER, PARTITION_ROWS, Round, losers, partitions, rank, rounds, split
+from qvl.pipeline.duplicates.rules import (
+    KEY,
+    LOSER,
+    PARTITION_ROWS,
+    DuplicateRule,
+    duplicate_rules,
+    losers,
+    partitions,
+    rank,
+    split,
+)
 from qvl.pipeline.recipe.recipe import Recipe
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
@@ -16,7 +26,7 @@ WORDS = st.sampled_from([0, 1, 2**32, 2**63, 2**64 - 1])
 ROW = st.tuples(WORDS, WORDS, st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
 
 
-def records(rows: list[tuple[int, ...]], rule: Round) -> np.ndarray:
+def records(rows: list[tuple[int, ...]], rule: DuplicateRule) -> np.ndarray:
     """Key records: (low, high, pixels, characters, priority, group), the row is the place in the list."""
     result = np.empty(len(rows), KEY)
     for i, (low, high, pixels, characters, priority, group) in enumerate(rows):
@@ -25,7 +35,7 @@ def records(rows: list[tuple[int, ...]], rule: Round) -> np.ndarray:
     return result
 
 
-def reference(rows: list[tuple[int, ...]], rule: Round) -> set[tuple[int, int, int, int]]:
+def reference(rows: list[tuple[int, ...]], rule: DuplicateRule) -> set[tuple[int, int, int, int]]:
     """(group, row, keeper's group, keeper's row) of all losers, by a dictionary and the rule in words."""
     by_key = defaultdict(list)
     for i, (low, high, pixels, characters, priority, group) in enumerate(rows):
@@ -42,13 +52,13 @@ def as_set(found: np.ndarray) -> set[tuple[int, int, int, int]]:
     return {tuple(record) for record in found.tolist()}
 
 
-RULES = [Round("r", "image", allowed, quality) for allowed in (1, 2, 3) for quality in ("pixels", "characters")]
+RULES = [DuplicateRule("r", "image", allowed, quality) for allowed in (1, 2, 3) for quality in ("pixels", "characters")]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.allowed}-{rule.rank}")
 @settings(max_examples=60)
 @given(st.lists(ROW, max_size=30))
-def test_losers_are_those_of_the_reference(rule: Round, rows: list[tuple[int, ...]]) -> None:
+def test_losers_are_those_of_the_reference(rule: DuplicateRule, rows: list[tuple[int, ...]]) -> None:
     found = losers(records(rows, rule), rule)
     assert as_set(found) == reference(rows, rule)
     assert len(found) == len(as_set(found))
@@ -60,7 +70,9 @@ def test_losers_are_those_of_the_reference(rule: Round, rows: list[tuple[int, ..
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.allowed}-{rule.rank}")
 @settings(max_examples=40)
 @given(rows=st.lists(ROW, max_size=30), seed=st.integers(0, 999), parts=st.sampled_from([1, 2, 8, 64]))
-def test_neither_order_nor_partitions_matter(rule: Round, rows: list[tuple[int, ...]], seed: int, parts: int) -> None:
+def test_neither_order_nor_partitions_matter(
+    rule: DuplicateRule, rows: list[tuple[int, ...]], seed: int, parts: int
+) -> None:
     keys = records(rows, rule)
     shuffled = keys[np.random.default_rng(seed).permutation(len(keys))]
     ordered, bounds = split(shuffled, parts)
@@ -90,7 +102,7 @@ def test_the_number_of_partitions_is_a_power_of_two_that_bounds_their_rows() -> 
 
 @pytest.mark.parametrize("quality", ["pixels", "characters"])
 def test_rank_is_lexicographic_and_saturates(quality: str) -> None:
-    rule = Round("r", "image", rank="pixels" if quality == "pixels" else "characters")
+    rule = DuplicateRule("r", "image", rank="pixels" if quality == "pixels" else "characters")
     huge = np.array([2**40, 2**62], np.uint64)
     assert len(set(rank(rule, huge, np.array([1, 1]), 0).tolist())) == 1
     assert len(set(rank(rule, np.array([1, 1]), huge, 0).tolist())) == 1
@@ -107,10 +119,14 @@ def recipe(**dedup: object) -> Recipe:
 
 
 def test_rounds_follow_the_recipe() -> None:
-    assert [rule.word for rule in rounds(recipe())] == ["longest_caption", "duplicate_image", "repeated_text"]
-    assert [rule.word for rule in rounds(recipe(image=False))] == ["longest_caption", "duplicate_pair", "repeated_text"]
+    assert [rule.word for rule in duplicate_rules(recipe())] == ["longest_caption", "duplicate_image", "repeated_text"]
+    assert [rule.word for rule in duplicate_rules(recipe(image=False))] == [
+        "longest_caption",
+        "duplicate_pair",
+        "repeated_text",
+    ]
     none = recipe(image=False, pair=False, repeated_text=None)
-    assert [(rule.word, rule.rank, rule.sources) for rule in rounds(none)] == [
+    assert [(rule.word, rule.rank, rule.sources) for rule in duplicate_rules(none)] == [
         ("longest_caption", "characters", ("b",))
     ]
-    assert next(rule.allowed for rule in rounds(recipe(repeated_text=4)) if rule.key == "text") == 4
+    assert next(rule.allowed for rule in duplicate_rules(recipe(repeated_text=4)) if rule.key == "text") == 4

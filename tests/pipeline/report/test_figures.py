@@ -11,7 +11,7 @@ from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.report import content
 from qvl.pipeline.report.figures import Figures, collect
-from qvl.pipeline.report.gauges import NumberGauge, chosen_filters
+from qvl.pipeline.report.thresholds import NumberGauge, chosen_filters
 from tests.pipeline.report.conftest import Run
 
 

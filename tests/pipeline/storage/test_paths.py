@@ -31,7 +31,7 @@ from qvl.pipeline.commit.commit import (
 )
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet, read_span
-from qvl.pipeline.storage.paths import StorePath, place, side_by_side
+from qvl.pipeline.storage.paths import StorePath, map_concurrently, place
 from qvl.pipeline.storage.storage import Storage
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
@@ -185,7 +185,7 @@ def test_of_racing_writers_one_wins(out: StorePath, race: int) -> None:
 def test_many_calls_are_under_way_at_once_and_answer_in_order(out: StorePath) -> None:
     for number in range(40):
         replace_file(out / f"{number}.json", str(number).encode())
-    assert side_by_side(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
+    assert map_concurrently(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
 
 
 FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse", "lost"]]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.recipe_model import Frozen
+from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import read_recipe
 from qvl.training.evaluation.sample import Metric
 from qvl.training.recipe import TrainRecipe, load_train_recipe
@@ -26,7 +26,7 @@ SURNAME = ("name", "stage", "dataset")
 """Keys by which an entry of a list is called in an override, the first that it has."""
 
 
-class Arm(Frozen):
+class Arm(RecipeModel):
     """One setting: ``set`` changes keys of the training recipe; or ``model``, a folder that is asked and not trained.
 
     ``x``: the arm's place on a numeric axis, where it has one.
@@ -37,7 +37,7 @@ class Arm(Frozen):
     x: float | None = None
 
 
-class Ask(Frozen):
+class Ask(RecipeModel):
     """Held-out samples of one task that every model is asked: at most ``limit``, pictures that other asks share first.
 
     ``language``: of the answers, where the dataset's own column does not tell. ``metric`` and ``longest`` (tokens of an
@@ -56,7 +56,7 @@ class Ask(Frozen):
     prompt: dict[str, str] = Field(default_factory=dict)
 
 
-class Figure(Frozen):
+class Figure(RecipeModel):
     """A curve with error bars: ``measure`` over ``x``, a line for each value of ``lines``.
 
     ``x``: the arms, their cost (GFLOP per trained sample), or a column of the questions. ``asks``: which are drawn.
@@ -75,7 +75,7 @@ class Figure(Frozen):
         return self
 
 
-class Experiment(Frozen):
+class Experiment(RecipeModel):
     """``training``: the recipe that arms change; ``set``: changes for all of them. ``tells``: what the result can tell.
 
     ``edges``: where the buckets of numeric columns begin. Without ``training`` every arm needs a ``model``.

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from qvl.training.data.packing import pack
 from qvl.training.data.schedule import MixPart
 from qvl.training.pages.mix.content import Ints
-from qvl.training.plan.drawn import Drawn, draw
+from qvl.training.plan.stream_estimate import Drawn, draw
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 DRAWN = 1024

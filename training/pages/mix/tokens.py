@@ -12,7 +12,7 @@ from qvl.training.data.encode import Rule
 from qvl.training.data.lengths import lengths_path, read_lengths, rule_fingerprint
 from qvl.training.data.schedule import MixPart
 from qvl.training.pages.mix.content import KIND, Content, Kind
-from qvl.training.plan.drawn import Measure
+from qvl.training.plan.stream_estimate import Measure
 from qvl.training.recipe import Holdout
 
 READ = (*KIND, "text_length", "json_offset", "json_size", "image_sizes")

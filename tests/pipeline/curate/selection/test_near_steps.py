@@ -18,7 +18,7 @@ from qvl.pipeline.curate.measuring.score import SCORES
 from qvl.pipeline.curate.selection.decontaminate import benchmark_hashes, decontaminate, hash_folder
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
 from qvl.pipeline.curate.selection.ledger import write_ledger
-from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, settle_near
+from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, suppress_near
 from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.images.perceptual_hash import bit_count
@@ -135,7 +135,7 @@ def select(out: Path, recipe: Recipe, group_rows: int) -> list[Plain]:
         band(task(number))
     for piece in pair_tasks(task(0)):
         pair(piece)
-    settle_near(task(0))
+    suppress_near(task(0))
     for number in range(len(groups)):
         write_ledger(task(number))
     return [row for i in range(len(UNITS)) for row in pq.read_table(Layout(out).ledger(f"u{i}")).to_pylist()]

@@ -7,7 +7,7 @@ import pytest
 
 from qvl.pipeline.filters import FILTER_WORDS, Filters
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.gauges import NumberGauge, WordGauge, about, chosen_filters, gauges
+from qvl.pipeline.report.thresholds import NumberGauge, WordGauge, about, chosen_filters, gauges
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
 

@@ -17,7 +17,7 @@ from qvl.pipeline.base.errors import ContractError
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process among ``world``. ``device`` is where its tensors compute."""
 
     rank: int
@@ -66,7 +66,7 @@ class Ranks:
             dist.barrier()
 
 
-def start_ranks() -> Ranks:
+def start_ranks() -> ProcessGroup:
     """Join the processes that torchrun or Ray started; alone, a world of one."""
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("MASTER_ADDR", "127.0.0.1")):
         os.environ.setdefault(name, value)
@@ -78,7 +78,7 @@ def start_ranks() -> Ranks:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return Ranks(dist.get_rank(), dist.get_world_size(), device)
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
 
 
 def stop_ranks() -> None:
