@@ -24,7 +24,7 @@ from qvl.pipeline.curate.selection.select import (
     codes_after,
     lost_rows,
 )
-from qvl.pipeline.duplicates.rules import LOSER
+from qvl.pipeline.duplicates.rules import LOSER, DuplicateRule
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
 from qvl.pipeline.storage.paths import Place
