@@ -17,13 +17,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import orjson
 import xxhash
 
 from qvl.pipeline.base.errors import ContractError, DataError, QvlError
 from qvl.pipeline.commit.lease import hold
+from qvl.pipeline.commit.records import CANONICAL, Record, decode, encode
 from qvl.pipeline.storage.paths import Place, StorePath
 from qvl.pipeline.storage.storage import Storage
 
@@ -98,15 +99,19 @@ def replace_file(path: Place, data: bytes) -> None:
     temporary.replace(path)
 
 
-def create_manifest(path: Place, content: dict[str, Any]) -> dict[str, Any]:
+def create_manifest(path: Place, content: Record) -> Record:
     """Create the manifest if there is none; the first wins. Returns the manifest that counts.
 
-    Raises ContractError when a committed manifest disagrees with ``content``.
+    ``content`` is a record (``qvl.pipeline.commit.records``). Raises ContractError when a committed manifest disagrees.
     """
-    data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    data = _encoded(content)
     if _create(path, data) != data:
-        raise ContractError(_disagreement(path, content))
+        raise ContractError(_disagreement(path, data))
     return content
+
+
+def _encoded(content: object) -> bytes:
+    return orjson.dumps(content, option=CANONICAL) if isinstance(content, dict) else encode(content)
 
 
 def _create(path: Place, data: bytes) -> bytes:
@@ -127,8 +132,8 @@ def _create(path: Place, data: bytes) -> bytes:
     return data
 
 
-def _disagreement(path: Place, content: dict[str, Any]) -> str:
-    committed = read_manifest(path) or {}
+def _disagreement(path: Place, data: bytes) -> str:
+    committed, content = read_manifest(path) or {}, json.loads(data)
     keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
     return (
         f"{path}: a second attempt came to other results ({', '.join(keys)}); the work is not deterministic or its input "
@@ -136,18 +141,29 @@ def _disagreement(path: Place, content: dict[str, Any]) -> str:
     )
 
 
-def read_manifest(path: Place) -> dict[str, Any] | None:
+@overload
+def read_manifest(path: Place) -> dict[str, Any] | None: ...
+@overload
+def read_manifest(path: Place, kind: type[Record]) -> Record | None: ...
+def read_manifest(path: Place, kind: type[Any] | None = None) -> Any:
     """The committed manifest, or None where the work is not done. Raises DataError for one that was damaged since."""
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
+    if kind is not None:
+        return decode(kind, data, str(path))
+    try:
+        return json.loads(data)
     except ValueError:
         raise DataError(f"{path} is damaged; delete it and run the same command, that work is done again") from None
-    return content
 
 
-def read_committed(path: Place, fingerprint: str, files: Iterable[Place]) -> dict[str, Any] | None:
+@overload
+def read_committed(path: Place, fingerprint: str, files: Iterable[Place]) -> dict[str, Any] | None: ...
+@overload
+def read_committed(path: Place, fingerprint: str, files: Iterable[Place], kind: type[Record]) -> Record | None: ...
+def read_committed(path: Place, fingerprint: str, files: Iterable[Place], kind: type[Any] | None = None) -> Any:
     """The manifest of work that is done and still there: of this fingerprint, with all its files.
 
     Anything else (left by an interrupted --fresh, files deleted by hand) is removed, so that the work is done again.
@@ -156,22 +172,26 @@ def read_committed(path: Place, fingerprint: str, files: Iterable[Place]) -> dic
     if content is None:
         return None
     if content.get("fingerprint") == fingerprint and all(file.is_file() for file in files):
-        return content
+        return content if kind is None else read_manifest(path, kind)
     path.unlink(missing_ok=True)
     return None
 
 
-def restate_manifest(path: Place, content: dict[str, Any]) -> dict[str, Any]:
+def restate_manifest(path: Place, content: Record) -> Record:
     """Create a summary's manifest; one of another fingerprint is left from before a change and makes way."""
     before = read_manifest(path)
-    if before is not None and before.get("fingerprint") != content["fingerprint"]:
+    if before is not None and before.get("fingerprint") != json.loads(_encoded(content))["fingerprint"]:
         path.unlink()
     return create_manifest(path, content)
 
 
-def committed_manifest(path: Place) -> dict[str, Any]:
+@overload
+def committed_manifest(path: Place) -> dict[str, Any]: ...
+@overload
+def committed_manifest(path: Place, kind: type[Record]) -> Record: ...
+def committed_manifest(path: Place, kind: type[Any] | None = None) -> Any:
     """The manifest of work that was reported done. Raises ContractError where it has none."""
-    manifest = read_manifest(path)
+    manifest = read_manifest(path) if kind is None else read_manifest(path, kind)
     if manifest is None:
         raise ContractError(f"{path}: the work was reported done but has no manifest")
     return manifest
