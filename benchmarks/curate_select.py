@@ -116,7 +116,7 @@ def run(rows: int, units: int) -> dict[str, float]:
         for rule, chosen in enumerate(first.rules):
             ruled = [SelectTask(out, RECIPE, first.fingerprint, task.number, rule) for task in tasks]
             parts = [SelectTask(out, RECIPE, first.fingerprint, part, rule) for part in range(first.partitions)]
-            seconds[chosen.word] = timed(emit, ruled) + timed(resolve, parts)
+            seconds[chosen.reason] = timed(emit, ruled) + timed(resolve, parts)
         decide = sum(seconds.values())
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         ledger = timed(write_ledger, tasks)

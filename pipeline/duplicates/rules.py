@@ -35,7 +35,7 @@ def rank(rule: "DuplicateRule", pixels: np.ndarray, characters: np.ndarray, prio
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """One duplicate rule: ``word`` is its reason, ``key`` what must be equal, ``allowed`` how many rows may stay.
+    """One duplicate rule: ``reason`` is the verdict that it gives, ``key`` what must be equal, ``allowed`` how many rows may stay.
 
     ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
     position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys
@@ -43,7 +43,7 @@ class DuplicateRule:
     (``qvl.pipeline.curate.selection.semantic_steps``).
     """
 
-    word: str
+    reason: str
     key: Literal["image", "text", "pair", "look", "vector"]
     allowed: int = 1
     rank: Literal["pixels", "characters"] = "pixels"
@@ -54,8 +54,8 @@ class DuplicateRule:
 
     @property
     def step(self) -> str:
-        """The rule's name in files: its word, and the model where that is not the first."""
-        return self.word if self.model == "clip_english" else f"{self.word}-{self.model}"
+        """The rule's name in files: its reason, and the model where that is not the first."""
+        return self.reason if self.model == "clip_english" else f"{self.reason}-{self.model}"
 
 
 def duplicate_rules(recipe: Recipe) -> tuple[DuplicateRule, ...]:

@@ -249,10 +249,10 @@ def run_rules(stored: Stored, recipe: Recipe, words: Words, codes: np.ndarray) -
     """The duplicate rules over all rows, into ``codes``."""
     for number, rule in enumerate(duplicate_rules(recipe)):
         if rule.semantic is not None:
-            codes[semantic_losers(stored, recipe, number, codes)] = words.code(rule.word)
+            codes[semantic_losers(stored, recipe, number, codes)] = words.code(rule.reason)
             continue
         twins = stored.twins(recipe, number)
-        code = words.code(rule.word)
+        code = words.code(rule.reason)
         alive = codes[twins.rows] == 0
         lost = beaten(twins.runs[alive], rule.allowed)
         codes[twins.rows[alive][lost]] = code

@@ -31,7 +31,7 @@ def funnel(figures: Figures, recipe: Recipe) -> dict[str, Any]:
     """Steps in the order in which rows are lost, each with what it dropped and what it left, by source."""
     sources = [source.name for source in recipe.sources if source.name in figures.verdicts]
     grouped = {name: _grouped(figures.verdicts[name]) for name in sources}
-    rules = [rule.word for rule in rules_of(recipe)]
+    rules = [rule.reason for rule in rules_of(recipe)]
     order = [*FAULTS, *FILTER_WORDS, *rules]
     seen = {reason for counts in grouped.values() for reason in counts} - {KEEP}
     active = {*chosen_filters(recipe), *rules}
@@ -46,7 +46,7 @@ def funnel(figures: Figures, recipe: Recipe) -> dict[str, Any]:
 
 def rules_of(recipe: Recipe) -> list[DuplicateRule]:
     """Duplicate rules, one per word: two models of one rule are one to a reader."""
-    return list({rule.word: rule for rule in duplicate_rules(recipe)}.values())
+    return list({rule.reason: rule for rule in duplicate_rules(recipe)}.values())
 
 
 def _grouped(verdicts: Counter[str]) -> Counter[str]:
@@ -184,12 +184,12 @@ def _pick(pick: Pick) -> dict[str, Any]:
 
 def duplicates(figures: Figures, recipe: Recipe, largest: dict[str, list[Cluster]]) -> list[dict[str, Any]]:
     """Every duplicate rule: clusters by size, and the largest ones."""
-    return [_rule(rule, figures.clusters.losers(rule.word), largest.get(rule.word, [])) for rule in rules_of(recipe)]
+    return [_rule(rule, figures.clusters.losers(rule.reason), largest.get(rule.reason, [])) for rule in rules_of(recipe)]
 
 
 def _rule(rule: DuplicateRule, losers: np.ndarray, largest: list[Cluster]) -> dict[str, Any]:
     return {
-        "word": rule.word,
+        "word": rule.reason,
         "equal": rule.key,
         "allowed": rule.allowed,
         "clusters": len(losers),

@@ -125,7 +125,7 @@ class Output:
 
     def content(self, cursor: Any) -> dict[str, Any]:
         """What the pages must know before they ask for anything."""
-        rules = [rule.word for rule in duplicate_rules(self.stored)] if self.stored is not None else []
+        rules = [rule.reason for rule in duplicate_rules(self.stored)] if self.stored is not None else []
         return {
             "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.stem),
             "absent": list(self.beside.absent),

@@ -232,7 +232,7 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
 def _without_search(stored: Stored, recipe: Recipe) -> Answer:
     """The answer of the filters; rows that a rule in force dropped stay dropped."""
     answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
-    codes = [answer.words.code(rule.word) for rule in duplicate_rules(recipe)]
+    codes = [answer.words.code(rule.reason) for rule in duplicate_rules(recipe)]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
     return answer

@@ -129,7 +129,7 @@ def verdict_words(rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] 
     words[1 : 1 + len(FILTER_WORDS)] = FILTER_WORDS
     words[BENCHMARK : BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for i, rule in enumerate(rules):
-        words[FIRST_DUPLICATE_RULE + i] = rule.word
+        words[FIRST_DUPLICATE_RULE + i] = rule.reason
     return words
 
 

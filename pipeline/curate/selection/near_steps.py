@@ -25,7 +25,7 @@ from qvl.pipeline.storage.paths import map_concurrently
 def near_rule(task: SelectTask) -> NearDuplicate:
     found = task.rules[task.rule].near
     if found is None:
-        raise ContractError(f"{task.rules[task.rule].word} is no rule of near duplicates")
+        raise ContractError(f"{task.rules[task.rule].reason} is no rule of near duplicates")
     return found
 
 
@@ -37,7 +37,7 @@ def near_tables(task: SelectTask) -> tuple[Table, ...]:
 
 def survivors(task: SelectTask, group: int) -> np.ndarray:
     """Key records of a group that no row with the same hash and tint beats."""
-    word = task.rules[task.rule].word
+    word = task.rules[task.rule].reason
     keys = load_array(Layout(task.out).work(f"keys-{word}", group))
 
     def lost(part: int) -> np.ndarray:
@@ -63,12 +63,12 @@ def band(task: SelectTask) -> dict[str, Any]:
         offsets.append(len(parts) * len(hashes))
         return np.concatenate([np.empty(0, np.uint64), *parts])
 
-    return commit_array(task, f"bands-{task.rules[task.rule].word}", make, lambda: {"offsets": offsets})
+    return commit_array(task, f"bands-{task.rules[task.rule].reason}", make, lambda: {"offsets": offsets})
 
 
 def pair(task: SelectTask) -> dict[str, Any]:
     """Near pairs of hashes in one partition of one table; ``number`` counts through the partitions of all tables."""
-    word, layout = task.rules[task.rule].word, Layout(task.out)
+    word, layout = task.rules[task.rule].reason, Layout(task.out)
 
     def piece(group: Group) -> np.ndarray:
         manifest = read_manifest(layout.group_manifest(f"bands-{word}", group.number))
@@ -94,7 +94,7 @@ def pair_tasks(first: SelectTask) -> list[SelectTask]:
 
 def suppress_near(task: SelectTask) -> dict[str, Any]:
     """All near pairs to losers, with the row that each lost to."""
-    word, layout = task.rules[task.rule].word, Layout(task.out)
+    word, layout = task.rules[task.rule].reason, Layout(task.out)
 
     def make() -> np.ndarray:
         paths = [layout.work(f"pairs-{word}", other.number) for other in pair_tasks(task)]

@@ -211,15 +211,15 @@ def resolve(task: SelectTask) -> dict[str, Any]:
     rule, layout = task.rules[task.rule], Layout(task.out)
 
     def piece(group: Group) -> np.ndarray:
-        offsets = _manifest(task, f"keys-{rule.word}", group.number)["offsets"]
+        offsets = _manifest(task, f"keys-{rule.reason}", group.number)["offsets"]
         return load_slice(
-            layout.work(f"keys-{rule.word}", group.number), offsets[task.number], offsets[task.number + 1]
+            layout.work(f"keys-{rule.reason}", group.number), offsets[task.number], offsets[task.number + 1]
         )
 
     def make() -> np.ndarray:
         return losers(np.concatenate(map_concurrently(task.out, piece, task.groups)), rule)
 
-    return commit_losers(task, f"losers-{rule.word}", make)
+    return commit_losers(task, f"losers-{rule.reason}", make)
 
 
 def codes_after_filters(task: SelectTask, group: int) -> np.ndarray:

@@ -30,7 +30,7 @@ from qvl.pipeline.storage.paths import map_concurrently
 def semantic_rule(task: SelectTask) -> SemanticDuplicate:
     found = task.rules[task.rule].semantic
     if found is None:
-        raise ContractError(f"{task.rules[task.rule].word} is no rule of semantic duplicates")
+        raise ContractError(f"{task.rules[task.rule].reason} is no rule of semantic duplicates")
     return found
 
 

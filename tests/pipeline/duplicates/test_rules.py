@@ -119,14 +119,14 @@ def recipe(**dedup: object) -> Recipe:
 
 
 def test_rounds_follow_the_recipe() -> None:
-    assert [rule.word for rule in duplicate_rules(recipe())] == ["longest_caption", "duplicate_image", "repeated_text"]
-    assert [rule.word for rule in duplicate_rules(recipe(image=False))] == [
+    assert [rule.reason for rule in duplicate_rules(recipe())] == ["longest_caption", "duplicate_image", "repeated_text"]
+    assert [rule.reason for rule in duplicate_rules(recipe(image=False))] == [
         "longest_caption",
         "duplicate_pair",
         "repeated_text",
     ]
     none = recipe(image=False, pair=False, repeated_text=None)
-    assert [(rule.word, rule.rank, rule.sources) for rule in duplicate_rules(none)] == [
+    assert [(rule.reason, rule.rank, rule.sources) for rule in duplicate_rules(none)] == [
         ("longest_caption", "characters", ("b",))
     ]
     assert next(rule.allowed for rule in duplicate_rules(recipe(repeated_text=4)) if rule.key == "text") == 4

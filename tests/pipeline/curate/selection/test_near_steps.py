@@ -122,7 +122,7 @@ def select(out: Path, recipe: Recipe, group_rows: int) -> list[Plain]:
     def task(number: int) -> SelectTask:
         return SelectTask(out, recipe, str(out), number, 1)
 
-    assert [rule.word for rule in task(0).rules] == ["duplicate_image", "near_duplicate"]
+    assert [rule.reason for rule in task(0).rules] == ["duplicate_image", "near_duplicate"]
     for number in range(len(groups)):
         judge(task(number))
         if recipe.decontaminate:
