@@ -35,7 +35,7 @@ def rank(rule: "DuplicateRule", pixels: np.ndarray, characters: np.ndarray, prio
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """One duplicate rule: ``reason`` is the verdict that it gives, ``key`` what must be equal, ``allowed`` how many rows may stay.
+    """One duplicate rule: ``reason`` is its verdict, ``key`` what must be equal, ``allowed`` how many rows may stay.
 
     ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
     position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys

@@ -184,7 +184,9 @@ def _pick(pick: Pick) -> dict[str, Any]:
 
 def duplicates(figures: Figures, recipe: Recipe, largest: dict[str, list[Cluster]]) -> list[dict[str, Any]]:
     """Every duplicate rule: clusters by size, and the largest ones."""
-    return [_rule(rule, figures.clusters.losers(rule.reason), largest.get(rule.reason, [])) for rule in rules_of(recipe)]
+    return [
+        _rule(rule, figures.clusters.losers(rule.reason), largest.get(rule.reason, [])) for rule in rules_of(recipe)
+    ]
 
 
 def _rule(rule: DuplicateRule, losers: np.ndarray, largest: list[Cluster]) -> dict[str, Any]:

@@ -119,7 +119,11 @@ def recipe(**dedup: object) -> Recipe:
 
 
 def test_rounds_follow_the_recipe() -> None:
-    assert [rule.reason for rule in duplicate_rules(recipe())] == ["longest_caption", "duplicate_image", "repeated_text"]
+    assert [rule.reason for rule in duplicate_rules(recipe())] == [
+        "longest_caption",
+        "duplicate_image",
+        "repeated_text",
+    ]
     assert [rule.reason for rule in duplicate_rules(recipe(image=False))] == [
         "longest_caption",
         "duplicate_pair",
