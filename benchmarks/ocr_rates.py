@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.synth_ocr.build.recipe import load_recipe
 from qvl.synth_ocr.page.geometry import Bools, Points, area, iou
 from qvl.synth_ocr.page.rules import finish
@@ -162,7 +163,7 @@ def html(name: str) -> str:
     outcomes = list(render_pages(PagesTask(tuple(jobs), source.rules)))
     rate, cost = len(jobs) / (time.perf_counter() - started), (family_seconds() - used) / len(jobs)
     shared().close()
-    kept = sum(outcome.verdict == "keep" for outcome in outcomes)
+    kept = sum(outcome.verdict == KEEP for outcome in outcomes)
     return (
         f"| {name} | {rate:.2f} screens/s by the clock | {cost:.2f} CPU seconds a screen in all processes | "
         f"{kept} of {len(jobs)} kept | |"

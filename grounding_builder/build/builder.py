@@ -12,6 +12,7 @@ import xxhash
 from qvl.grounding_builder.build.pictures import disagreement
 from qvl.grounding_builder.drafts.drafts import FILES, NOT_TRAIN, Annotations, Draft, Item, Piece
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.build import BuildUnit, Made
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion, Hit
@@ -100,7 +101,7 @@ class Grounding:
         if draft.verdict is None and isinstance(found, Picture):
             columns |= {"image": int(found.sha[:16], 16), "boxes": _boxes(draft.items)}
             samples = [_sample(unit, row, n, draft, item, found) for n, item in enumerate(draft.items)]
-        return Made(draft.verdict or "keep", draft.key, samples, columns)
+        return Made(draft.verdict or KEEP, draft.key, samples, columns)
 
 
 class Pictures:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from qvl.grounding_builder.report.figures import AREA_EDGES, PAPER, WORD_EDGES, Card, Counts, Figures, collect
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import replace_file
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
@@ -67,14 +68,14 @@ def _reasons(counts: Counts, totals: Counter[str]) -> Html:
     """Reasons down, sources across."""
     sources = sorted(counts)
     words = sorted(
-        {word for each in counts.values() for word in each}, key=lambda w: (w != "keep", -_total(counts, w), w)
+        {word for each in counts.values() for word in each}, key=lambda w: (w != KEEP, -_total(counts, w), w)
     )
     rows = [["rows in", *(count(totals[s]) for s in sources), count(sum(totals.values()))]]
     for word in words:
         cells = [count(counts[s][word]) if counts[s][word] else "" for s in sources]
         rows.append([word, *cells, count(_total(counts, word))])
-    kept = [percent(counts[s]["keep"], totals[s]) for s in sources]
-    return table(("", *sources, "all"), [*rows, ["kept", *kept, percent(_total(counts, "keep"), sum(totals.values()))]])
+    kept = [percent(counts[s][KEEP], totals[s]) for s in sources]
+    return table(("", *sources, "all"), [*rows, ["kept", *kept, percent(_total(counts, KEEP), sum(totals.values()))]])
 
 
 def _boxes(figures: Figures) -> Html:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from qvl.pipeline.base.errors import ContractError, StaleError
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import (
     attempt,
     clear_attempts,
@@ -43,7 +44,6 @@ from qvl.pipeline.storage.storage import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
 
 BUILD_VERSION = 1
-KEEP = "keep"
 LEDGER_BATCH = 4_096
 WINDOW_UNITS = 256
 FETCHED = 64  # samples that a shard asks a store for at once

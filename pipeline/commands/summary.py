@@ -6,9 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.storage.paths import Place
-
-KEEP = "keep"
 
 
 def print_summary(out: Place, dataset: dict[str, Any], report: Place) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.verdicts import KEEP
 
 if TYPE_CHECKING:
     from qvl.pipeline.finished.solve import Solved
@@ -42,7 +43,7 @@ def print_whatif(dimensions: list[str], content: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from qvl.pipeline.finished.whatif import KEEP, verdict_totals
+    from qvl.pipeline.finished.whatif import verdict_totals
 
     console = Console()
     before, after = (verdict_totals(content[when]) for when in ("before", "after"))

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.markup.markup import caption_turns
 from qvl.pipeline.recipe.recipe import Recipe
@@ -76,7 +77,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
 
 def _kept(out: Place, unit: str) -> pa.Table:
     table = read_parquet(Layout(out).ledger(unit), NEEDED)
-    return table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))
+    return table.filter(pc.equal(table["verdict"].cast(pa.string()), KEEP))
 
 
 def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:

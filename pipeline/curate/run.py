@@ -8,6 +8,7 @@ from typing import Any
 from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import clear_attempts, committed_manifest, output_lock, restate_manifest
 from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
@@ -35,8 +36,6 @@ from qvl.pipeline.sources.paths import owned
 from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
 from qvl.pipeline.storage.storage import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
-
-KEEP_WORD = "keep"
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def _select_steps(first: SelectTask, by_rule: list[list[Step]], pool: Pool, prog
     drops: Counter[str] = Counter()
     for _, manifest in pool.map(write_ledger, groups):
         for unit in manifest["units"].values():
-            drops.update({word: n for word, n in unit["verdicts"].items() if word != KEEP_WORD})
+            drops.update({word: n for word, n in unit["verdicts"].items() if word != KEEP})
     progress.advance(drops=dict(drops))
 
 
@@ -220,7 +219,7 @@ def _verdicts_by_source(ledgers: list[dict[str, Any]]) -> dict[str, dict[str, in
 
 def plans(curation: Curation, ledgers: list[dict[str, Any]], units: list[Unit]) -> list[ShardPlan]:
     """Every shard of the dataset, from the ledgers' sums."""
-    kept = {name: u["verdicts"].get(KEEP_WORD, 0) for ledger in ledgers for name, u in ledger["units"].items()}
+    kept = {name: u["verdicts"].get(KEEP, 0) for ledger in ledgers for name, u in ledger["units"].items()}
     pack = curation.recipe.pack
     order = windows(pack.seed, pack.window_units, [(unit.id, kept.get(unit.id, 0)) for unit in units])
     return shard_plans(curation.recipe.name, pack.shard_rows, order)
@@ -255,5 +254,5 @@ def _pack(
         "rows": selected["rows"],
         "verdicts": selected["verdicts"],
     }
-    kept = sum(counts.get(KEEP_WORD, 0) for counts in selected["verdicts"].values())
+    kept = sum(counts.get(KEEP, 0) for counts in selected["verdicts"].values())
     return finish(curation.recipe.name, curation.out, [task.plan for task in tasks], kept, lineage)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.build import WINDOW_UNITS
 from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
@@ -16,7 +17,6 @@ from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place
 
-KEEP = "keep"
 AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import split_sample_id
@@ -15,7 +16,6 @@ from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place, map_concurrently
 
-KEEP = "keep"
 MAX_CHAIN = 10
 SHOWN = 5
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.selection.near_steps import settle_rows
 from qvl.pipeline.curate.selection.select import SelectTask, scored_bits
 from qvl.pipeline.curate.selection.semantic_steps import losers_among
@@ -24,7 +25,7 @@ from qvl.pipeline.finished.stored import DuplicateCandidates, Stored
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
 
-KEEP, UNSCORED = "keep", "unscored"
+UNSCORED = "unscored"
 DARK = f"{BAD}bad_pixels"
 # which states of a row count as what: 1 kept before, 2 kept after, 4 unscored after
 PARTS = {

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.html.elements import Html, count, foreign, join, short, tag
 from qvl.pipeline.report.gallery import Card
 
-KEEP = "keep"
 TITLES = {
     ("minimum", "outside"): "Just below the minimum",
     ("minimum", "inside"): "At or just above the minimum",

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Cluster, size_histogram
-from qvl.pipeline.report.figures import KEEP, LENGTHS, RESOLUTIONS, Figures, Tally
+from qvl.pipeline.report.figures import LENGTHS, RESOLUTIONS, Figures, Tally
 from qvl.pipeline.report.nearest import Pick
 from qvl.pipeline.report.thresholds import NumberGauge, about, chosen_filters
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Clusters
@@ -15,7 +16,6 @@ from qvl.pipeline.report.nearest import Nearest, ranks
 from qvl.pipeline.report.thresholds import Gauge, NumberGauge, WordGauge, floats, gauges
 from qvl.pipeline.storage.paths import Place
 
-KEEP = "keep"
 ALWAYS = ("source", "verdict", "failed", "dup_of", "fault", "width", "height", "characters", "language")
 RESOLUTION_EDGES = (200, 224, 448, 896, 1792)
 RESOLUTIONS = ("under 200", "200–223", "224–447", "448–895", "896–1,791", "1,792 and more", "unknown")

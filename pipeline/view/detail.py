@@ -3,6 +3,7 @@
 from typing import Any
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.pictures import split
@@ -36,7 +37,7 @@ def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> li
         unit, number = split(row["_key"])
         manifest = output.unit(unit)
         origins[row["_key"]] = manifest["source"], manifest["name"], number
-    kept = [origins[row["_key"]] for row in listed if row.get("verdict") == "keep"]
+    kept = [origins[row["_key"]] for row in listed if row.get("verdict") == KEEP]
     shown = samples.previews_of_rows(cursor, kept) if "samples" in output.tables else {}
     said = {key: f"{name}, row {number:,}" for key, (_, name, number) in origins.items()}
     return [row | {"_from": said[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
@@ -46,7 +47,7 @@ def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) 
     unit, row_number = split(key)
     manifest = output.unit(unit)
     places = []
-    if "samples" in output.tables and record.get("verdict") == "keep":
+    if "samples" in output.tables and record.get("verdict") == KEEP:
         places = samples.of_row(query.cursor, manifest["source"], manifest["name"], row_number)
     return {
         "verdict": record.get("verdict"),

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from qvl.pipeline.base.errors import DataError, QvlError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.select import SelectTask
@@ -24,7 +25,7 @@ from qvl.pipeline.duplicates.near import PAIR
 from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored import THREADS, DuplicateCandidates, Result, Stored
-from qvl.pipeline.finished.whatif import KEEP, UNSCORED, Answer, whatif
+from qvl.pipeline.finished.whatif import UNSCORED, Answer, whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import DERIVED, NumberGauge, about, chosen_filters, gauges
 from qvl.pipeline.view.output import Output

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.builders.build import KEEP
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
@@ -125,7 +125,7 @@ def _header(dataset: dict[str, Any], ledger: pa.Table) -> Html:
 
 def _funnel(dataset: dict[str, Any]) -> Html:
     verdicts = dataset["lineage"]["verdicts"]
-    reasons = sorted({reason for counts in verdicts.values() for reason in counts}, key=lambda r: (r != "keep", r))
+    reasons = sorted({reason for counts in verdicts.values() for reason in counts}, key=lambda r: (r != KEEP, r))
     rows = [[reason, *(count(counts.get(reason, 0)) for counts in verdicts.values())] for reason in reasons]
     return tag("section", tag("h2", "Verdicts"), table(["verdict", *verdicts], rows))
 

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from qvl.pipeline.builders.build import KEEP, BuildUnit, Made
+from qvl.pipeline.base.verdicts import KEEP
+from qvl.pipeline.builders.build import BuildUnit, Made
 from qvl.pipeline.curate.measuring.columns import WORDS
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.markup import ocr_turns

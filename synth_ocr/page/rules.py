@@ -7,6 +7,7 @@ import simplejpeg
 from pydantic import Field
 
 from qvl.pipeline.base.recipe_model import RecipeModel
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.markup.markup import has_marker
 from qvl.synth_ocr.page.geometry import is_sound, sides
 from qvl.synth_ocr.page.page import Line, Outcome, Page, PageRejected
@@ -81,4 +82,4 @@ def finish(key: str, page: Page, rules: PageRules) -> Outcome:
         raise PageRejected(fault)
     height, width, _ = page.image.shape
     jpeg = simplejpeg.encode_jpeg(page.image, quality=page.quality, colorsubsampling="420", fastdct=False)
-    return Outcome(key, "keep", bytes(jpeg), width, height, replace(page, image=page.image[:0]))
+    return Outcome(key, KEEP, bytes(jpeg), width, height, replace(page, image=page.image[:0]))

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.builders.build import KEEP, BuildUnit, Made
+from qvl.pipeline.base.verdicts import KEEP
+from qvl.pipeline.builders.build import BuildUnit, Made
 from qvl.pipeline.builders.text.recipe import Source, TextRecipe
 from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from qvl.pipeline.builders.build import KEEP
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
 from qvl.pipeline.builders.text.rows import Broken, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from qvl.pipeline.builders.build import KEEP
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.rows import Broken, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.captions.counts import count

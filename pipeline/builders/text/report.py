@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
@@ -111,11 +112,11 @@ def _section(title: str, lead: str, *content: str) -> Html:
 
 
 def _verdicts(verdicts: dict[str, dict[str, int]]) -> Html:
-    words = sorted({word for each in verdicts.values() for word in each}, key=lambda word: (word != "keep", word))
+    words = sorted({word for each in verdicts.values() for word in each}, key=lambda word: (word != KEEP, word))
     totals = {source: sum(each.values()) for source, each in verdicts.items()}
     rows = [["rows in", *(count(totals[source]) for source in verdicts)]]
     rows += [[word, *(count(each[word]) if word in each else "" for each in verdicts.values())] for word in words]
-    rows.append(["kept", *(percent(each.get("keep", 0), totals[source]) for source, each in verdicts.items())])
+    rows.append(["kept", *(percent(each.get(KEEP, 0), totals[source]) for source, each in verdicts.items())])
     return table(("", *verdicts), rows)
 
 

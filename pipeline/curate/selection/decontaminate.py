@@ -16,7 +16,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.commit import file_hash
 from qvl.pipeline.commit.fingerprint import merkle_root
 from qvl.pipeline.curate.measuring.score import read_measured
-from qvl.pipeline.curate.selection.select import BENCHMARK, KEEP, SelectTask, codes_after_filters, commit_array
+from qvl.pipeline.curate.selection.select import BENCHMARK, KEEP_CODE, SelectTask, codes_after_filters, commit_array
 from qvl.pipeline.duplicates.near import near_any
 from qvl.pipeline.exclusion.exclusion import BYTES, MIN_SPREAD, PIXELS, Exclusion, read_rows
 from qvl.pipeline.recipe.recipe import Benchmark, Recipe
@@ -77,7 +77,7 @@ def decontaminate(task: SelectTask) -> dict[str, Any]:
         for unit, start in zip(task.group.units, task.group.starts.tolist(), strict=False):
             columns = read_measured(task.out, unit, COLUMNS, task.recipe.score)
             place = slice(start, start + len(columns))
-            kept = np.flatnonzero(codes[place] == KEEP)
+            kept = np.flatnonzero(codes[place] == KEEP_CODE)
             words = hash_words(columns["image_hash"])[kept]
             looks = columns["phash"].fill_null(0).combine_chunks().to_numpy().astype(np.uint64)[kept]
             spread = columns["phash_spread"].combine_chunks().to_numpy(zero_copy_only=False)[kept]

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, WORDS
@@ -19,7 +20,7 @@ from qvl.pipeline.curate.selection.select import (
     BENCHMARK,
     FAULT_BIT,
     FIRST_DUPLICATE_RULE,
-    KEEP,
+    KEEP_CODE,
     SelectTask,
     codes_after,
     lost_rows,
@@ -125,7 +126,7 @@ def _keepers(task: SelectTask) -> pa.Array:
 def verdict_words(rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] = ()) -> list[str | None]:
     """Reason by verdict code; None where the fault column has the word."""
     words: list[str | None] = [None] * 256
-    words[KEEP] = "keep"
+    words[KEEP_CODE] = KEEP
     words[1 : 1 + len(FILTER_WORDS)] = FILTER_WORDS
     words[BENCHMARK : BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for i, rule in enumerate(rules):

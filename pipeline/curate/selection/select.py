@@ -40,7 +40,7 @@ from qvl.pipeline.storage.arrow_files import load_array, load_slice
 from qvl.pipeline.storage.paths import Place, map_concurrently
 
 SELECT_VERSION = 2
-KEEP = 0
+KEEP_CODE = 0
 FAULT = 255
 FIRST_DUPLICATE_RULE = 200
 BENCHMARK = 100  # code of the recipe's first benchmark
@@ -132,10 +132,10 @@ def judge_rows(columns: pa.Table, filters: Filters, scored: np.uint32 = NO_BITS)
 
 
 def first_failed(failed: np.ndarray) -> np.ndarray:
-    """Verdict codes (uint8): KEEP, FAULT, or 1 + the lowest set bit."""
+    """Verdict codes (uint8): KEEP_CODE, FAULT, or 1 + the lowest set bit."""
     lowest = (failed & (~failed + np.uint32(1))).astype(np.float32)
     codes = ((lowest.view(np.uint32) >> np.uint32(23)).astype(np.int16) - 126).astype(np.uint8)
-    codes[failed == 0] = KEEP
+    codes[failed == 0] = KEEP_CODE
     codes[failed == FAULT_BIT] = FAULT
     return codes
 
@@ -151,7 +151,7 @@ def emit(task: SelectTask) -> dict[str, Any]:
         parts = [np.empty(0, KEY)]
         for i, (unit, source) in enumerate(zip(task.group.units, task.group.sources, strict=True)):
             if rule.sources is None or source in rule.sources:
-                kept = np.flatnonzero(codes[starts[i] : starts[i + 1]] == KEEP)
+                kept = np.flatnonzero(codes[starts[i] : starts[i + 1]] == KEEP_CODE)
                 parts.append(row_keys(task, unit, source, kept, int(starts[i])))
         ordered, bounds = split(np.concatenate(parts), task.partitions)
         offsets.extend(int(bound) for bound in bounds)

@@ -17,7 +17,14 @@ from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.selection.groups import Group
-from qvl.pipeline.curate.selection.select import KEEP, SelectTask, codes_after, commit_array, commit_losers, fill_places
+from qvl.pipeline.curate.selection.select import (
+    KEEP_CODE,
+    SelectTask,
+    codes_after,
+    commit_array,
+    commit_losers,
+    fill_places,
+)
 from qvl.pipeline.duplicates.kmeans import SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
 from qvl.pipeline.duplicates.near import mixed
 from qvl.pipeline.duplicates.rules import LOSER, cell_count, vector_partitions
@@ -106,7 +113,7 @@ def assigned(task: SelectTask, group: Group, codes: np.ndarray) -> np.ndarray:
     parts = [np.empty(0, records(centres.shape[1]))]
     for unit, source, start in zip(group.units, group.sources, group.starts.tolist(), strict=False):
         rows, vectors = read_vectors(task, unit)
-        alive = codes[start + rows] == KEEP
+        alive = codes[start + rows] == KEEP_CODE
         part = np.empty(int(alive.sum()), records(centres.shape[1]))
         if len(part):
             columns = read_columns(task.out, unit, ["width", "height", "characters"])

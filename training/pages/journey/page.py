@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
@@ -23,7 +24,6 @@ from qvl.training.recipe import TrainRecipe
 
 Data = dict[str, Any]
 HERE = Path(__file__).parent
-KEEP = "keep"
 REASONS_SHOWN = 30
 
 
