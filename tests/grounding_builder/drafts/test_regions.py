@@ -3,7 +3,7 @@
 import pytest
 
 from qvl.grounding_builder.build.pictures import disagreement
-from qvl.grounding_builder.drafts.regions import Boxes, covers, fit, fit_xywh, flags, overlap
+from qvl.grounding_builder.drafts.regions import Boxes, covers, fit, fit_xywh, flags
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.coordinates import Box
 from tests.grounding_builder.helpers import jpeg
@@ -51,12 +51,6 @@ def test_collapsing_and_whole_image_boxes() -> None:
     card: Box = (0.019, 0.027, 0.959, 0.967)
     assert covers(card, Boxes()) and flags([card], Boxes()) == ["whole_image"]
     assert fit(card, 1, 1, Boxes(min_side=0, drop_whole=True)) == "box:whole_image"
-
-
-def test_overlap() -> None:
-    assert overlap((0, 0, 0.5, 1), (0, 0, 0.5, 1)) == 1
-    assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 0.5, 1), (0.5, 0, 1, 1)) == 0
 
 
 def test_sizes_must_agree() -> None:

@@ -6,7 +6,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl.grounding_builder.drafts.spans import Span, choose, greedy
+from qvl.grounding_builder.drafts.spans import Span, choose
 
 BOX = (0.0, 0.0, 0.5, 0.5)
 
@@ -22,6 +22,15 @@ def value(spans: list[Span]) -> tuple[int, int, float]:
 def disjoint(spans: tuple[Span, ...]) -> bool:
     ordered = sorted(spans, key=lambda s: s.start)
     return all(one.end <= other.start for one, other in itertools.pairwise(ordered))
+
+
+def greedy(spans: list[Span]) -> list[Span]:
+    """Earliest end first: as many spans as the optimal choice, but shorter phrases."""
+    kept: list[Span] = []
+    for candidate in sorted(spans, key=lambda s: (s.end, s.start)):
+        if not kept or candidate.start >= kept[-1].end:
+            kept.append(candidate)
+    return kept
 
 
 SPANS = st.lists(

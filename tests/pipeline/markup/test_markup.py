@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl.pipeline.markup import markup
-from qvl.pipeline.markup.coordinates import Box, Quad, collapses, from_square, resized, to_square
+from qvl.pipeline.markup.coordinates import Box, Quad, box_iou, collapses, from_square, resized, to_square
 from qvl.pipeline.markup.markup import DIALECTS, Dialect, Phrase, parse
 
 SIDES = st.integers(20, 5_000)
@@ -130,9 +130,9 @@ def test_what_the_grid_costs_and_what_a_mixed_up_scale_costs_more(
         wide, high = rng.uniform(*sides[:2]), rng.uniform(*sides[2:])
         x, y = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - high)
         b = (x, y, x + wide, y + high)
-        same.append(overlap(b, parse(markup.box(b))[0].boxes[0]))
+        same.append(box_iou(b, parse(markup.box(b))[0].boxes[0]))
         other.append(
-            overlap(
+            box_iou(
                 b,
                 parse(markup.box(b, "qwen2-vl").replace("<|box_start|>", "<box>").replace("<|box_end|>", "</box>"))[
                     0
@@ -141,14 +141,6 @@ def test_what_the_grid_costs_and_what_a_mixed_up_scale_costs_more(
         )
     assert ours < sum(same) / len(same)
     assert sum(other) / len(other) < mixed < ours
-
-
-def overlap(one: Box, two: Box) -> float:
-    wide = min(one[2], two[2]) - max(one[0], two[0])
-    high = min(one[3], two[3]) - max(one[1], two[1])
-    shared = max(0.0, wide) * max(0.0, high)
-    areas = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (one, two))
-    return shared / (areas - shared)
 
 
 CELL: dict[Dialect, float] = {"qwen-vl": 1 / 999, "qwen2-vl": 1 / 1000, "kosmos-2": 1 / 32, "shikra": 1 / 1000}

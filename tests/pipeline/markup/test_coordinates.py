@@ -1,0 +1,31 @@
+"""The geometry of boxes; how coordinates are written and read is tested in test_markup.py."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qvl.pipeline.markup.coordinates import Box, box_iou
+
+SIDES = st.floats(0.001, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ((0, 0, 0.5, 1), 1),
+        ((0.25, 0, 0.75, 1), 1 / 3),
+        ((0.5, 0, 1, 1), 0),
+        ((0.2, 0.3, 0.2, 0.9), 0),
+        ((0.4, 1, 0.1, 0), 0),
+    ],
+    ids=["equal", "shifted by half", "touching", "empty", "swapped"],
+)
+def test_box_iou_of_known_boxes(other: Box, expected: float) -> None:
+    assert box_iou((0, 0, 0.5, 1), other) == pytest.approx(expected)
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_box_iou_is_symmetric_and_is_the_share_of_a_box_inside_another(x: float, y: float, w: float, h: float) -> None:
+    outer: Box = (0, 0, 1, 1)
+    inner: Box = (x * (1 - w), y * (1 - h), x * (1 - w) + w, y * (1 - h) + h)
+    assert box_iou(outer, inner) == box_iou(inner, outer) == pytest.approx(w * h)
