@@ -282,9 +282,9 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
     marks.watch(net)
     if options.engine == "deepspeed":
         from qvl.training.loop.engine import DeepSpeedEngine
-        from qvl.training.process_group import start_ranks
+        from qvl.training.process_group import start_training_group
 
-        start_ranks()
+        start_training_group()
         return DeepSpeedEngine(model, stage.engine, stage.optimizer, 1)
     return TorchEngine(model, stage.optimizer)
 

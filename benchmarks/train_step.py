@@ -83,10 +83,10 @@ def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
     """Steps through the engine, as a stage makes them."""
     from qvl.training.loop.engine import DeepSpeedEngine
     from qvl.training.loop.training_model import prepare
-    from qvl.training.process_group import start_ranks, stop_ranks
+    from qvl.training.process_group import start_training_group, stop_training_group
 
     net, stage, batch = model_and_batch(data)
-    start_ranks()
+    start_training_group()
     engine = DeepSpeedEngine(prepare(net, stage, []), stage.engine, stage.optimizer, 1)
     times, losses = [], []
 
@@ -101,7 +101,7 @@ def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
         step()
         times.append(time.process_time() - start)
     table = profiled(step) if profile else None
-    stop_ranks()
+    stop_training_group()
     return {"step_s": statistics.quantiles(times[WARM:], n=4)[0], "losses": losses[:3], "profile": table}
 
 

@@ -1,119 +1,182 @@
-"""The processes of a run: who this one is, and the few things that all of them agree on."""
+"""The processes of one run: which of them this one is, and the few values that they exchange or decide together.
+
+Training and evaluation use the same class. torchrun or Ray starts the processes; a process that was started alone is a group
+of one, and every method then works without `torch.distributed`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.errors import ContractError, QvlError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Numbers = TypeVar("Numbers", bound=DataclassInstance)
+
+Result = TypeVar("Result")
+EVALUATION_TIMEOUT = timedelta(days=7)
+"""A slow process is waited for this long; torchrun ends all processes as soon as one of them dies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """This process among ``world``. ``device`` is where its tensors compute."""
+    """Process ``rank`` of ``size``, the ``local_rank``-th on its machine. Its tensors are computed on ``device``."""
 
-    rank: int
-    world: int
-    device: torch.device
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         return self.rank == 0
 
     @property
-    def first_here(self) -> bool:
-        """The first process of its machine."""
-        return os.environ.get("LOCAL_RANK", "0") == "0"
+    def is_first_on_machine(self) -> bool:
+        return self.local_rank == 0
 
-    def gather(self, numbers: list[float]) -> list[list[float]]:
-        """The numbers of every rank, in the order of ranks."""
-        mine = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        if self.world == 1:
-            return [mine.tolist()]
-        everyone = [torch.empty_like(mine) for _ in range(self.world)]
-        dist.all_gather(everyone, mine)
-        return [tensor.tolist() for tensor in everyone]
+    def decide(self, function: Callable[[], Result]) -> Result:
+        """The result of ``function``, which rank 0 alone calls. A QvlError that it raises is raised on every rank."""
+        if self.size == 1:
+            return function()
+        outcome: list[Any] = [None, None]
+        if self.is_first:
+            try:
+                outcome = [function(), None]
+            except QvlError as error:
+                outcome = [None, error]
+        dist.broadcast_object_list(outcome, src=0)
+        result, failure = outcome
+        if failure is not None:
+            raise failure
+        decided: Result = result
+        return decided
 
-    def total(self, tensor: Tensor) -> Tensor:
-        """The sum over ranks."""
-        if self.world > 1:
+    def gather_numbers(self, record: Numbers) -> list[Numbers]:
+        """Every rank's record of numbers, in the order of ranks, in one exchange.
+
+        The fields of ``record`` are int, float or bool. They travel as float64, which holds integers up to 2**53 exactly.
+        """
+        fields = dataclasses.astuple(record)
+        own = torch.tensor(fields, dtype=torch.float64, device=self.device)
+        gathered = [torch.empty_like(own) for _ in range(self.size)] if self.size > 1 else [own]
+        if self.size > 1:
+            dist.all_gather(gathered, own)
+        kinds = [type(value) for value in fields]
+        return [
+            type(record)(*(kind(number) for kind, number in zip(kinds, tensor.tolist(), strict=True)))
+            for tensor in gathered
+        ]
+
+    def gather_objects(self, value: Result) -> list[Result]:
+        """A small picklable value of every rank, in the order of ranks."""
+        if self.size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, value)
+        return gathered
+
+    def sum_over_ranks(self, tensor: Tensor) -> Tensor:
+        """Replace the tensor by its sum over all ranks, and return it."""
+        if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
-    def objects(self, value: Any) -> list[Any]:
-        """A small picklable value of every rank."""
-        everyone: list[Any] = [None] * self.world
-        if self.world == 1:
-            return [value]
-        dist.all_gather_object(everyone, value)
-        return everyone
-
-    def from_first(self, value: Any) -> Any:
-        """Rank 0's value, on every rank."""
-        return self.objects(value)[0]
-
     def barrier(self) -> None:
-        """Until every rank is here."""
-        if self.world > 1:
+        """Wait until every rank has come here."""
+        if self.size > 1:
             dist.barrier()
 
 
-def start_ranks() -> ProcessGroup:
-    """Join the processes that torchrun or Ray started; alone, a world of one."""
+def start_training_group() -> ProcessGroup:
+    """Join the processes that torchrun or Ray started, over NCCL on GPUs and Gloo on CPUs.
+
+    DeepSpeed needs an initialised group, so a single process gets one of size 1.
+    """
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("MASTER_ADDR", "127.0.0.1")):
         os.environ.setdefault(name, value)
     if os.environ["WORLD_SIZE"] == "1":
         os.environ.setdefault("MASTER_PORT", "0")
+    local_rank = int(os.environ["LOCAL_RANK"])
     cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), local_rank, device)
 
 
-def stop_ranks() -> None:
-    """Leave the group, so that no process waits for this one."""
+def stop_training_group() -> None:
+    """Leave the group, so that no other process waits for this one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def agree(step: int, signatures: list[float], what: str) -> None:
-    """Every rank must be at the same place with the same plan. Raises ContractError that names the ranks that are not."""
-    odd = [rank for rank, signature in enumerate(signatures) if signature != signatures[0]]
-    if odd:
+@contextmanager
+def evaluation_group() -> Iterator[ProcessGroup]:
+    """The processes of torchrun, or this one alone.
+
+    They talk over Gloo, whatever they compute on: they exchange a few values before and after the work.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ProcessGroup()
+        return
+    dist.init_process_group("gloo", timeout=EVALUATION_TIMEOUT)
+    try:
+        yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+    finally:
+        dist.destroy_process_group()
+
+
+def require_same_plan(step: int, fingerprints: list[int]) -> None:
+    """Check that every rank has planned the same samples for a step; ``fingerprints`` are in the order of ranks.
+
+    Raises ContractError that names the ranks that differ from rank 0.
+    """
+    differing = [rank for rank, fingerprint in enumerate(fingerprints) if fingerprint != fingerprints[0]]
+    if differing:
         raise ContractError(
-            f"step {step}: ranks {odd} have another {what} than rank 0; do all machines see the same files?"
+            f"step {step}: ranks {differing} planned other samples than rank 0; do all machines see the same files?"
         )
 
 
 class StopSignal:
-    """SIGTERM and SIGINT ask for a stop at the end of the step; a second one ends at once."""
+    """Inside it the first SIGTERM or SIGINT requests a stop after the current step; a second one stops at once."""
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
+        self.requested = False
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
-        inside = threading.current_thread() is threading.main_thread()  # Ray Train runs its workers in other threads
-        for number in (signal.SIGTERM, signal.SIGINT) if inside else ():
-            self._before[number] = signal.signal(number, self._ask)
+        in_main_thread = (
+            threading.current_thread() is threading.main_thread()
+        )  # Ray Train's workers run in other threads
+        for number in (signal.SIGTERM, signal.SIGINT) if in_main_thread else ():
+            self._previous[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

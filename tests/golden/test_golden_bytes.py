@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from qvl.pipeline.commit.commit import file_hash
@@ -96,7 +95,7 @@ def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: P
     stage = recipe.stages[number]
     processor = processor_of_start(recipe, stage)
     encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
-    alone = ProcessGroup(0, 1, torch.device("cpu"))
+    alone = ProcessGroup()
     schedule = plan_stage(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
     state = State()
     for _ in range(STEPS):

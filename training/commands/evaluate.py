@@ -100,7 +100,7 @@ def run(
     from qvl.training.evaluation.questions import Asked, ask
     from qvl.training.evaluation.run import run as run_evaluation
     from qvl.training.evaluation.sample import METRICS
-    from qvl.training.evaluation.world import joined
+    from qvl.training.process_group import evaluation_group
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if metric is not None and metric not in METRICS:
@@ -110,11 +110,11 @@ def run(
         style=prompts.value, metric=metric, split=split.value, share=share, seed=seed, limit=limit, shots=shots,
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
-    with resumable(output), joined() as world:
+    with resumable(output), evaluation_group() as group:
         pool = open_pool(workers, address)
-        where = Where(model.resolve(), _device(device, world.local, pool), dtype.value, batch_size)
-        scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), world, fresh)
-    if world.rank == 0:
+        where = Where(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
+        scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), group, fresh)
+    if group.is_first:
         typer.echo(json.dumps(scores) if as_json else summary(output, scores))
 
 

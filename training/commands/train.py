@@ -60,12 +60,9 @@ def verify(
     """Replay the stream of a run at another world size and compare it with its receipts. Exit 1 at a difference."""
     from dataclasses import asdict
 
-    import torch
-
     from qvl.training.loop.verify import verify as replay
-    from qvl.training.process_group import ProcessGroup
 
-    results = replay(run, world, ProcessGroup(0, 1, torch.device("cpu")))
+    results = replay(run, world)
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results]))
     else:

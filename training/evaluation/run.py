@@ -33,7 +33,7 @@ from qvl.training.evaluation.pieces import (
 )
 from qvl.training.evaluation.sample import Answer, Sample
 from qvl.training.evaluation.scoring import Scored, score
-from qvl.training.evaluation.world import World
+from qvl.training.process_group import ProcessGroup
 
 EVALUATION_VERSION = 1
 SHOWN = 5
@@ -63,7 +63,7 @@ def run(
     where: Where,
     pool: Pool,
     progress: RunProgress,
-    world: World | None = None,
+    group: ProcessGroup | None = None,
     fresh: bool = False,
 ) -> dict[str, Any]:
     """Answer what is not answered yet, score, and write scores, predictions, the folders of the images, and the page.
@@ -71,21 +71,21 @@ def run(
     ``asked`` says in words what is evaluated (tasks, split, seed); it goes into the results. Returns the scores. Raises
     StaleError where ``out`` holds another evaluation and ``fresh`` is False.
     """
-    out, world = out.resolve(), world or World()
+    out, group = out.resolve(), group or ProcessGroup()
     with ExitStack() as stack:
-        world.decide(lambda: _hold(stack, out))
-        content = world.decide(lambda: _settle(samples, asked, out, where, fresh))
+        group.decide(lambda: _hold(stack, out))
+        content = group.decide(lambda: _settle(samples, asked, out, where, fresh))
         tasks = _tasks(samples, out, where, content["fingerprint"])
-        todo = world.decide(lambda: [task.number for task in tasks if committed(task) is None])
-        own = todo[world.rank :: world.size]
-        if world.rank == 0:
+        todo = group.decide(lambda: [task.number for task in tasks if committed(task) is None])
+        own = todo[group.rank :: group.size]
+        if group.is_first:
             stack.enter_context(progress)
             progress.stage("answer", len(own) + len(tasks) - len(todo), len(tasks) - len(todo))
         for _, manifest in pool.map(answer_piece, [tasks[number] for number in own]):
-            if world.rank == 0:
+            if group.is_first:
                 progress.advance(manifest["samples"], {"faults": manifest["faults"]} if manifest["faults"] else None)
-        world.wait()
-        return world.decide(lambda: _finish(samples, tasks, content, out))
+        group.barrier()
+        return group.decide(lambda: _finish(samples, tasks, content, out))
 
 
 def _hold(stack: ExitStack, out: Path) -> None:

@@ -32,15 +32,15 @@ def work(launch: Launch) -> bool:
     from transformers.utils import logging
 
     from qvl.training.loop.run import Where, run
-    from qvl.training.process_group import start_ranks, stop_ranks
+    from qvl.training.process_group import start_training_group, stop_training_group
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    ranks = start_ranks()
+    group = start_training_group()
     try:
         where = Where(launch.output, launch.workers, launch.cache, launch.cache_bytes, launch.wandb)
-        return run(load_train_recipe(launch.recipe), where, ranks)
+        return run(load_train_recipe(launch.recipe), where, group)
     finally:
-        stop_ranks()
+        stop_training_group()
 
 
 def launch_here(launch: Launch, processes: int) -> bool:

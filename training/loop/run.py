@@ -66,19 +66,19 @@ class Loaded:
     dtype: torch.dtype
 
 
-def run(recipe: TrainRecipe, where: Where, ranks: ProcessGroup) -> bool:
+def run(recipe: TrainRecipe, where: Where, group: ProcessGroup) -> bool:
     """All stages that are not done yet; False where a signal stopped the run. Raises StaleError for another recipe."""
     register()
     datasets = used_datasets(recipe)
-    if ranks.first:
+    if group.is_first:
         accept_recipe(recipe, where.output, {name: dataset.hash for name, dataset in datasets.items()})
-    ranks.barrier()
+    group.barrier()
     for number, stage in enumerate(recipe.stages):
         folder = where.output / stage.label
         if (folder / "model" / "config.json").exists():
             continue
         before = where.output / recipe.stages[number - 1].label / "model" if number else None
-        if not run_stage(recipe, stage, before, datasets, where, ranks):
+        if not run_stage(recipe, stage, before, datasets, where, group):
             return False
     return True
 
@@ -136,14 +136,14 @@ def run_stage(
     before: Path | None,
     datasets: dict[str, Dataset],
     where: Where,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
 ) -> bool:
     """Train one stage and write its model; False where a signal stopped it."""
     folder = where.output / stage.label
     loaded = load_start(recipe, stage, before)
     encoder = Encoder(loaded.processor.tokenizer, Rule.of(stage, loaded.processor.image_seq_length))
-    schedule = plan_stage(recipe, stage, datasets, where.output / "lengths", encoder, ranks)
-    if ranks.first:
+    schedule = plan_stage(recipe, stage, datasets, where.output / "lengths", encoder, group)
+    if group.is_first:
         _note_start(folder, loaded.net)
         if before is None and recipe.start in PRESETS and not (where.output / "start").exists():
             config: Any = loaded.net.config
@@ -151,32 +151,34 @@ def run_stage(
             write_model(where.output / "start", config, weights, loaded.processor, loaded.dtype)
     ids = [token_id(loaded.processor.tokenizer, token) for token in TOKENS]
     model = prepare(loaded.net, stage, ids)
-    engine = DeepSpeedEngine(model, stage.engine, stage.optimizer, ranks.world)
+    engine = DeepSpeedEngine(model, stage.engine, stage.optimizer, group.size)
 
     def export(target: Path) -> None:
-        export_model(target, stage, model, engine, loaded, ranks)
+        export_model(target, stage, model, engine, loaded, group)
 
     mark = recipe_fingerprint(recipe)
     running = Stage(
-        stage, folder, ranks, engine, mark, recipe.seed, export=export, wandb=where.wandb,
+        stage, folder, group, engine, mark, recipe.seed, export=export, wandb=where.wandb,
         evaluate=evaluator(recipe, stage, loaded.net, loaded.processor), flops=step_flops(stage, loaded.net.config),
         peak=peak_flops(stage.engine.precision),
     )  # fmt: skip
     assembler = Assembler(
         encoder, stage.resolution, stage.packing == "isolated", ShardBytes(where.cache, where.cache_bytes)
     )
-    ahead = FetchAhead(where.cache, where.cache_bytes) if where.cache is not None and ranks.first_here else None
-    loader = StepLoader(schedule, assembler, running.progress.state, ranks.rank, ranks.world, where.workers, ahead)
+    ahead = (
+        FetchAhead(where.cache, where.cache_bytes) if where.cache is not None and group.is_first_on_machine else None
+    )
+    loader = StepLoader(schedule, assembler, running.progress.state, group.rank, group.size, where.workers, ahead)
     finished = running.run(loader)
     if ahead is not None:
         ahead.close()
     if not finished:
         return False
     export(folder / UNCHECKED)
-    if ranks.first:
+    if group.is_first:
         _check_contract(folder, stage)
         (folder / UNCHECKED).replace(folder / "model")
-    ranks.barrier()
+    group.barrier()
     return True
 
 
@@ -186,18 +188,18 @@ def plan_stage(
     datasets: dict[str, Dataset],
     lengths: Path,
     encoder: Encoder,
-    ranks: ProcessGroup,
+    group: ProcessGroup,
 ) -> Schedule:
-    """The stage's schedule; measures lengths first where it needs them, the shards shared out over ranks."""
+    """The stage's schedule; measures lengths first where it needs them, the shards shared out over the ranks."""
     parts = mix_parts(stage, datasets)
     if stage.packing == "none" and recipe.holdout is None:
         return Schedule(stage, parts, stage_seed(recipe, stage))
     mark = rule_fingerprint(encoder.tokenizer, encoder.rule, recipe.holdout)
     shards = {shard.hash: shard for part in parts for shard in part.dataset.shards}
-    for shard in list(shards.values())[ranks.rank :: ranks.world]:
+    for shard in list(shards.values())[group.rank :: group.size]:
         path = lengths_path(lengths, mark, shard)
         measure_lengths(LengthsTask(shard, path, encoder.tokenizer, encoder.rule, recipe.holdout))
-    ranks.barrier()
+    group.barrier()
     return Schedule(stage, parts, stage_seed(recipe, stage), (lengths, mark))
 
 
@@ -251,22 +253,22 @@ def _quantized(stage: StageSpec) -> dict[str, Any]:
 
 
 def export_model(
-    target: Path, stage: StageSpec, model: TrainingModel, engine: DeepSpeedEngine, loaded: Loaded, ranks: ProcessGroup
+    target: Path, stage: StageSpec, model: TrainingModel, engine: DeepSpeedEngine, loaded: Loaded, group: ProcessGroup
 ) -> None:
     """Write a model folder from the masters. A collective call; rank 0 writes."""
     weights: dict[str, Tensor] = {}
     for name, tensor in full_weights(model):
-        if ranks.first:
+        if group.is_first:
             weights[name.removeprefix("net.")] = tensor
     masters = ((name, tensors["weight"]) for name, tensors in engine.state())
     for name, tensor in masters:
-        if ranks.first:
+        if group.is_first:
             weights |= without_prefix([(name, tensor.to("cpu", loaded.dtype))])
-    if ranks.first:
+    if group.is_first:
         config: Any = loaded.net.config
         config.vision_config.image_size = stage.resolution
         write_model(target, config, plain_weights(weights, stage, loaded.processor), loaded.processor, loaded.dtype)
-    ranks.barrier()
+    group.barrier()
 
 
 def _note_start(folder: Path, net: QwenVLForConditionalGeneration) -> None:

@@ -18,7 +18,7 @@ from qvl.training.loop.checkpoint import Checkpoints, read_checkpoint, read_tens
 from qvl.training.loop.engine import DeepSpeedEngine, Stepped
 from qvl.training.loop.logs import StageLog
 from qvl.training.loop.optimizer import learning_rate
-from qvl.training.process_group import ProcessGroup, StopSignal, agree
+from qvl.training.process_group import ProcessGroup, StopSignal, require_same_plan
 from qvl.training.recipe import StageSpec
 
 SMOOTHING = 0.95
@@ -45,19 +45,57 @@ class Progress:
         return Progress(**{**content, "state": State(**content["state"])})
 
 
-@dataclass
-class Totals:
-    """A step's numbers over all ranks, before the first forward pass."""
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """What a step holds before its first forward pass: of one rank, or summed over all of them.
 
-    learnt: int
+    ``wait``: seconds spent waiting for data, the longest of any rank. ``stop``: whether any rank was asked to stop.
+    ``plan``: the first 48 bits of the data receipt, equal on all ranks that planned the same samples.
+    """
+
+    supervised: int
     samples: int
     tokens: int
     positions: int
     images: int
     damaged: int
-    lost: int  # damaged and unusable ones
+    unusable: int
     wait: float
     stop: bool
+    plan: int
+
+    @staticmethod
+    def of(loaded: LoadedStep, stop: bool) -> "StepCounts":
+        """The counts of this rank's micro-batches."""
+        batches = loaded.batches
+        return StepCounts(
+            supervised=sum(batch.learnt for batch in batches),
+            samples=sum(batch.samples for batch in batches),
+            tokens=sum(batch.tokens for batch in batches),
+            positions=sum(batch.ids.numel() for batch in batches),
+            images=sum(0 if batch.pixels is None else len(batch.pixels) for batch in batches),
+            damaged=sum(len(batch.damaged) for batch in batches),
+            unusable=sum(len(batch.unusable) for batch in batches),
+            wait=loaded.wait,
+            stop=stop,
+            plan=int(loaded.step.after.receipt[:12] or "0", 16),
+        )
+
+    @staticmethod
+    def over_ranks(reports: "list[StepCounts]") -> "StepCounts":
+        """The counts of a step from those of its ranks."""
+        return StepCounts(
+            supervised=sum(report.supervised for report in reports),
+            samples=sum(report.samples for report in reports),
+            tokens=sum(report.tokens for report in reports),
+            positions=sum(report.positions for report in reports),
+            images=sum(report.images for report in reports),
+            damaged=sum(report.damaged for report in reports),
+            unusable=sum(report.unusable for report in reports),
+            wait=max(report.wait for report in reports),
+            stop=any(report.stop for report in reports),
+            plan=reports[0].plan,
+        )
 
 
 Evaluate = Callable[[int], list[dict[str, Any]]]
@@ -71,7 +109,7 @@ class Stage:
         self,
         spec: StageSpec,
         folder: Path,
-        ranks: ProcessGroup,
+        group: ProcessGroup,
         engine: DeepSpeedEngine,
         fingerprint: str,
         seed: int,
@@ -82,18 +120,18 @@ class Stage:
         peak: float | None = None,
         wandb: bool = False,
     ) -> None:
-        self.spec, self.folder, self.ranks, self.engine = spec, folder, ranks, engine
+        self.spec, self.folder, self.group, self.engine = spec, folder, group, engine
         self.fingerprint, self.seed, self.wandb = fingerprint, seed, wandb
         self.evaluate, self.export, self.flops, self.peak = evaluate, export, flops, peak
         self.labels = [part.label for part in spec.mix]
-        self.checkpoints = Checkpoints(folder / "checkpoints", spec.save.keep, ranks.rank, ranks.world)
-        self.attempt = ranks.from_first(f"{time.time_ns():x}")
+        self.checkpoints = Checkpoints(folder / "checkpoints", spec.save.keep, group.rank, group.size)
+        self.attempt = group.decide(lambda: f"{time.time_ns():x}")
         self.progress = self._resumed()
         self.log: StageLog | None = None
 
     def run(self, loader: StepLoader) -> bool:
         """Train to the end; False where a signal stopped it (a checkpoint is saved then)."""
-        if self.ranks.first:
+        if self.group.is_first:
             self.log = StageLog(self.folder, self.spec.label, self.progress.state.step, self.spec.steps, self.wandb)
         try:
             with StopSignal() as signal:
@@ -125,37 +163,19 @@ class Stage:
                 return done == self.spec.steps
         raise AssertionError("a schedule has no end")
 
-    def synchronize_step(self, loaded: LoadedStep, signal: StopSignal) -> Totals:
-        """One exchange before the step: sums, the longest wait, a wish to stop, and whether all have the same plan."""
-        batches = loaded.batches
-        signature = float(int(loaded.step.after.receipt[:12] or "0", 16))
-        mine = [
-            sum(batch.learnt for batch in batches),
-            sum(batch.samples for batch in batches),
-            sum(batch.tokens for batch in batches),
-            sum(batch.ids.numel() for batch in batches),
-            sum(0 if batch.pixels is None else len(batch.pixels) for batch in batches),
-            sum(len(batch.damaged) for batch in batches),
-            sum(len(batch.damaged) + len(batch.unusable) for batch in batches),
-            loaded.wait,
-            float(signal.asked),
-            signature,
-        ]
-        everyone = self.ranks.gather(mine)
-        agree(loaded.step.number, [numbers[9] for numbers in everyone], "plan")
-        learnt, samples, tokens, positions, images, damaged, lost = (
-            int(sum(n[at] for n in everyone)) for at in range(7)
-        )
-        longest, stop = max(numbers[7] for numbers in everyone), any(numbers[8] for numbers in everyone)
-        return Totals(learnt, samples, tokens, positions, images, damaged, lost, longest, stop)
+    def synchronize_step(self, loaded: LoadedStep, signal: StopSignal) -> StepCounts:
+        """Exchange the counts of a step before its first forward pass. Raises ContractError where the plans differ."""
+        reports = self.group.gather_numbers(StepCounts.of(loaded, signal.requested))
+        require_same_plan(loaded.step.number, [report.plan for report in reports])
+        return StepCounts.over_ranks(reports)
 
-    def _quarantine(self, loaded: LoadedStep, totals: Totals) -> None:
+    def _quarantine(self, loaded: LoadedStep, totals: StepCounts) -> None:
         """Note damaged samples by id. Raises DataError beyond the recipe's cap."""
         step, progress = loaded.step, self.progress
         damaged = [entry for batch in loaded.batches for entry in batch.damaged]
         lost = damaged + [entry for batch in loaded.batches for entry in batch.unusable]
-        if totals.lost:
-            lost = [entry for part in self.ranks.objects(lost) for entry in part]
+        if totals.damaged + totals.unusable:
+            lost = [entry for part in self.group.gather_objects(lost) for entry in part]
         progress.samples += totals.samples
         progress.damaged += totals.damaged
         if self.log is not None:
@@ -170,11 +190,11 @@ class Stage:
                 f"all are in {self.folder / 'quarantine.jsonl'}"
             )
 
-    def _optimize(self, loaded: LoadedStep, totals: Totals) -> tuple[Stepped, float | None, Tensor]:
+    def _optimize(self, loaded: LoadedStep, totals: StepCounts) -> tuple[Stepped, float | None, Tensor]:
         """Forward and backward over the micro-batches, and the update, unless the loss is no good."""
-        torch.manual_seed((self.seed * 1_000_003 + loaded.step.number) * 65_537 + self.ranks.rank)  # dropout
-        sums = torch.zeros(len(self.labels) + len(CLASSES), 2, dtype=torch.float64, device=self.ranks.device)
-        total = torch.zeros((), dtype=torch.float64, device=self.ranks.device)
+        torch.manual_seed((self.seed * 1_000_003 + loaded.step.number) * 65_537 + self.group.rank)  # dropout
+        sums = torch.zeros(len(self.labels) + len(CLASSES), 2, dtype=torch.float64, device=self.group.device)
+        total = torch.zeros((), dtype=torch.float64, device=self.group.device)
         mean: float | None = None
         for number, batch in enumerate(loaded.batches):
             last = number == len(loaded.batches) - 1
@@ -182,12 +202,12 @@ class Stage:
             total += loss.detach().double()
             self._sort(sums, losses_N.double(), batch)
             if last:
-                mean = self.ranks.total(total).item() / max(1, totals.learnt)
+                mean = self.group.sum_over_ranks(total).item() / max(1, totals.supervised)
                 if self._bad(mean):
                     loss = self.engine.invalidate_loss(loss)
-            self.engine.backward(loss, totals.learnt, last)
+            self.engine.backward(loss, totals.supervised, last)
         stepped = self.engine.step(learning_rate(self.spec.optimizer, loaded.step.number, self.spec.steps))
-        self.ranks.total(sums)
+        self.group.sum_over_ranks(sums)
         return stepped, mean if mean is not None and math.isfinite(mean) else None, sums
 
     def _sort(self, sums: Tensor, losses_N: Tensor, batch: Batch) -> None:
@@ -203,7 +223,7 @@ class Stage:
         return not math.isfinite(loss) or (known and loss > self.spec.tolerance.spike * (progress.loss or 0.0))
 
     def _account(
-        self, loaded: LoadedStep, totals: Totals, stepped: Stepped, loss: float | None, sums: Tensor, seconds: float
+        self, loaded: LoadedStep, totals: StepCounts, stepped: Stepped, loss: float | None, sums: Tensor, seconds: float
     ) -> None:
         step, progress = loaded.step, self.progress
         if stepped.skipped:
@@ -216,8 +236,8 @@ class Stage:
         progress.state = step.after
         if self.log is None:
             return
-        flops = self.flops(loaded.batches) * self.ranks.world if self.flops is not None else None
-        mfu = flops / seconds / (self.peak * self.ranks.world) if flops is not None and self.peak else None
+        flops = self.flops(loaded.batches) * self.group.size if self.flops is not None else None
+        mfu = flops / seconds / (self.peak * self.group.size) if flops is not None and self.peak else None
         by_part, by_class = sums[: len(self.labels)].tolist(), sums[len(self.labels) :].tolist()
         self.log.step(
             {
@@ -230,13 +250,13 @@ class Stage:
                 "samples": totals.samples,
                 "positions": totals.positions,
                 "tokens": totals.tokens,
-                "learnt": totals.learnt,
+                "learnt": totals.supervised,
                 "images": totals.images,
                 "seconds": seconds,
                 "data_wait": totals.wait,
                 "mfu": mfu,
                 "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
-                "world": self.ranks.world,
+                "world": self.group.size,
                 "attempt": self.attempt,
                 "receipt": step.after.receipt,
                 "loss_by_source": dict(zip(self.labels, by_part, strict=True)),
@@ -276,7 +296,7 @@ class Stage:
 
     def _resumed(self) -> Progress:
         """From the newest checkpoint, or from the beginning."""
-        latest = self.ranks.from_first(self.checkpoints.latest())
+        latest = self.group.decide(self.checkpoints.latest)
         if latest is None:
             return Progress(State())
         content = read_checkpoint(latest)

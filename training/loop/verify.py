@@ -27,7 +27,7 @@ class Verified:
     difference: str | None
 
 
-def verify(run: Path, world: int, alone: ProcessGroup) -> list[Verified]:
+def verify(run: Path, world: int) -> list[Verified]:
     """Replay every stage that has begun. Raises DataError where the folder is no run."""
     noted = read_manifest(run / "run.json")
     if noted is None:
@@ -42,7 +42,7 @@ def verify(run: Path, world: int, alone: ProcessGroup) -> list[Verified]:
         before = run / recipe.stages[number - 1].label / "model" if number else None
         processor = load_processor(before) if before is not None else processor_of_start(recipe, stage)
         encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
-        schedule = plan_stage(recipe, stage, datasets, run / "lengths", encoder, alone)
+        schedule = plan_stage(recipe, stage, datasets, run / "lengths", encoder, ProcessGroup())
         saved = [read_checkpoint(folder) for folder in complete(run / stage.label / "checkpoints")]
         results.append(_replay(stage, schedule, lines, saved, world))
     return results

@@ -19,7 +19,6 @@ from qvl.training.evaluation.pieces import LONG_PIECE, PIECE, Where, plan
 from qvl.training.evaluation.questions import Asked, ask
 from qvl.training.evaluation.run import run
 from qvl.training.evaluation.sample import Decoding, Sample
-from qvl.training.evaluation.world import World
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import write_tiny
 
@@ -166,4 +165,3 @@ def test_pieces_cover_all_samples_once() -> None:
     found = plan(samples)
     assert sorted(place for piece in found for place in piece) == list(range(300))
     assert all(len(piece) <= (LONG_PIECE if samples[piece[0]].decoding.max_new > 100 else PIECE) for piece in found)
-    assert World().decide(lambda: 3) == 3
