@@ -21,7 +21,7 @@ from qvl.pipeline.shards.reader import Selection, open_dataset
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
 from qvl.training.data.schedule import MixPart
-from qvl.training.pages.mix.compare import read_marks
+from qvl.training.pages.mix.compare import read_hashes
 from qvl.training.pages.mix.content import read_content
 from tests.training.made import picture, sample, write_dataset
 
@@ -52,7 +52,7 @@ def main() -> None:
         part = MixPart("big", dataset, Selection(), 1, tuple(shard.samples for shard in dataset.shards))
         found: dict[str, object] = {"samples": count, "shards": len(dataset.shards)}
         found["figures"] = seconds(lambda: read_content(part))
-        found["marks"] = seconds(lambda: read_marks(dataset))
+        found["marks"] = seconds(lambda: read_hashes(dataset))
         (Path(name) / "list").write_text("s-0000007\n")
         wanted = read_list(Path(name) / "list")
         found["copy of all shards"] = seconds(lambda: shutil.copytree(folder, copy))

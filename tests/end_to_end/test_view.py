@@ -23,9 +23,9 @@ from qvl.pipeline.curate.run import run
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
 from qvl.pipeline.shards.writer import Sample
 from qvl.training.evaluation.run import predictions
-from qvl.training.evaluation.sample import Answer
+from qvl.training.evaluation.samples.sample import Answer
+from qvl.training.evaluation.samples.shards import find_shards, read_shards
 from qvl.training.evaluation.scoring import score
-from qvl.training.evaluation.shards import find_shards, read_shards
 from tests.pipeline.samples import jpeg
 from tests.served import ROOT, ask, served
 

@@ -96,24 +96,24 @@ def run(
     from qvl.pipeline.base.errors import RecipeError
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.storage.system_errors import resumable
-    from qvl.training.evaluation.pieces import Where
-    from qvl.training.evaluation.questions import Asked, ask
+    from qvl.training.evaluation.answering.pieces import ModelSettings
     from qvl.training.evaluation.run import run as run_evaluation
-    from qvl.training.evaluation.sample import METRICS
+    from qvl.training.evaluation.samples.sample import METRICS
+    from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
     from qvl.training.process_group import evaluation_group
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if metric is not None and metric not in METRICS:
         raise RecipeError(f"--metric {metric}: there are {', '.join(METRICS)}")
-    asked = Asked(
+    asked = EvalSelection(
         data=tuple(data), tasks=tuple(each.value for each in task or list(Ability)), images=images, kind=kind,
         style=prompts.value, metric=metric, split=split.value, share=share, seed=seed, limit=limit, shots=shots,
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
     with resumable(output), evaluation_group() as group:
         pool = open_pool(workers, address)
-        where = Where(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
-        scores = run_evaluation(ask(asked), asked.words(), output, where, pool, RunProgress(), group, fresh)
+        where = ModelSettings(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
+        scores = run_evaluation(load_samples(asked), asked.words(), output, where, pool, RunProgress(), group, fresh)
     if group.is_first:
         typer.echo(json.dumps(scores) if as_json else summary(output, scores))
 

@@ -14,7 +14,7 @@ from qvl.pipeline.base.errors import SIGNALLED
 from qvl.pipeline.storage.system_errors import resumable
 
 if TYPE_CHECKING:
-    from qvl.training.pages.experiments.results import Results
+    from qvl.training.pages.experiments.results import ExperimentResults
 
 
 def experiment(
@@ -38,11 +38,13 @@ def experiment(
         import torch
 
         from qvl.training.pages.experiments.recipe import load_experiment
-        from qvl.training.pages.experiments.run import Where, run_experiment
+        from qvl.training.pages.experiments.run import RunSettings, run_experiment
 
         loaded = load_experiment(recipe)
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        where = Where(output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers)
+        where = RunSettings(
+            output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers
+        )
         with resumable(output):
             results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
     if results is None:
@@ -67,7 +69,7 @@ def _stdout_kept_for_results() -> Iterator[None]:
         os.close(kept)
 
 
-def _table(results: "Results", output: Path) -> str:
+def _table(results: "ExperimentResults", output: Path) -> str:
     """A line per ask and measure, a column per arm."""
     from qvl.training.pages.experiments.estimate import estimate
     from qvl.training.pages.experiments.page import NAMES, shown

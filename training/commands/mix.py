@@ -36,7 +36,7 @@ def stats(
     from qvl.training.data.datasets import open_all, used_datasets
     from qvl.training.data.encode import Rule
     from qvl.training.pages.mix.stats import dataset_stats
-    from qvl.training.pages.mix.tokens import USUAL_LENGTH, Counting
+    from qvl.training.pages.mix.tokens import USUAL_LENGTH, TokenCounting
     from qvl.training.plan.plan import start_config, start_tokenizer
     from qvl.training.recipe import load_train_recipe
 
@@ -49,7 +49,7 @@ def stats(
     else:
         name = Path(what.rstrip("/")).name
         datasets = open_all({name: what})
-    how = Counting(words, rule, per_shard)
+    how = TokenCounting(words, rule, per_shard)
     _show(dataset_stats(name, datasets, how), datasets, duplicates, report, as_json)
 
 

@@ -11,7 +11,7 @@ from qvl.pipeline.html.elements import Html, foreign, join, tag
 from qvl.pipeline.images.decode import UNREADABLE, opaque
 from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Box
-from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.scoring import first_box
 
 SIDE, PAGE_SIDE, QUALITY = 480, 900, 78
@@ -23,7 +23,7 @@ LISTED = re.compile(r"(?:<(box|quad)>[^<]*</\1>)+(?=<ref>)")  # nothing but plac
 Corners = tuple[float, ...]
 
 
-def card(sample: Sample, answer: Answer, value: float) -> Html:
+def card(sample: EvalSample, answer: Answer, value: float) -> Html:
     """One sample. Its last image is shown: those before it belong to examples."""
     asked, truths, said = places(sample, answer)
     question = asks(sample)
@@ -39,19 +39,19 @@ def card(sample: Sample, answer: Answer, value: float) -> Html:
                tag("p.soft", foreign(f"{sample.id} · {sample.group}"))))  # fmt: skip
 
 
-def asks(sample: Sample) -> str:
+def asks(sample: EvalSample) -> str:
     """The question without markup."""
     return markup.MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
 
 
-def truth(sample: Sample) -> str:
+def truth(sample: EvalSample) -> str:
     """What was wanted, as it is shown: a box as its markup, other answers without tags."""
     if sample.metric == "box":
         return "".join(markup.box(box) for box in sample.boxes)
     return "\n".join(_plain(text) for text in sample.answers[:REFERENCES])
 
 
-def answered(sample: Sample, answer: Answer, wanted: str) -> Html:
+def answered(sample: EvalSample, answer: Answer, wanted: str) -> Html:
     """An answer, the words marked that ``wanted`` does not have."""
     if answer.fault:
         return tag("span.soft", f"not asked: {answer.fault}")
@@ -84,7 +84,7 @@ def _marked(text: str, wanted: str) -> Html:
     return tag("bdi", *parts, attributes={"dir": "auto"})
 
 
-def places(sample: Sample, answer: Answer) -> tuple[list[Corners], list[Corners], list[Corners]]:
+def places(sample: EvalSample, answer: Answer) -> tuple[list[Corners], list[Corners], list[Corners]]:
     """What the prompt points at, what is true, what was answered: corners as fractions."""
     question = sample.prompt[sample.prompt.rfind("</img>") + 1 :]
     asked = _regions(question)
@@ -108,7 +108,7 @@ def _corners(box: Box) -> Corners:
 
 
 def picture(
-    sample: Sample, asked: list[Corners], truths: list[Corners], said: list[Corners], side: int | None = None
+    sample: EvalSample, asked: list[Corners], truths: list[Corners], said: list[Corners], side: int | None = None
 ) -> Html:
     """The last image, at most ``side`` pixels a side, with these places drawn over it."""
     if not sample.images:

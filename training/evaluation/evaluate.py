@@ -8,10 +8,10 @@ import torch.distributed as dist
 
 from qvl.model.network.processor import QwenVLProcessor
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
-from qvl.training.evaluation.pieces import plan
-from qvl.training.evaluation.predict import Advance, predict
-from qvl.training.evaluation.sample import Answer, Sample
-from qvl.training.evaluation.scoring import Scored, score
+from qvl.training.evaluation.answering.pieces import plan
+from qvl.training.evaluation.answering.predict import Advance, predict
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.evaluation.scoring import EvalScores, score
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,7 @@ class Evaluation:
     """Answers and scores, equal on every rank."""
 
     answers: list[Answer]
-    scored: Scored
-
-    @property
-    def headlines(self) -> dict[str, float]:
-        """The score of each set, higher is better."""
-        return {name: values["score"] for name, values in self.scored.sets.items()}
+    scored: EvalScores
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -36,7 +31,7 @@ class Evaluation:
 def evaluate(
     model: QwenVLForConditionalGeneration,
     processor: QwenVLProcessor,
-    samples: Sequence[Sample],
+    samples: Sequence[EvalSample],
     batch_size: int = 8,
     advance: Advance | None = None,
 ) -> Evaluation:

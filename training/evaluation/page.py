@@ -8,8 +8,8 @@ import xxhash
 
 from qvl.pipeline.html.elements import Html, count, foreign, join, short, table, tag
 from qvl.training.evaluation.cards import card
-from qvl.training.evaluation.sample import Answer, Sample
-from qvl.training.evaluation.scoring import Scored
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.evaluation.scoring import EvalScores
 
 STYLE = Path(__file__).parent / "report.css"
 WORST, DRAWN, BEST = 12, 6, 6
@@ -30,7 +30,7 @@ PLAIN = ("metric", "samples", "faults", "score", "standard_error", "groups")
 
 
 def write_page(
-    path: Path, scores: dict[str, Any], samples: Sequence[Sample], answers: Sequence[Answer], scored: Scored
+    path: Path, scores: dict[str, Any], samples: Sequence[EvalSample], answers: Sequence[Answer], scored: EvalScores
 ) -> None:
     """Write the page in one step; it needs no other file and loads nothing."""
     sections = []
@@ -83,9 +83,9 @@ def _section(
     name: str,
     values: dict[str, Any],
     places: list[int],
-    samples: Sequence[Sample],
+    samples: Sequence[EvalSample],
     answers: Sequence[Answer],
-    scored: Scored,
+    scored: EvalScores,
 ) -> Html:
     def cards(title: str, chosen: list[int]) -> list[Html]:
         shown = [card(samples[place], answers[place], scored.scores[place]) for place in chosen]

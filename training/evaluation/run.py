@@ -19,20 +19,20 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.commit import clear_attempts, file_hash, output_lock, read_manifest, remove_tree
 from qvl.pipeline.commit.fingerprint import content_hash, fingerprint, merkle_root
 from qvl.pipeline.curate.stale import differences
-from qvl.training.evaluation.page import write_page
-from qvl.training.evaluation.pieces import (
+from qvl.training.evaluation.answering.pieces import (
     LONG,
     LONG_PIECE,
     PIECE,
+    ModelSettings,
     PieceTask,
-    Where,
     answer_piece,
     committed,
     plan,
     read_answers,
 )
-from qvl.training.evaluation.sample import Answer, Sample
-from qvl.training.evaluation.scoring import Scored, score
+from qvl.training.evaluation.page import write_page
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.evaluation.scoring import EvalScores, score
 from qvl.training.process_group import ProcessGroup
 
 EVALUATION_VERSION = 1
@@ -57,10 +57,10 @@ PREDICTIONS = pa.schema(
 
 
 def run(
-    samples: Sequence[Sample],
+    samples: Sequence[EvalSample],
     asked: dict[str, Any],
     out: Path,
-    where: Where,
+    where: ModelSettings,
     pool: Pool,
     progress: RunProgress,
     group: ProcessGroup | None = None,
@@ -103,13 +103,15 @@ def model_identity(folder: Path) -> dict[str, str]:
     return {"model": merkle_root(f"{path.name} {file_hash(path)}" for path in files)}
 
 
-def samples_hash(samples: Sequence[Sample]) -> str:
+def samples_hash(samples: Sequence[EvalSample]) -> str:
     """Of what is asked and what is true, with the sizes of images in tars; not of where images lie."""
     rows = ([asdict(replace(each, images=())), [(at.offset, at.size) for at in each.images]] for each in samples)
     return merkle_root(content_hash(orjson.dumps(row)) for row in rows)
 
 
-def _settle(samples: Sequence[Sample], asked: dict[str, Any], out: Path, where: Where, fresh: bool) -> dict[str, Any]:
+def _settle(
+    samples: Sequence[EvalSample], asked: dict[str, Any], out: Path, where: ModelSettings, fresh: bool
+) -> dict[str, Any]:
     """What this evaluation is; refused where the folder holds another one. Call it while holding the lock."""
     if not samples:
         raise RecipeError("nothing to evaluate: no sample of these tasks on this side of the split")
@@ -138,7 +140,7 @@ def _settle(samples: Sequence[Sample], asked: dict[str, Any], out: Path, where: 
     return content
 
 
-def _tasks(samples: Sequence[Sample], out: Path, where: Where, mark: str) -> list[PieceTask]:
+def _tasks(samples: Sequence[EvalSample], out: Path, where: ModelSettings, mark: str) -> list[PieceTask]:
     gpus = int(where.device.startswith("cuda"))
     tasks = []
     for number, places in enumerate(plan(samples)):
@@ -147,7 +149,9 @@ def _tasks(samples: Sequence[Sample], out: Path, where: Where, mark: str) -> lis
     return tasks
 
 
-def _finish(samples: Sequence[Sample], tasks: list[PieceTask], content: dict[str, Any], out: Path) -> dict[str, Any]:
+def _finish(
+    samples: Sequence[EvalSample], tasks: list[PieceTask], content: dict[str, Any], out: Path
+) -> dict[str, Any]:
     answers = read_answers(tasks, len(samples))
     scored = score(samples, answers)
     temporary = out / ".predictions.parquet.tmp"
@@ -160,13 +164,13 @@ def _finish(samples: Sequence[Sample], tasks: list[PieceTask], content: dict[str
     return scores
 
 
-def image_folders(samples: Sequence[Sample], out: Path) -> list[str]:
+def image_folders(samples: Sequence[EvalSample], out: Path) -> list[str]:
     """Folders of all images, seen from ``out`` where they lie on a disk: `qvl view` finds the pictures there."""
     folders = {at.path.rpartition("/")[0] for sample in samples for at in sample.images}
     return sorted(folder if "://" in folder else os.path.relpath(folder, out) for folder in folders)
 
 
-def predictions(samples: Sequence[Sample], answers: Sequence[Answer], scored: Scored) -> pa.Table:
+def predictions(samples: Sequence[EvalSample], answers: Sequence[Answer], scored: EvalScores) -> pa.Table:
     """One row per sample, in their order."""
     rows = []
     for sample, answer, value in zip(samples, answers, scored.scores, strict=True):

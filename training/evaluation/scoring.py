@@ -17,7 +17,7 @@ from qvl.training.evaluation.metrics.grounded import Found, f1, grounded
 from qvl.training.evaluation.metrics.ocr import Line, Read, read
 from qvl.training.evaluation.metrics.relaxed import relaxed
 from qvl.training.evaluation.metrics.vqa_score import vqa_score
-from qvl.training.evaluation.sample import Answer, Metric, Sample
+from qvl.training.evaluation.samples.sample import Answer, EvalSample, Metric
 
 DIGITS = 6
 PERCENT = 100.0
@@ -32,14 +32,14 @@ TEXT: dict[Metric, Callable[[str, Sequence[str]], float]] = {
 
 
 @dataclass
-class Scored:
+class EvalScores:
     """``scores``: per sample, 0 to 1 (CIDEr 0 to 10), what worst cases are ranked by. ``sets``: the JSON of the results."""
 
     scores: list[float]
     sets: dict[str, Any]
 
 
-def score(samples: Sequence[Sample], answers: Sequence[Answer]) -> Scored:
+def score(samples: Sequence[EvalSample], answers: Sequence[Answer]) -> EvalScores:
     """Score every set. Each sample counts: one that could not be asked or parsed is wrong."""
     places: dict[tuple[str, Metric], list[int]] = defaultdict(list)
     for place, sample in enumerate(samples):
@@ -61,7 +61,7 @@ def score(samples: Sequence[Sample], answers: Sequence[Answer]) -> Scored:
             **{key: round(value, DIGITS) for key, value in judged.counts.items()},
             "groups": {name: {"samples": len(part), "score": _percent(part)} for name, part in sorted(groups.items())},
         }
-    return Scored(scores, sets)
+    return EvalScores(scores, sets)
 
 
 def plain_text(text: str) -> str:
@@ -100,7 +100,7 @@ class _Judged:
         self.ranks = self.ranks or self.values
 
 
-def _judge(metric: Metric, samples: list[Sample], answers: list[Answer]) -> _Judged:
+def _judge(metric: Metric, samples: list[EvalSample], answers: list[Answer]) -> _Judged:
     pairs = list(zip(samples, answers, strict=True))
     if metric == "cider":
         return _Judged(
@@ -116,7 +116,7 @@ def _judge(metric: Metric, samples: list[Sample], answers: list[Answer]) -> _Jud
     return _Judged([0.0 if a.fault else judge(plain_text(a.text), s.answers) for s, a in pairs])
 
 
-def _boxes(boxes: list[Box | None], samples: list[Sample]) -> _Judged:
+def _boxes(boxes: list[Box | None], samples: list[EvalSample]) -> _Judged:
     ious = [best_iou(box, sample.boxes) for box, sample in zip(boxes, samples, strict=True)]
     hits = [float(iou >= THRESHOLD) for iou in ious]
     counts = {"accuracy_at_0.5": _mean(hits), "mean_iou": _mean(ious), "unparsable": boxes.count(None)}

@@ -10,8 +10,8 @@ from qvl.model.network.processor import QwenVLProcessor
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.training.data.loader import Batch
 from qvl.training.evaluation.evaluate import evaluate
-from qvl.training.evaluation.select import limited
-from qvl.training.evaluation.shards import find_shards, read_shards
+from qvl.training.evaluation.samples.shards import find_shards, read_shards
+from qvl.training.evaluation.samples.subset import limited
 from qvl.training.plan.cost import Load, shape_of, training_flops
 from qvl.training.plan.machine import GPUS
 from qvl.training.recipe import StageSpec, TrainRecipe

@@ -8,7 +8,7 @@ from qvl.model.weights.auto import load_processor
 from qvl.pipeline.shards.reader import open_dataset, read_index
 from qvl.training.data.encode import Rule
 from qvl.training.data.lengths import HELD_OUT, LengthsTask, measure_lengths, read_lengths
-from qvl.training.evaluation.shards import TASKS, find_shards, read_shards
+from qvl.training.evaluation.samples.shards import TASKS, find_shards, read_shards
 from qvl.training.recipe import Holdout
 
 

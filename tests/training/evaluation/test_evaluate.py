@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from qvl.model.weights.auto import load_model, load_processor
-from qvl.training.evaluation.evaluate import evaluate
-from qvl.training.evaluation.questions import Asked, ask
-from qvl.training.evaluation.sample import Decoding, Sample
-from qvl.training.evaluation.shards import TASKS
+from qvl.training.evaluation.evaluate import Evaluation, evaluate
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample
+from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
+from qvl.training.evaluation.samples.shards import TASKS
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import learn
 
@@ -28,24 +28,28 @@ from pathlib import Path
 import torch, torch.distributed as dist
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.training.evaluation.evaluate import evaluate
-from qvl.training.evaluation.questions import Asked, ask
+from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
 folder, shards, out = map(Path, sys.argv[1:])
-samples = ask(Asked((str(shards),), ("caption", "ocr"), longest=9))
+samples = load_samples(EvalSelection((str(shards),), ("caption", "ocr"), longest=9))
 result = evaluate(load_model(folder), load_processor(folder), samples, 4)
 (out / f"{dist.get_rank()}.json").write_text(json.dumps([[a.text for a in result.answers], result.lines]))
 """
 
 
 @pytest.fixture(scope="module")
-def few(made_shards: Path, grounding_shards: Path) -> list[Sample]:
+def few(made_shards: Path, grounding_shards: Path) -> list[EvalSample]:
     """Two of each ability with short answers."""
-    samples = ask(Asked((str(made_shards), str(grounding_shards)), TASKS, limit=2, seed=1, longest=90))
+    samples = load_samples(EvalSelection((str(made_shards), str(grounding_shards)), TASKS, limit=2, seed=1, longest=90))
     return [sample for sample in samples if sample.set in SETS and len(sample.images) == 1]
 
 
-def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[Sample]) -> None:
+def headlines(evaluation: Evaluation) -> dict[str, float]:
+    return {name: values["score"] for name, values in evaluation.scored.sets.items()}
+
+
+def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[EvalSample]) -> None:
     assert {sample.set for sample in few} == set(SETS)
     processor = load_processor(tiny)
     before = evaluate(load_model(tiny), processor, few)
@@ -55,9 +59,9 @@ def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[Sample]
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert [answer.text for answer in after.answers] == [sample.answers[0] for sample in few]
-    full = {name: value for name, value in after.headlines.items() if "caption" not in name}
+    full = {name: value for name, value in headlines(after).items() if "caption" not in name}
     assert full == {"vqa": 100.0, "ocr": 100.0, "referring": 100.0}
-    assert all(after.headlines[name] > before.headlines[name] for name in SETS)
+    assert all(headlines(after)[name] > headlines(before)[name] for name in SETS)
     line = next(line for line in after.lines if line["set"] == "referring")
     assert (line["metric"], line["samples"], line["unparsable"]) == ("box", 2, 0)
 
@@ -72,14 +76,14 @@ def test_two_ranks_get_what_one_gets(tiny: Path, made_shards: Path, tmp_path: Pa
         timeout=250,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    samples = ask(Asked((str(made_shards),), ("caption", "ocr"), longest=9))
+    samples = load_samples(EvalSelection((str(made_shards),), ("caption", "ocr"), longest=9))
     alone = evaluate(load_model(tiny), load_processor(tiny), samples, 4)
     wanted: list[Any] = [[answer.text for answer in alone.answers], alone.lines]
     for rank in range(2):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == wanted
 
 
-def test_the_weights_stay_as_they_are(tiny: Path, few: list[Sample]) -> None:
+def test_the_weights_stay_as_they_are(tiny: Path, few: list[EvalSample]) -> None:
     model = load_model(tiny).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     evaluate(model, load_processor(tiny), [replace(few[0], decoding=Decoding(2))])

@@ -15,10 +15,10 @@ import pytest
 from qvl.pipeline.base.errors import RecipeError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.training.evaluation.pieces import LONG_PIECE, PIECE, Where, plan
-from qvl.training.evaluation.questions import Asked, ask
+from qvl.training.evaluation.answering.pieces import LONG_PIECE, PIECE, ModelSettings, plan
 from qvl.training.evaluation.run import run
-from qvl.training.evaluation.sample import Decoding, Sample
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample
+from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import write_tiny
 
@@ -64,7 +64,9 @@ def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathF
 
 
 def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
-    samples = ask(Asked(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=8, limit=20))
+    samples = load_samples(
+        EvalSelection(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=8, limit=20)
+    )
     table = pq.read_table(undisturbed / "predictions.parquet")
     assert table["id"].to_pylist() == [sample.id for sample in samples]
     scores = json.loads((undisturbed / "scores.json").read_bytes())
@@ -131,9 +133,11 @@ def test_ray_workers_give_the_same_files(undisturbed: Path, tiny: Path, data: li
 
 def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     def go(model: Path = tiny, fresh: bool = False, **asked: object) -> dict[str, object]:
-        question = Asked((str(made_shards),), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
-        where = Where(model, "cpu", "float32", 4)
-        return run(ask(question), question.words(), tmp_path / "out", where, SerialPool(), RunProgress(), fresh=fresh)
+        question = EvalSelection((str(made_shards),), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
+        where = ModelSettings(model, "cpu", "float32", 4)
+        return run(
+            load_samples(question), question.words(), tmp_path / "out", where, SerialPool(), RunProgress(), fresh=fresh
+        )
 
     first = go()
     assert go() == first
@@ -147,11 +151,18 @@ def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shard
 
 
 def test_what_cannot_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
-    where = Where(tmp_path / "none", "cpu", "auto", 4)
+    where = ModelSettings(tmp_path / "none", "cpu", "auto", 4)
     with pytest.raises(RecipeError, match="none"):
-        run(ask(Asked((str(made_shards),), ("caption",))), {}, tmp_path / "out", where, SerialPool(), RunProgress())
+        run(
+            load_samples(EvalSelection((str(made_shards),), ("caption",))),
+            {},
+            tmp_path / "out",
+            where,
+            SerialPool(),
+            RunProgress(),
+        )
     with pytest.raises(RecipeError, match="nothing to evaluate"):
-        run([], {}, tmp_path / "out", Where(tiny, "cpu", "auto", 4), SerialPool(), RunProgress())
+        run([], {}, tmp_path / "out", ModelSettings(tiny, "cpu", "auto", 4), SerialPool(), RunProgress())
     done = finish([*QVL, "eval", "run", str(tiny), "--data", str(tmp_path / "none"), "--output", str(tmp_path / "o")])
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
@@ -159,7 +170,7 @@ def test_what_cannot_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp
 
 def test_pieces_cover_all_samples_once() -> None:
     samples = [
-        Sample(f"{n}", "s", "g", "exact", "p" * (n % 7), (), ("x",), Decoding(500 if n % 3 == 0 else 10))
+        EvalSample(f"{n}", "s", "g", "exact", "p" * (n % 7), (), ("x",), Decoding(500 if n % 3 == 0 else 10))
         for n in range(300)
     ]
     found = plan(samples)

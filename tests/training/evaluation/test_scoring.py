@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from qvl.pipeline.markup import markup
-from qvl.training.evaluation.sample import Answer, Decoding, Metric, Sample
+from qvl.training.evaluation.samples.sample import Answer, Decoding, EvalSample, Metric
 from qvl.training.evaluation.scoring import first_box, lines, plain_text, score
 
 QUAD = "<quad>(0,0),(999,0),(999,500),(0,500)</quad>"
 
 
-def sample(name: str, metric: Metric, *answers: str, group: str = "g", **more: Any) -> Sample:
-    return Sample(name, metric, group, metric, more.pop("prompt", "?"), (), answers, Decoding(9), **more)
+def sample(name: str, metric: Metric, *answers: str, group: str = "g", **more: Any) -> EvalSample:
+    return EvalSample(name, metric, group, metric, more.pop("prompt", "?"), (), answers, Decoding(9), **more)
 
 
 @pytest.mark.parametrize(

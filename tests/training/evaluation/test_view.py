@@ -19,12 +19,12 @@ from qvl.pipeline.view.output import Given, Output
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.queries import counts, keys
 from qvl.training.evaluation import run
-from qvl.training.evaluation.sample import Answer, ImageAt, Sample
+from qvl.training.evaluation.samples.sample import Answer, EvalSample, ImageLocation
+from qvl.training.evaluation.samples.shards import find_shards, read_shards
 from qvl.training.evaluation.scoring import score
-from qvl.training.evaluation.shards import find_shards, read_shards
 
 
-def evaluated(out: Path, samples: Sequence[Sample], texts: dict[str, str]) -> Path:
+def evaluated(out: Path, samples: Sequence[EvalSample], texts: dict[str, str]) -> Path:
     """An evaluation's output with these answers (by set), written as a run writes it."""
     answers = [Answer(texts.get(sample.set, "")) for sample in samples]
     out.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def evaluated(out: Path, samples: Sequence[Sample], texts: dict[str, str]) -> Pa
 
 
 @pytest.fixture
-def asked(grounding_shards: Path, tmp_path: Path) -> tuple[Path, Path, list[Sample]]:
+def asked(grounding_shards: Path, tmp_path: Path) -> tuple[Path, Path, list[EvalSample]]:
     """A copy of the grounding demo, an evaluation beside it, and what was asked."""
     data = Path(shutil.copytree(grounding_shards, tmp_path / "grounding"))
     samples = list(read_shards(find_shards(data), ["grounding", "caption"]))[:40]
@@ -46,7 +46,7 @@ def opened(out: Path, *data: Path) -> tuple[Output, Any]:
     return output, output.database.cursor()
 
 
-def test_pictures_are_found_where_the_evaluation_saw_them(asked: tuple[Path, Path, list[Sample]]) -> None:
+def test_pictures_are_found_where_the_evaluation_saw_them(asked: tuple[Path, Path, list[EvalSample]]) -> None:
     _, out, samples = asked
     assert run.image_folders(samples, out) == ["../../grounding/shards"]
     output, cursor = opened(out)
@@ -58,7 +58,7 @@ def test_pictures_are_found_where_the_evaluation_saw_them(asked: tuple[Path, Pat
         picture(output, cursor, "predictions", "predictions#0", 1, 160)
 
 
-def test_places_of_question_truth_and_answer(asked: tuple[Path, Path, list[Sample]]) -> None:
+def test_places_of_question_truth_and_answer(asked: tuple[Path, Path, list[EvalSample]]) -> None:
     _, out, samples = asked
     output, cursor = opened(out)
     at = next(i for i, sample in enumerate(samples) if sample.set == "referring")
@@ -76,7 +76,9 @@ def test_places_of_question_truth_and_answer(asked: tuple[Path, Path, list[Sampl
     ]  # opened by the question
 
 
-def test_after_a_takedown_the_others_are_still_found(asked: tuple[Path, Path, list[Sample]], tmp_path: Path) -> None:
+def test_after_a_takedown_the_others_are_still_found(
+    asked: tuple[Path, Path, list[EvalSample]], tmp_path: Path
+) -> None:
     data, out, samples = asked
     gone = samples[0].id
     (tmp_path / "list.txt").write_text(f"{gone}\n")
@@ -104,7 +106,7 @@ def test_loose_pictures_only_from_folders_that_are_given(tmp_path: Path, made_sh
     (tmp_path / "public" / "a.png").write_bytes(sample.images[-1].read())
     (tmp_path / "secret.png").write_bytes(sample.images[-1].read())
     places = [tmp_path / "public" / "a.png", tmp_path / "secret.png"]
-    public = [replace(sample, images=(ImageAt(str(path)),)) for path in places]
+    public = [replace(sample, images=(ImageLocation(str(path)),)) for path in places]
     out = evaluated(tmp_path / "out", public, {})
     table = pq.read_table(out / "predictions.parquet")
     hostile = table.set_column(10, table.schema.field("images"), [[["a.png"], ["../secret.png"]]])
@@ -118,7 +120,7 @@ def test_loose_pictures_only_from_folders_that_are_given(tmp_path: Path, made_sh
         picture(output, cursor, "predictions", "predictions#1", 0, 160)
 
 
-def test_a_journey_shows_all_models_and_the_mixture(asked: tuple[Path, Path, list[Sample]], tmp_path: Path) -> None:
+def test_a_journey_shows_all_models_and_the_mixture(asked: tuple[Path, Path, list[EvalSample]], tmp_path: Path) -> None:
     data, _, samples = asked
     journey = tmp_path / "journey"
     for name, text in (("before", ""), ("after", samples[0].answers[0])):

@@ -15,7 +15,7 @@ from qvl.model.text.dialogue import encode_plain
 from qvl.model.text.tokenizer import build_processor, match_config
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.model.weights.folder import save_processor, write_model_files
-from qvl.training.evaluation.sample import Sample
+from qvl.training.evaluation.samples.sample import EvalSample
 
 SIDE, GRID = 56, 4
 
@@ -48,7 +48,7 @@ def write_tiny(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def learn(folder: Path, samples: Sequence[Sample], steps: int) -> QwenVLForConditionalGeneration:
+def learn(folder: Path, samples: Sequence[EvalSample], steps: int) -> QwenVLForConditionalGeneration:
     """Train on these samples alone, all of them in every step."""
     model, processor = load_model(folder), load_processor(folder)
     encoded, pixels = [], []

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qvl.training.evaluation.metrics.edit_distance import edit_distance
+from rapidfuzz.distance import Levenshtein
 
 THRESHOLD = 0.5
 
@@ -19,4 +19,4 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
 def _similarity(prediction: str, answer: str) -> float:
     longest = max(len(answer), len(prediction))
     plain = [" ".join(text.lower().split()) for text in (prediction, answer)]
-    return 1.0 - edit_distance(*plain) / longest if longest else 1.0
+    return 1.0 - Levenshtein.distance(*plain) / longest if longest else 1.0

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Levenshtein
+
 from qvl.pipeline.markup.coordinates import Quad
-from qvl.training.evaluation.metrics.edit_distance import edit_distance
 from qvl.training.evaluation.metrics.grounded import matches
 from qvl.training.evaluation.metrics.quad import bounds, quad_iou
 from qvl.training.evaluation.metrics.words import HAN
@@ -49,7 +50,7 @@ def read(predicted: Sequence[Line], truths: Sequence[Line]) -> Read:
     placed = matches([quad for _, quad in found], [quad for _, quad in wanted], _overlap, THRESHOLD)
     texts = ["\n".join(text for text, _ in lines) for lines in (found, wanted)]
     return Read(
-        edits=edit_distance(*texts),
+        edits=Levenshtein.distance(*texts),
         characters=len(texts[1]),
         words=bags[1].total(),
         words_predicted=bags[0].total(),

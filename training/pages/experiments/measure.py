@@ -6,10 +6,10 @@ from typing import Any
 
 from qvl.training.evaluation.metrics.box import THRESHOLD, box_iou
 from qvl.training.evaluation.metrics.words import words
-from qvl.training.evaluation.sample import Answer
+from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.scoring import first_box, plain_text
 from qvl.training.heldout.loss import Loss
-from qvl.training.pages.experiments.asked import Question
+from qvl.training.pages.experiments.questions import Question
 
 Values = dict[str, list[float | None]]
 """A list per measure, in the order of the questions, None where it does not apply; ``tokens`` weigh ``loss``,

@@ -9,9 +9,9 @@ from qvl.pipeline.html.elements import Html, count, foreign, table, tag
 from qvl.pipeline.report.sections import chart, section
 from qvl.training.heldout.questions import read_answered
 from qvl.training.pages.experiments.estimate import Estimate, estimate
-from qvl.training.pages.experiments.results import MEASURES, Results, against, curve
+from qvl.training.pages.experiments.results import MEASURES, ExperimentResults, against, curve
 from qvl.training.pages.journey import page as journey_page
-from qvl.training.pages.journey.shown import side_by_side
+from qvl.training.pages.journey.side_by_side import side_by_side
 from qvl.training.pages.report import page as training_page
 from qvl.training.pages.report.curves import curves
 from qvl.training.pages.report.history import read_history
@@ -29,13 +29,13 @@ METRICS = {
 LOWER = ("loss", "wrong_language")
 
 
-def write_page(path: Path, results: Results) -> Path:
+def write_page(path: Path, results: ExperimentResults) -> Path:
     """Write the page in one step."""
     replace_file(path, render(results).encode())
     return path
 
 
-def render(results: Results) -> Html:
+def render(results: ExperimentResults) -> Html:
     """The page. Raises nothing for an experiment of which some runs are still to be done: it says so."""
     figures = results.experiment.figures
     data = {
@@ -59,12 +59,12 @@ def render(results: Results) -> Html:
     )
 
 
-def _training(results: Results, arm: str) -> dict[str, Any]:
+def _training(results: ExperimentResults, arm: str) -> dict[str, Any]:
     stage = read_history(results.done[arm][0].stages[-1].run).stages[-1]
     return curves(stage) | {"scores": {}, "resumes": [resume.step for resume in stage.resumes]}
 
 
-def _contents(results: Results) -> Html:
+def _contents(results: ExperimentResults) -> Html:
     names = {
         "top": results.experiment.name, "answer": "Answer", "figures": "Curves", "shown": "Side by side",
         "learnt": "While training", "costs": "Cost",
@@ -73,7 +73,7 @@ def _contents(results: Results) -> Html:
     return tag("nav", *links, attributes={"aria-label": "contents"})
 
 
-def _header(results: Results) -> Html:
+def _header(results: ExperimentResults) -> Html:
     seeds = max((len(done) for done in results.done.values()), default=0)
     runs = sum(len(done) for done in results.done.values())
     training = {stage.mark: stage.cost.cpu for done in results.done.values() for run in done for stage in run.stages}
@@ -92,7 +92,7 @@ def _header(results: Results) -> Html:
     return tag("header", *parts)
 
 
-def _answer(results: Results) -> Html:
+def _answer(results: ExperimentResults) -> Html:
     says = (
         "Mean over seeds ± one standard error, which holds the spread over seeds and that over the questions drawn. Bold is "
         "best. Below it the difference to the first arm, question by question; outlined where it is over twice its error."
@@ -105,7 +105,7 @@ def _answer(results: Results) -> Html:
     return section("answer", "Answer", says, tag("p.says", f"Held-out questions: {named}."), *parts)
 
 
-def _measure(results: Results, measure: str) -> Html:
+def _measure(results: ExperimentResults, measure: str) -> Html:
     rows = []
     for ask in results.experiment.ask:
         places = results.places(ask.name)
@@ -120,7 +120,9 @@ def _measure(results: Results, measure: str) -> Html:
     return tag("div", tag("h3", NAMES[measure][0].upper() + NAMES[measure][1:]), table_of_arms)
 
 
-def _cells(results: Results, measure: str, places: list[int], found: dict[str, Estimate | None]) -> list[Html]:
+def _cells(
+    results: ExperimentResults, measure: str, places: list[int], found: dict[str, Estimate | None]
+) -> list[Html]:
     means = [each.mean for each in found.values() if each is not None]
     best = min(means) if measure in LOWER else max(means)
     cells = []
@@ -151,11 +153,11 @@ def _signed(other: Estimate, measure: str) -> str:
     return f"{sign}{shown(abs(other.mean), measure)} ± {shown(other.error, measure)}"
 
 
-def _figure_name(results: Results, measure: str) -> str:
+def _figure_name(results: ExperimentResults, measure: str) -> str:
     return NAMES[measure] + (", %" if measure in SHARES else "")
 
 
-def _figures(results: Results) -> Html:
+def _figures(results: ExperimentResults) -> Html:
     drawn = []
     for number, figure in enumerate(results.experiment.figures):
         attributes = {"data-figure": str(number), "role": "img", "aria-label": figure.title, "style": "height:300px"}
@@ -165,12 +167,12 @@ def _figures(results: Results) -> Html:
     return section("figures", "Curves", says, tag("div.pair", *drawn))
 
 
-def _pictures(results: Results) -> Html:
+def _pictures(results: ExperimentResults) -> Html:
     answered = {arm: read_answered(results.done[arm][0].answers) for arm in results.arms}
     return side_by_side([question.sample for question in results.asked], answered)
 
 
-def _learnt(results: Results) -> Html:
+def _learnt(results: ExperimentResults) -> Html:
     says = "Training loss of the first seed in the last stage: whether it was still falling when training ended."
     drawn = [
         tag("div.curve", tag("h4", arm), chart(f"{arm}|loss", f"Training loss of {arm}", 220)) for arm in results.prices
@@ -178,7 +180,7 @@ def _learnt(results: Results) -> Html:
     return section("learnt", "While training", says, tag("div.pair", *drawn))
 
 
-def _costs(results: Results) -> Html:
+def _costs(results: ExperimentResults) -> Html:
     rows = [
         [foreign(arm), f"{price.gflop:,.2f}", f"{1000 * price.seconds:,.1f}", f"{price.training:,.0f}",
          f"{1000 * price.asking:,.0f}"]

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import read_recipe
-from qvl.training.evaluation.sample import Metric
+from qvl.training.evaluation.samples.sample import Metric
 from qvl.training.recipe import TrainRecipe, load_train_recipe
 
 Task = Literal["caption", "region_caption", "vqa", "referring", "grounded_caption", "ocr"]
@@ -117,7 +117,7 @@ class Experiment(RecipeModel):
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """An arm with one seed. ``recipe`` is None where a finished model is asked."""
 
     arm: str
@@ -135,7 +135,7 @@ def load_experiment(path: Path) -> Experiment:
     return read_recipe(path, Experiment, _anchored)
 
 
-def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, ...] = ()) -> list[Planned]:
+def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, ...] = ()) -> list[PlannedRun]:
     """All runs, seed by seed, so that a stopped experiment has every arm of its first seeds. Raises RecipeError."""
     unknown = [name for name in only if name not in experiment.arms]
     if unknown:
@@ -148,9 +148,11 @@ def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, .
         for name, arm in chosen.items():
             if arm.model is None:
                 start = recipes[name].start.replace(SEED_PLACE, str(seed))
-                found.append(Planned(name, seed, recipes[name].model_copy(update={"seed": seed, "start": start}), None))
+                found.append(
+                    PlannedRun(name, seed, recipes[name].model_copy(update={"seed": seed, "start": start}), None)
+                )
             elif seed == used[0]:
-                found.append(Planned(name, seed, None, arm.model))
+                found.append(PlannedRun(name, seed, None, arm.model))
     return found
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from qvl.training.pages.experiments.asked import Question, bucket
 from qvl.training.pages.experiments.estimate import Estimate, difference, estimate
 from qvl.training.pages.experiments.measure import Values
+from qvl.training.pages.experiments.questions import Question, bucket
 from qvl.training.pages.experiments.recipe import EDGES, Experiment, Figure
-from qvl.training.pages.experiments.trained import Trained
+from qvl.training.pages.experiments.trained_models import TrainedStage
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.report.history import read_history
 from qvl.training.plan.plan import Terms, make_plan
@@ -23,13 +23,13 @@ DRAWN = 256
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedRun:
     """A finished run: an arm with a seed. ``stages`` and ``recipe`` are empty where a finished model was asked."""
 
     seed: int
     values: Values
     model: Path
-    stages: tuple[Trained, ...]
+    stages: tuple[TrainedStage, ...]
     recipe: TrainRecipe | None
     answers: Path
     asking: Cost
@@ -46,12 +46,12 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Results:
+class ExperimentResults:
     """``done``: by arm, in the order of the recipe, arms without a finished run too."""
 
     experiment: Experiment
     asked: Sequence[Question]
-    done: Mapping[str, list[Done]]
+    done: Mapping[str, list[FinishedRun]]
 
     @property
     def arms(self) -> list[str]:
@@ -76,7 +76,7 @@ class Results:
         return {arm: _price(self.done[arm], len(self.asked)) for arm in self.arms if self.done[arm][0].stages}
 
 
-def _price(done: Sequence[Done], questions: int) -> Price:
+def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     last = done[0].stages[-1]
     plan = make_plan(last.recipe.model_copy(update={"start": str(last.model)}), Terms(gpus=1), samples=DRAWN)
     steps = [line for each in done for line in read_history(each.stages[-1].run).stages[-1].steps]
@@ -88,7 +88,7 @@ def _price(done: Sequence[Done], questions: int) -> Price:
     )
 
 
-def summary(results: Results) -> dict[str, Any]:
+def summary(results: ExperimentResults) -> dict[str, Any]:
     """The JSON of the results."""
     experiment = results.experiment
     return {
@@ -103,7 +103,7 @@ def summary(results: Results) -> dict[str, Any]:
     }
 
 
-def _ask(results: Results, name: str) -> dict[str, Any]:
+def _ask(results: ExperimentResults, name: str) -> dict[str, Any]:
     places = results.places(name)
     sample = results.asked[places[0]].sample
     measured: dict[str, Any] = {}
@@ -115,7 +115,7 @@ def _ask(results: Results, name: str) -> dict[str, Any]:
     return {"task": sample.set, "metric": sample.metric, "questions": len(places), "measures": measured}
 
 
-def _differences(results: Results, measure: str, places: Sequence[int]) -> dict[str, Any]:
+def _differences(results: ExperimentResults, measure: str, places: Sequence[int]) -> dict[str, Any]:
     """Each arm less the first one, over the seeds that both have."""
     first, found = results.arms[0], {}
     for arm in results.arms[1:]:
@@ -125,7 +125,7 @@ def _differences(results: Results, measure: str, places: Sequence[int]) -> dict[
     return found
 
 
-def against(results: Results, arm: str, other: str, measure: str, places: Sequence[int]) -> Estimate | None:
+def against(results: ExperimentResults, arm: str, other: str, measure: str, places: Sequence[int]) -> Estimate | None:
     """An arm less another, paired by seed; a finished model stands against every seed."""
     own = {done.seed: done.values for done in results.done[arm]}
     theirs = {done.seed: done.values for done in results.done[other]}
@@ -138,7 +138,7 @@ def against(results: Results, arm: str, other: str, measure: str, places: Sequen
     return difference([own[seed] for seed in both], [theirs[seed] for seed in both], measure, places)
 
 
-def curve(results: Results, figure: Figure) -> list[dict[str, Any]]:
+def curve(results: ExperimentResults, figure: Figure) -> list[dict[str, Any]]:
     """The lines of a figure: name, places on the axis, values with errors, the value of each seed."""
     chosen = [at for at, each in enumerate(results.asked) if not figure.asks or each.ask in figure.asks]
     lines = []
@@ -159,7 +159,7 @@ def curve(results: Results, figure: Figure) -> list[dict[str, Any]]:
 Point = tuple[str | float, list[Values], list[int]]
 
 
-def _lines(results: Results, figure: Figure, chosen: list[int]) -> list[tuple[str, list[Point]]]:
+def _lines(results: ExperimentResults, figure: Figure, chosen: list[int]) -> list[tuple[str, list[Point]]]:
     if figure.x in ("arm", "cost"):
         parts = _parts(results, figure.lines, chosen) if figure.lines != "arm" else [("", chosen)]
         arms = [arm for arm in results.arms if figure.x == "arm" or arm in results.prices]
@@ -169,14 +169,14 @@ def _lines(results: Results, figure: Figure, chosen: list[int]) -> list[tuple[st
     return [(arm, [(name, results.runs(arm), places) for name, places in parts]) for arm in results.arms]
 
 
-def _at(results: Results, figure: Figure, arm: str) -> str | float:
+def _at(results: ExperimentResults, figure: Figure, arm: str) -> str | float:
     if figure.x == "cost":
         return results.prices[arm].gflop
     x = results.experiment.arms[arm].x
     return arm if x is None else x
 
 
-def _parts(results: Results, column: str, chosen: list[int]) -> list[tuple[str, list[int]]]:
+def _parts(results: ExperimentResults, column: str, chosen: list[int]) -> list[tuple[str, list[int]]]:
     """The questions by bucket of a column; numbers in their order, words as they first come."""
     found: dict[str, list[int]] = {}
     lowest: dict[str, float] = {}

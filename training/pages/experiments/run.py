@@ -22,12 +22,12 @@ from qvl.pipeline.shards.reader import open_dataset
 from qvl.training.evaluation.run import model_identity, samples_hash
 from qvl.training.heldout.loss import held_out_loss
 from qvl.training.heldout.questions import evaluate_model
-from qvl.training.pages.experiments.asked import Question, paths_of, questions
 from qvl.training.pages.experiments.measure import Values, values
 from qvl.training.pages.experiments.page import write_page
-from qvl.training.pages.experiments.recipe import Experiment, Planned, planned
-from qvl.training.pages.experiments.results import Done, Results, summary
-from qvl.training.pages.experiments.trained import Trained, chain, train
+from qvl.training.pages.experiments.questions import Question, paths_of, questions
+from qvl.training.pages.experiments.recipe import Experiment, PlannedRun, planned
+from qvl.training.pages.experiments.results import ExperimentResults, FinishedRun, summary
+from qvl.training.pages.experiments.trained_models import TrainedStage, chain, train
 from qvl.training.pages.journey.steps import measured, read_costs
 from qvl.training.recipe import Holdout
 
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Where:
+class RunSettings:
     """Where and how it runs: nothing here alters a result. ``trained``: stages that experiments may share."""
 
     output: Path
@@ -48,11 +48,11 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Run:
+class ExperimentRun:
     """A planned run with its stages and its folder."""
 
-    plan: Planned
-    stages: list[Trained]
+    plan: PlannedRun
+    stages: list[TrainedStage]
     folder: Path
 
     @property
@@ -66,8 +66,8 @@ class Run:
 
 
 def run_experiment(
-    experiment: Experiment, where: Where, say: Say, seeds: int | None = None, only: tuple[str, ...] = ()
-) -> Results | None:
+    experiment: Experiment, where: RunSettings, say: Say, seeds: int | None = None, only: tuple[str, ...] = ()
+) -> ExperimentResults | None:
     """Everything that is not done yet, and the page; None where a signal stopped a training. Raises QvlError."""
     todo, every = planned(experiment, seeds, only), planned(experiment)
     with output_lock(where.output):
@@ -87,7 +87,7 @@ def run_experiment(
             if run.stages and not train(run.stages, where.processes, where.loader_workers):
                 return None
             _ask(run, asked, where.device)
-        results = Results(experiment, asked, _done(runs))
+        results = ExperimentResults(experiment, asked, _done(runs))
         content = json.dumps(summary(results), indent=1, ensure_ascii=False)
         replace_file(where.output / "results.json", content.encode())
         write_page(where.output / "index.html", results)
@@ -100,7 +100,7 @@ def progress(done: int, waiting: int, seconds: float, name: str) -> str:
     return f"run {done + 1} of {waiting}: {name}{left}"
 
 
-def _holdout(plans: Sequence[Planned]) -> Holdout | None:
+def _holdout(plans: Sequence[PlannedRun]) -> Holdout | None:
     """What all arms hold out. Raises RecipeError where they differ, or where models that are trained hold nothing out."""
     recipes = [plan.recipe for plan in plans if plan.recipe is not None]
     found = {recipe.holdout for recipe in recipes}
@@ -113,7 +113,7 @@ def _holdout(plans: Sequence[Planned]) -> Holdout | None:
     return next(iter(found), None)
 
 
-def _runs(plans: Sequence[Planned], asked: Sequence[Question], where: Where) -> list[Run]:
+def _runs(plans: Sequence[PlannedRun], asked: Sequence[Question], where: RunSettings) -> list[ExperimentRun]:
     names = {spec.path for plan in plans if plan.recipe is not None for spec in plan.recipe.datasets.values()}
     hashes = {path: open_dataset(path).hash for path in names}
     what = [
@@ -122,7 +122,7 @@ def _runs(plans: Sequence[Planned], asked: Sequence[Question], where: Where) -> 
     ]
     found = []
     for plan in plans:
-        stages: list[Trained] = []
+        stages: list[TrainedStage] = []
         if plan.recipe is None:
             assert plan.model is not None, "an arm is trained, or names a model"
             identity: Any = model_identity(plan.model)
@@ -131,11 +131,11 @@ def _runs(plans: Sequence[Planned], asked: Sequence[Question], where: Where) -> 
             stages = chain(plan.recipe, own, where.trained)
             identity = stages[-1].mark
         mark = fingerprint([MEASURES_VERSION, identity, what])
-        found.append(Run(plan, stages, where.output / "runs" / mark[:16]))
+        found.append(ExperimentRun(plan, stages, where.output / "runs" / mark[:16]))
     return found
 
 
-def _ask(run: Run, asked: Sequence[Question], device: str) -> None:
+def _ask(run: ExperimentRun, asked: Sequence[Question], device: str) -> None:
     """Answers, losses, and the file that says that the run is done."""
     with measured(run.folder / "steps.json", ASKING):
         samples = [question.sample for question in asked]
@@ -146,9 +146,9 @@ def _ask(run: Run, asked: Sequence[Question], device: str) -> None:
     replace_file(run.folder / "values.json", json.dumps({"values": found}).encode())
 
 
-def _done(runs: Sequence[Run]) -> Mapping[str, list[Done]]:
+def _done(runs: Sequence[ExperimentRun]) -> Mapping[str, list[FinishedRun]]:
     """By arm, its finished runs in the order of the seeds."""
-    found: dict[str, list[Done]] = {run.plan.arm: [] for run in runs}
+    found: dict[str, list[FinishedRun]] = {run.plan.arm: [] for run in runs}
     for run in runs:
         noted = run.values
         if noted is not None:
@@ -158,7 +158,7 @@ def _done(runs: Sequence[Run]) -> Mapping[str, list[Done]]:
                     "that it was trained in with --trained"
                 )
             asking = read_costs(run.folder / "steps.json")[ASKING]
-            done = Done(
+            done = FinishedRun(
                 run.plan.seed, noted, run.model, tuple(run.stages), run.plan.recipe, run.folder / "eval", asking
             )
             found[run.plan.arm].append(done)

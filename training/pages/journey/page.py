@@ -11,11 +11,11 @@ from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
 from qvl.pipeline.report.sections import chart, section
-from qvl.training.evaluation.sample import Sample
+from qvl.training.evaluation.samples.sample import EvalSample
 from qvl.training.heldout.loss import Loss
-from qvl.training.heldout.questions import LONGEST, Answered
+from qvl.training.heldout.questions import LONGEST, ModelAnswers
 from qvl.training.pages.journey.progress import conclusions, loss_table, score_table, teaches
-from qvl.training.pages.journey.shown import side_by_side
+from qvl.training.pages.journey.side_by_side import side_by_side
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.report import page as training_page
 from qvl.training.pages.report.curves import curves
@@ -28,7 +28,7 @@ REASONS_SHOWN = 30
 
 
 @dataclass(frozen=True)
-class Part:
+class JourneyPart:
     """A dataset of the journey by its name in the recipe, and the output that it was made in."""
 
     name: str
@@ -46,26 +46,26 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Results:
+class JourneyResults:
     """All that the page shows. ``mix``: of ``recipe_plan``; answers and losses by model, in their order."""
 
     recipe: TrainRecipe
-    parts: Sequence[Part]
+    parts: Sequence[JourneyPart]
     mix: Data
     history: History
-    samples: Sequence[Sample]
-    answered: Mapping[str, Answered]
+    samples: Sequence[EvalSample]
+    answered: Mapping[str, ModelAnswers]
     losses: Mapping[str, Mapping[str, Loss]]
     costs: Mapping[str, Cost]
 
 
-def write_page(path: Path, results: Results) -> Path:
+def write_page(path: Path, results: JourneyResults) -> Path:
     """Write the page in one step."""
     replace_file(path, render(results, path.parent).encode())
     return path
 
 
-def render(results: Results, beside: Path) -> Html:
+def render(results: JourneyResults, beside: Path) -> Html:
     """The page; links to the parts' own pages are relative to the folder ``beside``."""
     drawn = {
         stage.name: curves(stage) | {"scores": {}, "resumes": [resume.step for resume in stage.resumes]}
@@ -87,7 +87,7 @@ def render(results: Results, beside: Path) -> Html:
     )
 
 
-def _contents(results: Results) -> Html:
+def _contents(results: JourneyResults) -> Html:
     names = {
         "top": results.recipe.name, "input": "What went in", "mix": "The mix", "curves": "Loss by source",
         "scores": "Held-out scores", "shown": "Side by side", "costs": "Time and memory",
@@ -96,7 +96,7 @@ def _contents(results: Results) -> Html:
     return tag("nav", *links, attributes={"aria-label": "contents"})
 
 
-def _header(results: Results) -> Html:
+def _header(results: JourneyResults) -> Html:
     verdicts = [counts for part in results.parts for counts in part.verdicts.values()]
     rows, kept = sum(sum(each.values()) for each in verdicts), sum(each.get(KEEP, 0) for each in verdicts)
     samples = sum(part.dataset["samples"] for part in results.parts)
@@ -118,7 +118,7 @@ def _header(results: Results) -> Html:
     )
 
 
-def _input(results: Results, beside: Path) -> Html:
+def _input(results: JourneyResults, beside: Path) -> Html:
     says = (
         "Rows of every source, what was kept of them, and why the others were dropped. One row may become several samples "
         "(a picture with five boxes is asked about five times)."
@@ -126,7 +126,7 @@ def _input(results: Results, beside: Path) -> Html:
     return section("input", "What went in, what was dropped", says, *(_funnel(part, beside) for part in results.parts))
 
 
-def _funnel(part: Part, beside: Path) -> Html:
+def _funnel(part: JourneyPart, beside: Path) -> Html:
     dataset, verdicts = part.dataset, part.verdicts
     reasons = {reason for counts in verdicts.values() for reason in counts} - {KEEP}
     total = {reason: sum(counts.get(reason, 0) for counts in verdicts.values()) for reason in reasons}
@@ -157,7 +157,7 @@ def _words(reason: str) -> str:
     return name.replace("_", " ") + (f" ({detail.replace('_', ' ')})" if detail else "")
 
 
-def _mix(results: Results) -> Html:
+def _mix(results: JourneyResults) -> Html:
     says = (
         "What each stage drew, beside the paper: captions of stage 1 by source and language (Table 2), samples of stage 2 "
         "by task (Table 3). The bar is the share here, the line in it the paper's."
@@ -206,7 +206,7 @@ def _bar(share: float, paper: float | None, top: float) -> Html:
     return tag("span.track", fill, mark)
 
 
-def _curves(results: Results) -> Html:
+def _curves(results: JourneyResults) -> Html:
     shown = []
     for stage in results.history.stages:
         if any(each is not None for series in curves(stage)["by_source"].values() for each in series):
@@ -218,7 +218,7 @@ def _curves(results: Results) -> Html:
     return section("curves", "Loss by source", says, tag("div.pair", *shown))
 
 
-def _scores(results: Results) -> Html:
+def _scores(results: JourneyResults) -> Html:
     stages = {stage.label: stage.stage for stage in results.recipe.stages}
     says = (
         "Every model answers the same held-out questions: images, and dialogues or texts, that no stage trains on. The "
@@ -242,7 +242,7 @@ def _scores(results: Results) -> Html:
     )  # fmt: skip
 
 
-def _costs(results: Results) -> Html:
+def _costs(results: JourneyResults) -> Html:
     rows = [
         [name, _duration(cost.seconds), f"{cost.cpu:,.0f} s", f"{cost.peak_mb:,.0f} MB"]
         for name, cost in results.costs.items()

@@ -22,8 +22,8 @@ from qvl.pipeline.commit.commit import output_lock, read_manifest, remove_tree, 
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.training.heldout.loss import HeldOut, Loss, held_out_loss, held_out_samples
-from qvl.training.heldout.questions import LIMIT, LONGEST, Answered, evaluate_model, questions
-from qvl.training.pages.journey.page import Part, Results, write_page
+from qvl.training.heldout.questions import LIMIT, LONGEST, ModelAnswers, evaluate_model, questions
+from qvl.training.pages.journey.page import JourneyPart, JourneyResults, write_page
 from qvl.training.pages.journey.steps import forget, measured, read_costs
 from qvl.training.recipe import Holdout, TrainRecipe, load_train_recipe
 
@@ -41,7 +41,7 @@ class Journey:
 
     recipe: TrainRecipe
     holdout: Holdout
-    parts: tuple[Part, ...]
+    parts: tuple[JourneyPart, ...]
     out: Path
 
     @property
@@ -73,7 +73,7 @@ def plan_journey(recipe: Path, outputs: Mapping[str, Path], out: Path) -> Journe
         raise RecipeError(f"{recipe}: its datasets are {', '.join(loaded.datasets)}, not {', '.join(outputs)}")
     datasets = {name: {"path": str(outputs[name].resolve())} for name in loaded.datasets}
     placed = TrainRecipe.model_validate(loaded.model_dump(mode="json") | {"datasets": datasets})
-    parts = tuple(Part(name, outputs[name].resolve()) for name in loaded.datasets)
+    parts = tuple(JourneyPart(name, outputs[name].resolve()) for name in loaded.datasets)
     return Journey(placed, loaded.holdout, parts, out.resolve())
 
 
@@ -148,14 +148,14 @@ def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> 
 
 
 def _results(
-    journey: Journey, answered: dict[str, Answered], losses: dict[str, dict[str, Loss]], samples: list[Any]
-) -> Results:
+    journey: Journey, answered: dict[str, ModelAnswers], losses: dict[str, dict[str, Loss]], samples: list[Any]
+) -> JourneyResults:
     from qvl.training.data.datasets import used_datasets
     from qvl.training.pages.mix.stats import recipe_plan
     from qvl.training.pages.report.history import read_history
 
     mix = recipe_plan(journey.recipe, used_datasets(journey.recipe), 1, 16, journey.out / "train")
-    return Results(
+    return JourneyResults(
         journey.recipe, journey.parts, mix, read_history(journey.out / "train"), samples, answered, losses,
         read_costs(journey.steps),
     )  # fmt: skip

@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Marks:
+class SampleHashes:
     """Of a dataset, by sample in order: its id and its JSON; by image: its bytes, and the sample that shows it."""
 
     ids: Words
@@ -34,7 +34,7 @@ class Marks:
     owners: Ints
 
 
-def read_marks(dataset: Dataset) -> Marks:
+def read_hashes(dataset: Dataset) -> SampleHashes:
     """Read every sample's JSON once; images only where the JSON does not name their hash."""
     ids, contents, images, owners = array("Q"), array("Q"), array("Q"), array("q")
     for number, sample in enumerate(scan_dataset(dataset)):
@@ -44,7 +44,7 @@ def read_marks(dataset: Dataset) -> Marks:
             images.append(int(digest[:16], 16))
             owners.append(number)
     first, second, third = (np.array(column, dtype=np.uint64) for column in (ids, contents, images))
-    return Marks(first, second, third, np.array(owners, dtype=np.int64))
+    return SampleHashes(first, second, third, np.array(owners, dtype=np.int64))
 
 
 class Keys:
@@ -64,7 +64,7 @@ class Keys:
 
 def duplicates(datasets: Mapping[str, Dataset]) -> dict[str, Any]:
     """Images shown more than once: inside each dataset, and in both of each pair, with examples."""
-    marks = {name: read_marks(dataset) for name, dataset in datasets.items()}
+    marks = {name: read_hashes(dataset) for name, dataset in datasets.items()}
     keys = {name: Keys(dataset) for name, dataset in datasets.items()}
     inside = [_inside(name, found, keys[name]) for name, found in marks.items()]
     across = []
@@ -86,7 +86,7 @@ def duplicates(datasets: Mapping[str, Dataset]) -> dict[str, Any]:
     return {"inside": inside, "across": across}
 
 
-def _inside(name: str, marks: Marks, keys: Keys) -> dict[str, Any]:
+def _inside(name: str, marks: SampleHashes, keys: Keys) -> dict[str, Any]:
     """Images of one dataset. That several samples show one picture is usual in grounding and dialogues."""
     found, first, times = np.unique(marks.images, return_index=True, return_counts=True)
     often = np.argsort(-times, kind="stable")[:EXAMPLES]
@@ -99,13 +99,13 @@ def _inside(name: str, marks: Marks, keys: Keys) -> dict[str, Any]:
     }
 
 
-def _samples(marks: Marks, images: Words) -> int:
+def _samples(marks: SampleHashes, images: Words) -> int:
     return len(np.unique(marks.owners[np.isin(marks.images, images)]))
 
 
 def difference(first: Dataset, second: Dataset) -> dict[str, Any]:
     """What is in one and not in the other by id and by image, samples with the same id and other content, shares."""
-    a, b = read_marks(first), read_marks(second)
+    a, b = read_hashes(first), read_hashes(second)
     keys = Keys(first), Keys(second)
     _, at, there = np.intersect1d(a.ids, b.ids, return_indices=True)
     changed = np.sort(at[a.contents[at] != b.contents[there]])

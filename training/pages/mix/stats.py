@@ -14,14 +14,14 @@ from qvl.training.data.schedule import MixPart, mix_parts
 from qvl.training.pages.mix.content import LENGTHS, RESOLUTIONS, Content, Kind, read_content
 from qvl.training.pages.mix.paper import LANGUAGES, TABLE3, source_share, task_share
 from qvl.training.pages.mix.preflight import preflight
-from qvl.training.pages.mix.tokens import Counting, count_tokens
+from qvl.training.pages.mix.tokens import TokenCounting, count_tokens
 from qvl.training.plan.plan import start_config, start_tokenizer
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 Data = dict[str, Any]
 
 
-def dataset_stats(name: str, datasets: Mapping[str, Dataset], how: Counting) -> Data:
+def dataset_stats(name: str, datasets: Mapping[str, Dataset], how: TokenCounting) -> Data:
     """What lies there, every sample counted once."""
     parts = [
         MixPart(label, dataset, Selection(), max(1, dataset.samples), tuple(s.samples for s in dataset.shards))
@@ -44,7 +44,7 @@ def recipe_plan(
         parts = mix_parts(stage, dict(datasets))
         rule = Rule.of(stage, positions)
         check = preflight(recipe, stage, parts, tokenizer, positions, world)
-        how = Counting(tokenizer, rule, per_shard, None if run is None else run / "lengths", recipe.holdout)
+        how = TokenCounting(tokenizer, rule, per_shard, None if run is None else run / "lengths", recipe.holdout)
         epochs = Mixture([part.component() for part in parts], recipe.seed, stage.window).epochs(check["drawn"])
         facts = _stage_facts(stage)
         stages.append(_mixture(stage.label, parts, epochs, how) | facts | {"preflight": check})
@@ -63,7 +63,7 @@ def _datasets(datasets: Mapping[str, Dataset]) -> list[Data]:
     ]  # fmt: skip
 
 
-def _mixture(name: str, parts: list[MixPart], epochs: list[float], how: Counting) -> Data:
+def _mixture(name: str, parts: list[MixPart], epochs: list[float], how: TokenCounting) -> Data:
     """Figures of parts of which each is seen ``epochs`` times."""
     contents = [read_content(part) for part in parts]
     counted = [count_tokens(part, content, how) for part, content in zip(parts, contents, strict=True)]

@@ -20,7 +20,7 @@ USUAL_LENGTH = 2048
 
 
 @dataclass(frozen=True)
-class Counting:
+class TokenCounting:
     """How tokens are counted. ``lengths``: folder of a run's measured lengths; ``per_shard``: samples encoded otherwise."""
 
     tokenizer: PreTrainedTokenizerBase | None
@@ -30,7 +30,7 @@ class Counting:
     holdout: Holdout | None = None
 
 
-def count_tokens(part: MixPart, content: Content, how: Counting) -> tuple[str, int]:
+def count_tokens(part: MixPart, content: Content, how: TokenCounting) -> tuple[str, int]:
     """Fill in the tokens of all cells. Returns ``measured``, ``encoded`` or ``estimated``, and of how many samples."""
     if how.lengths is not None and how.tokenizer is not None:
         mark = rule_fingerprint(how.tokenizer, how.rule, how.holdout)

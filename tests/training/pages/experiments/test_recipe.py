@@ -6,7 +6,7 @@ import pytest
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.training.pages.experiments.recipe import changed, load_experiment, planned
-from qvl.training.pages.experiments.trained import chain
+from qvl.training.pages.experiments.trained_models import chain
 from qvl.training.recipe import load_train_recipe
 from tests.docs.pages import blocks, page
 from tests.training.made import stage, write_recipe

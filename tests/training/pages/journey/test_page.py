@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 import pytest
 
-from qvl.training.evaluation.questions import Asked, ask
-from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 from qvl.training.evaluation.scoring import score
 from qvl.training.heldout.loss import OTHER, Loss
-from qvl.training.heldout.questions import Answered
-from qvl.training.pages.journey.page import Part, Results, render
+from qvl.training.heldout.questions import ModelAnswers
+from qvl.training.pages.journey.page import JourneyPart, JourneyResults, render
 from qvl.training.pages.journey.progress import conclusions, score_table
-from qvl.training.pages.journey.shown import choose
+from qvl.training.pages.journey.side_by_side import choose
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.report.history import read_history
 from qvl.training.recipe import TrainRecipe
@@ -56,7 +56,7 @@ def mix() -> dict[str, Any]:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
+def results(tmp_path: Path) -> JourneyResults:
     tasks = ("caption", "vqa", "ocr", "referring")
     out = tmp_path / "pairs"
     write_dataset(out, "pairs", [of_task(tasks[number % 4], number) for number in range(16)])
@@ -64,17 +64,17 @@ def results(tmp_path: Path) -> Results:
     content = orjson.loads(file.read_bytes())
     content["lineage"] = {"verdicts": {HOSTILE: {"keep": 16, "image_size": 5, "download:failed": 2}}}
     file.write_bytes(orjson.dumps(content))
-    samples = ask(Asked((str(out),), ("caption", "vqa", "grounding", "ocr")))
+    samples = load_samples(EvalSelection((str(out),), ("caption", "vqa", "grounding", "ocr")))
     answers = [Answer(HOSTILE) for _ in samples]
     scored = score(samples, answers)
-    answered = {model: Answered(scored.sets, answers, scored.scores) for model in MODELS}
+    answered = {model: ModelAnswers(scored.sets, answers, scored.scores) for model in MODELS}
     history = read_history(write_run(tmp_path / "run", {"pretrain": 20, "multitask": 20, "sft": 5}))
     costs = {"curate": Cost(2.0, 1.0, 300.0), "training": Cost(100.0, 90.0, 900.0)}
-    part = Part("pairs", out)
-    return Results(recipe(), [part], mix(), history, samples, answered, losses(FALLING), costs)
+    part = JourneyPart("pairs", out)
+    return JourneyResults(recipe(), [part], mix(), history, samples, answered, losses(FALLING), costs)
 
 
-def test_rows_and_reasons_add_up(results: Results, tmp_path: Path) -> None:
+def test_rows_and_reasons_add_up(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path / "journey")
     assert ">23</td>" in text  # rows in
     assert "− download (failed)" in text
@@ -84,13 +84,13 @@ def test_rows_and_reasons_add_up(results: Results, tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-def test_hostile_texts_stay_text(results: Results, tmp_path: Path) -> None:
+def test_hostile_texts_stay_text(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path)
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
 
 
-def test_every_model_stands_beside_the_truth(results: Results, tmp_path: Path) -> None:
+def test_every_model_stands_beside_the_truth(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path)
     rows = text.split('<article class="held">')[1:]
     assert len(rows) == 4 * 4
@@ -125,8 +125,8 @@ def test_the_cell_of_the_papers_reason_is_outlined() -> None:
 
 
 def test_images_and_languages_take_turns() -> None:
-    def one(at: int, image: int, language: str) -> Sample:
-        return Sample(str(at), "caption", f"s {language}", "cider", "", (image,), ("",), None)  # type: ignore[arg-type]
+    def one(at: int, image: int, language: str) -> EvalSample:
+        return EvalSample(str(at), "caption", f"s {language}", "cider", "", (image,), ("",), None)  # type: ignore[arg-type]
 
     samples = [one(at, at // 4, "en" if at < 12 else "zh") for at in range(16)]
     chosen = choose(range(16), samples, 4)

@@ -22,13 +22,13 @@ from qvl.training.pages.mix.page import page
 from qvl.training.pages.mix.paper import TABLE2, TABLE3, source_share, task_share
 from qvl.training.pages.mix.preflight import preflight
 from qvl.training.pages.mix.stats import dataset_stats, recipe_plan
-from qvl.training.pages.mix.tokens import Counting
+from qvl.training.pages.mix.tokens import TokenCounting
 from qvl.training.recipe import load_train_recipe
 from tests.training.made import of_task, picture, sample, stage, write_dataset, write_recipe
 
 
-def counting(tokenizer: PreTrainedTokenizerFast | None, per_shard: int = 1000) -> Counting:
-    return Counting(tokenizer, Rule(256, 16), per_shard)
+def counting(tokenizer: PreTrainedTokenizerFast | None, per_shard: int = 1000) -> TokenCounting:
+    return TokenCounting(tokenizer, Rule(256, 16), per_shard)
 
 
 def test_the_papers_tables_add_up() -> None:

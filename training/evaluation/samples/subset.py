@@ -8,12 +8,12 @@ import xxhash
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.markup import markup
-from qvl.training.evaluation.sample import Sample
+from qvl.training.evaluation.samples.sample import EvalSample
 
 SPARE = 8  # more candidates than shots, for those that show the question's own image
 
 
-def limited(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sample]:
+def limited(samples: Sequence[EvalSample], limit: int | None, seed: int) -> list[EvalSample]:
     """At most ``limit`` samples of each set, chosen by the hash of their ids, in their order: no shard is preferred."""
     if limit is None:
         return list(samples)
@@ -25,7 +25,9 @@ def limited(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sam
     return [samples[place] for place in chosen]
 
 
-def with_shots(samples: Sequence[Sample], examples: Sequence[Sample], shots: int, seed: int) -> list[Sample]:
+def with_shots(
+    samples: Sequence[EvalSample], examples: Sequence[EvalSample], shots: int, seed: int
+) -> list[EvalSample]:
     """Each sample with ``shots`` examples of its own set (or else metric) before it: prompt, blank, answer, as released.
 
     The examples depend on the sample's id and the seed alone, and never show the sample's own image. Raises RecipeError
@@ -33,14 +35,14 @@ def with_shots(samples: Sequence[Sample], examples: Sequence[Sample], shots: int
     """
     if not shots:
         return list(samples)
-    pools: dict[str, list[Sample]] = {}
+    pools: dict[str, list[EvalSample]] = {}
     for example in examples:
         for name in {example.set, example.metric}:
             pools.setdefault(name, []).append(example)
     return [_with_shots(each, pools.get(each.set) or pools.get(each.metric, []), shots, seed) for each in samples]
 
 
-def _with_shots(sample: Sample, pool: list[Sample], shots: int, seed: int) -> Sample:
+def _with_shots(sample: EvalSample, pool: list[EvalSample], shots: int, seed: int) -> EvalSample:
     draw = random.Random(f"{seed} {sample.id}")
     drawn = draw.sample(pool, min(len(pool), shots + SPARE))
     chosen = [example for example in drawn if not set(example.images) & set(sample.images)][:shots]
@@ -53,7 +55,7 @@ def _with_shots(sample: Sample, pool: list[Sample], shots: int, seed: int) -> Sa
     return replace(sample, prompt=context + sample.prompt, images=images + sample.images)
 
 
-def _answer(example: Sample) -> str:
+def _answer(example: EvalSample) -> str:
     """The answer as it follows the example's prompt; a box has no blank before it, nor has what follows Chinese."""
     if example.metric == "box":
         opening = markup.TAGS[markup.QWEN_VL].box[0]

@@ -11,8 +11,8 @@ from qvl.pipeline.markup import markup
 from qvl.pipeline.shards.reader import absent_files, open_dataset, read_index
 from qvl.pipeline.storage.storage import Storage
 from qvl.training.data.holdout import held_out, image_hash
-from qvl.training.evaluation import prompts
-from qvl.training.evaluation.sample import ImageAt, Metric, Sample
+from qvl.training.evaluation.samples import prompts
+from qvl.training.evaluation.samples.sample import EvalSample, ImageLocation, Metric
 
 Task = Literal["caption", "vqa", "grounding", "ocr"]
 TASKS: tuple[Task, ...] = ("caption", "vqa", "grounding", "ocr")
@@ -58,7 +58,7 @@ def find_shards(where: str | Path) -> list[Shard]:
 
 def read_shards(
     shards: Sequence[Shard], tasks: Sequence[Task], split: Split = "all", share: float = 0.01, seed: int = 0
-) -> Iterator[Sample]:
+) -> Iterator[EvalSample]:
     """Samples of these tasks in the order of the shards, on one side of the split by image.
 
     Raises DataError where an index does not fit its tar.
@@ -91,7 +91,7 @@ def _content(tar: str, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> Sample | None:
+def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSample | None:
     """None where there is no question and answer. Raises DataError for an image that the sample does not have."""
     turns = content["turns"]
     if len(turns) < 2 or turns[-1]["role"] != "assistant":
@@ -104,13 +104,13 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> Sample | 
     numbers = markup.image_numbers(context)
     if any(number >= len(spans) for number in numbers):
         raise DataError(f"{tar}: {row['key']} speaks of image {max(numbers)}, it has {len(spans)}; lint what made it")
-    return Sample(
+    return EvalSample(
         id=row["key"],
         set=name,
         group=f"{row['source']} {content['language']}",
         metric=metric,
         prompt=context,
-        images=tuple(ImageAt(tar, *spans[number]) for number in numbers),
+        images=tuple(ImageLocation(tar, *spans[number]) for number in numbers),
         answers=(answer,),
         decoding=prompts.decoding(metric, "training"),
         boxes=tuple(box for phrase in markup.parse(answer) for box in phrase.boxes) if metric == "box" else (),

@@ -13,9 +13,9 @@ from qvl.model.commands.chat import plain_answer
 from qvl.model.network.processor import expand_images
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.pipeline.base.errors import DataError
-from qvl.training.evaluation.predict import evaluating, predict
-from qvl.training.evaluation.sample import Decoding, ImageAt, Sample
-from qvl.training.evaluation.shards import TASKS, find_shards, read_shards
+from qvl.training.evaluation.answering.predict import evaluating, predict
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample, ImageLocation
+from qvl.training.evaluation.samples.shards import TASKS, find_shards, read_shards
 from tests.training.evaluation.conftest import picture
 
 
@@ -25,12 +25,12 @@ def loaded(tiny: Path) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def samples(made_shards: Path) -> list[Sample]:
+def samples(made_shards: Path) -> list[EvalSample]:
     found = list(read_shards(find_shards(made_shards), TASKS))
     return [replace(sample, decoding=Decoding(12 if sample.set == "ocr" else 9)) for sample in found]
 
 
-def parts(processor: Any, sample: Sample) -> tuple[list[int], torch.Tensor]:
+def parts(processor: Any, sample: EvalSample) -> tuple[list[int], torch.Tensor]:
     """Token ids of the prompt, and pixels."""
     text, _ = expand_images(sample.prompt, processor.image_seq_length)
     ids = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -38,7 +38,7 @@ def parts(processor: Any, sample: Sample) -> tuple[list[int], torch.Tensor]:
     return ids, torch.stack([torch.from_numpy(processor.image_processor.pixels(each)) for each in pictures])
 
 
-def alone(model: Any, processor: Any, sample: Sample) -> str:
+def alone(model: Any, processor: Any, sample: EvalSample) -> str:
     """Greedy decoding written out: the whole sequence again for every token, no cache, no padding."""
     start, pixels = parts(processor, sample)
     ids = list(start)
@@ -55,7 +55,7 @@ def alone(model: Any, processor: Any, sample: Sample) -> str:
 
 
 def test_any_batch_gives_what_a_plain_loop_gives(
-    loaded: tuple[Any, Any], samples: list[Sample], tmp_path: Path
+    loaded: tuple[Any, Any], samples: list[EvalSample], tmp_path: Path
 ) -> None:
     model, processor = loaded
     answers = predict(model, processor, samples, batch_size=5)
@@ -67,7 +67,7 @@ def test_any_batch_gives_what_a_plain_loop_gives(
         assert answer.text == alone(model, processor, sample)
 
 
-def test_lengths_are_kept(loaded: tuple[Any, Any], samples: list[Sample]) -> None:
+def test_lengths_are_kept(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
     model, processor = loaded
     heard: list[int] = []
     long = [replace(sample, decoding=Decoding(20, 20)) for sample in samples[:3]]
@@ -77,26 +77,28 @@ def test_lengths_are_kept(loaded: tuple[Any, Any], samples: list[Sample]) -> Non
 
 
 def test_a_damaged_image_is_an_answer_with_a_fault(
-    loaded: tuple[Any, Any], samples: list[Sample], tmp_path: Path
+    loaded: tuple[Any, Any], samples: list[EvalSample], tmp_path: Path
 ) -> None:
     (tmp_path / "cut.png").write_bytes(picture("red")[:60])
     (tmp_path / "page.jpg").write_bytes(b"<html>404</html>")
-    broken = [replace(samples[0], id=name, images=(ImageAt(str(tmp_path / name)),)) for name in ("cut.png", "page.jpg")]
+    broken = [
+        replace(samples[0], id=name, images=(ImageLocation(str(tmp_path / name)),)) for name in ("cut.png", "page.jpg")
+    ]
     answers = predict(*loaded, [broken[0], *samples[:3], broken[1]], 2)
     assert [bool(answer.fault) for answer in answers] == [True, False, False, False, True]
     assert answers[1:4] == predict(*loaded, samples[:3], 2)
-    lost = replace(samples[0], images=(ImageAt(str(tmp_path / "none.png")),))
+    lost = replace(samples[0], images=(ImageLocation(str(tmp_path / "none.png")),))
     with pytest.raises(DataError, match=r"none\.png.*--images"):
         predict(*loaded, [lost])
 
 
-def test_a_prompt_beyond_the_context_is_refused(loaded: tuple[Any, Any], samples: list[Sample]) -> None:
+def test_a_prompt_beyond_the_context_is_refused(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
     long = replace(samples[0], prompt=samples[0].prompt + "x" * 2100)
     with pytest.raises(DataError, match="--shots"):
         predict(*loaded, [samples[1], long])
 
 
-def test_options_are_ranked_by_their_likelihood(loaded: tuple[Any, Any], samples: list[Sample]) -> None:
+def test_options_are_ranked_by_their_likelihood(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
     model, processor = loaded
     options = ("A", "a long one", "a", "B")
     asked = [replace(samples[n], options=options, prompt=samples[n].prompt + "?" * n) for n in range(3)]

@@ -23,8 +23,8 @@ from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
-from qvl.training.evaluation.predict import predict
-from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.answering.predict import predict
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
 
 PIECE, LONG_PIECE, LONG = 64, 16, 100  # samples of a piece; fewer where an answer may take more than LONG tokens
 
@@ -34,7 +34,7 @@ ANSWERS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Where:
+class ModelSettings:
     """How a worker runs the model. None of it names what is evaluated; ``dtype`` is in the run's fingerprint."""
 
     model: Path
@@ -50,9 +50,9 @@ class PieceTask:
     out: Path
     number: int
     mark: str
-    where: Where
+    where: ModelSettings
     places: tuple[int, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[EvalSample, ...]
     gpus: int = 0
 
     @property
@@ -68,7 +68,7 @@ class PieceTask:
         return self.out / "manifests" / "eval" / f"{self.name}.json"
 
 
-def plan(samples: Sequence[Sample], size: int = PIECE, long_size: int = LONG_PIECE) -> list[tuple[int, ...]]:
+def plan(samples: Sequence[EvalSample], size: int = PIECE, long_size: int = LONG_PIECE) -> list[tuple[int, ...]]:
     """Places of the samples of each piece: alike in set and decoding, long answers and prompts first.
 
     A piece has ``size`` samples, or ``long_size`` where an answer may take more than LONG tokens.
@@ -132,7 +132,7 @@ def _table(places: Sequence[int], answers: Sequence[Answer]) -> pa.Table:
 
 
 @lru_cache(maxsize=1)
-def loaded(where: Where) -> tuple[QwenVLForConditionalGeneration, QwenVLProcessor]:
+def loaded(where: ModelSettings) -> tuple[QwenVLForConditionalGeneration, QwenVLProcessor]:
     """The model on its device, once per process."""
     disable_progress_bar()
     dtype = None if where.dtype == "auto" else getattr(torch, where.dtype)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from qvl.training.evaluation.sample import Answer
+from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.heldout.loss import Loss
-from qvl.training.pages.experiments.asked import Question, bucket, questions
 from qvl.training.pages.experiments.measure import agreement, values, wrong_language
+from qvl.training.pages.experiments.questions import Question, bucket, questions
 from qvl.training.pages.experiments.recipe import Arm, Ask, Experiment
 from qvl.training.recipe import Holdout
 

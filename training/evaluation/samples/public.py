@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.training.evaluation import prompts
-from qvl.training.evaluation.prompts import Style
-from qvl.training.evaluation.sample import ImageAt, Metric, Sample
+from qvl.training.evaluation.samples import prompts
+from qvl.training.evaluation.samples.prompts import Style
+from qvl.training.evaluation.samples.sample import EvalSample, ImageLocation, Metric
 
 Records = list[dict[str, Any]]
 
@@ -33,15 +33,17 @@ class Source:
     def name(self) -> str:
         return self.paths[0].stem
 
-    def sample(self, id: Any, metric: Metric, prompt: str, image: str, answers: Sequence[str], **more: Any) -> Sample:
+    def sample(
+        self, id: Any, metric: Metric, prompt: str, image: str, answers: Sequence[str], **more: Any
+    ) -> EvalSample:
         """A sample of one image, with the lengths of its metric."""
         used = self.metric or metric
         length = prompts.decoding(used, self.style, self.longest)
-        place = (ImageAt(str(self.images / image)),)
-        return Sample(str(id), self.name, self.name, used, prompt, place, tuple(answers), length, **more)
+        place = (ImageLocation(str(self.images / image)),)
+        return EvalSample(str(id), self.name, self.name, used, prompt, place, tuple(answers), length, **more)
 
 
-def read_public(source: Source, kind: str = "auto") -> list[Sample]:
+def read_public(source: Source, kind: str = "auto") -> list[EvalSample]:
     """All samples of a set. ``kind`` is a name of FORMATS or ``auto``. Raises RecipeError, DataError."""
     content = [_load(path) for path in source.paths]
     name = detect(content) if kind == "auto" else kind
@@ -102,7 +104,7 @@ def _texts(answer: Any) -> tuple[str, ...]:
     return tuple(str(each["answer"]) if isinstance(each, dict) else str(each) for each in found)
 
 
-def _refcoco(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _refcoco(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     """image, sent, bbox (x1, y1, x2, y2 in pixels), height, width."""
     for number, row in enumerate(_rows(content)):
         (x1, y1, x2, y2), width, height = row["bbox"], row["width"], row["height"]
@@ -111,7 +113,7 @@ def _refcoco(source: Source, content: list[Any]) -> Iterator[Sample]:
         yield source.sample(number, "box", prompt, row["image"], [row["sent"]], boxes=(box,))
 
 
-def _vqa_jsonl(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _vqa_jsonl(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     """image, question, question_id, answer (a text or a list)."""
     for number, row in enumerate(_rows(content)):
         prompt = prompts.question(row["question"], source.style)
@@ -120,7 +122,7 @@ def _vqa_jsonl(source: Source, content: list[Any]) -> Iterator[Sample]:
         )
 
 
-def _choice(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _choice(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     """image, question, choices, hint, answer (number of the right one)."""
     for number, row in enumerate(_rows(content)):
         letters = prompts.LETTERS[: len(row["choices"])]
@@ -129,7 +131,7 @@ def _choice(source: Source, content: list[Any]) -> Iterator[Sample]:
         yield source.sample(number, "choice", prompt, row["image"], right, options=tuple(letters))
 
 
-def _vqav2(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _vqav2(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     """The questions' file and the annotations' file, in any order; OK-VQA and VizWiz in this format too."""
     answers = {row["question_id"]: _texts(row["answers"]) for part in content for row in part.get("annotations", ())}
     for part in content:
@@ -141,32 +143,32 @@ def _vqav2(source: Source, content: list[Any]) -> Iterator[Sample]:
             yield source.sample(row["question_id"], "vqa_score", prompt, image, answers.get(row["question_id"], ()))
 
 
-def _textvqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _textvqa(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     for row in (row for part in content for row in part["data"]):
         prompt = prompts.question(row["question"], source.style)
         answers = _texts(row.get("answers"))
         yield source.sample(row["question_id"], "vqa_score", prompt, f"{row['image_id']}.jpg", answers)
 
 
-def _docvqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _docvqa(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     for row in (row for part in content for row in part["data"]):
         prompt = prompts.question(row["question"], source.style)
         yield source.sample(row["questionId"], "anls", prompt, row["image"], _texts(row.get("answers")))
 
 
-def _chartqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _chartqa(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     for number, row in enumerate(_rows(content)):
         prompt = prompts.question(row["query"], source.style)
         yield source.sample(number, "relaxed", prompt, row["imgname"], _texts(row["label"]))
 
 
-def _gqa(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _gqa(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     for number, row in ((key, row) for part in content for key, row in part.items()):
         prompt = prompts.question(row["question"], source.style)
         yield source.sample(number, "gqa", prompt, f"{row['imageId']}.jpg", _texts(row.get("answer")))
 
 
-def _coco_caption(source: Source, content: list[Any]) -> Iterator[Sample]:
+def _coco_caption(source: Source, content: list[Any]) -> Iterator[EvalSample]:
     """images (id and file_name, or image) and annotations (image_id, caption): all captions of an image are references."""
     for part in content:
         captions: dict[Any, list[str]] = defaultdict(list)
@@ -181,7 +183,7 @@ def _rows(content: list[Any]) -> Records:
     return [row for part in content for row in part]
 
 
-FORMATS: dict[str, Callable[[Source, list[Any]], Iterator[Sample]]] = {
+FORMATS: dict[str, Callable[[Source, list[Any]], Iterator[EvalSample]]] = {
     "refcoco": _refcoco,
     "vqa_jsonl": _vqa_jsonl,
     "choice": _choice,

@@ -9,7 +9,7 @@ from typing import Literal
 from qvl.model.network.processor import SYSTEM
 from qvl.model.text.tokenizer import TURN_END, TURN_START
 from qvl.pipeline.markup import markup
-from qvl.training.evaluation.sample import Decoding, Metric
+from qvl.training.evaluation.samples.sample import Decoding, Metric
 
 Style = Literal["released", "training"]
 STYLES: tuple[Style, ...] = ("released", "training")

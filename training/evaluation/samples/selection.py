@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.training.evaluation.prompts import Style, chatml
-from qvl.training.evaluation.public import Source, read_public
-from qvl.training.evaluation.sample import Decoding, Metric, Sample
-from qvl.training.evaluation.select import limited, with_shots
-from qvl.training.evaluation.shards import Split, Task, find_shards, read_shards
+from qvl.training.evaluation.samples.prompts import Style, chatml
+from qvl.training.evaluation.samples.public import Source, read_public
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample, Metric
+from qvl.training.evaluation.samples.shards import Split, Task, find_shards, read_shards
+from qvl.training.evaluation.samples.subset import limited, with_shots
 
 METRICS_OF: dict[Task, tuple[Metric, ...]] = {
     "caption": ("cider",),
@@ -20,7 +20,7 @@ METRICS_OF: dict[Task, tuple[Metric, ...]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvalSelection:
     """What is evaluated: ``data`` names shards by path or URL, or public files (.json, .jsonl).
 
     ``images``, ``kind`` and ``style`` matter for public files alone.
@@ -63,7 +63,7 @@ class Asked:
         return not any(path.endswith((".json", ".jsonl")) for path in self.data)
 
 
-def ask(asked: Asked) -> list[Sample]:
+def load_samples(asked: EvalSelection) -> list[EvalSample]:
     """The samples, in a fixed order. Raises RecipeError, DataError."""
     samples = limited(_read(asked, asked.data, asked.split), asked.limit, asked.seed)
     if asked.shots:
@@ -75,7 +75,7 @@ def ask(asked: Asked) -> list[Sample]:
     return samples
 
 
-def _read(asked: Asked, data: tuple[str, ...], split: Split) -> list[Sample]:
+def _read(asked: EvalSelection, data: tuple[str, ...], split: Split) -> list[EvalSample]:
     if asked.of_shards:
         shards = [shard for each in data for shard in find_shards(each)]
         samples = list(read_shards(shards, asked.tasks, split, asked.share, asked.seed))
@@ -91,7 +91,7 @@ def _read(asked: Asked, data: tuple[str, ...], split: Split) -> list[Sample]:
     return samples
 
 
-def _changed(asked: Asked, sample: Sample) -> Sample:
+def _changed(asked: EvalSelection, sample: EvalSample) -> EvalSample:
     """With the metric and the length that were asked for, where they fit the sample's task."""
     metric = sample.metric
     if asked.metric is not None and metric in METRICS_OF["vqa"] and asked.metric in METRICS_OF["vqa"][:-1]:

@@ -1,6 +1,6 @@
 """Make golden_captions.json with the original tools: needs `pip install pycocoevalcap` and Java.
 
-    python tests/training/evaluation/golden_captions.py
+    python tests/training/evaluation/metrics/golden_captions.py
 
 Sentences of a small grammar with every turn that captions take; their words by the Stanford tokenizer, their CIDEr by
 pycocoevalcap.

@@ -20,7 +20,7 @@ from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END, token_id
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import UNREADABLE
-from qvl.training.evaluation.sample import Answer, Sample
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
 
 Advance = Callable[[int], None]
 
@@ -38,7 +38,7 @@ class Batch:
 def predict(
     model: QwenVLForConditionalGeneration,
     processor: QwenVLProcessor,
-    samples: Sequence[Sample],
+    samples: Sequence[EvalSample],
     batch_size: int = 8,
     advance: Advance | None = None,
 ) -> list[Answer]:
@@ -88,13 +88,13 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _tokens(processor: QwenVLProcessor, sample: Sample) -> list[int]:
+def _tokens(processor: QwenVLProcessor, sample: EvalSample) -> list[int]:
     text, _ = expand_images(sample.prompt, processor.image_seq_length)
     ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
-def _batches(samples: Sequence[Sample], ids: list[list[int]], size: int) -> Iterator[list[int]]:
+def _batches(samples: Sequence[EvalSample], ids: list[list[int]], size: int) -> Iterator[list[int]]:
     """Places of samples that are decoded alike, the longest prompts first; equal samples give equal batches."""
 
     def alike(place: int) -> tuple[bool, int, int]:
@@ -110,7 +110,7 @@ def _batches(samples: Sequence[Sample], ids: list[list[int]], size: int) -> Iter
 
 
 def _prepare(
-    model: Any, processor: QwenVLProcessor, samples: Sequence[Sample], ids: list[list[int]], places: list[int]
+    model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], ids: list[list[int]], places: list[int]
 ) -> Batch:
     """Decode the images of a batch. Runs in a thread beside the model."""
     batch = Batch([], [], [], {})
@@ -141,7 +141,7 @@ def _pixels(processor: QwenVLProcessor, data: bytes) -> Tensor:
 
 
 def _answer(
-    model: QwenVLForConditionalGeneration, processor: QwenVLProcessor, samples: Sequence[Sample], batch: Batch
+    model: QwenVLForConditionalGeneration, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch
 ) -> dict[int, Answer]:
     """Answers by place, the faulty ones too."""
     answers = {place: Answer("", fault) for place, fault in batch.faults.items()}
@@ -151,7 +151,7 @@ def _answer(
     return answers | (_choose if first.options else _generate)(model, processor, samples, batch)
 
 
-def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[Sample], batch: Batch) -> dict[int, Answer]:
+def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
     decoding = samples[batch.places[0]].decoding
     stops = [token_id(processor.tokenizer, END_OF_TEXT), token_id(processor.tokenizer, TURN_END)]
     inputs = _inputs(model, batch.ids, batch.pixels, stops[0])
@@ -169,7 +169,7 @@ def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[Sample],
     return {place: Answer(text) for place, text in zip(batch.places, texts, strict=True)}
 
 
-def _choose(model: Any, processor: QwenVLProcessor, samples: Sequence[Sample], batch: Batch) -> dict[int, Answer]:
+def _choose(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
     """The option whose tokens, behind a blank, have the highest mean log-likelihood after the prompt, as released.
 
     Options that begin alike share a row: lettered ones of one token cost one forward pass of the prompt.

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.training.evaluation import prompts
-from qvl.training.evaluation.prompts import Style
-from qvl.training.evaluation.public import Source, read_public
-from qvl.training.evaluation.questions import Asked, ask
-from qvl.training.evaluation.sample import Decoding, Sample
+from qvl.training.evaluation.samples import prompts
+from qvl.training.evaluation.samples.prompts import Style
+from qvl.training.evaluation.samples.public import Source, read_public
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample
+from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 
 
-def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: str = "auto") -> list[Sample]:
+def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: str = "auto") -> list[EvalSample]:
     paths = []
     for name, content in files.items():
         path = folder / name
@@ -118,11 +118,11 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 def test_the_task_must_fit_the_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"image": "a.jpg", "sent": "x", "bbox": [1, 2, 3, 4], "height": 9, "width": 9}))
-    assert ask(Asked((str(path),), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
+    assert load_samples(EvalSelection((str(path),), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
     with pytest.raises(RecipeError, match="--task"):
-        ask(Asked((str(path),), ("ocr",)))
+        load_samples(EvalSelection((str(path),), ("ocr",)))
     with pytest.raises(RecipeError, match="--split"):
-        ask(Asked((str(path),), ("grounding",), split="heldout"))
+        load_samples(EvalSelection((str(path),), ("grounding",), split="heldout"))
 
 
 def test_a_conversation_is_chatml() -> None:

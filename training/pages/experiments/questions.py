@@ -12,8 +12,8 @@ from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.scan import Scanned, scan_dataset
 from qvl.training.evaluation.metrics.words import words
-from qvl.training.evaluation.sample import Decoding, Sample
-from qvl.training.evaluation.shards import SETS, find_shards, read_shards
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample
+from qvl.training.evaluation.samples.shards import SETS, find_shards, read_shards
 from qvl.training.heldout.documents import is_held_out, pages_of_known_documents
 from qvl.training.heldout.loss import HeldOut
 from qvl.training.pages.experiments.recipe import EDGES, Ask, Experiment
@@ -31,7 +31,7 @@ class Question:
     """
 
     ask: str
-    sample: Sample
+    sample: EvalSample
     told: HeldOut
     columns: Mapping[str, str | float]
     image: str
@@ -101,7 +101,7 @@ def _chosen(ask: Ask, candidates: list[_Candidate]) -> list[_Candidate]:
     return sorted(own, key=lambda each: (xxhash.xxh3_64_intdigest(each.thing.encode()), each.scanned.key))[: ask.limit]
 
 
-def _question(ask: Ask, candidate: _Candidate, sample: Sample, objects: int) -> Question:
+def _question(ask: Ask, candidate: _Candidate, sample: EvalSample, objects: int) -> Question:
     content = candidate.content
     boxes: Sequence[Box] = [tuple(region["box"]) for region in content.get("regions", ()) if "box" in region]
     columns: dict[str, str | float] = {

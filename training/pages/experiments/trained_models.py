@@ -29,7 +29,7 @@ TRAINING = "training"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedStage:
     """One stage of an arm: its mark, its folder, and the recipe that trains it alone."""
 
     mark: str
@@ -53,9 +53,9 @@ class Trained:
         return read_costs(self.folder / "steps.json").get(TRAINING, Cost())
 
 
-def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list[Trained]:
+def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list[TrainedStage]:
     """The stages of a recipe. A mark depends on all stages so far, their datasets, seed, tokenizer and start."""
-    found: list[Trained] = []
+    found: list[TrainedStage] = []
     start = recipe.start
     known = start if start in PRESETS else model_identity(Path(start))
     tokenizer = file_hash(recipe.tokenizer) if recipe.tokenizer is not None else ""
@@ -76,12 +76,12 @@ def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list
         own = {name: spec for name, spec in recipe.datasets.items() if name in needed}
         fresh = recipe.fresh if number == 0 else ()
         alone = so_far.model_copy(update={"stages": (stage,), "datasets": own, "start": start, "fresh": fresh})
-        found.append(Trained(mark, trained / mark[:16], alone))
+        found.append(TrainedStage(mark, trained / mark[:16], alone))
         start = str(found[-1].model)
     return found
 
 
-def train(stages: list[Trained], processes: int, workers: int) -> bool:
+def train(stages: list[TrainedStage], processes: int, workers: int) -> bool:
     """Train what is not trained yet, each stage in a process of its own; False where a signal stopped it."""
     for stage in stages:
         if stage.done:
@@ -97,7 +97,7 @@ def train(stages: list[Trained], processes: int, workers: int) -> bool:
     return True
 
 
-def _share_lengths(stage: Trained) -> None:
+def _share_lengths(stage: TrainedStage) -> None:
     """Lengths are named by shard, tokenizer and rule: one folder of them serves all stages."""
     (stage.folder.parent / "lengths").mkdir(exist_ok=True)
     stage.run.mkdir(exist_ok=True)

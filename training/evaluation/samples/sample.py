@@ -13,7 +13,7 @@ METRICS: tuple[Metric, ...] = (
 
 
 @dataclass(frozen=True)
-class ImageAt:
+class ImageLocation:
     """Where an image's bytes lie: a file, or ``size`` bytes of it from ``offset``."""
 
     path: str
@@ -37,7 +37,7 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Sample:
+class EvalSample:
     """One question. ``images`` are in the order of the prompt's ``<img>`` places.
 
     ``set`` is what is scored together (a task of the shards, or a public file); ``group`` is a part of it that is also
@@ -50,7 +50,7 @@ class Sample:
     group: str
     metric: Metric
     prompt: str
-    images: tuple[ImageAt, ...]
+    images: tuple[ImageLocation, ...]
     answers: tuple[str, ...]
     decoding: Decoding
     boxes: tuple[Box, ...] = ()

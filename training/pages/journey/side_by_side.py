@@ -8,8 +8,8 @@ import xxhash
 from qvl.pipeline.html.elements import Html, foreign, tag
 from qvl.pipeline.report.sections import section
 from qvl.training.evaluation.cards import answered, asks, picture, places, truth
-from qvl.training.evaluation.sample import Answer, Sample
-from qvl.training.heldout.questions import Answered
+from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.heldout.questions import ModelAnswers
 
 SHOWN = {"caption": 6, "region_caption": 3, "vqa": 4, "referring": 5, "grounded_caption": 3, "ocr": 4}
 TITLES = {
@@ -22,7 +22,7 @@ TEXT_LIMIT = 500
 FIRST = "first weights"
 
 
-def side_by_side(samples: Sequence[Sample], models: Mapping[str, Answered]) -> Html:
+def side_by_side(samples: Sequence[EvalSample], models: Mapping[str, ModelAnswers]) -> Html:
     """The section: some samples of every set, images and languages in turn."""
     parts = []
     for name, number in SHOWN.items():
@@ -36,7 +36,7 @@ def side_by_side(samples: Sequence[Sample], models: Mapping[str, Answered]) -> H
     return section("shown", "Captions, boxes and read text side by side", says, *parts)
 
 
-def choose(places: Sequence[int], samples: Sequence[Sample], number: int) -> list[int]:
+def choose(places: Sequence[int], samples: Sequence[EvalSample], number: int) -> list[int]:
     """At most ``number`` places: by hash, images not shown yet and rarer groups first."""
     waiting = sorted(places, key=lambda at: xxhash.xxh3_64_intdigest(samples[at].id.encode()))
     images: Counter[object] = Counter()
@@ -51,11 +51,11 @@ def choose(places: Sequence[int], samples: Sequence[Sample], number: int) -> lis
     return chosen
 
 
-def _language(sample: Sample) -> str:
+def _language(sample: EvalSample) -> str:
     return sample.group.rpartition(" ")[2]
 
 
-def _row(at: int, sample: Sample, models: Mapping[str, Answered]) -> Html:
+def _row(at: int, sample: EvalSample, models: Mapping[str, ModelAnswers]) -> Html:
     asked, truths, _ = places(sample, Answer(""))
     wanted = truth(sample)
     said = [_said(at, sample, wanted, name, answers) for name, answers in models.items()]
@@ -66,7 +66,7 @@ def _row(at: int, sample: Sample, models: Mapping[str, Answered]) -> Html:
     return tag("article.held", true, tag("div.answers", *said))
 
 
-def _said(at: int, sample: Sample, wanted: str, name: str, model: Answered) -> Html:
+def _said(at: int, sample: EvalSample, wanted: str, name: str, model: ModelAnswers) -> Html:
     answer, value = model.answers[at], model.values[at]
     title = name if name != "start" else FIRST
     head = tag("h4", title, tag("b", f"{value:.2f}", attributes={"title": f"{sample.metric} of this sample"}))

@@ -14,12 +14,12 @@ from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.markup import markup
 from qvl.training.data.holdout import held_out
-from qvl.training.evaluation.sample import Decoding, Sample
-from qvl.training.evaluation.select import limited, with_shots
-from qvl.training.evaluation.shards import TASKS, find_shards, read_shards
+from qvl.training.evaluation.samples.sample import Decoding, EvalSample
+from qvl.training.evaluation.samples.shards import TASKS, find_shards, read_shards
+from qvl.training.evaluation.samples.subset import limited, with_shots
 
 
-def by_id(samples: list[Sample]) -> dict[str, Sample]:
+def by_id(samples: list[EvalSample]) -> dict[str, EvalSample]:
     return {sample.id: sample for sample in samples}
 
 

@@ -1,0 +1,1 @@
+"""Run the model on samples: batched decoding, and pieces that are answered once and committed."""
