@@ -29,7 +29,7 @@ model = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=Tr
 processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 assert type(model).__module__.startswith("transformers_modules"), type(model).__module__
 assert type(processor).__module__.startswith("transformers_modules"), type(processor).__module__
-assert "model" not in sys.modules and "model.qwen_vl" not in sys.modules
+assert "qvl" not in sys.modules
 base = AutoModel.from_pretrained(folder, trust_remote_code=True)
 assert type(base).__name__ == "QwenVLModel"
 image = Image.radial_gradient("L")
@@ -77,19 +77,19 @@ def test_shipped_files_import_only_one_another() -> None:
     for name in SHIPPED:
         lines = (Path(__file__).parents[2] / "model" / "network" / f"{name}.py").read_text().splitlines()
         for line in lines:
-            assert not line.strip().startswith(("from model", "import model")), f"{name}: {line}"
+            assert not line.strip().startswith(("from qvl", "import qvl")), f"{name}: {line}"
             if line.startswith("from ."):
                 assert line.split()[1].removeprefix(".") in SHIPPED, f"{name}: {line}"
 
 
 def test_auto_classes_of_this_package(exported: Path) -> None:
-    assert type(AutoConfig.from_pretrained(exported)).__module__ == "model.config"
+    assert type(AutoConfig.from_pretrained(exported)).__module__ == "qvl.model.network.config"
     assert type(AutoModelForImageTextToText.from_pretrained(exported)) is QwenVLForConditionalGeneration
     try:
         AutoImageProcessor.register  # noqa: B018
     except ImportError:
         pytest.skip("this transformers hides AutoImageProcessor where torchvision is not installed")
-    assert type(AutoProcessor.from_pretrained(exported)).__module__ == "model.processor"
+    assert type(AutoProcessor.from_pretrained(exported)).__module__ == "qvl.model.network.processor"
 
 
 def test_save_pretrained_round_trip(exported: Path, tmp_path: Path) -> None:
