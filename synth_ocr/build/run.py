@@ -13,7 +13,7 @@ from qvl.pipeline.storage.paths import Place
 if TYPE_CHECKING:
     from qvl.synth_ocr.build.recipe import OcrRecipe
 
-MODULES = ("cv2", "faker", "fontTools", "jinja2", "playwright", "pytesseract", "uharfbuzz", "warcio")
+MODULES = ("cv2", "faker", "fontTools", "jinja2", "playwright", "pytesseract", "rapidfuzz", "uharfbuzz", "warcio")
 WAY_OUT = "sh scripts/ocr_packages.sh installs what the demo needs (docs/ocr.md)"
 
 

@@ -86,17 +86,6 @@ def iou(first: Points, second: Points) -> float:
     return float(shared / max(first_area + second_area - shared, 1e-9))
 
 
-def overlap(first: Rect, second: Rect) -> float:
-    """Intersection over union of two rectangles."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    whole = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1])
-    return shared / (whole - shared)
-
-
 def around(quads: list[Points], direction: tuple[float, float] | None = None) -> Points:
     """The smallest rectangle along ``direction`` (of the first quad where none is given) that holds all quads."""
     direction = direction or heading(quads[0])

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import orjson
 from PIL import Image
+from rapidfuzz.distance import Levenshtein
 
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.commit import read_manifest, replace_file
@@ -30,16 +31,6 @@ EFFECTS = {
 LANGUAGES = {"en": "eng", "zh": "chi_sim"}  # by the line: both models together read blurred Chinese as Latin letters
 TALL = 48  # pixels that a line is scaled to
 WORST = 12
-
-
-def distance(first: str, second: str) -> int:
-    """Edits (insert, delete, replace) between two strings."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(second, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]
 
 
 def tesseract() -> str | None:
@@ -133,7 +124,7 @@ def _page(page: Shown, effects: list[str]) -> list[dict[str, Any]]:
             Image.fromarray(crop), lang=LANGUAGES[language_of(line["phrase"])], config="--psm 7"
         )
         label, read = ("".join(each.split()) for each in (line["phrase"], text))
-        errors = distance(label, read)
+        errors = Levenshtein.distance(label, read)
         height = next((f"under {limit}" for limit in HEIGHTS if line["pixel_height"] < limit), f"from {HEIGHTS[-1]}")
         found.append({
             "source": page.source, "language": page.language, "height": height, "label": label, "read": read,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl.pipeline.markup.coordinates import box_iou
 from qvl.synth_ocr.page.geometry import (
     Bools,
     Points,
@@ -16,7 +17,6 @@ from qvl.synth_ocr.page.geometry import (
     around,
     bounds,
     iou,
-    overlap,
     rect_quad,
     sides,
     tight_quad,
@@ -226,7 +226,7 @@ def _line(run: list[Seen], evidence: Evidence) -> Line:
         ink, promised = union([one.rect for one in run if one.rect is not None]), union([one.piece.rect for one in run])
         layout = rect_quad(union([one.piece.tall for one in run]), piece.heading)
         line = Line(text, rect_quad(ink, piece.heading), layout, words, piece.line[0])
-        return measure(line, overlap(ink, promised), evidence)
+        return measure(line, box_iou(ink, promised), evidence)
     quad, layout = around([word.quad for word in words]), around([one.piece.layout for one in run])
     return measure(Line(text, quad, layout, words, piece.line[0]), iou(quad, layout), evidence)
 

@@ -29,3 +29,13 @@ def test_box_iou_is_symmetric_and_is_the_share_of_a_box_inside_another(x: float,
     outer: Box = (0, 0, 1, 1)
     inner: Box = (x * (1 - w), y * (1 - h), x * (1 - w) + w, y * (1 - h) + h)
     assert box_iou(outer, inner) == box_iou(inner, outer) == pytest.approx(w * h)
+
+
+def test_box_iou_when_boxes_share_a_quarter_touch_or_are_empty_is_that_of_the_areas() -> None:
+    assert box_iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
+    assert box_iou((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
+    assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
+    assert box_iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
+    assert box_iou((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0
+    assert box_iou((0, 0, 0, 1), (0, 0, 1, 1)) == 0.0
+    assert box_iou((1, 1, 0, 0), (0, 0, 1, 1)) == 0.0

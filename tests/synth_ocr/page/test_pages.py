@@ -15,9 +15,9 @@ from qvl.synth_ocr.build.run import ready
 from qvl.synth_ocr.build.sample import fitting, made, regions
 from qvl.synth_ocr.html.source import Html
 from qvl.synth_ocr.page.confined import RECYCLE, Confined, Limits
-from qvl.synth_ocr.page.geometry import overlap, rect_quad
+from qvl.synth_ocr.page.geometry import rect_quad
 from qvl.synth_ocr.page.page import Line, Outcome, Page, Word
-from qvl.synth_ocr.page.reading import distance, groups_of
+from qvl.synth_ocr.page.reading import groups_of
 from qvl.synth_ocr.page.rules import PageRules, admit
 from qvl.synth_ocr.page.text import LATIN_EXTENDED, PRIVATE_USE, joined, scripts, tokens
 from qvl.synth_ocr.pdf.document import DocumentTask, read_document
@@ -109,13 +109,7 @@ def test_pieces_join_without_false_blanks() -> None:
     assert joined("", "a") == "a"
 
 
-def test_overlap_of_rectangles() -> None:
-    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1 and overlap((0, 0, 2, 2), (2, 0, 4, 2)) == 0
-    assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
-
-
-def test_edits_and_groups_of_effects() -> None:
-    assert distance("kitten", "sitting") == 3 and distance("", "ab") == 2
+def test_groups_of_effects() -> None:
     notes = {"blur": 0.2, "motion_blur": 5, "noise": 4.0, "layout": "sign", "quality": 72}
     assert groups_of(notes) == [
         "blur under 0.5", "motion_blur from 5", "noise from 4", "quality from 65", "layout sign"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.coordinates import Box, box_iou
 from qvl.pipeline.markup.markup import Phrase
-from qvl.training.evaluation.metrics.box import THRESHOLD, box_iou
+from qvl.training.evaluation.metrics.box import THRESHOLD
 
 Place = TypeVar("Place")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Levenshtein
 
 from qvl.pipeline.markup.coordinates import Quad
+from qvl.pipeline.markup.quads import quad_bounds, quad_iou
 from qvl.training.evaluation.metrics.grounded import matches
-from qvl.training.evaluation.metrics.quad import bounds, quad_iou
 from qvl.training.evaluation.metrics.words import HAN
 
 THRESHOLD = 0.5
@@ -70,6 +70,6 @@ def plain(text: str) -> str:
 
 def _overlap(first: Quad, second: Quad) -> float:
     """IoU, at no cost for quads whose upright bounds do not meet."""
-    a, b = bounds(first), bounds(second)
+    a, b = quad_bounds(first), quad_bounds(second)
     apart = a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
     return 0.0 if apart else quad_iou(first, second)

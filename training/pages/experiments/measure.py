@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qvl.training.evaluation.metrics.box import THRESHOLD, box_iou
+from qvl.pipeline.markup.coordinates import box_iou
+from qvl.training.evaluation.metrics.box import THRESHOLD
 from qvl.training.evaluation.metrics.words import words
 from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.scoring import first_box, plain_text

@@ -9,21 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.markup import Phrase
 from qvl.training.evaluation.metrics.anls import anls
-from qvl.training.evaluation.metrics.box import best_iou, box_iou
+from qvl.training.evaluation.metrics.box import best_iou
 from qvl.training.evaluation.metrics.cider import cider
 from qvl.training.evaluation.metrics.exact import exact, gqa_answer
 from qvl.training.evaluation.metrics.grounded import f1, grounded
 from qvl.training.evaluation.metrics.ocr import read
-from qvl.training.evaluation.metrics.quad import quad_iou
 from qvl.training.evaluation.metrics.relaxed import relaxed
 from qvl.training.evaluation.metrics.vqa_score import normalised, vqa_score, without_punctuation
 from qvl.training.evaluation.metrics.words import words
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_captions.json").read_text("utf-8"))
-SQUARE: Quad = (0, 0, 2, 0, 2, 2, 0, 2)
 
 
 def test_words_are_those_of_the_stanford_tokenizer() -> None:
@@ -137,33 +134,9 @@ def test_exact_match_and_the_gqa_shortening() -> None:
     assert gqa_answer("Left, no right") == "left"
 
 
-def test_box_iou() -> None:
-    assert box_iou((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
-    assert box_iou((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0
-    assert box_iou((0, 0, 0, 1), (0, 0, 1, 1)) == 0.0
-    assert box_iou((1, 1, 0, 0), (0, 0, 1, 1)) == 0.0
+def test_best_iou_is_that_of_the_nearest_truth_and_zero_without_a_box() -> None:
     assert best_iou((0, 0, 1, 1), [(5, 5, 6, 6), (0, 0, 1, 2)]) == pytest.approx(0.5)
     assert best_iou(None, [(0, 0, 1, 1)]) == 0.0
-
-
-def test_quad_iou() -> None:
-    assert quad_iou(SQUARE, SQUARE) == pytest.approx(1.0)
-    assert quad_iou(SQUARE, (1, 1, 3, 1, 3, 3, 1, 3)) == pytest.approx(1 / 7)
-    diamond: Quad = (1, 0, 2, 1, 1, 2, 0, 1)
-    assert quad_iou(SQUARE, diamond) == pytest.approx(0.5)
-    assert quad_iou(diamond, SQUARE) == pytest.approx(0.5)
-    assert quad_iou(SQUARE, (0, 0, 0, 2, 2, 2, 2, 0)) == pytest.approx(1.0)  # the other way round
-    assert quad_iou(SQUARE, (0, 0, 2, 2, 2, 0, 0, 2)) == pytest.approx(1.0)  # crosses itself: its hull
-    assert quad_iou(SQUARE, (5, 5, 6, 5, 6, 6, 5, 6)) == 0.0
-    assert quad_iou((1, 1, 1, 1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 1, 1, 1)) == 0.0
-
-
-@given(st.lists(st.floats(0, 1), min_size=8, max_size=8), st.lists(st.floats(0, 1), min_size=8, max_size=8))
-def test_quad_iou_is_symmetric_and_a_share(first: list[float], second: list[float]) -> None:
-    a, b = tuple(first), tuple(second)
-    share = quad_iou(a, b)  # type: ignore[arg-type]
-    assert -1e-9 <= share <= 1 + 1e-6
-    assert share == pytest.approx(quad_iou(b, a), abs=1e-6)  # type: ignore[arg-type]
 
 
 def test_grounded_phrases() -> None:

@@ -1,21 +1,25 @@
-"""Quadrilaterals: intersection over union of their convex hulls, in any unit."""
+"""Intersection over union of quads, in any unit.
+
+They are clipped here rather than by a geometry library: predicted quads may cross themselves or have no area, which
+shapely rejects and OpenCV, in single precision, answers differently on each processor.
+"""
 
 from collections.abc import Sequence
 
-from qvl.pipeline.markup.coordinates import Quad
+from qvl.pipeline.markup.coordinates import Box, Quad
 
 Point = tuple[float, float]
 
 
 def quad_iou(first: Quad, second: Quad) -> float:
-    """Intersection over union, 0 to 1. A quad that is not convex, or crosses itself, counts as its hull."""
+    """Intersection over union, 0 to 1. A quad that is not convex, or crosses itself, counts as its convex hull."""
     hulls = _hull(_points(first)), _hull(_points(second))
     shared = _area(_clip(*hulls))
     whole = _area(hulls[0]) + _area(hulls[1]) - shared
     return shared / whole if whole > 0 else 0.0
 
 
-def bounds(quad: Quad) -> tuple[float, float, float, float]:
+def quad_bounds(quad: Quad) -> Box:
     """The upright box around the corners."""
     return min(quad[::2]), min(quad[1::2]), max(quad[::2]), max(quad[1::2])
 
@@ -51,13 +55,13 @@ def _area(polygon: Sequence[Point]) -> float:
 def _clip(subject: list[Point], clip: list[Point]) -> list[Point]:
     """The part of ``subject`` inside ``clip``, both convex (Sutherland and Hodgman)."""
     for start, end in zip(clip, [*clip[1:], *clip[:1]], strict=True):
-        inside = [_cross(start, end, point) for point in subject]
+        sides = [_cross(start, end, point) for point in subject]
         kept: list[Point] = []
-        for at, point in enumerate(subject):
-            before, here = inside[at - 1], inside[at]
+        for index, point in enumerate(subject):
+            before, here = sides[index - 1], sides[index]
             if (here >= 0) != (before >= 0):
                 share = before / (before - here)
-                other = subject[at - 1]
+                other = subject[index - 1]
                 kept.append((other[0] + share * (point[0] - other[0]), other[1] + share * (point[1] - other[1])))
             if here >= 0:
                 kept.append(point)
