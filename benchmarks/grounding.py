@@ -33,7 +33,7 @@ from qvl.grounding_builder.drafts.drafts import Annotations, Task
 from qvl.grounding_builder.sources.grit import Grit
 from qvl.grounding_builder.sources.refcoco import RefCoco
 from qvl.grounding_builder.sources.visual_genome import VisualGenome
-from qvl.pipeline.builders.build import MakeTask, make_unit
+from qvl.pipeline.builders.make import MakeTask, make_unit
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.storage.storage import Storage
 

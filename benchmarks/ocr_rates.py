@@ -105,7 +105,7 @@ def pdf(language: str) -> str:
     """Verified pages of each engine, and MuPDF's own render and words of the same pages; best of ROUNDS, side by side."""
     import pymupdf
 
-    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.pipeline.builders.builder import BuildUnit
     from qvl.synth_ocr.build.sample import made
     from qvl.synth_ocr.pdf.document import DocumentTask, chosen_pages, read_document
 
@@ -146,7 +146,7 @@ def pdf(language: str) -> str:
 
 def html(name: str) -> str:
     """Verified screens: by the clock, and by the CPU time of this process, the browser and its driver together."""
-    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.pipeline.builders.builder import BuildUnit
     from qvl.synth_ocr.html.browser import shared
     from qvl.synth_ocr.html.render import PagesTask, render_pages
     from qvl.synth_ocr.html.source import Html

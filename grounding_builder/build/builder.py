@@ -13,7 +13,7 @@ from qvl.grounding_builder.build.pictures import disagreement
 from qvl.grounding_builder.drafts.drafts import FILES, NOT_TRAIN, Annotations, Draft, Item, Piece
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.build import BuildUnit, Made
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion, Hit
 from qvl.pipeline.images.picture import Picture, picture, read_picture
@@ -37,7 +37,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
 
 @dataclass
 class Grounding:
-    """A ``qvl.pipeline.builders.build.Builder``: annotations of several sources, minus what the exclusion list holds."""
+    """A ``qvl.pipeline.builders.builder.Builder``: annotations of several sources, minus what the exclusion list holds."""
 
     name: str
     sources: tuple[Annotations, ...]
@@ -65,7 +65,7 @@ class Grounding:
             "exclusion": self.exclusion.fingerprint,
         }
 
-    def make(self, unit: BuildUnit) -> Iterator[Made]:
+    def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         storage, pictures = Storage(), Pictures(self.exclusion)
         for row, draft in enumerate(self._source(unit).drafts(unit.payload, storage)):
             yield self._finish(unit, row, draft, pictures)
@@ -73,7 +73,7 @@ class Grounding:
     def _source(self, unit: BuildUnit) -> Annotations:
         return next(source for source in self.sources if source.name == unit.source)
 
-    def _finish(self, unit: BuildUnit, row: int, draft: Draft, pictures: "Pictures") -> Made:
+    def _finish(self, unit: BuildUnit, row: int, draft: Draft, pictures: "Pictures") -> BuiltRow:
         """Ask the exclusion list, look at the image, write the samples."""
         hit, found = None if draft.verdict == NOT_TRAIN else self.exclusion.by_id(draft.ids), None
         if hit is None and draft.verdict is None:
@@ -101,7 +101,7 @@ class Grounding:
         if draft.verdict is None and isinstance(found, Picture):
             columns |= {"image": int(found.sha[:16], 16), "boxes": _boxes(draft.items)}
             samples = [_sample(unit, row, n, draft, item, found) for n, item in enumerate(draft.items)]
-        return Made(draft.verdict or KEEP, draft.key, samples, columns)
+        return BuiltRow(draft.verdict or KEEP, draft.key, samples, columns)
 
 
 class Pictures:

@@ -7,11 +7,12 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.build import WINDOW_UNITS
+from qvl.pipeline.builders.pack import WINDOW_UNITS
 from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, Expected, audit_shards, require, require_bytes
+from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -81,17 +82,16 @@ def _audit_made(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter
     by_source: dict[str, Counter[str]] = {}
     made: list[tuple[str, int]] = []
     for unit in dataset["lineage"]["units"]:
-        manifest = read_manifest(layout.unit_manifest(unit)) or {}
-        require(bool(manifest), f"{unit}: its manifest is missing")
-        require_bytes(layout.ledger(unit), manifest["ledger_hash"])
-        require_bytes(layout.made(unit), manifest["hash"])
+        manifest = read_manifest(layout.unit_manifest(unit), BuiltUnitManifest)
+        if manifest is None:
+            raise DiscrepancyError(f"{unit}: its manifest is missing")
+        require_bytes(layout.ledger(unit), manifest.ledger_hash)
+        require_bytes(layout.made(unit), manifest.hash)
         table = read_parquet(layout.ledger(unit), ["verdict", "samples"])
         counts, samples = count_verdicts(table["verdict"]), pc.sum(table["samples"]).as_py() or 0
-        require(
-            counts == manifest["verdicts"], f"{unit}: the ledger says {counts}, its manifest {manifest['verdicts']}"
-        )
-        require(samples == manifest["samples"], f"{unit}: the ledger says {samples} samples, not {manifest['samples']}")
-        by_source.setdefault(manifest["source"], Counter()).update(counts)
+        require(counts == manifest.verdicts, f"{unit}: the ledger says {counts}, its manifest {manifest.verdicts}")
+        require(samples == manifest.samples, f"{unit}: the ledger says {samples} samples, not {manifest.samples}")
+        by_source.setdefault(manifest.source, Counter()).update(counts)
         made.append((unit, samples))
     pack = dataset["lineage"]["pack"]
     order = windows(pack["seed"], WINDOW_UNITS, made)

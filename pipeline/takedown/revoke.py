@@ -9,16 +9,18 @@ in a build's made units, and the page with thumbnails.
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from qvl.pipeline.base.errors import DataError, QvlError
-from qvl.pipeline.commit.commit import file_hash, output_lock, replace_file, sync
+from qvl.pipeline.commit.commit import committed_manifest, file_hash, output_lock, replace_file, sync
 from qvl.pipeline.commit.fingerprint import merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.records import encode
+from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.cut import cut_shard
 from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
 from qvl.pipeline.shards.reader import Dataset, absent_files, open_dataset, read_index
@@ -179,10 +181,9 @@ def _blanked(layout: Layout, copies: dict[str, Rows], stage: Path) -> Iterator[t
     for unit, rows in copies.items():
         blank = blank_copy(layout.made(unit), stage / f"made.{unit}.tar", rows)
         yield blank, layout.made(unit)
-        before = orjson.loads(layout.unit_manifest(unit).read_bytes())
-        content = {"made_hash": before["hash"], **before, "hash": file_hash(blank)}
-        data = orjson.dumps(content, option=PRETTY)
-        yield _staged(stage / f"made.{unit}.json", layout.unit_manifest(unit), data)
+        before = committed_manifest(layout.unit_manifest(unit), BuiltUnitManifest)
+        manifest = replace(before, hash=file_hash(blank), made_hash=before.built_hash)
+        yield _staged(stage / f"made.{unit}.json", layout.unit_manifest(unit), encode(manifest))
 
 
 def _manifest(

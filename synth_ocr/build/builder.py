@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from qvl.pipeline.builders.build import BuildUnit, Made
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.synth_ocr.build.recipe import OcrRecipe, OcrSource
 from qvl.synth_ocr.build.sample import COLUMNS, made
 
@@ -36,7 +36,7 @@ class OcrBuilder:
             self._common[unit.source] = read.common()
         return {**shared, **self._common[unit.source], **read.parts(unit)}
 
-    def make(self, unit: BuildUnit) -> Iterator[Made]:
+    def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         read = self._source(unit).read
         for row, outcome in enumerate(read.outcomes(unit, self.recipe.seed)):
             yield made(outcome, unit, read.kind, row, self.recipe.text_tokens)

@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.build import BuildUnit, Made
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import WORDS
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.markup import ocr_turns
@@ -84,15 +84,15 @@ def _joint(page: Page, lines: list[int]) -> tuple[str, Points]:
     return "\n".join(page.lines[i].text for i in lines), around(quads, heading(quads[0]))
 
 
-def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: int, url: str = "") -> Made:
+def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: int, url: str = "") -> BuiltRow:
     """The ledger row of an outcome, with its sample where it is kept. ``text_tokens``: room for the whole OCR text."""
     page = outcome.page
     if outcome.verdict != KEEP or page is None:
-        return Made(outcome.verdict, outcome.key, columns={"kind": kind})
+        return BuiltRow(outcome.verdict, outcome.key, columns={"kind": kind})
     language = language_of(page.text)
     kept = fitting(page.lines, text_tokens)
     if kept == 0:
-        return Made("no_room", outcome.key, columns={"kind": kind})
+        return BuiltRow("no_room", outcome.key, columns={"kind": kind})
     found = regions(page, outcome.width, outcome.height)
     records: list[tuple[str, Quad]] = []
     for region in found[:kept]:
@@ -108,7 +108,7 @@ def made(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: in
         "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
     }
     sample = Sample(content, [("jpg", outcome.jpeg, outcome.width, outcome.height)])
-    return Made(KEEP, outcome.key, [sample], columns(outcome, page, kind, language, len(page.lines) - kept))
+    return BuiltRow(KEEP, outcome.key, [sample], columns(outcome, page, kind, language, len(page.lines) - kept))
 
 
 def columns(outcome: Outcome, page: Page, kind: str, language: str, cut: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.builders.build import BuildUnit
+from qvl.pipeline.builders.builder import BuildUnit
 from qvl.pipeline.commit.fingerprint import file_identity, fingerprint
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.storage.storage import Storage

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from qvl.grounding_builder.command import app as grounding
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.builders.build import BuildUnit, Made, build
+from qvl.pipeline.builders.build import build
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
 from qvl.pipeline.shards.writer import Sample
@@ -399,7 +400,7 @@ class Drawings:
     def parts(self, unit: BuildUnit) -> dict[str, Any]:
         return {"text": HOSTILE[0]}
 
-    def make(self, unit: BuildUnit) -> Iterator[Made]:
+    def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         for row, text in enumerate(HOSTILE):
             regions = [
                 {"phrase": text, "image": 0, "box": [0.1, 0.2, 0.5, 0.6]},
@@ -410,8 +411,8 @@ class Drawings:
             turns = [{"role": "user", "text": f"<img>0</img>{text}"}, {"role": "<b>assistant", "text": text}]
             content = {"id": f"d{row}", "source": "drawings", "task": "ocr", "language": "en", "turns": turns}
             sample = Sample({**content, "regions": regions, "origin": origin}, [("jpg", jpeg(row, 300, 200), 300, 200)])
-            yield Made("keep", text[:40], [sample], {"regions": len(regions), "flags": [text[:60], "<i>"]})
-        yield Made("<script>document.title='owned'</script>", "dropped", [], {"regions": 0, "flags": []})
+            yield BuiltRow("keep", text[:40], [sample], {"regions": len(regions), "flags": [text[:60], "<i>"]})
+        yield BuiltRow("<script>document.title='owned'</script>", "dropped", [], {"regions": 0, "flags": []})
 
 
 def test_boxes_and_quads_are_drawn_where_they_lie(browser: Browser, tmp_path: Path) -> None:

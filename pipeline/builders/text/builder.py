@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.build import BuildUnit, Made
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.builders.text.recipe import Source, TextRecipe
 from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
@@ -30,7 +30,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
 
 @dataclass
 class TextBuilder:
-    """A ``qvl.pipeline.builders.build.Builder``. A unit is a file.
+    """A ``qvl.pipeline.builders.builder.Builder``. A unit is a file.
 
     A change of an image is not noticed by itself, only a change of its text.
     """
@@ -58,15 +58,15 @@ class TextBuilder:
             "exclusion": self.exclusion.fingerprint,
         }
 
-    def make(self, unit: BuildUnit) -> Iterator[Made]:
+    def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         for row, draft in enumerate(self._source(unit).drafts(unit.payload, Storage())):
             yield self._made(unit, row, draft)
 
-    def _made(self, unit: BuildUnit, row: int, draft: Draft) -> Made:
+    def _made(self, unit: BuildUnit, row: int, draft: Draft) -> BuiltRow:
         hits = (self.exclusion.by_image(picture.data, picture.sha) for picture in draft.pictures)
         hit = next((hit for hit in hits if hit is not None), None)
         if draft.verdict != KEEP or hit is not None:
-            return Made(hit.verdict if hit is not None else draft.verdict, draft.key)
+            return BuiltRow(hit.verdict if hit is not None else draft.verdict, draft.key)
         images = [(p.extension, p.data, p.width, p.height) for p in draft.pictures]
         samples, sha = [], draft.pictures[0].sha if len(draft.pictures) == 1 else ""
         for number, turns in enumerate(draft.samples):
@@ -86,7 +86,7 @@ class TextBuilder:
             "turns": sum(map(len, draft.samples)),
             "images": len(images),
         }
-        return Made(KEEP, draft.key, samples, columns)
+        return BuiltRow(KEEP, draft.key, samples, columns)
 
     def _source(self, unit: BuildUnit) -> Source:
         return next(source for source in self.recipe.sources if source.name == unit.source)

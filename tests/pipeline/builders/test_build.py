@@ -1,63 +1,26 @@
-"""A builder's units become shards with the base's guarantees."""
+"""A builder's units become shards: every row has a verdict, equal inputs give equal bytes, changed inputs are refused."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from qvl.pipeline.base.errors import ContractError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.builders.build import Builder, BuildUnit, Made, build
+from qvl.pipeline.builders.build import build
+from qvl.pipeline.builders.builder import Builder, BuildUnit, BuiltRow
 from qvl.pipeline.finished.audit import audit
-from qvl.pipeline.shards.writer import Sample
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Units of ten numbers; odd ones are dropped, every fourth becomes two samples."""
-
-    name: str = "numbers"
-    count: int = 4
-    salt: str = ""
-    columns: tuple[tuple[str, pa.DataType], ...] = (("value", pa.int64()),)
-
-    def units(self) -> list[BuildUnit]:
-        return [BuildUnit(f"numbers-{n:04d}", "numbers", f"range {n}", n * 10) for n in range(self.count)]
-
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        return {"salt": self.salt, "first": unit.payload}
-
-    def make(self, unit: BuildUnit) -> Iterator[Made]:
-        for value in range(unit.payload, unit.payload + 10):
-            if value % 2:
-                yield Made("odd", str(value), columns={"value": value})
-            else:
-                copies = 2 if value % 4 == 0 else 1
-                yield Made("keep", str(value), [self.sample(value, i) for i in range(copies)], {"value": value})
-
-    def sample(self, value: int, copy: int) -> Sample:
-        content = {
-            "id": f"n{value}-{copy}",
-            "source": "numbers",
-            "task": "ocr",
-            "language": "en",
-            "turns": [{"role": "assistant", "text": f"{self.salt}{value}"}],
-            "regions": [],
-            "origin": {"file": "numbers", "row": value, "key": str(value), "url": "", "sha": ""},
-        }
-        return Sample(content, [("png", bytes([value]) * (value + 1), 1, 1)])
+from tests.pipeline.builders.numbers import Numbers
 
 
 def run(builder: Builder, out: Path, seed: int = 0, fresh: bool = False) -> dict[str, Any]:
     return build(builder, out, SerialPool(), RunProgress(), shard_rows=7, seed=seed, fresh=fresh)
 
 
-def test_every_row_has_a_verdict_and_every_sample_is_packed_once(tmp_path: Path) -> None:
+def test_build_gives_every_row_a_verdict_and_packs_every_sample_once(tmp_path: Path) -> None:
     dataset = run(Numbers(), tmp_path)
     assert dataset["samples"] == 30
     assert dataset["lineage"]["verdicts"] == {"numbers": {"keep": 20, "odd": 20}}
@@ -66,41 +29,41 @@ def test_every_row_has_a_verdict_and_every_sample_is_packed_once(tmp_path: Path)
     assert table["value"].to_pylist() == list(range(20, 30))
 
 
-def test_equal_inputs_give_equal_bytes_and_the_seed_changes_the_order(tmp_path: Path) -> None:
+def test_build_gives_equal_bytes_when_inputs_are_equal_and_another_order_when_the_seed_changes(tmp_path: Path) -> None:
     first, second = run(Numbers(), tmp_path / "a"), run(Numbers(), tmp_path / "b")
     assert first["hash"] == second["hash"]
     assert run(Numbers(), tmp_path / "c", seed=1)["hash"] != first["hash"]
 
 
-def test_a_changed_part_is_refused_by_name_and_fresh_redoes_it(tmp_path: Path) -> None:
+def test_build_refuses_a_changed_part_by_name_and_rebuilds_it_when_fresh(tmp_path: Path) -> None:
     run(Numbers(), tmp_path)
-    with pytest.raises(StaleError, match=r"range 0: salt changed"):
+    with pytest.raises(StaleError, match=r"built from a different recipe .*range 0: salt changed"):
         run(Numbers(salt="x"), tmp_path)
     run(Numbers(salt="x"), tmp_path, fresh=True)
     assert audit(tmp_path)["discrepancy"] is None
 
 
-def test_new_and_lost_units_are_refused_then_fresh_keeps_the_others(tmp_path: Path) -> None:
+def test_build_refuses_new_and_missing_units_and_keeps_the_others_when_fresh(tmp_path: Path) -> None:
     run(Numbers(), tmp_path)
-    made = (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns
-    for count, word in ((5, "1 new units"), (3, "numbers-0003 is gone")):
-        with pytest.raises(StaleError, match=word):
+    built_at = (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns
+    for count, reason in ((5, "1 new units"), (3, "numbers-0003 is missing")):
+        with pytest.raises(StaleError, match=reason):
             run(Numbers(count=count), tmp_path)
     assert run(Numbers(count=3), tmp_path, fresh=True)["lineage"]["rows"] == 30
-    assert (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns == made
+    assert (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns == built_at
     assert not (tmp_path / "ledger" / "numbers-0003.parquet").exists()
 
 
-def test_a_kept_row_without_sample_breaks_the_contract(tmp_path: Path) -> None:
-    class Liar(Numbers):
-        def make(self, unit: BuildUnit) -> Iterator[Made]:
-            yield Made("keep")
+def test_build_raises_when_a_kept_row_has_no_sample(tmp_path: Path) -> None:
+    class EmptyRows(Numbers):
+        def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
+            yield BuiltRow("keep")
 
     with pytest.raises(ContractError, match="keep with 0 samples"):
-        run(Liar(), tmp_path)
+        run(EmptyRows(), tmp_path)
 
 
-def test_audit_finds_a_flipped_byte(tmp_path: Path) -> None:
+def test_audit_finds_the_shard_when_one_byte_is_flipped(tmp_path: Path) -> None:
     run(Numbers(), tmp_path)
     shard = next((tmp_path / "shards").glob("*.tar"))
     data = bytearray(shard.read_bytes())

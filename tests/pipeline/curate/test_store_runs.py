@@ -24,7 +24,7 @@ from qvl.pipeline.finished.trace import trace_row, trace_sample
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import load_recipe
 from qvl.pipeline.storage.paths import Place, StorePath, place
-from tests.pipeline.builders.test_build import Numbers
+from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.curate.test_run import content, make_data
 
 PRIVATE = (".lock", ".attempts")
@@ -162,7 +162,7 @@ def test_a_build_has_the_files_of_a_local_build(
     assert made(out, Numbers()) == made(tmp_path / "out", Numbers())
     assert stored(memory) == local(tmp_path / "out")
     assert audit(out) == audit(tmp_path / "out")
-    with pytest.raises(StaleError, match="numbers-0003 is gone"):
+    with pytest.raises(StaleError, match="numbers-0003 is missing"):
         made(out, Numbers(count=3))
     assert made(out, Numbers(count=3), fresh=True) == made(tmp_path / "out", Numbers(count=3), fresh=True)
     assert stored(memory) == local(tmp_path / "out")

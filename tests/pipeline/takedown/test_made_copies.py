@@ -16,7 +16,8 @@ from qvl.pipeline.shards.scan import scan_dataset
 from qvl.pipeline.takedown.made_copies import held_copies
 from qvl.pipeline.takedown.requests import TakedownList, read_list
 from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown
-from tests.pipeline.builders.test_build import Numbers, run
+from tests.pipeline.builders.numbers import Numbers
+from tests.pipeline.builders.test_build import run
 from tests.pipeline.takedowns import DAY, killed_copy
 
 GONE = ["n8-0", "n12-1", "n30-0"]

@@ -55,7 +55,7 @@ def test_records_end_where_the_sequence_does_and_are_whole() -> None:
         < 12 + sum(37 + tokens(each.text) for each in lines[: room + 1])
     )
     outcome = Outcome("k", "keep", b"jpeg", 1000, 2000, page(*lines))
-    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.pipeline.builders.builder import BuildUnit
 
     result = made(outcome, BuildUnit("u", "s", "n"), "scene", 0, 1790)
     (sample,) = result.samples
@@ -76,7 +76,7 @@ def test_regions_have_ink_and_layout_order_and_parents() -> None:
 
 
 def test_figures_of_a_page_are_columns_of_the_ledger() -> None:
-    from qvl.pipeline.builders.build import BuildUnit
+    from qvl.pipeline.builders.builder import BuildUnit
 
     outcome = Outcome("k", "keep", b"jpeg", 1000, 1000, page(line("中文 text 12", 0), line("文字！", 30)))
     columns = made(outcome, BuildUnit("u", "s", "n"), "pdf", 0, 1790).columns

@@ -1,0 +1,130 @@
+"""Pack built units into shards: samples are copied unchanged, in the seeded order of ``qvl.pipeline.shards.order``."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from qvl.pipeline.base.pool import Pool
+from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.shards.built_unit import BuiltUnitManifest
+from qvl.pipeline.shards.dataset import commit_shard, committed_shard, finish
+from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
+from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
+from qvl.pipeline.storage.storage import Storage
+
+BUILD_VERSION = 1
+WINDOW_UNITS = 256
+FETCHED = 64  # samples requested from a store at once
+
+
+@dataclass(frozen=True, slots=True)
+class PackSettings:
+    """What of a recipe decides how samples are packed."""
+
+    shard_rows: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTask:
+    out: Place
+    plan: ShardPlan
+    seed: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenUnit:
+    """A built tar, mapped into memory or left on its store, and its index rows."""
+
+    tar: memoryview | StorePath
+    rows: list[dict[str, Any]]
+
+    def sample(self, rank: int) -> Sample:
+        """One sample. On a store this is one range request."""
+        row = self.rows[rank]
+        first, last = row["offset"], row["offset"] + row["size"]
+        data = memoryview(self.tar.read_range(first, last)) if isinstance(self.tar, StorePath) else self.tar[first:last]
+        images: list[tuple[str, Bytes, int, int]] = []
+        columns = ("image_offsets", "image_sizes", "widths", "heights", "extensions")
+        for offset, size, width, height, extension in zip(*(row[name] for name in columns), strict=True):
+            images.append((extension, data[offset - first : offset - first + size], width, height))
+        json = data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]]
+        return Sample(orjson.loads(json), images)
+
+
+def copy_shard(task: CopyTask) -> dict[str, Any]:
+    """Pack one shard, unless it is already packed, and return its manifest."""
+    committed = committed_shard(task.out, task.plan, task.fingerprint)
+    return committed or commit_shard(task.out, task.plan.name, _samples(task), task.fingerprint)
+
+
+def _samples(task: CopyTask) -> Iterator[Sample]:
+    """The samples of a shard in order."""
+    for window in task.plan.windows:
+        owners, ranks = window.rows(task.seed, task.plan.first, task.plan.last)
+        units = _open_units(task.out, window, sorted(set(owners.tolist())))
+        wanted = [(units[owner], rank) for owner, rank in zip(owners.tolist(), ranks.tolist(), strict=True)]
+        for start in range(0, len(wanted), FETCHED):
+            yield from map_concurrently(task.out, _read_sample, wanted[start : start + FETCHED])
+
+
+def _read_sample(wanted: tuple[_OpenUnit, int]) -> Sample:
+    unit, rank = wanted
+    return unit.sample(rank)
+
+
+def _open_units(out: Place, window: Window, numbers: list[int]) -> dict[int, _OpenUnit]:
+    """The units of a window with these numbers, by number."""
+    layout = Layout(out)
+    opened = map_concurrently(out, _open_unit, [layout.made(window.units[number]) for number in numbers])
+    return dict(zip(numbers, opened, strict=True))
+
+
+def _open_unit(tar: Place) -> _OpenUnit:
+    rows = read_parquet(tar.with_suffix(".parquet")).to_pylist()
+    if isinstance(tar, StorePath):
+        return _OpenUnit(tar, rows)
+    with Storage().mapped(str(tar)) as data:
+        return _OpenUnit(data, rows)
+
+
+def pack(
+    name: str, out: Place, units: list[BuiltUnitManifest], settings: PackSettings, pool: Pool, progress: RunProgress
+) -> dict[str, Any]:
+    """Pack all samples of the units into the shards of the dataset ``name``. Returns ``dataset.json``."""
+    # The hash of each tar as it was built: a takedown blanks samples in it, which must not change the shards.
+    root = merkle_root(f"{unit.unit} {unit.built_hash}" for unit in units)
+    shard_rows, seed = settings.shard_rows, settings.seed
+    order = windows(seed, WINDOW_UNITS, [(unit.unit, unit.samples) for unit in units])
+    plans = shard_plans(name, shard_rows, order)
+    build = fingerprint({"version": BUILD_VERSION, "made": root, "name": name, "shard_rows": shard_rows, "seed": seed})
+    tasks = [CopyTask(out, plan, seed, plan.fingerprint(build)) for plan in plans]
+    done = map_concurrently(out, lambda task: committed_shard(out, task.plan, task.fingerprint), tasks)
+    todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
+    progress.stage("pack", len(tasks), len(tasks) - len(todo))
+    for _, manifest in pool.map(copy_shard, todo):
+        progress.advance(manifest["samples"])
+    return finish(name, out, plans, sum(unit.samples for unit in units), _lineage(units, root, settings))
+
+
+def _lineage(units: list[BuiltUnitManifest], root: str, settings: PackSettings) -> dict[str, Any]:
+    """Where the dataset comes from, for ``dataset.json``."""
+    verdicts: dict[str, Counter[str]] = {}
+    for unit in units:
+        verdicts.setdefault(unit.source, Counter()).update(unit.verdicts)
+    return {
+        "made": root,
+        "pack": {"shard_rows": settings.shard_rows, "seed": settings.seed},
+        "rows": sum(unit.rows for unit in units),
+        "verdicts": {source: dict(sorted(counts.items())) for source, counts in sorted(verdicts.items())},
+        "units": [unit.unit for unit in units],
+    }

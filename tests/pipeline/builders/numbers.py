@@ -1,0 +1,46 @@
+"""A builder of numbers, small enough to check every row by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
+from qvl.pipeline.shards.writer import Sample
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Units of ten numbers; odd ones are dropped, every fourth becomes two samples."""
+
+    name: str = "numbers"
+    count: int = 4
+    salt: str = ""
+    columns: tuple[tuple[str, pa.DataType], ...] = (("value", pa.int64()),)
+
+    def units(self) -> list[BuildUnit]:
+        return [BuildUnit(f"numbers-{n:04d}", "numbers", f"range {n}", n * 10) for n in range(self.count)]
+
+    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+        return {"salt": self.salt, "first": unit.payload}
+
+    def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
+        for value in range(unit.payload, unit.payload + 10):
+            if value % 2:
+                yield BuiltRow("odd", str(value), columns={"value": value})
+            else:
+                copies = 2 if value % 4 == 0 else 1
+                yield BuiltRow("keep", str(value), [self.sample(value, i) for i in range(copies)], {"value": value})
+
+    def sample(self, value: int, copy: int) -> Sample:
+        content = {
+            "id": f"n{value}-{copy}",
+            "source": "numbers",
+            "task": "ocr",
+            "language": "en",
+            "turns": [{"role": "assistant", "text": f"{self.salt}{value}"}],
+            "regions": [],
+            "origin": {"file": "numbers", "row": value, "key": str(value), "url": "", "sha": ""},
+        }
+        return Sample(content, [("png", bytes([value]) * (value + 1), 1, 1)])
