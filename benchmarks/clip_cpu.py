@@ -122,7 +122,7 @@ def ours(tar: Path, rows: int, model: str, weights: Path, batch: int) -> dict[st
     from qvl.pipeline.curate.measuring.scan import read_columns, scan_task, scan_unit
     from qvl.pipeline.images.score_images import Measures, measure_pixels
     from qvl.pipeline.recipe.recipe import Recipe, reader
-    from qvl.pipeline.storage.storage import Storage
+    from qvl.pipeline.storage.reader import Storage
 
     clip = {"english": {"model": model, "pretrained": str(weights)}, "batch": batch}
     source = {"name": "photos", "read": {"kind": "webdataset", "paths": [str(tar)]}}

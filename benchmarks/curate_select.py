@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qvl.pipeline.commit.commit import create_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest
 from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, WORDS
 from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups

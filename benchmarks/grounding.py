@@ -35,7 +35,7 @@ from qvl.grounding_builder.sources.refcoco import RefCoco
 from qvl.grounding_builder.sources.visual_genome import VisualGenome
 from qvl.pipeline.builders.make import MakeTask, make_unit
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 WORDS = (
     "a red fox",

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import loader_clock
 import photo_tars
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import Sample
@@ -61,7 +61,7 @@ def samples_of(tar: Path) -> Iterator[Sample]:
         language = "en" if record["caption"].isascii() else "zh"
         content: dict[str, Any] = {
             "id": key, "source": "photos", "task": "caption", "language": language, "regions": [],
-            "turns": markup.caption_turns(record["caption"], language),
+            "turns": caption_turns(record["caption"], language),
             "origin": {"file": tar.name, "row": row, "key": key, "url": "", "sha": ""},
         }  # fmt: skip
         yield Sample(content, [("jpg", held[name], record["width"], record["height"])])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.reader import Selection, open_dataset
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
@@ -44,7 +44,7 @@ def main() -> None:
         out, copy = Path(name) / "out", Path(name) / "copy"
         words = "a photograph of house number {} in the long street"
         rows = [
-            sample(f"s-{n:07d}", "caption", markup.caption_turns(words.format(n), "en"), [pictures[n % 200]], n)
+            sample(f"s-{n:07d}", "caption", caption_turns(words.format(n), "en"), [pictures[n % 200]], n)
             for n in range(count)
         ]
         folder = write_dataset(out, "big", rows, SHARD_ROWS)

@@ -189,7 +189,7 @@ def write_shards(out: Path, count: int) -> Path:
     """Caption samples of painting crops, longest side 512, in shards of ours."""
     from PIL import Image
 
-    from qvl.pipeline.markup import markup
+    from qvl.pipeline.markup.turns import caption_turns
     from qvl.pipeline.shards.dataset import commit_shard, finish
     from qvl.pipeline.shards.order import ShardPlan
     from qvl.pipeline.shards.writer import Sample
@@ -205,7 +205,7 @@ def write_shards(out: Path, count: int) -> Path:
         caption = " ".join(WORDS[(number * 7 + at) % len(WORDS)] for at in range(8 + number % 14))
         content = {
             "id": f"s{number:06d}", "source": "made", "task": "caption", "language": "en", "regions": [],
-            "turns": markup.caption_turns(caption, "en"),
+            "turns": caption_turns(caption, "en"),
             "origin": {"file": "made", "row": number, "key": str(number), "url": "", "sha": ""},
         }  # fmt: skip
         return Sample(content, [("jpg", file.getvalue(), image.width, image.height)])

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from curate_select import RECIPE, make_scanned
 
-from qvl.pipeline.commit.commit import create_manifest, read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_manifest
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
 from qvl.pipeline.curate.selection.ledger import write_ledger
 from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve

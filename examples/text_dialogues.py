@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.dialects import grounded
 
 Record = dict[str, Any]
 
@@ -111,7 +111,7 @@ def places(refs: list[Record], instances: Record, folder: str) -> list[Record]:
             asked.add(f"{ref['image_id']} {text}")
             chinese = re.search(r"[一-鿿]", text) is not None
             question = f"{text}在哪里？" if chinese else f"Where is this: {text}?"
-            answer = markup.grounded(text, [fractions(boxes[ref["ann_id"]], image)])
+            answer = grounded(text, [fractions(boxes[ref["ann_id"]], image)])
             path = f"{folder}/{image['file_name']}"
             rows.append({"messages": told(shown(path) + question, answer)})
     return rows

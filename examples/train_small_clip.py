@@ -33,7 +33,7 @@ from qvl.pipeline.images.clip import encode_text
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.images.perceptual_hash import hash_image
 from qvl.pipeline.recipe.recipe import load_recipe, reader
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 EXAMPLES = Path(__file__).parent
 NAME = "small_clip"

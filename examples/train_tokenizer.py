@@ -14,7 +14,7 @@ import orjson
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from qvl.model.text.tokenizer import PATTERN
-from qvl.pipeline.markup.markup import MARKER
+from qvl.pipeline.markup.markers import MARKER
 from qvl.pipeline.shards.reader import open_dataset, read_index
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 

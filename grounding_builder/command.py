@@ -48,7 +48,7 @@ def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
     from qvl.grounding_builder.build.benchmarks import exclusion
     from qvl.grounding_builder.build.recipe import load_recipe
     from qvl.grounding_builder.build.run import write_exclusion
-    from qvl.pipeline.storage.storage import Storage
+    from qvl.pipeline.storage.reader import Storage
 
     excluded = exclusion(load_recipe(recipe).exclude, Storage())
     write_exclusion(excluded, output)

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.images.picture import Picture, picture
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.parsing import tag_pairs, unclosed
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 PLACES_SHOWN = 3
 IMAGE = re.compile(r"<img>(.*?)</img>")
@@ -81,9 +81,9 @@ def lint_file(path: Path, images: Path | None = None) -> dict[str, Any]:
 
 def check_text(text: str, place: str, found: Findings) -> None:
     """Tags and numbers of one text."""
-    for kind in markup.unclosed(text):
+    for kind in unclosed(text):
         found.add("unclosed", place, f"<{kind}>")
-    for mark in markup.marks(text):
+    for mark in tag_pairs(text):
         if mark.kind == "ref":
             continue
         found.boxes += 1

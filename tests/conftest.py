@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from qvl.pipeline.captions.language import LanguageModel
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 # the same examples in every run: a red test is red again on the next machine
 settings.register_profile("repo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

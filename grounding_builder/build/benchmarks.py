@@ -12,7 +12,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.exclusion.exclusion import RADIUS, Exclusion
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 IMAGES_PER_PIECE = 10_000
 

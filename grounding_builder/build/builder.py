@@ -18,7 +18,7 @@ from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion, Hit
 from qvl.pipeline.images.picture import Picture, picture, read_picture
 from qvl.pipeline.shards.writer import Sample
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 GROUNDING_VERSION = 2
 KEPT_PICTURES = 8  # consecutive rows share an image

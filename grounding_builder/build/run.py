@@ -10,10 +10,11 @@ from qvl.grounding_builder.report.report import write_report
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.build import build
-from qvl.pipeline.commit.commit import attempt, file_hash, publish
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 EXCLUSION = "exclusion.parquet"
 

@@ -8,7 +8,7 @@ from qvl.grounding_builder.build.recipe import GroundingRecipe, load_recipe
 from qvl.grounding_builder.drafts.drafts import Annotations, Piece
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.sources.base import Bytes
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 
 class SourcePictures:

@@ -11,10 +11,12 @@ from pydantic import Field
 from qvl.grounding_builder.drafts.regions import Boxes, Region, regions_of
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.turns import Turns, referring_turns, region_caption_turns
 from qvl.pipeline.sources.base import Bytes
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Task = Literal["grounded_caption", "referring", "region_caption", "vqa"]
 BLANKS = re.compile(r"\s+")
@@ -32,7 +34,7 @@ class Item:
 
     task: Task
     language: str
-    turns: markup.Turns
+    turns: Turns
     regions: list[Region]
 
 
@@ -101,21 +103,19 @@ class Annotations(RecipeModel, ABC):
     def plain(self, text: str) -> str | None:
         """A text of one line that is safe to train on; None where it holds markers and the recipe drops those."""
         text = BLANKS.sub(" ", text).strip()
-        if not markup.has_marker(text):
+        if not has_marker(text):
             return text
-        return markup.escape(text) if self.markup == "escape" else None
+        return markers.escape(text) if self.markup == "escape" else None
 
 
 def referring(phrase: str, boxes: list[Box], language: str) -> Item:
     """Phrase to all of its boxes."""
-    return Item("referring", language, markup.referring_turns(phrase, boxes), regions_of(phrase, boxes))
+    return Item("referring", language, referring_turns(phrase, boxes), regions_of(phrase, boxes))
 
 
 def region_caption(phrase: str, box: Box, language: str) -> Item:
     """Box to phrase."""
-    return Item(
-        "region_caption", language, markup.region_caption_turns(box, phrase, language), regions_of(phrase, [box])
-    )
+    return Item("region_caption", language, region_caption_turns(box, phrase, language), regions_of(phrase, [box]))
 
 
 def both_ways(phrase: str, boxes: list[Box], language: str, tasks: tuple[Task, ...]) -> list[Item]:

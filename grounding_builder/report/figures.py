@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 SAMPLED = 200_000
 GRID = 20

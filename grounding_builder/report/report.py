@@ -10,10 +10,10 @@ import orjson
 
 from qvl.grounding_builder.report.figures import AREA_EDGES, PAPER, WORD_EDGES, Card, Counts, Figures, collect
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import replace_file
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
 from qvl.pipeline.images.decode import PixelError, decode
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 
 SIDE = 320

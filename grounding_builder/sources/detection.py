@@ -15,9 +15,9 @@ from qvl.grounding_builder.drafts.regions import Region, fit_xywh, flags, region
 from qvl.grounding_builder.sources.refcoco import coco_ids
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Box
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.markup.turns import detection_turns
+from qvl.pipeline.storage.reader import Storage
 
 Record = dict[str, Any]
 Labels = list[tuple[str, list[Box]]]
@@ -66,7 +66,7 @@ class Detection(Annotations):
             draft.items += both_ways(name, boxes, language, self.tasks)
         if "vqa" in self.tasks:
             regions: list[Region] = [region for name, boxes in labels for region in regions_of(name, boxes)]
-            draft.items.append(Item("vqa", language, markup.detection_turns(labels, language), regions))
+            draft.items.append(Item("vqa", language, detection_turns(labels, language), regions))
         return draft
 
     def _labels(self, draft: Draft, annotations: list[Record], names: dict[Any, str], size: tuple[int, int]) -> Labels:

@@ -20,12 +20,14 @@ from qvl.grounding_builder.drafts.regions import Boxes, Region, fit, flags, regi
 from qvl.grounding_builder.drafts.spans import Span, choose
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import markers
+from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.turns import grounded_caption_turns
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Record = dict[str, Any]
 ROWS_PER_PIECE = 20_000
@@ -130,7 +132,7 @@ class Grit(Annotations):
             return draft.drop("unreadable:bad_spans")
         if not caption:
             return draft.drop("empty_caption")
-        if markup.has_marker(caption):
+        if has_marker(caption):
             if self.markup == "drop":
                 return draft.drop("markup")
             caption, spans = escaped(caption, spans)
@@ -183,9 +185,7 @@ class Grit(Annotations):
             for span in spans:
                 regions += regions_of(caption[span.start : span.end], span.boxes)
             places = [(span.start, span.end, span.boxes) for span in spans]
-            items.append(
-                Item("grounded_caption", language, markup.grounded_caption_turns(caption, places, language), regions)
-            )
+            items.append(Item("grounded_caption", language, grounded_caption_turns(caption, places, language), regions))
         if "referring" not in self.tasks and "region_caption" not in self.tasks:
             return items
         phrases: dict[str, Span] = {}
@@ -230,12 +230,12 @@ def escaped(caption: str, spans: list[Span]) -> tuple[str, list[Span]]:
     """Markers made harmless piece by piece, so that spans still fit."""
     pieces, moved, at, length = [], [], 0, 0
     for span in spans:
-        before, phrase = markup.escape(caption[at : span.start]), markup.escape(caption[span.start : span.end])
+        before, phrase = markers.escape(caption[at : span.start]), markers.escape(caption[span.start : span.end])
         start = length + len(before)
         moved.append(Span(start, start + len(phrase), span.boxes, span.score))
         pieces += [before, phrase]
         length, at = start + len(phrase), span.end
-    return "".join([*pieces, markup.escape(caption[at:])]), moved
+    return "".join([*pieces, markers.escape(caption[at:])]), moved
 
 
 def _annotations(record: Record, phrases: str) -> list[list[float]]:

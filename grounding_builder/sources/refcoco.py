@@ -21,7 +21,7 @@ from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 SPLIT_BY = re.compile(r"refs\((\w+)\)")
 COCO_NUMBER = re.compile(r"(\d{12})")

@@ -19,9 +19,9 @@ from qvl.grounding_builder.drafts.regions import fit_xywh, flags
 from qvl.grounding_builder.sources.json_slices import Slice, slices
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Box, box_iou
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.markup.turns import vqa_turns
+from qvl.pipeline.storage.reader import Storage
 
 Record = dict[str, Any]
 IMAGES_PER_PIECE = 1_000
@@ -143,7 +143,7 @@ def vqa(source: Annotations, draft: Draft, question: str, answer: str) -> None:
         draft.drop("empty_answer" if asked else "empty_question")
     else:
         language = source.speaks(asked)
-        draft.items = [Item("vqa", language, markup.vqa_turns(asked, said, language), [])]
+        draft.items = [Item("vqa", language, vqa_turns(asked, said, language), [])]
 
 
 def words_of(phrase: str) -> str:

@@ -17,7 +17,7 @@ from qvl.grounding_builder.sources.visual_genome import elements, image_data, vg
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Record = dict[str, Any]
 Set = Literal["vqav2", "gqa", "textvqa", "docvqa", "chartqa", "ocrvqa", "ai2d", "dvqa"]

@@ -14,8 +14,10 @@ from qvl.pipeline.builders.builder import Builder
 from qvl.pipeline.builders.make import MakeTask, made_unit, make_unit
 from qvl.pipeline.builders.pack import PackSettings, pack
 from qvl.pipeline.builders.stale import refuse_or_discard
-from qvl.pipeline.commit.commit import clear_attempts, committed_manifest, output_lock
+from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.storage.paths import Place, map_concurrently
 from qvl.pipeline.takedown.journal import finish_takedown

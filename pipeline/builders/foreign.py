@@ -20,11 +20,14 @@ from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.builders.text.chat import check_order
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, read_turns
 from qvl.pipeline.captions.prompt_language import prompt_language
-from qvl.pipeline.commit.commit import clear_attempts, output_lock, read_committed, replace_file
+from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.fingerprint import content_hash, file_identity, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import read_committed
 from qvl.pipeline.images.header import HeaderError, read_header
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.markers import has_marker, named_image_slot
+from qvl.pipeline.markup.turns import Turns, caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import EXTENSIONS, Sample
@@ -32,7 +35,8 @@ from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.sources.webdataset import Sample as Members
 from qvl.pipeline.sources.webdataset import group
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.reader import Storage
 
 FOREIGN_VERSION = 1
 MAX_TEXT = 16 << 20
@@ -184,17 +188,17 @@ def _image(member: Member, data: memoryview) -> tuple[str, memoryview, int, int]
     return EXTENSIONS.get(header.format, header.format), image, header.width, header.height
 
 
-def _caption(meta: dict[str, Any], text: str | None, images: int, language: Language) -> tuple[markup.Turns, str]:
+def _caption(meta: dict[str, Any], text: str | None, images: int, language: Language) -> tuple[Turns, str]:
     if not images:
         raise LeftOutError("no_image")
     found = text if text is not None else meta.get("caption")
     if not isinstance(found, str) or not found.strip():
         raise LeftOutError("no_caption")
     words = _safe(" ".join(found.split()))
-    return markup.caption_turns(words, language if language != "auto" else prompt_language(words)), words
+    return caption_turns(words, language if language != "auto" else prompt_language(words)), words
 
 
-def _dialogue(meta: dict[str, Any], images: int) -> tuple[markup.Turns, str]:
+def _dialogue(meta: dict[str, Any], images: int) -> tuple[Turns, str]:
     """Turns as they are trained on. A picture that no ``<image>`` names stands before the first question."""
     row = {name: meta[name] for name in ("conversations", "messages") if name in meta}
     named = orjson.dumps(row).count(b"<image>")
@@ -212,13 +216,13 @@ def _dialogue(meta: dict[str, Any], images: int) -> tuple[markup.Turns, str]:
         raise LeftOutError("image_count")
     if any(isinstance(part, ImagePart) for role, parts in turns if role != "user" for part in parts):
         raise LeftOutError("image_in_answer")
-    written: markup.Turns = []
+    written: Turns = []
     number = 0
     for role, parts in turns:
         text = ""
         for part in parts:
             if isinstance(part, ImagePart):
-                text += ("\n" if text and not text.endswith("\n") else "") + markup.pictured(number)
+                text += ("\n" if text and not text.endswith("\n") else "") + named_image_slot(number)
                 number += 1
             else:
                 text += _safe(part)
@@ -228,7 +232,7 @@ def _dialogue(meta: dict[str, Any], images: int) -> tuple[markup.Turns, str]:
 
 
 def _safe(text: str) -> str:
-    if markup.has_marker(text):
+    if has_marker(text):
         raise LeftOutError("markup")
     return text
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.pipeline.commit.commit import file_hash, replace_file
-from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.dataset import COUNTED
 from qvl.pipeline.shards.writer import BLOCK, INDEX
 from qvl.pipeline.sources.tar_index import Member, index_tar
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.takedown.revoke import PRETTY
 
 FIELDS = ("id", "source", "task", "language", "turns", "origin")

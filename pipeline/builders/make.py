@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import Builder, BuildUnit, ledger_schema
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
-from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.writer import ShardWriter

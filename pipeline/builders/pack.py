@@ -18,7 +18,7 @@ from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 BUILD_VERSION = 1
 WINDOW_UNITS = 256

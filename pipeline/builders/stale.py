@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from qvl.pipeline.base.errors import StaleError
 from qvl.pipeline.builders.make import MakeTask, unit_files
 from qvl.pipeline.builders.pack import PackSettings
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.stale import discard
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.storage.paths import Place, map_concurrently

@@ -10,14 +10,25 @@ from typing import Any
 import orjson
 import xxhash
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.reader import Storage
 
 EDGE_BYTES = 65_536
+HASH_CHUNK = 1 << 22
 
 
 def content_hash(data: bytes | memoryview) -> str:
     """128-bit xxh3 of ``data`` as 32 hex digits (not cryptographic: it identifies, it does not authenticate)."""
     return xxhash.xxh3_128_hexdigest(data)
+
+
+def file_hash(path: Place) -> str:
+    """128-bit xxh3 of a file as 32 hex digits, read in 4 MiB pieces."""
+    digest = xxhash.xxh3_128()
+    with Storage().local(str(path)) as local, local.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def fingerprint(value: Any) -> str:

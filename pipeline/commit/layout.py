@@ -24,6 +24,16 @@ class Layout(Generic[P_co]):
         return cast(P_co, found)
 
     @property
+    def lock(self) -> P_co:
+        """The lock of a running command: a file on a disk, a folder of owner files on a store."""
+        return self._at(".lock")
+
+    @property
+    def attempts(self) -> P_co:
+        """Private folders of attempts that are running."""
+        return self._at(".attempts")
+
+    @property
     def recipe(self) -> P_co:
         return self._at("recipe.json")
 

@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.storage.paths import StorePath
 
 LEASE = 60.0  # seconds without renewal after which an owner counts as dead
@@ -68,7 +69,7 @@ def hold(out: StorePath) -> Iterator[Callable[[], None]]:
 
     Raises QvlError at once where another run holds it, RecipeError where the store does not do what outputs need.
     """
-    lease = _acquire(out / ".lock")
+    lease = _acquire(Layout(out).lock)
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(lease, ended), name="lease", daemon=True)
     keeper.start()

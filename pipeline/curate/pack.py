@@ -11,7 +11,7 @@ import xxhash
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.markup.markup import caption_turns
+from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
 from qvl.pipeline.shards.order import ShardPlan
@@ -19,7 +19,7 @@ from qvl.pipeline.shards.writer import EXTENSIONS, Sample
 from qvl.pipeline.sources.base import Bytes, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place, map_concurrently
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 PACK_VERSION = 1
 NEEDED = [

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.errors import StaleError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.run import Curation
 from qvl.pipeline.curate.stale import refuse_or_discard

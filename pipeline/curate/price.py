@@ -17,7 +17,7 @@ from qvl.pipeline.images.decode import PixelError, decode, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_image
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.recipe.score import Clip
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 STAGES = ("scan", "score", "clip")
 SAMPLE_ROWS = 2_048

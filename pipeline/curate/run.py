@@ -9,9 +9,11 @@ from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import clear_attempts, committed_manifest, output_lock, restate_manifest
+from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import committed_manifest, restate_manifest
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task, scan_unit, scanned_unit
 from qvl.pipeline.curate.measuring.score import ScoreTask
 from qvl.pipeline.curate.measuring.score_stage import (
@@ -34,7 +36,7 @@ from qvl.pipeline.shards.order import ShardPlan, shard_plans, windows
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
 from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import StaleError
-from qvl.pipeline.commit.commit import read_manifest, remove_tree, replace_file
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
 from qvl.pipeline.recipe.recipe import Recipe, reading
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.paths import Place, map_concurrently, remove_tree
 
 SHOWN = 5
 # not the paths of weights: their hashes are in the scores' manifests

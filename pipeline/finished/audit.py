@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.pack import WINDOW_UNITS
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, Expected, audit_shards, require, require_bytes
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest

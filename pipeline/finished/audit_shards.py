@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import orjson
 import xxhash
 
-from qvl.pipeline.commit.commit import file_hash, read_manifest
-from qvl.pipeline.commit.fingerprint import merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 
 class DiscrepancyError(Exception):

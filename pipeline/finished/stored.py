@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.commit.commit import attempt, file_hash, publish, read_manifest
-from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.curate.selection.select import SelectTask, row_keys

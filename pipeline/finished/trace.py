@@ -8,8 +8,8 @@ from rich.table import Table
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.shards.revoked import read_revoked

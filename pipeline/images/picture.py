@@ -7,7 +7,7 @@ import xxhash
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.base import Bytes
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scr
 from qvl.pipeline.images.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
 from qvl.pipeline.recipe.score import Clip, Score
 from qvl.pipeline.sources.base import Bytes, Source, Unit
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 if TYPE_CHECKING:
     import torch  # type: ignore[import-not-found, unused-ignore]

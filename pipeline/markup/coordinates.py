@@ -1,7 +1,7 @@
 """The numbers of the markup: fractions of width and height to integers and back, per dialect.
 
 ``qwen-vl`` writes ``round(999 * x / W)`` and reads ``v / 999 * W``, the exact inverse of the paper's evaluation.
-Fractions are the truth everywhere else; only ``qvl.pipeline.markup.markup`` calls these functions to write and read text.
+Everything else works with fractions; only ``dialects`` and ``parsing`` call these functions to write and read text.
 """
 
 from math import ceil, floor, sqrt

@@ -18,7 +18,7 @@ from qvl.pipeline.sources.paths import escaped, matches
 from qvl.pipeline.sources.table import Table
 from qvl.pipeline.sources.webdataset import WebDataset
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 

@@ -18,7 +18,7 @@ from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.storage.arrow_files import parquet_file
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 REMOTE_UNITS = 4
 NEEDED = [

@@ -8,8 +8,8 @@ import yaml
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.commit.commit import committed_manifest, read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import committed_manifest, read_manifest
 from qvl.pipeline.curate.run import Curation
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.html.document import document
@@ -19,6 +19,7 @@ from qvl.pipeline.report import content, sections
 from qvl.pipeline.report.clusters import Cluster, add_members
 from qvl.pipeline.report.figures import Figures, collect
 from qvl.pipeline.report.gallery import Card, Gallery
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place, map_concurrently
 
 HERE = Path(__file__).parent

@@ -5,22 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import (
-    attempt,
-    create_manifest,
-    file_hash,
-    publish,
-    read_committed,
-    read_manifest,
-    restate_manifest,
-    size_of,
-)
-from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest, restate_manifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.shards.writer import Sample, ShardWriter
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import Place, map_concurrently, size_of
 
 COUNTED = ("sources", "languages", "tasks")
 SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")

@@ -16,7 +16,7 @@ import fsspec
 import xxhash
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 OPEN_FILES = 256
 ATTEMPTS = 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Bytes = bytes | memoryview
 

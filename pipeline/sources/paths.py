@@ -15,7 +15,7 @@ from fsspec.utils import glob_translate
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 ESCAPED = re.compile(r"\[([*?\[{])\]")
 WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")
@@ -71,7 +71,7 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
     for pattern in patterns:
         root = storage.canonical(fixed_folder(pattern)).rstrip("/") + "/"
         for path in _found(pattern, storage):
-            place = storage.place(path)
+            place = storage.identity(path)
             if place in seen:
                 continue
             seen.add(place)

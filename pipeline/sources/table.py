@@ -18,7 +18,7 @@ from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import READERS, Format, Look, Record, parquet_images
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 ENDINGS: dict[str, Format] = {
     ".parquet": "parquet",

@@ -20,7 +20,7 @@ from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.tar_index import Member, index_tar
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Record = dict[Any, Any]
 

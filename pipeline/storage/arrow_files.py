@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.storage.paths import Place, StorePath
-from qvl.pipeline.storage.storage import open_filesystem, with_retries
+from qvl.pipeline.storage.stores import open_filesystem, with_retries
 
 WHOLE_BYTES = 4 << 20  # a shorter parquet file comes from a store in one request, a longer one column by column
 ARRAY_HEADER = 512  # more than a header of ours has

@@ -4,6 +4,7 @@ Everything that a stage writes for another one lies below one ``Place``: a local
 written whole and are never remembered: every read asks the store. Each call is repeated while the store stumbles.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
-from qvl.pipeline.storage.storage import REQUESTS, Storage, kind_of, open_filesystem, with_retries
+from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.storage.stores import CONCURRENT_REQUESTS, kind_of, open_filesystem, with_retries
 
 # stores whose file system can create a file only where there is none, in one step
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
@@ -161,9 +163,22 @@ def place(text: str | Path) -> Place:
     return StorePath(Storage().canonical(text).rstrip("/"))
 
 
+def size_of(path: Place) -> int:
+    """Size of a file in bytes. Raises FileNotFoundError."""
+    return path.size() if isinstance(path, StorePath) else path.stat().st_size
+
+
+def remove_tree(folder: Place) -> None:
+    """Remove a folder and all that it holds. A folder that is missing is fine; one that cannot be removed is an error."""
+    if isinstance(folder, StorePath):
+        folder.remove_tree()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
 def map_concurrently(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Results in order. On a store many calls are under way at once, because each waits for answers; on a disk one."""
     if isinstance(where, Path):
         return [function(item) for item in items]
-    with ThreadPoolExecutor(REQUESTS) as threads:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
         return list(threads.map(function, items))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import orjson
 
-from qvl.pipeline.commit.commit import sync
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.storage.atomic import sync
 from qvl.pipeline.storage.paths import Place
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import DataError, QvlError
-from qvl.pipeline.commit.commit import committed_manifest, file_hash, output_lock, replace_file, sync
-from qvl.pipeline.commit.fingerprint import merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.commit.records import encode
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.cut import cut_shard
@@ -26,6 +27,7 @@ from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
 from qvl.pipeline.shards.reader import Dataset, absent_files, open_dataset, read_index
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.shards.scan import scan_dataset
+from qvl.pipeline.storage.atomic import replace_file, sync
 from qvl.pipeline.takedown.journal import finish_takedown
 from qvl.pipeline.takedown.made_copies import Rows, blank_copy, held_copies
 from qvl.pipeline.takedown.requests import KINDS, TakedownList

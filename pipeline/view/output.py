@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.run import Curation
 from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS

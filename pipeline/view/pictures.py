@@ -11,7 +11,7 @@ from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, webp
 from qvl.pipeline.recipe.recipe import reader
 from qvl.pipeline.sources.base import Bytes
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.database import rows

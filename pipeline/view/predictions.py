@@ -7,9 +7,10 @@ import orjson
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.thumbnail import NoThumbnail
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import parsing
+from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
 from qvl.pipeline.shards.reader import read_index
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.samples import outline, plain_words
 from qvl.pipeline.view.tables.database import rows
@@ -18,7 +19,7 @@ from qvl.pipeline.view.tables.tables import quoted
 
 INDEXED = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
 LOOKED_AT, SHOWN, OUTLINES, OTHERS = 4_000, 160, 60, 12
-BOX = markup.TAGS[markup.QWEN_VL].box
+BOX = TAGS[QWEN_VL].box
 
 Shapes = list[list[float]]
 
@@ -59,7 +60,7 @@ def places(prompt: str, wanted: str, said: str) -> dict[str, Shapes]:
 
 
 def _outlines(text: str) -> Shapes:
-    phrases = markup.parse(text)
+    phrases = parsing.parse(text)
     shapes = [outline({"box": box}) for phrase in phrases for box in phrase.boxes]
     shapes += [outline({"quad": quad}) for phrase in phrases for quad in phrase.quads]
     return [shape for shape in shapes if shape is not None]

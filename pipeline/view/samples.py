@@ -8,8 +8,9 @@ import orjson
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.thumbnail import NoThumbnail
-from qvl.pipeline.markup import markup
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.markup.markers import image_numbers, image_slot
+from qvl.pipeline.markup.parsing import tag_pairs
+from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.tables.database import rows
 from qvl.pipeline.view.tables.tables import inside
 
@@ -103,12 +104,12 @@ def _preview(found: dict[str, Any]) -> dict[str, Any]:
 def plain_words(text: str) -> str:
     """A training text without its markers and numbers."""
     pieces, at = [], 0
-    for mark in markup.marks(text):
+    for mark in tag_pairs(text):
         pieces += [text[at : mark.start], f" {mark.inside} " if mark.kind == "ref" else ""]
         at = max(at, mark.end)
     plain = "".join([*pieces, text[at:]])
-    for number in markup.image_numbers(plain):
-        plain = plain.replace(markup.image(number), "")
+    for number in image_numbers(plain):
+        plain = plain.replace(image_slot(number), "")
     return " ".join(plain.split())
 
 

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
 from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 from qvl.synth_ocr.page.gallery import Shown, overlay, picked
 from qvl.synth_ocr.page.reading import READING

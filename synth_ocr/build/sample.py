@@ -10,7 +10,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import WORDS
 from qvl.pipeline.markup.coordinates import Quad
-from qvl.pipeline.markup.markup import ocr_turns
+from qvl.pipeline.markup.turns import ocr_turns
 from qvl.pipeline.shards.writer import Sample
 from qvl.synth_ocr.page.geometry import Points, around, fractions, heading
 from qvl.synth_ocr.page.page import Line, Outcome, Page

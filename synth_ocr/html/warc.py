@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.html.answers import Job
 
 MAX_BYTES = 5_000_000  # of one response

@@ -13,9 +13,10 @@ from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
 from qvl.pipeline.base.errors import ContractError, RecipeError
-from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 from qvl.synth_ocr.page.gallery import Shown, picked
 from qvl.synth_ocr.page.text import language_of

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.markup.markup import has_marker
+from qvl.pipeline.markup.markers import has_marker
 from qvl.synth_ocr.page.geometry import is_sound, sides
 from qvl.synth_ocr.page.page import Line, Outcome, Page, PageRejected
 from qvl.synth_ocr.page.text import LATIN_EXTENDED, PRIVATE_USE, UNKNOWN

@@ -10,7 +10,7 @@ from pydantic import Field
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.confined import Limits, Stopped, confined
 from qvl.synth_ocr.page.page import Outcome
 from qvl.synth_ocr.page.rules import PageRules

@@ -11,7 +11,7 @@ import xxhash
 from faker import Faker
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.text import PRIVATE_USE, UNKNOWN, WIDE, clean
 from qvl.synth_ocr.scene.lines import Unit, units
 from qvl.synth_ocr.scene.settings import Corpus

@@ -14,7 +14,7 @@ from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 from PIL import ImageFont, features
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.scene.settings import FontChoice
 
 SIMPLIFIED = ("CJK SC", "UKai CN", "UMing CN")

@@ -12,7 +12,7 @@ from pathlib import Path
 import xxhash
 from PIL import Image
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.reading import tesseract
 from qvl.synth_ocr.scene.pictures import photograph
 

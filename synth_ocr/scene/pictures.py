@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.page import Pixels
 
 LONGEST = 2048

@@ -12,7 +12,7 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
 from qvl.pipeline.commit.fingerprint import file_identity, fingerprint
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.page import Outcome, PageRejected
 from qvl.synth_ocr.page.rules import PageRules, finish
 from qvl.synth_ocr.scene.settings import Canvas, Corpus, Effects, FontChoice, TextLayout

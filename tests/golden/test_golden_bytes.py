@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from qvl.pipeline.commit.commit import file_hash
+from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.synth_ocr.build.recipe import load_recipe
 from qvl.synth_ocr.scene.source import Scene
 from qvl.training.data.datasets import used_datasets

@@ -18,7 +18,7 @@ from qvl.pipeline.builders.build import build
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = EXAMPLES / "grounding"

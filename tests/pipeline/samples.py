@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from qvl.pipeline.sources.base import Row, Source
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 
 def picture(width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> Image.Image:

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from PIL import Image, ImageDraw
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.markers import image_slot
+from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, referring_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import Sample
@@ -27,7 +28,7 @@ def picture(number: int) -> bytes:
     return target.getvalue()
 
 
-def sample(key: str, task: str, turns: markup.Turns, pictures: list[bytes], row: int = 0) -> Sample:
+def sample(key: str, task: str, turns: Turns, pictures: list[bytes], row: int = 0) -> Sample:
     content: dict[str, Any] = {
         "id": key, "source": "made", "task": task, "language": "en", "turns": turns, "regions": [],
         "origin": {"file": "made", "row": row, "key": key, "url": "", "sha": ""},
@@ -42,13 +43,13 @@ def of_task(task: str, number: int) -> Sample:
     if task == "text":
         return sample(key, task, [{"role": "text", "text": f"{number} {words}"}], [], number)
     if task == "chat":
-        asked = {"role": "user", "text": f"Picture 1: {markup.image(0)}\nWhich?"}
+        asked = {"role": "user", "text": f"Picture 1: {image_slot(0)}\nWhich?"}
         return sample(key, task, [asked, {"role": "assistant", "text": words}], [picture(number)], number)
     turns = {
-        "caption": lambda: markup.caption_turns(f"{words} {number}", "en"),
-        "vqa": lambda: markup.vqa_turns("Which colour?", words),
-        "ocr": lambda: markup.ocr_turns([(str(number), LINE)] * (1 + number % 3), "en"),
-        "referring": lambda: markup.referring_turns(words, [(0.1, 0.2, 0.1 + number % 9 / 10 + 0.05, 0.9)]),
+        "caption": lambda: caption_turns(f"{words} {number}", "en"),
+        "vqa": lambda: vqa_turns("Which colour?", words),
+        "ocr": lambda: ocr_turns([(str(number), LINE)] * (1 + number % 3), "en"),
+        "referring": lambda: referring_turns(words, [(0.1, 0.2, 0.1 + number % 9 / 10 + 0.05, 0.9)]),
     }[task]()
     return sample(key, task, turns, [picture(number)], number)
 

@@ -15,7 +15,7 @@ from qvl.model.network.config import IGNORE
 from qvl.model.network.errors import ModelError
 from qvl.model.text.dialogue import Encoded, encode_chatml, encode_plain
 from qvl.model.text.tokenizer import END_OF_TEXT, MARKUP, TURN_END, TURN_START, token_id
-from qvl.pipeline.markup.markup import image_numbers, without_images
+from qvl.pipeline.markup.markers import image_numbers, without_images
 from qvl.training.recipe import StageSpec
 
 ENCODE_VERSION = 1

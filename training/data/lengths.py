@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from qvl.model.network.config import IGNORE
-from qvl.pipeline.commit.commit import attempt, file_hash, publish
-from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.shards.reader import ShardFile, read_index
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import ENCODE_VERSION, Encoder, Rule, SampleError

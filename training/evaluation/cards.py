@@ -9,8 +9,9 @@ from PIL import Image
 
 from qvl.pipeline.html.elements import Html, foreign, join, tag
 from qvl.pipeline.images.decode import UNREADABLE, opaque
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import dialects, parsing
 from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.markers import MARKER
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.scoring import first_box
 
@@ -41,13 +42,13 @@ def card(sample: EvalSample, answer: Answer, value: float) -> Html:
 
 def asks(sample: EvalSample) -> str:
     """The question without markup."""
-    return markup.MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
+    return MARKER.sub("", re.sub(r"<img>.*?</img>", "", sample.prompt)).strip()
 
 
 def truth(sample: EvalSample) -> str:
     """What was wanted, as it is shown: a box as its markup, other answers without tags."""
     if sample.metric == "box":
-        return "".join(markup.box(box) for box in sample.boxes)
+        return "".join(dialects.box(box) for box in sample.boxes)
     return "\n".join(_plain(text) for text in sample.answers[:REFERENCES])
 
 
@@ -67,11 +68,11 @@ def answered(sample: EvalSample, answer: Answer, wanted: str) -> Html:
 
 def _plain(text: str) -> str:
     """A text without tags, their places are drawn: OCR one phrase per line, listed objects with commas between them."""
-    phrases = [markup.MARKER.sub("", phrase.text) for phrase in markup.parse(text) if phrase.quads]
+    phrases = [MARKER.sub("", phrase.text) for phrase in parsing.parse(text) if phrase.quads]
     if phrases:
         return "\n".join(phrases)
     listed = PLACES.sub("", LISTED.sub(", ", text))
-    return re.sub(r" +", " ", markup.MARKER.sub("", listed)).strip()
+    return re.sub(r" +", " ", MARKER.sub("", listed)).strip()
 
 
 def _marked(text: str, wanted: str) -> Html:
@@ -97,7 +98,7 @@ def places(sample: EvalSample, answer: Answer) -> tuple[list[Corners], list[Corn
 
 
 def _regions(text: str) -> list[Corners]:
-    phrases = markup.parse(text)
+    phrases = parsing.parse(text)
     boxes = [_corners(box) for phrase in phrases for box in phrase.boxes]
     return boxes + [quad for phrase in phrases for quad in phrase.quads]
 

@@ -16,9 +16,12 @@ from qvl.model.weights.folder import read_config
 from qvl.pipeline.base.errors import RecipeError, StaleError
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.commit.commit import clear_attempts, file_hash, output_lock, read_manifest, remove_tree
-from qvl.pipeline.commit.fingerprint import content_hash, fingerprint, merkle_root
+from qvl.pipeline.commit.attempts import clear_attempts
+from qvl.pipeline.commit.fingerprint import content_hash, file_hash, fingerprint, merkle_root
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.stale import differences
+from qvl.pipeline.storage.paths import remove_tree
 from qvl.training.evaluation.answering.pieces import (
     LONG,
     LONG_PIECE,

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import parsing
 from qvl.pipeline.markup.coordinates import Box
-from qvl.pipeline.markup.markup import Phrase
+from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
+from qvl.pipeline.markup.markers import MARKER
+from qvl.pipeline.markup.parsing import Phrase
 from qvl.training.evaluation.metrics.anls import anls
 from qvl.training.evaluation.metrics.box import THRESHOLD, best_iou
 from qvl.training.evaluation.metrics.cider import cider
@@ -66,7 +68,7 @@ def score(samples: Sequence[EvalSample], answers: Sequence[Answer]) -> EvalScore
 
 def plain_text(text: str) -> str:
     """A text without markers, as the released evaluation decodes answers that are no places."""
-    return markup.MARKER.sub("", text).strip()
+    return MARKER.sub("", text).strip()
 
 
 def first_box(prompt: str, text: str) -> Box | None:
@@ -75,17 +77,17 @@ def first_box(prompt: str, text: str) -> Box | None:
     A prompt may have opened the box already; an answer without tags is read as if it were inside one, as the released
     parser does.
     """
-    opening, closing = markup.TAGS[markup.QWEN_VL].box
+    opening, closing = TAGS[QWEN_VL].box
     whole = f"{opening}{text}" if prompt.endswith(opening) else text
-    boxes = [box for phrase in markup.parse(whole) for box in phrase.boxes]
+    boxes = [box for phrase in parsing.parse(whole) for box in phrase.boxes]
     if not boxes:
-        boxes = [box for phrase in markup.parse(opening + plain_text(text) + closing) for box in phrase.boxes]
+        boxes = [box for phrase in parsing.parse(opening + plain_text(text) + closing) for box in phrase.boxes]
     return boxes[0] if boxes and boxes[0][0] < boxes[0][2] and boxes[0][1] < boxes[0][3] else None
 
 
 def lines(text: str) -> list[Line]:
     """The lines of a page with their quads, in reading order; a phrase without quad has no place and is left out."""
-    return [(phrase.text, quad) for phrase in markup.parse(text) for quad in phrase.quads]
+    return [(phrase.text, quad) for phrase in parsing.parse(text) for quad in phrase.quads]
 
 
 @dataclass
@@ -154,7 +156,7 @@ def _pages(pages: list[Read]) -> _Judged:
 
 
 def _phrases(text: str) -> list[Phrase]:
-    return [phrase for phrase in markup.parse(text) if phrase.boxes]
+    return [phrase for phrase in parsing.parse(text) if phrase.boxes]
 
 
 def _mean(values: Sequence[float]) -> float:

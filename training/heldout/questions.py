@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.commit.commit import read_manifest
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.training.evaluation.answering.pieces import ModelSettings
 from qvl.training.evaluation.run import run as run_evaluation
 from qvl.training.evaluation.samples.prompts import chatml

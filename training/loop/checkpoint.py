@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.commit.commit import create_manifest, file_hash, read_manifest, sync
+from qvl.pipeline.commit.fingerprint import file_hash
+from qvl.pipeline.commit.manifests import create_manifest, read_manifest
+from qvl.pipeline.storage.atomic import sync
 
 MANIFEST = "checkpoint.json"
 PARTS_TIMEOUT = 1800

@@ -24,8 +24,8 @@ from qvl.model.text.tokenizer import build_processor, fit_vocabulary, match_conf
 from qvl.model.weights.auto import load_model, load_processor, register
 from qvl.model.weights.freeze import PARTS, TRAINED, part_of, tensor_hashes
 from qvl.pipeline.base.errors import ContractError, RecipeError, StaleError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.reader import Dataset
 from qvl.pipeline.shards.sample_bytes import CACHE_BYTES, FetchAhead, ShardBytes
 from qvl.training.data.datasets import used_datasets

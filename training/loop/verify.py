@@ -6,7 +6,7 @@ from typing import Any
 
 from qvl.model.weights.auto import load_processor
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.commit.commit import read_manifest
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
 from qvl.training.data.schedule import Schedule, State, Step

@@ -17,7 +17,7 @@ from qvl.pipeline.curate.measuring.columns import WORDS, sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.paths import find_units, owned
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 TEXT_VERSION = 1  # of what the code makes of equal inputs: raise it when samples change
 COLUMNS: list[tuple[str, pa.DataType]] = [

@@ -12,9 +12,11 @@ from qvl.pipeline.builders.text.rows import Broken, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture, read_picture
-from qvl.pipeline.markup import markup
-from qvl.pipeline.markup.markup import pictured
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.markup import parsing
+from qvl.pipeline.markup.markers import MARKER, named_image_slot
+from qvl.pipeline.markup.parsing import TagPair, tag_pairs, unclosed
+from qvl.pipeline.markup.turns import Turns
+from qvl.pipeline.storage.reader import Storage
 
 PLACES = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
 TOP = 999
@@ -64,16 +66,16 @@ class Chat(TextSource):
         pictures = [self._picture(part.path, storage) for _, part in found]
         return Draft(key, KEEP, [written], self.speaks(_words(turns)), pictures, regions)
 
-    def _written(self, turns: list[Turn]) -> tuple[markup.Turns, list[dict[str, Any]]]:
+    def _written(self, turns: list[Turn]) -> tuple[Turns, list[dict[str, Any]]]:
         """Turns as they are trained on, and the regions that they name: on the last picture shown before."""
-        written: markup.Turns = []
+        written: Turns = []
         regions: list[dict[str, Any]] = []
         number = 0
         for role, parts in turns:
             text = ""
             for part in parts:
                 if isinstance(part, ImagePart):
-                    text += ("\n" if text and not text.endswith("\n") else "") + pictured(number)
+                    text += ("\n" if text and not text.endswith("\n") else "") + named_image_slot(number)
                     number += 1
                     continue
                 text += self._text(part)
@@ -88,9 +90,9 @@ class Chat(TextSource):
             if safe is None:
                 raise LayoutError("markup")
             return safe
-        if markup.unclosed(text) or any(not _inside(mark) for mark in markup.marks(text)):
+        if unclosed(text) or any(not _inside(mark) for mark in tag_pairs(text)):
             raise LayoutError("malformed_place")
-        if any(match.group() not in PLACES for match in markup.MARKER.finditer(text)):
+        if any(match.group() not in PLACES for match in MARKER.finditer(text)):
             raise LayoutError("markup")
         return text
 
@@ -114,7 +116,7 @@ def check_order(turns: list[Turn]) -> None:
         raise LayoutError("empty_turn")
 
 
-def _inside(mark: markup.Mark) -> bool:
+def _inside(mark: TagPair) -> bool:
     """Whether a tag holds what it should: words, or whole boxes or quads of 0..999."""
     if mark.kind == "ref":
         return bool(mark.inside.strip())
@@ -125,7 +127,7 @@ def _inside(mark: markup.Mark) -> bool:
 def _regions(text: str, number: int) -> list[dict[str, Any]]:
     """Places that a text names, as fractions."""
     regions: list[dict[str, Any]] = []
-    for phrase in markup.parse(text):
+    for phrase in parsing.parse(text):
         regions += [{"phrase": phrase.text, "image": number, "box": list(box)} for box in phrase.boxes]
         regions += [{"phrase": phrase.text, "image": number, "quad": list(quad)} for quad in phrase.quads]
     if regions and number < 0:
@@ -136,4 +138,4 @@ def _regions(text: str, number: int) -> list[dict[str, Any]]:
 def _words(turns: list[Turn]) -> str:
     """What is said by user and assistant, without pictures and tags."""
     said = " ".join(part for role, parts in turns if role != "system" for part in parts if isinstance(part, str))
-    return markup.MARKER.sub(" ", said)
+    return MARKER.sub(" ", said)

@@ -12,7 +12,7 @@ from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.captions.counts import count
 from qvl.pipeline.captions.language import LanguageModel
 from qvl.pipeline.commit.fingerprint import content_hash
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 WRAP = re.compile(r"[^\S\n]*\n[^\S\n]*")

@@ -11,13 +11,14 @@ import orjson
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import read_manifest, replace_file
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 EDGES = (50, 100, 200, 500, 1_000, 2_000, 4_000)
 PER_SOURCE = 8

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 
 @dataclass(frozen=True)

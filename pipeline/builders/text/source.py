@@ -10,9 +10,11 @@ from pydantic import Field
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.images.picture import Picture
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import markers
+from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.recipe.recipe import SourceName
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 FILES = frozenset(("paths", "image_folder"))  # recipe keys that say where files lie
 
@@ -26,7 +28,7 @@ class Draft:
 
     key: str
     verdict: str
-    samples: list[markup.Turns] = field(default_factory=list)
+    samples: list[Turns] = field(default_factory=list)
     language: str = "en"
     pictures: list[Picture] = field(default_factory=list)
     regions: list[dict[str, Any]] = field(default_factory=list)
@@ -51,6 +53,6 @@ class TextSource(RecipeModel, ABC):
 
     def safe(self, text: str) -> str | None:
         """The text where it can be trained on as text; None where it holds markers and the recipe drops those."""
-        if not markup.has_marker(text):
+        if not has_marker(text):
             return text
-        return markup.escape(text) if self.markup == "escape" else None
+        return markers.escape(text) if self.markup == "escape" else None

@@ -14,7 +14,7 @@ from qvl.pipeline.captions.counts import count
 from qvl.pipeline.captions.language import LanguageModel
 from qvl.pipeline.curate.measuring.columns import COLUMNS, DECIMALS
 from qvl.pipeline.images.header import HeaderError, ImageHeader, read_header
-from qvl.pipeline.markup.markup import MARKERS
+from qvl.pipeline.markup.markers import MARKERS
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.columns import MEASURES

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qvl.pipeline.captions.language import LanguageModel
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
-from qvl.pipeline.commit.fingerprint import file_identity, fingerprint
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS
 from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.recipe.cleaning import Clean
@@ -21,7 +22,7 @@ from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
 from qvl.pipeline.sources.base import Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 SCAN_VERSION = 1
 ROW_GROUP = 65_536

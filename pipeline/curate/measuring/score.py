@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
-from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import WORDS
 from qvl.pipeline.curate.measuring.scan import ROW_GROUP, read_columns
 from qvl.pipeline.filters import Filters

@@ -6,9 +6,9 @@ from typing import Any
 from qvl.pipeline.base.errors import ContractError, RecipeError, StaleError
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.commit.commit import committed_manifest, file_hash, read_committed, read_manifest, restate_manifest
-from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import committed_manifest, read_committed, read_manifest, restate_manifest
 from qvl.pipeline.curate.measuring.score import SCORED, ScoreTask, pixel_faults, score_task, score_unit
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import ClipModel

@@ -13,8 +13,7 @@ import numpy as np
 
 from qvl.pipeline.base.arrays import hash_words
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.commit.commit import file_hash
-from qvl.pipeline.commit.fingerprint import merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.curate.measuring.score import read_measured
 from qvl.pipeline.curate.selection.select import BENCHMARK, KEEP_CODE, SelectTask, codes_after_filters, commit_array
 from qvl.pipeline.duplicates.near import near_any

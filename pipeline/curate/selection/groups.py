@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import replace_file
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 
 GROUP_ROWS = 1_000_000

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest
 from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, WORDS
 from qvl.pipeline.curate.measuring.scan import ROW_GROUP
 from qvl.pipeline.curate.measuring.score import SCORES, read_measured

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.select import SelectTask, commit_array, commit_losers, losers_of
 from qvl.pipeline.duplicates.near import PAIR, Table, mixed, settle, table_pairs, tables, unique_pairs

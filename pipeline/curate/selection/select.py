@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags, hash_words
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed, read_manifest
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest
 from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.measuring.score import read_measured
 from qvl.pipeline.curate.selection.groups import Group, read_groups

@@ -13,8 +13,8 @@ import numpy as np
 import xxhash
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.scan import read_columns
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.select import (

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import ledger_units
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.shards.reader import Dataset

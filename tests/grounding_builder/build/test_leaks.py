@@ -19,7 +19,7 @@ from qvl.grounding_builder.sources.visual_genome import VisualGenome
 from qvl.grounding_builder.sources.vqa import Vqa
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from tests.grounding_builder.helpers import DATA, dump, make, table
 
 NAME = "COCO_train2014_{:012d}.jpg"

@@ -14,7 +14,7 @@ from qvl.grounding_builder.lint import lint_file
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.finished.audit import audit
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import parsing
 from tests.grounding_builder.helpers import EXAMPLES, samples
 
 RECIPE = EXAMPLES / "grounding_demo.yaml"
@@ -46,7 +46,7 @@ def test_text_and_structure_agree(built: tuple[Path, dict[str, Any]]) -> None:
     assert len(made) == 827
     for sample in made:
         assert [turn["role"] for turn in sample["turns"]] == ["user", "assistant"]
-        found = [b for turn in sample["turns"] for phrase in markup.parse(turn["text"]) for b in phrase.boxes]
+        found = [b for turn in sample["turns"] for phrase in parsing.parse(turn["text"]) for b in phrase.boxes]
         assert len(found) == len(sample["regions"])
         for box, region in zip(found, sample["regions"], strict=True):
             assert box == pytest.approx(region["box"], abs=0.5 / 999 + 1e-9)

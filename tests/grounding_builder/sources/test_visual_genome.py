@@ -7,7 +7,7 @@ import pytest
 
 from qvl.grounding_builder.sources.visual_genome import VisualGenome, words_of
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from tests.grounding_builder.helpers import answers, drafts, dump, jpeg, make
 
 IMAGE = {

@@ -10,21 +10,16 @@ from typing import Any
 import pytest
 
 from qvl.pipeline.base.errors import ContractError, QvlError
-from qvl.pipeline.commit.commit import (
-    ATTEMPTS,
-    attempt,
-    clear_attempts,
-    create_manifest,
-    file_hash,
-    output_lock,
-    publish,
-    read_manifest,
-)
-from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.commit.attempts import attempt, clear_attempts, publish
+from qvl.pipeline.commit.fingerprint import content_hash, file_hash
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import create_manifest, read_manifest
 
 HOLD = """
 import sys, pathlib
-from qvl.pipeline.commit.commit import output_lock
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.lock import output_lock
 with output_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -89,7 +84,7 @@ def test_an_attempt_is_private_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_attempt_left_is_cleared(tmp_path: Path) -> None:
-    left = tmp_path / ATTEMPTS / "dead"
+    left = Layout(tmp_path).attempts / "dead"
     left.mkdir(parents=True)
     (left / "half.tar").write_bytes(b"x")
     clear_attempts(tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl.pipeline.commit.fingerprint import EDGE_BYTES, content_hash, file_identity, fingerprint, merkle_root
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 HASHES = st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=20)
 

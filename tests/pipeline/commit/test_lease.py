@@ -15,14 +15,14 @@ import s3fs
 
 import qvl.pipeline.commit.lease
 from qvl.pipeline.base.errors import QvlError, RecipeError
-from qvl.pipeline.commit.commit import output_lock
+from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.storage.paths import StorePath, place
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys
-from qvl.pipeline.commit.commit import output_lock
+from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.storage.paths import place
 with output_lock(place(sys.argv[1])):
     print("held", flush=True)

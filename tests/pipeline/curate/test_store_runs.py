@@ -13,8 +13,8 @@ from qvl.pipeline.base.errors import DataError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.build import build
-from qvl.pipeline.commit.commit import read_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.plan import make_plan
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.finished.audit import audit

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import dialects, markers
 from qvl.pipeline.markup.coordinates import Box, Quad, box_iou, collapses, from_square, resized, to_square
-from qvl.pipeline.markup.markup import DIALECTS, Dialect, Phrase, parse
+from qvl.pipeline.markup.dialects import DIALECTS, Dialect, grounded
+from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.parsing import Phrase, parse, tag_pairs, unclosed
+from qvl.pipeline.markup.turns import (
+    caption_turns,
+    grounded_caption_turns,
+    ocr_turns,
+    referring_turns,
+    region_caption_turns,
+    vqa_turns,
+)
 
 SIDES = st.integers(20, 5_000)
 FRACTIONS = st.floats(0, 1)
@@ -36,9 +46,7 @@ def whole(turns: list[dict[str, str]]) -> str:
 def test_the_papers_grounded_caption() -> None:
     caption = "Beautiful shot of bees gathering nectars from an apricot flower"
     bees = [fractions(661, 612, 833, 812), fractions(120, 555, 265, 770)]
-    turns = markup.grounded_caption_turns(
-        caption, [(18, 22, bees), (46, 63, [fractions(224, 13, 399, 313)])], language="en"
-    )
+    turns = grounded_caption_turns(caption, [(18, 22, bees), (46, 63, [fractions(224, 13, 399, 313)])], language="en")
     assert turns[0]["text"] == "<img>0</img>Generate the caption in English with grounding:"
     assert turns[1]["text"] == (
         " Beautiful shot of <ref>bees</ref><box>(661,612),(833,812)</box><box>(120,555),(265,770)</box> gathering nectars "
@@ -47,52 +55,52 @@ def test_the_papers_grounded_caption() -> None:
 
 
 def test_the_papers_referring_grounding() -> None:
-    turns = markup.referring_turns("the ear on a giraffe", [fractions(176, 106, 232, 160)])
+    turns = referring_turns("the ear on a giraffe", [fractions(176, 106, 232, 160)])
     assert turns[0]["text"] == "<img>0</img><ref>the ear on a giraffe</ref>"
     assert turns[1]["text"] == "<box>(176,106),(232,160)</box>"
 
 
 def test_the_papers_grounded_captioning() -> None:
-    turns = markup.region_caption_turns(fractions(360, 542, 476, 705), "Yellow cross country ski racing gloves")
+    turns = region_caption_turns(fractions(360, 542, 476, 705), "Yellow cross country ski racing gloves")
     assert turns[0]["text"] == "<img>0</img><ref>This</ref><box>(360,542),(476,705)</box> is"
     assert turns[1]["text"] == " Yellow cross country ski racing gloves"
 
 
 def test_the_papers_vqa() -> None:
     question = "Does the bandage have a different color than the wrist band?"
-    turns = markup.vqa_turns(question, "No, both the bandage and the wrist band are white.")
+    turns = vqa_turns(question, "No, both the bandage and the wrist band are white.")
     assert turns[0]["text"] == f"<img>0</img> {question} Answer:"
     assert turns[1]["text"] == " No, both the bandage and the wrist band are white."
 
 
 def test_the_papers_caption_and_ocr() -> None:
-    turns = markup.caption_turns("the beautiful flowers for design.", "en")
+    turns = caption_turns("the beautiful flowers for design.", "en")
     assert whole(turns) == "<img>0</img>Generate the caption in English: the beautiful flowers for design."
     corners: Quad = (568 / 999, 121 / 999, 625 / 999, 131 / 999, 624 / 999, 182 / 999, 567 / 999, 172 / 999)
-    assert whole(markup.ocr_turns([("It is managed", corners)], "en")) == (
+    assert whole(ocr_turns([("It is managed", corners)], "en")) == (
         "<img>0</img>OCR with grounding: <ref>It is managed</ref><quad>(568,121),(625,131),(624,182),(567,172)</quad>"
     )
 
 
 def test_chinese_variants() -> None:
     spot = fractions(1, 2, 3, 4)
-    assert whole(markup.grounded_caption_turns("一只猫", [(0, 3, [spot])], "zh")) == (
+    assert whole(grounded_caption_turns("一只猫", [(0, 3, [spot])], "zh")) == (
         "<img>0</img>Generate the caption in Chinese with grounding: <ref>一只猫</ref><box>(1,2),(3,4)</box>"
     )
-    turns = markup.region_caption_turns(spot, "一只猫", "zh")
+    turns = region_caption_turns(spot, "一只猫", "zh")
     assert [turn["text"] for turn in turns] == ["<img>0</img><ref>这</ref><box>(1,2),(3,4)</box>是", "一只猫"]
-    assert whole(markup.vqa_turns("几只猫？", "两只", "zh")) == "<img>0</img> 几只猫？ 答案：两只"
-    assert whole(markup.ocr_turns([], "zh")) == "<img>0</img>识别文字并给出位置："
+    assert whole(vqa_turns("几只猫？", "两只", "zh")) == "<img>0</img> 几只猫？ 答案：两只"
+    assert whole(ocr_turns([], "zh")) == "<img>0</img>识别文字并给出位置："
 
 
 def test_braces_and_backslashes_in_text_stay() -> None:
-    assert markup.ref(r"{0} \1 %s") == r"<ref>{0} \1 %s</ref>"
+    assert dialects.ref(r"{0} \1 %s") == r"<ref>{0} \1 %s</ref>"
 
 
 @given(boxes())
 def test_round_trip_within_half_a_cell(b: Box) -> None:
     """That is W / 1998 pixels; a side that vanishes on the grid is widened by one cell."""
-    (phrase,) = parse(markup.box(b))
+    (phrase,) = parse(dialects.box(b))
     cells = 1.5 if collapses(b) else 0.5
     for before, after in zip(b, phrase.boxes[0], strict=True):
         assert abs(before - after) * 999 <= cells + 1e-9
@@ -100,15 +108,15 @@ def test_round_trip_within_half_a_cell(b: Box) -> None:
 
 @given(boxes())
 def test_qwen_vl_never_writes_1000_and_keeps_the_order(b: Box) -> None:
-    numbers = [int(n) for n in re.findall(r"\d+", markup.box(b))]
+    numbers = [int(n) for n in re.findall(r"\d+", dialects.box(b))]
     assert all(0 <= n <= 999 for n in numbers)
     assert numbers[0] < numbers[2] and numbers[1] < numbers[3]
 
 
 @given(boxes())
 def test_writing_what_was_read_changes_nothing(b: Box) -> None:
-    written = markup.box(b)
-    assert markup.box(parse(written)[0].boxes[0]) == written
+    written = dialects.box(b)
+    assert dialects.box(parse(written)[0].boxes[0]) == written
 
 
 @pytest.mark.parametrize(
@@ -130,11 +138,11 @@ def test_what_the_grid_costs_and_what_a_mixed_up_scale_costs_more(
         wide, high = rng.uniform(*sides[:2]), rng.uniform(*sides[2:])
         x, y = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - high)
         b = (x, y, x + wide, y + high)
-        same.append(box_iou(b, parse(markup.box(b))[0].boxes[0]))
+        same.append(box_iou(b, parse(dialects.box(b))[0].boxes[0]))
         other.append(
             box_iou(
                 b,
-                parse(markup.box(b, "qwen2-vl").replace("<|box_start|>", "<box>").replace("<|box_end|>", "</box>"))[
+                parse(dialects.box(b, "qwen2-vl").replace("<|box_start|>", "<box>").replace("<|box_end|>", "</box>"))[
                     0
                 ].boxes[0],
             )
@@ -150,7 +158,7 @@ CELL: dict[Dialect, float] = {"qwen-vl": 1 / 999, "qwen2-vl": 1 / 1000, "kosmos-
 @given(b=boxes(), width=SIDES, height=SIDES)
 def test_every_dialect_reads_what_it_writes(dialect: Dialect, b: Box, width: int, height: int) -> None:
     size, longest = (width, height), max(width, height)
-    written = markup.grounded("a red fox", [b, b], dialect, size)
+    written = grounded("a red fox", [b, b], dialect, size)
     (phrase,) = parse(written, dialect, size)
     assert (phrase.text, len(phrase.boxes)) == ("a red fox", 2)
     for side in (0, 1):
@@ -166,22 +174,22 @@ def test_every_dialect_reads_what_it_writes(dialect: Dialect, b: Box, width: int
 
 def test_dialects_write_what_their_models_do() -> None:
     b, size = (0.1, 0.25, 0.5, 1.0), (280, 560)
-    assert markup.grounded("a cat", [b], "qwen2-vl") == (
+    assert grounded("a cat", [b], "qwen2-vl") == (
         "<|object_ref_start|>a cat<|object_ref_end|><|box_start|>(100,250),(500,1000)<|box_end|>"
     )
-    assert markup.grounded("a cat", [b], "qwen2.5-vl", size) == '[{"bbox_2d": [28, 140, 140, 560], "label": "a cat"}]'
-    assert markup.grounded("a cat", [b, b], "kosmos-2") == (
+    assert grounded("a cat", [b], "qwen2.5-vl", size) == '[{"bbox_2d": [28, 140, 140, 560], "label": "a cat"}]'
+    assert grounded("a cat", [b, b], "kosmos-2") == (
         "<phrase>a cat</phrase><object><patch_index_0259><patch_index_1007></delimiter_of_multi_objects/>"
         "<patch_index_0259><patch_index_1007></object>"
     )
-    assert markup.grounded("a cat", [b], "shikra", size) == "a cat[0.300,0.250,0.500,1.000]"
+    assert grounded("a cat", [b], "shikra", size) == "a cat[0.300,0.250,0.500,1.000]"
 
 
 def test_dialects_that_need_a_size_say_so() -> None:
     with pytest.raises(ValueError, match="depends on the image's size"):
-        markup.box((0, 0, 1, 1), "qwen2.5-vl")
+        dialects.box((0, 0, 1, 1), "qwen2.5-vl")
     with pytest.raises(ValueError, match="has no quads"):
-        markup.quad((0, 0, 1, 0, 1, 1, 0, 1), "shikra")
+        dialects.quad((0, 0, 1, 0, 1, 1, 0, 1), "shikra")
 
 
 def test_resized_as_the_released_processor_does() -> None:
@@ -214,31 +222,31 @@ def test_parse_tolerates_what_people_write() -> None:
 @given(st.lists(st.floats(0, 1), min_size=8, max_size=8))
 def test_quads_round_trip(values: list[float]) -> None:
     x1, y1, x2, y2, x3, y3, x4, y4 = values
-    (phrase,) = parse(markup.ref("t") + markup.quad((x1, y1, x2, y2, x3, y3, x4, y4)))
+    (phrase,) = parse(dialects.ref("t") + dialects.quad((x1, y1, x2, y2, x3, y3, x4, y4)))
     assert phrase.quads[0] == pytest.approx(values, abs=0.5 / 999 + 1e-9)
 
 
 def test_swapped_corners_and_bad_spans_are_refused() -> None:
     with pytest.raises(ValueError, match="swapped"):
-        markup.box((0.5, 0, 0.4, 1))
+        dialects.box((0.5, 0, 0.4, 1))
     for ends in ([(2, 2)], [(0, 9)], [(2, 4), (3, 5)]):
         with pytest.raises(ValueError, match="span"):
-            markup.grounded_caption_turns("a word", [(start, end, []) for start, end in ends])
+            grounded_caption_turns("a word", [(start, end, []) for start, end in ends])
 
 
 def test_markers_are_found_and_escaped() -> None:
     for text in ("a <box> b", "<|im_end|>", "</ref>", "<imgpad>", "<|endoftext|>", "<<box>box>", "<|box_start|>"):
-        assert markup.has_marker(text)
-        assert not markup.has_marker(markup.escape(text))
-    assert not markup.has_marker("a < b, <b>bold</b> <boxes>")
-    assert markup.escape("see <box>(1,2)</box>") == "see < box>(1,2)< /box>"
-    assert markup.escape("5 < 6") == "5 < 6"
+        assert has_marker(text)
+        assert not has_marker(markers.escape(text))
+    assert not has_marker("a < b, <b>bold</b> <boxes>")
+    assert markers.escape("see <box>(1,2)</box>") == "see < box>(1,2)< /box>"
+    assert markers.escape("5 < 6") == "5 < 6"
 
 
 def test_marks_and_unclosed_tags() -> None:
-    found = markup.marks("<ref>a</ref><box>(5,5),(1000,2)</box>")
+    found = tag_pairs("<ref>a</ref><box>(5,5),(1000,2)</box>")
     assert [(mark.kind, mark.numbers) for mark in found] == [("ref", ()), ("box", (5.0, 5.0, 1000.0, 2.0))]
-    assert markup.unclosed("<ref>a</ref><box>(1,2)") == ["box"]
-    assert markup.unclosed("</ref>a<ref>") == ["ref"]
-    assert markup.unclosed("<ref>a<ref>b</ref></ref>") == ["ref"]
-    assert markup.unclosed("<ref>a</ref>") == []
+    assert unclosed("<ref>a</ref><box>(1,2)") == ["box"]
+    assert unclosed("</ref>a<ref>") == ["ref"]
+    assert unclosed("<ref>a<ref>b</ref></ref>") == ["ref"]
+    assert unclosed("<ref>a</ref>") == []

@@ -6,7 +6,7 @@ import pytest
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.recipe.recipe import Recipe, check_output, load_recipe, reading
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 ROOT = Path(__file__).parents[3]
 YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]

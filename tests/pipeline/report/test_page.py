@@ -16,7 +16,7 @@ from qvl.pipeline.report import gallery as module
 from qvl.pipeline.report.gallery import Gallery
 from qvl.pipeline.report.page import portable, write_report
 from qvl.pipeline.sources.base import Unit
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.report.conftest import FILTERS, Run
 
 SECTIONS = ["funnel", "table2", "mix", "filters", "duplicates", "faults", "reproduce"]

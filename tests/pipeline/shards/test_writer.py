@@ -11,7 +11,7 @@ import pytest
 import webdataset
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.commit import file_hash
+from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import shard_plans, windows

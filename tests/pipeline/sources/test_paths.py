@@ -8,7 +8,7 @@ import pytest
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.paths import expanded, find_units, fixed_folder, matches, owned
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 NAMES = ["00001.tar", "00000.tar", "sub/00000.tar"]
 

@@ -15,7 +15,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Row, number
 from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.table import Table
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.samples import faults, jpeg, read_all
 
 INVALID = b"caf\xe9 au lait"

@@ -17,7 +17,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.webdataset import WebDataset, split_name
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.samples import faults, jpeg, read_all, tar_bytes, write_img2dataset
 
 

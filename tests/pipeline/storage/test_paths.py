@@ -15,24 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import qvl.pipeline.storage.arrow_files
-import qvl.pipeline.storage.storage
+import qvl.pipeline.storage.stores
 from qvl.pipeline.base.errors import ContractError, QvlError, RecipeError
-from qvl.pipeline.commit.commit import (
-    attempt,
-    create_manifest,
-    file_hash,
-    publish,
-    read_committed,
-    read_manifest,
-    remove_tree,
-    replace_file,
-    restate_manifest,
-    size_of,
-)
-from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import content_hash, file_hash
+from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest, restate_manifest
 from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet, read_span
-from qvl.pipeline.storage.paths import StorePath, map_concurrently, place
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.paths import StorePath, map_concurrently, place, remove_tree, size_of
+from qvl.pipeline.storage.reader import Storage
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 ROOT = Path(__file__).parents[3]
@@ -69,7 +60,7 @@ def out(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 @pytest.fixture
 def stumbling(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[StorePath]:
     """The same behind the proxy, with short pauses."""
-    monkeypatch.setattr(qvl.pipeline.storage.storage, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(qvl.pipeline.storage.stores, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own repetitions, with their pauses
     with faulty_proxy(server) as port:
         yield folder_at(port, f"p{content_hash(request.node.name.encode())[:12]}", monkeypatch)

@@ -5,7 +5,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from qvl.model.network.config import IGNORE
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.parsing import unclosed
+from qvl.pipeline.markup.turns import ocr_turns
 from qvl.training.data.encode import CLASSES, DIGITS, MARKERS, OCR, TEXT, Encoder, Rule, SampleError, TokenSample
 from tests.training.made import LINE, of_task
 
@@ -59,14 +60,14 @@ def test_chatml_all_makes_dialogues_of_every_task_but_pure_text(tokenizer: PreTr
 
 def test_a_long_page_is_cut_at_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
     page = of_task("ocr", 0).content
-    page = {**page, "turns": markup.ocr_turns([(f"line {number}", LINE) for number in range(50)], "en")}
+    page = {**page, "turns": ocr_turns([(f"line {number}", LINE) for number in range(50)], "en")}
     whole = encoder(tokenizer, 100_000).encode(page)
     for length in range(120, 240, 7):
         sample = encoder(tokenizer, length).encode(page)
         text = learnt(sample, tokenizer)
         assert len(sample.ids) <= length
         assert text.endswith("</quad>")
-        assert not markup.unclosed(text)
+        assert not unclosed(text)
         assert sample.ids[-1] == tokenizer.eos_token_id and sample.labels[-1] == IGNORE
         assert sample.cut == len(whole.ids) - len(sample.ids) > 0
 

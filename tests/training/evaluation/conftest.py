@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from qvl.grounding_builder.command import app as grounding
 from qvl.pipeline.commit.fingerprint import content_hash
-from qvl.pipeline.markup import markup
 from qvl.pipeline.markup.coordinates import Quad
+from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import Sample
@@ -53,7 +53,7 @@ def picture(colour: str, text: str = "", size: tuple[int, int] = (60, 40)) -> by
     return target.getvalue()
 
 
-def content(key: str, task: str, turns: markup.Turns, images: list[bytes], language: str = "en") -> Sample:
+def content(key: str, task: str, turns: Turns, images: list[bytes], language: str = "en") -> Sample:
     sha = content_hash(images[0]) if len(images) == 1 else ""
     row: dict[str, Any] = {
         "id": key, "source": "made", "task": task, "language": language, "turns": turns, "regions": [],
@@ -71,9 +71,9 @@ def made_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, colour in enumerate(COLOURS):
         image = picture(colour, colour)
         groups[number % 2] += [
-            content(f"caption-{colour}", "caption", markup.caption_turns(f"a {colour} field", "en"), [image]),
-            content(f"vqa-{colour}", "vqa", markup.vqa_turns("Which colour?", colour), [image]),
-            content(f"ocr-{colour}", "ocr", markup.ocr_turns([(colour, line)], "en"), [image]),
+            content(f"caption-{colour}", "caption", caption_turns(f"a {colour} field", "en"), [image]),
+            content(f"vqa-{colour}", "vqa", vqa_turns("Which colour?", colour), [image]),
+            content(f"ocr-{colour}", "ocr", ocr_turns([(colour, line)], "en"), [image]),
         ]
     both = [picture("red", "red"), picture("gold")]
     turns = [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import dialects
 from qvl.training.evaluation.samples.sample import Answer, Decoding, EvalSample, Metric
 from qvl.training.evaluation.scoring import first_box, lines, plain_text, score
 
@@ -40,7 +40,7 @@ def test_the_first_box(prompt: str, text: str, cells: tuple[float, ...] | None) 
 def test_referring_counts_every_sample() -> None:
     truth = ((0.0, 0.0, 0.5, 0.5),)
     samples = [sample(str(n), "box", "x", boxes=truth, group="ab"[n % 2]) for n in range(4)]
-    texts = [markup.box((0, 0, 0.5, 0.5)), markup.box((0, 0, 0.5, 0.24)), "nothing", ""]
+    texts = [dialects.box((0, 0, 0.5, 0.5)), dialects.box((0, 0, 0.5, 0.24)), "nothing", ""]
     scored = score(samples, [Answer(text) for text in texts[:3]] + [Answer("", "image: OSError")])
     values = scored.sets["box"]
     assert values["samples"] == 4
@@ -54,7 +54,7 @@ def test_referring_counts_every_sample() -> None:
 
 def test_any_truth_of_a_phrase_will_do() -> None:
     truths = ((0.0, 0.0, 0.1, 0.1), (0.5, 0.5, 1.0, 1.0))
-    scored = score([sample("x", "box", "x", boxes=truths)], [Answer(markup.box((0.5, 0.5, 1.0, 1.0)))])
+    scored = score([sample("x", "box", "x", boxes=truths)], [Answer(dialects.box((0.5, 0.5, 1.0, 1.0)))])
     assert scored.sets["box"]["score"] == 100.0
 
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from qvl.model.weights.info import parts
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.markers import image_slot
+from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.commands.plan import plan as plan_command
@@ -161,7 +162,7 @@ def test_all_that_is_absent_is_named(start: Path, tmp_path: Path) -> None:
 
 
 def test_samples_that_cannot_be_trained_on_are_counted(start: Path, tmp_path: Path) -> None:
-    turns: markup.Turns = [{"role": "user", "text": markup.image(5)}, {"role": "assistant", "text": "which?"}]
+    turns: Turns = [{"role": "user", "text": image_slot(5)}, {"role": "assistant", "text": "which?"}]
     bad = [sample(f"bad-{n}", "caption", turns, []) for n in range(8)]
     folder = write_dataset(tmp_path / "d", "d", [*(of_task("caption", number) for number in range(24)), *bad])
     path = write_recipe(tmp_path / "r.yaml", start, {"d": folder}, stage(mix=[{"dataset": "d", "weight": 1}]))

@@ -22,7 +22,9 @@ from qvl.model.network.processor import QwenVLProcessor
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.pipeline.base.errors import ContractError, RecipeError
-from qvl.pipeline.commit.commit import attempt, create_manifest, file_hash, publish, read_committed
+from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.fingerprint import file_hash
+from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.training.evaluation.answering.predict import predict
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 

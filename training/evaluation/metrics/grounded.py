@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from qvl.pipeline.markup.coordinates import Box, box_iou
-from qvl.pipeline.markup.markup import Phrase
+from qvl.pipeline.markup.parsing import Phrase
 from qvl.training.evaluation.metrics.box import THRESHOLD
 
 Place = TypeVar("Place")

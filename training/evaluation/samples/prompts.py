@@ -1,6 +1,6 @@
 """Prompts and lengths of the released evaluation, and those of training: the model knows both, scores differ.
 
-Released: the scripts published with the weights. Training: ``qvl.pipeline.markup.markup``, the paper's Box B.1.
+Released: the scripts published with the weights. Training: ``qvl.pipeline.markup.turns``, the paper's Box B.1.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,10 @@ from typing import Literal
 
 from qvl.model.network.processor import SYSTEM
 from qvl.model.text.tokenizer import TURN_END, TURN_START
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import dialects
+from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
+from qvl.pipeline.markup.markers import image_slot
+from qvl.pipeline.markup.turns import ANSWER_PROMPTS, caption_turns, vqa_turns
 from qvl.training.evaluation.samples.sample import Decoding, Metric
 
 Style = Literal["released", "training"]
@@ -34,27 +37,27 @@ def decoding(metric: Metric, style: Style, longest: int | None = None) -> Decodi
 def caption(style: Style, language: str = "en") -> str:
     """The question for a caption."""
     if style == "released":
-        return markup.image(0) + CAPTION.get(language, CAPTION["en"])
-    return markup.caption_turns("", language)[0]["text"]
+        return image_slot(0) + CAPTION.get(language, CAPTION["en"])
+    return caption_turns("", language)[0]["text"]
 
 
 def question(text: str, style: Style, language: str = "en") -> str:
     """A question about the image; as released there is no blank behind the image."""
     if style == "released":
-        return f"{markup.image(0)}{text}{markup.ANSWER_PROMPTS['en']}"
-    return markup.vqa_turns(text, "", language)[0]["text"]
+        return f"{image_slot(0)}{text}{ANSWER_PROMPTS['en']}"
+    return vqa_turns(text, "", language)[0]["text"]
 
 
 def choice(text: str, options: Sequence[str], hint: str = "") -> str:
     """A question with lettered options; the answer is a letter behind a blank."""
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-    return f"{markup.image(0)}Context: {hint or 'N/A'}\nQuestion: {text}\nOptions: {listed}\nAnswer:"
+    return f"{image_slot(0)}Context: {hint or 'N/A'}\nQuestion: {text}\nOptions: {listed}\nAnswer:"
 
 
 def referring(expression: str, style: Style) -> str:
     """Phrase to box; as released the prompt opens the box, and the model goes on inside it."""
-    opened = markup.TAGS[markup.QWEN_VL].box[0] if style == "released" else ""
-    return markup.image(0) + markup.ref(expression) + opened
+    opened = TAGS[QWEN_VL].box[0] if style == "released" else ""
+    return image_slot(0) + dialects.ref(expression) + opened
 
 
 def chatml(prompt: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qvl.pipeline.markup.coordinates import Box
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Metric = Literal["cider", "vqa_score", "anls", "relaxed", "exact", "gqa", "choice", "box", "grounded", "ocr"]
 METRICS: tuple[Metric, ...] = (

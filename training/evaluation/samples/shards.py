@@ -7,9 +7,10 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import parsing
+from qvl.pipeline.markup.markers import has_marker, image_numbers
 from qvl.pipeline.shards.reader import absent_files, open_dataset, read_index
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 from qvl.training.data.holdout import held_out, image_hash
 from qvl.training.evaluation.samples import prompts
 from qvl.training.evaluation.samples.sample import EvalSample, ImageLocation, Metric
@@ -97,11 +98,11 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
     if len(turns) < 2 or turns[-1]["role"] != "assistant":
         return None
     answer = turns[-1]["text"].strip()
-    name = "detection" if row["task"] == "vqa" and markup.has_marker(answer) else row["task"]
+    name = "detection" if row["task"] == "vqa" and has_marker(answer) else row["task"]
     metric = SETS[name][1]
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
     context = "".join(turn["text"] for turn in turns[:-1])
-    numbers = markup.image_numbers(context)
+    numbers = image_numbers(context)
     if any(number >= len(spans) for number in numbers):
         raise DataError(f"{tar}: {row['key']} speaks of image {max(numbers)}, it has {len(spans)}; lint what made it")
     return EvalSample(
@@ -113,7 +114,7 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
         images=tuple(ImageLocation(tar, *spans[number]) for number in numbers),
         answers=(answer,),
         decoding=prompts.decoding(metric, "training"),
-        boxes=tuple(box for phrase in markup.parse(answer) for box in phrase.boxes) if metric == "box" else (),
+        boxes=tuple(box for phrase in parsing.parse(answer) for box in phrase.boxes) if metric == "box" else (),
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import xxhash
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import dialects
+from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
 from qvl.training.evaluation.samples.sample import EvalSample
 
 SPARE = 8  # more candidates than shots, for those that show the question's own image
@@ -58,7 +59,7 @@ def _with_shots(sample: EvalSample, pool: list[EvalSample], shots: int, seed: in
 def _answer(example: EvalSample) -> str:
     """The answer as it follows the example's prompt; a box has no blank before it, nor has what follows Chinese."""
     if example.metric == "box":
-        opening = markup.TAGS[markup.QWEN_VL].box[0]
-        written = "".join(markup.box(box) for box in example.boxes)
+        opening = TAGS[QWEN_VL].box[0]
+        written = "".join(dialects.box(box) for box in example.boxes)
         return written.removeprefix(opening) if example.prompt.endswith(opening) else written
     return (" " if example.prompt[-1:].isascii() else "") + example.answers[0]

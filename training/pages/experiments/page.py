@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from qvl.pipeline.commit.commit import replace_file
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, foreign, table, tag
 from qvl.pipeline.report.sections import chart, section
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.heldout.questions import read_answered
 from qvl.training.pages.experiments.estimate import Estimate, estimate
 from qvl.training.pages.experiments.results import MEASURES, ExperimentResults, against, curve

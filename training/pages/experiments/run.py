@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.commit.commit import output_lock, read_manifest, replace_file
 from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.run import model_identity, samples_hash
 from qvl.training.heldout.loss import held_out_loss
 from qvl.training.heldout.questions import evaluate_model

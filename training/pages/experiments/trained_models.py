@@ -16,8 +16,9 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from qvl.model.network.presets import PRESETS
-from qvl.pipeline.commit.commit import file_hash, output_lock, replace_file
-from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.run import model_identity
 from qvl.training.loop.launch import Launch, launch_here
 from qvl.training.loop.run import recipe_fingerprint

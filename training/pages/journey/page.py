@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.commit import read_manifest, replace_file
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
 from qvl.pipeline.report.sections import chart, section
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.samples.sample import EvalSample
 from qvl.training.heldout.loss import Loss
 from qvl.training.heldout.questions import LONGEST, ModelAnswers

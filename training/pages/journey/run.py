@@ -18,9 +18,12 @@ from typing import Any
 import yaml
 
 from qvl.pipeline.base.errors import RecipeError, StaleError
-from qvl.pipeline.commit.commit import output_lock, read_manifest, remove_tree, replace_file
 from qvl.pipeline.commit.fingerprint import fingerprint
+from qvl.pipeline.commit.lock import output_lock
+from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.paths import remove_tree
 from qvl.training.heldout.loss import HeldOut, Loss, held_out_loss, held_out_samples
 from qvl.training.heldout.questions import LIMIT, LONGEST, ModelAnswers, evaluate_model, questions
 from qvl.training.pages.journey.page import JourneyPart, JourneyResults, write_page

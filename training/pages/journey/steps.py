@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from qvl.pipeline.commit.commit import read_manifest, replace_file
+from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.storage.atomic import replace_file
 
 RESET_PEAK = "5"  # written to clear_refs, the kernel counts the peak anew (proc(5))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.commands.tables import count
-from qvl.pipeline.commit.commit import replace_file
 from qvl.pipeline.html.elements import Html, foreign, join, table, tag
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.pages.mix.content import LENGTHS, RESOLUTIONS
 from qvl.training.pages.mix.tables import counted, percent, preflight_rows, times
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from qvl.pipeline.commit.commit import replace_file
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, foreign, percent, short, table, tag
 from qvl.pipeline.report.sections import chart, section
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.pages.report.curves import curves, scores
 from qvl.training.pages.report.history import History, Line, StageHistory, read_history
 

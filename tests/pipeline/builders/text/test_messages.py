@@ -9,7 +9,7 @@ from PIL import Image
 
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.source import Draft
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 Row = dict[str, Any]
 QWEN = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qvl.pipeline.builders.text.plain import PlainText, pieces
 from qvl.pipeline.builders.text.source import Draft
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 ENGLISH = "The old clock on the wall had stopped, and nobody in the house could say when it happened."
 

@@ -12,8 +12,8 @@ import xxhash
 
 import qvl.pipeline.duplicates.rules
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.commit.commit import create_manifest
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import create_manifest
 from qvl.pipeline.curate.measuring.columns import WORDS, sample_id
 from qvl.pipeline.curate.measuring.score import SCORES, VECTORS
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from qvl.pipeline.markup.markup import Phrase
+from qvl.pipeline.markup.parsing import Phrase
 from qvl.training.evaluation.metrics.anls import anls
 from qvl.training.evaluation.metrics.box import best_iou
 from qvl.training.evaluation.metrics.cider import cider

@@ -12,7 +12,7 @@ import pytest
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup import parsing
 from qvl.training.data.holdout import held_out
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.shards import TASKS, find_shards, read_shards
@@ -32,7 +32,7 @@ def test_turns_become_prompt_and_truth(made_shards: Path) -> None:
     assert (caption.set, caption.metric, caption.group) == ("caption", "cider", "made en")
     assert caption.decoding == Decoding(30, 1)
     assert found["ocr-red"].metric == "ocr"
-    assert markup.parse(found["ocr-red"].answers[0])[0].text == "red"
+    assert parsing.parse(found["ocr-red"].answers[0])[0].text == "red"
 
 
 def test_images_follow_their_places_in_the_text(made_shards: Path) -> None:
@@ -124,7 +124,7 @@ def test_examples_continue_their_prompts_as_training_does(grounding_shards: Path
     )
     opened = [replace(each, prompt=f"{each.prompt}<box>") for each in samples]
     asked = with_shots(opened[:1], opened, 1, seed=0)[0]
-    assert asked.prompt.count("<box>(") == len(markup.parse(asked.prompt)[0].boxes)
+    assert asked.prompt.count("<box>(") == len(parsing.parse(asked.prompt)[0].boxes)
     regions = [each for each in read_shards(find_shards(grounding_shards), ["caption"]) if each.group.endswith("zh")]
     asked = with_shots(regions[:1], regions, 1, seed=0)[0]
     assert "是 " not in asked.prompt

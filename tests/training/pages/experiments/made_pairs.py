@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.turns import referring_turns, vqa_turns
 from qvl.pipeline.shards.writer import Sample
 from tests.training.made import sample, write_dataset
 
@@ -36,8 +36,8 @@ def square(number: int) -> bytes:
 def pair(number: int, task: str, language: str) -> Sample:
     name, box = NAMES[language][number % 3], place(number)
     turns = {
-        "referring": lambda: markup.referring_turns(name, [box]),
-        "vqa": lambda: markup.vqa_turns(QUESTIONS[language], name, language),
+        "referring": lambda: referring_turns(name, [box]),
+        "vqa": lambda: vqa_turns(QUESTIONS[language], name, language),
     }[task]()
     made = sample(f"{task}-{language}-{number:03d}", task, turns, [square(number)], number)
     content: dict[str, Any] = {**made.content, "language": language, "source": f"made_{language}"}

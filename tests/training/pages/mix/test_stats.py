@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.markup import markup
+from qvl.pipeline.markup.turns import caption_turns, vqa_turns
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.training.commands.mix import app
 from qvl.training.data.datasets import open_all, used_datasets
@@ -130,9 +130,9 @@ def test_preflight_counts_the_micro_batches_of_the_schedule(
 
 
 def test_same_image_in_two_datasets_is_found_by_its_bytes(tmp_path: Path) -> None:
-    shared = [sample(f"a-{n}", "caption", markup.caption_turns(f"{n}", "en"), [picture(n)]) for n in range(20)]
-    other = [sample(f"b-{n}", "vqa", markup.vqa_turns("What?", f"{n}"), [picture(n + 15)]) for n in range(20)]
-    twice = [*other, sample("b-again", "vqa", markup.vqa_turns("And?", "x"), [picture(15)])]
+    shared = [sample(f"a-{n}", "caption", caption_turns(f"{n}", "en"), [picture(n)]) for n in range(20)]
+    other = [sample(f"b-{n}", "vqa", vqa_turns("What?", f"{n}"), [picture(n + 15)]) for n in range(20)]
+    twice = [*other, sample("b-again", "vqa", vqa_turns("And?", "x"), [picture(15)])]
     paths = {"a": write_dataset(tmp_path / "a", "a", shared), "b": write_dataset(tmp_path / "b", "b", twice)}
     found = duplicates(open_all({name: str(path) for name, path in paths.items()}))
     (across,) = found["across"]
@@ -150,7 +150,7 @@ def test_same_image_in_two_datasets_is_found_by_its_bytes(tmp_path: Path) -> Non
 
 def test_difference_by_id_image_and_content(tmp_path: Path) -> None:
     first = [of_task("caption", n) for n in range(10)]
-    changed = sample("caption-0004", "caption", markup.caption_turns("another", "en"), [picture(4)])
+    changed = sample("caption-0004", "caption", caption_turns("another", "en"), [picture(4)])
     second = [*first[:4], changed, *first[5:8], of_task("vqa", 30)]
     paths = [write_dataset(tmp_path / name, name, rows, 4) for name, rows in (("a", first), ("b", second))]
     a, b = (open_dataset(str(path)) for path in paths)
@@ -166,7 +166,7 @@ def test_difference_by_id_image_and_content(tmp_path: Path) -> None:
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     bad = "<script>alert(1)</script>"
-    row = sample("x-1", "caption", markup.caption_turns("a", "en"), [picture(1)])
+    row = sample("x-1", "caption", caption_turns("a", "en"), [picture(1)])
     row.content["source"] = bad
     stats = dataset_stats(bad, open_all({bad: str(write_dataset(tmp_path, "d", [row]))}), counting(None))
     text = page(stats)

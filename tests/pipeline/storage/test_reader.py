@@ -6,7 +6,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from qvl.pipeline.storage.storage import Storage
+from qvl.pipeline.storage.reader import Storage
 
 NAMES = ["b.tar", "a.tar", "sub/c.tar"]
 

@@ -1,0 +1,43 @@
+"""Replacing a file in one step: a reader, and a run after a crash, sees the old bytes or the new ones, never a part."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qvl.pipeline.storage.paths import Place, StorePath
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A private path beside ``path`` to write to; it becomes ``path`` when the context ends without an error.
+
+    The private name is unique, so that processes that write the same file at the same time do not meet. Folders that are
+    missing are created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Place, data: bytes) -> None:
+    """Write a file in one step, on a disk or on a store."""
+    if isinstance(path, StorePath):
+        path.write_bytes(data)
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

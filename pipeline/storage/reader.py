@@ -1,0 +1,105 @@
+"""Reading source files, local or behind any fsspec URL, with the same few calls.
+
+Local files are memory-mapped and never copied. A remote file is downloaded whole into a temporary folder while it is read:
+a unit is read once from start to end, so that range requests would gain nothing.
+"""
+
+import mmap
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from qvl.pipeline.storage.stores import CONCURRENT_REQUESTS, kind_of, open_filesystem, with_retries
+
+
+class Storage:
+    """Reads source files by local path or URL. Stateless and picklable; its errors are OSErrors."""
+
+    def is_local(self, path: str) -> bool:
+        return "://" not in path or path.startswith("file://")
+
+    def canonical(self, path: str) -> str:
+        """The path as ``glob`` spells it: absolute if it is local, with its protocol if it is remote."""
+        filesystem, inner = open_filesystem(path)
+        return str(inner) if self.is_local(path) else str(filesystem.unstrip_protocol(inner))
+
+    def identity(self, path: str) -> str:
+        """One spelling for all paths to a file: links in its folders are resolved; a link to a file is a file of its own."""
+        if not self.is_local(path):
+            return self.canonical(path)
+        local = _local_path(path)
+        return str(Path(os.path.realpath(local.parent)) / local.name)
+
+    def glob(self, pattern: str) -> list[str]:
+        """Sorted files that match; a pattern without wildcards that names no file gives an empty list."""
+        filesystem, inner = open_filesystem(pattern)
+        if self.is_local(pattern):
+            return sorted(filesystem.glob(inner))
+        found = with_retries(lambda: filesystem.glob(inner))
+        return sorted(str(filesystem.unstrip_protocol(path)) for path in found)
+
+    def size(self, path: str) -> int:
+        """Size of the file in bytes."""
+        if self.is_local(path):
+            return _local_path(path).stat().st_size
+        filesystem, inner = open_filesystem(path)
+        return int(with_retries(lambda: filesystem.size(inner)))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file (not a folder) at ``path``."""
+        if self.is_local(path):
+            return _local_path(path).is_file()
+        return kind_of(path) == "file"
+
+    def is_folder(self, path: str) -> bool:
+        if self.is_local(path):
+            return _local_path(path).is_dir()
+        return kind_of(path) == "directory"
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Bytes [start, end)."""
+        if self.is_local(path):
+            with _local_path(path).open("rb") as file:
+                file.seek(start)
+                return file.read(end - start)
+        filesystem, inner = open_filesystem(path)
+        return bytes(with_retries(lambda: filesystem.cat_file(inner, start=start, end=end)))
+
+    def read_ranges(self, path: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        """Bytes of each span [start, end) of a remote file, in order; up to ``CONCURRENT_REQUESTS`` are read at once."""
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
+            yield from threads.map(lambda span: self.read_range(path, *span), spans)
+
+    def read(self, path: str) -> bytes:
+        """The whole file."""
+        return self.read_range(path, 0, self.size(path))
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """A local path with the file's bytes, valid while the context is open."""
+        if self.is_local(path):
+            yield _local_path(path)
+            return
+        filesystem, inner = open_filesystem(path)
+        with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
+            target = Path(folder) / Path(inner).name
+            with_retries(lambda: filesystem.get_file(inner, str(target)))
+            yield target
+
+    @contextmanager
+    def mapped(self, path: str) -> Iterator[memoryview]:
+        """The file as read-only memory; an empty file gives an empty view."""
+        with self.local(path) as local:
+            if local.stat().st_size == 0:
+                yield memoryview(b"")
+                return
+            with local.open("rb") as file:
+                # not closed here: callers may keep views of it, and the last view to go frees the mapping
+                yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _local_path(path: str) -> Path:
+    return Path(path.removeprefix("file://"))
