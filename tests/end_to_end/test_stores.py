@@ -122,7 +122,7 @@ def test_inputs_and_output_on_s3_with_ray(bucket: Bucket, many_units: Path, undi
     assert "matches what the run itself would write" in refused
 
 
-@pytest.mark.parametrize("share", [0.03, pytest.param(0.15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [0.03, pytest.param(0.15, marks=pytest.mark.long)])
 def test_a_store_that_fails_is_slow_and_loses_answers(
     share: float, bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_store_that_goes_away_is_one_line_and_the_same_command_goes_on(
     assert bucket.hash() == undisturbed
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_a_killed_driver_is_followed_by_the_same_command(
     kills: int, bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
@@ -166,7 +166,7 @@ def test_a_killed_driver_is_followed_by_the_same_command(
     assert json.loads(bucket.qvl("curate", "audit", bucket.out, "--json"))["discrepancy"] is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_ray_driver_is_followed_by_the_same_command(
     bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_killed_ray_driver_is_followed_by_the_same_command(
     assert bucket.hash() == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_nodes_without_a_common_output_folder(
     bucket: Bucket,
     many_units: Path,
@@ -253,7 +253,7 @@ def test_a_driver_that_sleeps_loses_the_output_and_does_no_harm(
     assert json.loads(bucket.qvl("curate", "audit", bucket.out, "--json"))["discrepancy"] is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
     bucket: Bucket, many_units: Path, tmp_path: Path
 ) -> None:
@@ -270,7 +270,7 @@ def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
     same_files(local_content(tmp_path / "out"), bucket.content())
 
 
-@pytest.mark.parametrize("workers", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", ["serial", pytest.param("ray", marks=pytest.mark.long)])
 def test_a_build_on_s3_is_byte_for_byte_the_local_one(workers: str, bucket: Bucket, tmp_path: Path) -> None:
     result = qvl("ground", "build", str(GROUNDING), "--output", str(tmp_path / "out"))
     assert result.returncode == 0, result.stderr

@@ -121,7 +121,7 @@ def finish(scored: Path, out: Path, process: "subprocess.Popen[str]", flags: lis
 
 
 @pytest.mark.parametrize(
-    "stage", ["score", *(pytest.param(name, marks=pytest.mark.slow) for name in ("scan", "select", "pack"))]
+    "stage", ["score", *(pytest.param(name, marks=pytest.mark.long) for name in ("scan", "select", "pack"))]
 )
 def test_a_dead_node_changes_nothing(stage: str, scored: Path, expected: str, cluster: Cluster, tmp_path: Path) -> None:
     out, flags = tmp_path / "out", ["--workers", "ray", "--address", cluster.address]

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -53,15 +55,41 @@ def venv(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def tracked_files() -> set[str]:
+    """Files of the package under the names that they have when installed."""
+    listed = subprocess.run(["git", "ls-files", "qvl", *FOLDERS], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    return {name if name.startswith("qvl/") else f"qvl/{name}" for name in names}
+
+
 def test_everything_that_is_tracked_is_in_the_wheel(wheel: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "qvl.py", *FOLDERS], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
     held = set(zipfile.ZipFile(wheel).namelist())
+    tracked = tracked_files()
     assert tracked - held == set()
     endings = {Path(name).suffix for name in held}
     assert {".yaml", ".css", ".js", ".html", ".npz", ".NOTICE"} <= endings
+
+
+def test_wheel_when_unpacked_holds_one_top_level_name_and_no_link(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    tops = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"qvl"}
+    assert not [entry for entry in archive.infolist() if stat.S_ISLNK(entry.external_attr >> 16)]
+
+
+def test_sdist_when_built_into_a_wheel_gives_the_same_files(wheel: Path, tmp_path: Path) -> None:
+    called(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path), cwd=ROOT)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as tar:
+        assert not [member.name for member in tar.getmembers() if member.issym() or member.islnk()]
+        tar.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    called(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "again"), cwd=source)
+    (again,) = (tmp_path / "again").glob("*.whl")
+    first, second = zipfile.ZipFile(wheel), zipfile.ZipFile(again)
+    assert {entry.filename: entry.CRC for entry in first.infolist() if entry.filename.startswith("qvl/")} == {
+        entry.filename: entry.CRC for entry in second.infolist() if entry.filename.startswith("qvl/")
+    }
 
 
 def test_its_version_and_licence(wheel: Path) -> None:
@@ -73,7 +101,10 @@ def test_its_version_and_licence(wheel: Path) -> None:
 def test_the_commands_run_from_an_empty_folder(venv: Path, wheel: Path, tmp_path: Path) -> None:
     command = str(venv / "bin" / "qvl")
     where = called(
-        str(venv / "bin/python"), "-c", "import pipeline, qvl; print(pipeline.__file__, qvl.__file__)", cwd=tmp_path
+        str(venv / "bin/python"),
+        "-c",
+        "import qvl.pipeline, qvl.training; print(qvl.pipeline.__file__, qvl.training.__file__)",
+        cwd=tmp_path,
     )
     assert all(path.startswith(str(venv)) for path in where.split())
     assert called(command, "--version", cwd=tmp_path).split()[1] == wheel.name.split("-")[1]

@@ -64,7 +64,7 @@ def demo_samples(folder: Path, task: str, count: int) -> list[Sample]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("task", ["caption", "vqa", "grounded_caption", "referring", "region_caption", "text", "chat"])
 def test_64_real_samples_of_a_task_are_learnt_by_heart(task: str, tmp_path: Path, qvl: Command) -> None:

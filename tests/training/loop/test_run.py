@@ -193,7 +193,7 @@ def test_a_changed_shard_is_found_by_its_receipt(undisturbed: Path, qvl: Command
     assert "step 7: the samples of the log have another receipt" in verified.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_train_runs_the_same_recipe(undisturbed: Path, tmp_path: Path, qvl: Command) -> None:
     run, recipe = tmp_path / "run", undisturbed / "recipe.yaml"
     done = qvl(

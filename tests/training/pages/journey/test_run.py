@@ -57,7 +57,7 @@ def test_datasets_go_by_name(tmp_path: Path, start: Path, used: dict[str, Path])
         plan_journey(recipe, {"mixed": used["mixed"]}, tmp_path / "out")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_datasets_to_the_page_and_on(tmp_path: Path, start: Path, used: dict[str, Path]) -> None:
     recipe, out = write(tmp_path / "r.yaml", start, used, **HELD), tmp_path / "out"
     page = travel(recipe, used, out)
