@@ -1,4 +1,4 @@
-"""The towers without superfluous work against open_clip's own: the same vectors, or none where the structure is another."""
+"""The fast towers against open_clip's own: the same vectors, and None for a tower of a different structure."""
 
 import copy
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
 from qvl.pipeline.images import clip as clip_model
-from qvl.pipeline.images.clip_blocks import ImageTower, TextTower
+from qvl.pipeline.images import clip_blocks
+from qvl.pipeline.images.clip_blocks import ImageTower, Linear, TextTower
 
 CAPTIONS = [
     "a red house by the river",
@@ -40,6 +41,7 @@ OTHER = {
 }
 
 DIFFER = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 0.06}  # what rounding may change
+PROCESSORS = ["this processor", "no bfloat16 instructions", "oneDNN switched off"]
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:
@@ -63,6 +65,16 @@ def pictures(model: Any, number: int = 5) -> torch.Tensor:
     return torch.randn(number, 3, *model.visual.image_size if isinstance(model.visual.image_size, tuple) else (64, 64))
 
 
+@pytest.fixture(params=PROCESSORS)
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The features of this machine, and those of machines that have fewer."""
+    if request.param == "no bfloat16 instructions":
+        monkeypatch.setattr(clip_blocks, "has_bfloat16", lambda: False)
+    elif request.param == "oneDNN switched off":
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def tokens() -> torch.Tensor:
     found: torch.Tensor = open_clip.get_tokenizer("ViT-B-32")(CAPTIONS)
@@ -71,12 +83,14 @@ def tokens() -> torch.Tensor:
 
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("dtype", DIFFER)
-def test_image_vectors_are_open_clips(name: str, dtype: torch.dtype) -> None:
-    """In double precision nothing is left of rounding; there oneDNN is not used, as on a GPU."""
+def test_image_vectors_equal_those_of_open_clip(name: str, dtype: torch.dtype, processor: str) -> None:
+    """Double precision leaves almost no rounding; oneDNN does not support it, so it takes the path of a GPU."""
     vision, options = PLAIN[name]
     model = built(vision, **options).to(dtype)
     tower = ImageTower.of(model)
-    assert tower is not None and tower.patches.prepared == (dtype != torch.float64)
+    assert tower is not None
+    with_onednn = dtype != torch.float64 and processor != "oneDNN switched off"
+    assert (tower.patches.onednn_type is not None) == with_onednn
     images = pictures(model).to(dtype)
     with torch.inference_mode():
         expected = unit(model.encode_image(images))
@@ -87,8 +101,8 @@ def test_image_vectors_are_open_clips(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("step", [1, 16, 100])
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("dtype", DIFFER)
-def test_text_vectors_are_open_clips_at_any_padding(
-    step: int, quick: bool, dtype: torch.dtype, tokens: torch.Tensor
+def test_text_vectors_equal_those_of_open_clip_at_any_padding(
+    step: int, quick: bool, dtype: torch.dtype, tokens: torch.Tensor, processor: str
 ) -> None:
     model = built({}, quick_gelu=quick).to(dtype)
     tower = TextTower.of(model, step)
@@ -100,7 +114,7 @@ def test_text_vectors_are_open_clips_at_any_padding(
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_other_structures_run_as_open_clip_runs_them(name: str, tokens: torch.Tensor) -> None:
+def test_a_tower_of_another_structure_runs_as_open_clip_runs_it(name: str, tokens: torch.Tensor) -> None:
     model = built(OTHER[name])
     assert ImageTower.of(model) is None
     scorer = clip_model.ClipScorer(model, "ViT-B-32")
@@ -113,7 +127,7 @@ def test_other_structures_run_as_open_clip_runs_them(name: str, tokens: torch.Te
     torch.testing.assert_close(scorer.texts(list(tokens)), told, atol=1e-5, rtol=0)
 
 
-def test_texts_of_another_kind_run_as_open_clip_runs_them(tokens: torch.Tensor) -> None:
+def test_a_text_tower_of_another_kind_runs_as_open_clip_runs_it(tokens: torch.Tensor) -> None:
     model = built({})
     both_ways = copy.deepcopy(model)
     both_ways.attn_mask = None
@@ -125,6 +139,25 @@ def test_texts_of_another_kind_run_as_open_clip_runs_them(tokens: torch.Tensor) 
         with torch.inference_mode():
             expected = unit(other.encode_text(tokens))
         torch.testing.assert_close(scorer.texts(list(tokens)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 48)])
+def test_a_bf16_layer_gives_the_same_numbers_when_the_processor_lacks_bf16(
+    gelu: bool, bias: torch.Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products of bfloat16 numbers are exact in float32 and are rounded once at the end: one unit in the last place."""
+    generator = torch.Generator().manual_seed(5)
+    x, weight = (torch.randn(size, generator=generator).bfloat16() for size in [(30, 64), (48, 64)])
+    half = None if bias is None else bias.bfloat16()
+    exact = torch.nn.functional.linear(x.double(), weight.double(), None if half is None else half.double())
+    exact = torch.nn.functional.gelu(exact) if gelu else exact
+    monkeypatch.setattr(clip_blocks, "has_bfloat16", lambda: False)
+    layer = Linear(weight, half, gelu)
+    assert layer.onednn_type is torch.float32
+    found = layer(x)
+    assert found.dtype is torch.bfloat16
+    torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-5)
 
 
 @pytest.fixture(params=[1, 2, 5])
