@@ -1,13 +1,17 @@
 """``qvl mix``: the command line of mixtures. Wiring only; heavy imports stay inside the commands."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from qvl.pipeline.shards.reader import Dataset
+    from qvl.training.pages.mix.figures import MixFigures
 
 app = typer.Typer(no_args_is_help=True, help="Look at datasets and mixtures; index foreign tars; take samples down.")
 
@@ -70,9 +74,9 @@ def plan(
 
     loaded = load_train_recipe(recipe)
     datasets = used_datasets(loaded)
-    made = recipe_plan(loaded, datasets, world, per_shard, run)
-    _show(made, datasets, duplicates, report, as_json)
-    raise typer.Exit(1 if any(stage["preflight"]["problems"] for stage in made["stages"]) else 0)
+    stats = recipe_plan(loaded, datasets, world, per_shard, run)
+    _show(stats, datasets, duplicates, report, as_json)
+    raise typer.Exit(1 if any(stage.preflight and stage.preflight.problems for stage in stats.stages) else 0)
 
 
 @app.command()
@@ -89,10 +93,10 @@ def diff(
     opened = open_all({"A": first, "B": second})
     found = difference(opened["A"], opened["B"])
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(asdict(found)))
     else:
         print_difference(found, ("A", "B"))
-    raise typer.Exit(0 if found["same_bytes"] else 1)
+    raise typer.Exit(0 if found.same_bytes else 1)
 
 
 @app.command()
@@ -171,22 +175,24 @@ def _number(count: int, word: str) -> str:
 
 
 def _show(
-    stats: dict[str, Any], datasets: dict[str, Any], duplicates: bool | None, report: Path | None, as_json: bool
+    stats: "MixFigures", datasets: "dict[str, Dataset]", duplicates: bool | None, report: Path | None, as_json: bool
 ) -> None:
     from qvl.training.pages.mix.compare import duplicates as find_duplicates
+    from qvl.training.pages.mix.figures import figures_json
     from qvl.training.pages.mix.page import write_page
     from qvl.training.pages.mix.tables import print_stats
 
     wanted = sum(each.samples for each in datasets.values()) <= LIMIT if duplicates is None else duplicates
-    stats["duplicates"] = find_duplicates(datasets) if wanted else None
+    if wanted:
+        stats = replace(stats, duplicates=find_duplicates(datasets))
     if report is not None:
         write_page(report, stats)
     if as_json:
-        typer.echo(json.dumps(stats))
+        typer.echo(json.dumps(figures_json(stats)))
         return
     print_stats(stats)
     if not wanted:
-        typer.echo("equal images were not looked for; --duplicates reads every sample")
+        typer.echo("equal images were not searched for; --duplicates reads every sample")
 
 
 def _tokenizer(path: Path | None) -> "PreTrainedTokenizerBase | None":

@@ -18,6 +18,7 @@ from qvl.training.heldout.questions import LONGEST, ModelAnswers
 from qvl.training.pages.journey.progress import conclusions, loss_table, score_table, teaches
 from qvl.training.pages.journey.side_by_side import side_by_side
 from qvl.training.pages.journey.steps import Cost
+from qvl.training.pages.mix.figures import LanguageShare, MixFigures, SourceShare, StageMix, TaskShare
 from qvl.training.pages.report import page as training_page
 from qvl.training.pages.report.curves import curves
 from qvl.training.pages.report.history import History
@@ -52,7 +53,7 @@ class JourneyResults:
 
     recipe: TrainRecipe
     parts: Sequence[JourneyPart]
-    mix: Data
+    mix: MixFigures
     history: History
     samples: Sequence[EvalSample]
     answered: Mapping[str, ModelAnswers]
@@ -163,39 +164,35 @@ def _mix(results: JourneyResults) -> Html:
         "What each stage drew, beside the paper: captions of stage 1 by source and language (Table 2), samples of stage 2 "
         "by task (Table 3). The bar is the share here, the line in it the paper's."
     )
-    stages = results.mix["stages"]
+    stages = results.mix.stages
     taught = set(teaches({stage.label: stage.stage for stage in results.recipe.stages}).values())
-    shown = [_stage_mix(stage, stage["name"] in taught) for stage in stages]
+    shown = [_stage_mix(stage, stage.name in taught) for stage in stages]
     return section("mix", "The mix beside Tables 2 and 3", says, *shown)
 
 
-def _stage_mix(stage: Data, compared: bool) -> Html:
+def _stage_mix(stage: StageMix, compared: bool) -> Html:
     """A stage that the paper does not have (``compared`` is false) shows its parts alone."""
-    paper, parts = stage["paper"], []
-    if compared and stage["stage"] == "multitask":
-        parts.append(
-            _against(
-                "task", [(row["name"] or row["task"], row) for row in paper["tasks"] if row["share"] or row["paper"]]
-            )
-        )
-    if compared and stage["stage"] == "pretrain" and paper["languages"]:
-        parts.append(_against("source", [(row["name"] or row["source"], row) for row in paper["sources"]]))
-        parts.append(_against("language", [(row["language"], row) for row in paper["languages"]]))
+    paper, parts = stage.paper, []
+    if compared and stage.stage == "multitask":
+        parts.append(_against("task", [(row.name or row.task, row) for row in paper.tasks if row.share or row.paper]))
+    if compared and stage.stage == "pretrain" and paper.languages:
+        parts.append(_against("source", [(row.name or row.source, row) for row in paper.sources]))
+        parts.append(_against("language", [(row.language, row) for row in paper.languages]))
     head = ["part", "samples", "seen", "epochs", "share of samples", "share of tokens"]
     rows = [
-        [foreign(part["part"]), count(int(part["samples"])), count(round(part["seen"])), f"{part['epochs']:.1f}",
-         f"{part['share']:.1%}", f"{part['token_share']:.1%}"]
-        for part in stage["parts"]
+        [foreign(part.part), count(int(part.samples)), count(round(part.seen)), f"{part.epochs:.1f}",
+         f"{part.share:.1%}", f"{part.token_share:.1%}"]
+        for part in stage.parts
     ]  # fmt: skip
-    facts = f"{stage['stage']}, {count(stage['steps'])} steps at {stage['train_resolution']} pixels"
-    return tag("div", tag("h3", stage["name"]), tag("p.says", facts), *parts, table(head, rows, ".numbers"))
+    facts = f"{stage.stage}, {count(stage.steps or 0)} steps at {stage.train_resolution} pixels"
+    return tag("div", tag("h3", stage.name), tag("p.says", facts), *parts, table(head, rows, ".numbers"))
 
 
-def _against(kind: str, rows: list[tuple[str, Data]]) -> Html:
-    top = max((max(row["share"], row["paper"] or 0.0) for _, row in rows), default=1.0) or 1.0
+def _against(kind: str, rows: Sequence[tuple[str, TaskShare | SourceShare | LanguageShare]]) -> Html:
+    top = max((max(row.share, row.paper or 0.0) for _, row in rows), default=1.0) or 1.0
     body = [
-        [foreign(name, 60), _bar(row["share"], row["paper"], top), f"{row['share']:.1%}",
-         "–" if row["paper"] is None else f"{row['paper']:.1%}"]
+        [foreign(name, 60), _bar(row.share, row.paper, top), f"{row.share:.1%}",
+         "–" if row.paper is None else f"{row.paper:.1%}"]
         for name, row in rows
     ]  # fmt: skip
     return table([kind, "", "here", "paper"], body, ".numbers.against")

@@ -1,4 +1,4 @@
-"""What the shards of a part hold, from their indexes alone: counts by task, source and language, and two histograms."""
+"""What the shards of a part hold, read from their indexes alone: counts by task, source and language, two histograms."""
 
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from qvl.pipeline.shards.reader import Indexes
 from qvl.training.data.schedule import MixPart
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Kind = tuple[str, str, str]
 KIND = ("task", "source", "language")
 COLUMNS = (*KIND, "text_length", "image_sizes", "widths", "heights")
@@ -22,7 +23,10 @@ LENGTHS = ("0–20", "21–50", "51–100", "101–200", "201–500", "501–1,0
 
 @dataclass
 class Cell:
-    """Samples of one task, source and language. ``bytes``: of their images. ``tokens``: of all of them, in a stage."""
+    """Counts of the samples of one task, source and language. ``bytes`` counts the images' bytes.
+
+    ``tokens`` is filled in by ``count_tokens``.
+    """
 
     samples: int = 0
     images: int = 0
@@ -33,7 +37,7 @@ class Cell:
 
 @dataclass
 class Content:
-    """``resolutions``: images by their shorter side; ``lengths``: samples by characters; both by task."""
+    """Counts of a part. ``resolutions``: images by their shorter side; ``lengths``: samples by characters; both by task."""
 
     cells: dict[Kind, Cell] = field(default_factory=dict)
     resolutions: dict[str, Ints] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Content:
 
 
 def read_content(part: MixPart) -> Content:
-    """Read the indexes of a part, one shard at a time. Raises DataError where one cannot be read."""
+    """Read the indexes of a part, one shard at a time. Raises DataError for an index that cannot be read."""
     content, indexes = Content(), Indexes(COLUMNS, keep=1)
     for shard in part.dataset.shards:
         table = indexes.table(shard, part.selection)
@@ -57,9 +61,9 @@ def read_content(part: MixPart) -> Content:
 def _add(content: Content, table: pa.Table) -> None:
     images = pc.list_value_length(table["image_sizes"])
     sizes = pa.array(_sums(table["image_sizes"]))
-    counted = table.select([*KIND, "text_length"]).append_column("images", images).append_column("bytes", sizes)
-    wanted = [("text_length", "count"), ("text_length", "sum"), ("images", "sum"), ("bytes", "sum")]
-    for row in counted.group_by(list(KIND)).aggregate(wanted).to_pylist():
+    columns = table.select([*KIND, "text_length"]).append_column("images", images).append_column("bytes", sizes)
+    sums = [("text_length", "count"), ("text_length", "sum"), ("images", "sum"), ("bytes", "sum")]
+    for row in columns.group_by(list(KIND)).aggregate(sums).to_pylist():
         cell = content.cells.setdefault((row["task"], row["source"], row["language"]), Cell())
         cell.samples += row["text_length_count"]
         cell.characters += row["text_length_sum"]
@@ -81,7 +85,8 @@ def _sums(lists: pa.ChunkedArray) -> Ints:
     return sums
 
 
-def _count(into: dict[str, Ints], task: str, values: npt.NDArray[np.int32], edges: tuple[int, ...]) -> None:
-    places = np.searchsorted(edges, values, side="right")
-    found = np.bincount(places, minlength=len(edges) + 1)
-    into[task] = found if task not in into else into[task] + found
+def _count(histograms: dict[str, Ints], task: str, values: npt.NDArray[np.int32], edges: tuple[int, ...]) -> None:
+    """Add values to a task's histogram; a value equal to an edge belongs to the bucket above it."""
+    buckets = np.searchsorted(edges, values, side="right")
+    counts = np.bincount(buckets, minlength=len(edges) + 1)
+    histograms[task] = counts if task not in histograms else histograms[task] + counts

@@ -1,4 +1,4 @@
-"""Tokens of a part: measured ones where a run has them, else means over samples of each shard that are encoded now."""
+"""Tokens of a part: the lengths that a run has measured, or else means over samples of each shard that are encoded now."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from qvl.training.data.encode import Rule
 from qvl.training.data.lengths import lengths_path, read_lengths, rule_fingerprint
 from qvl.training.data.schedule import MixPart
 from qvl.training.pages.mix.content import KIND, Content, Kind
+from qvl.training.pages.mix.figures import TokenSource
 from qvl.training.plan.stream_estimate import Measure
 from qvl.training.recipe import Holdout
 
@@ -19,9 +20,13 @@ READ = (*KIND, "text_length", "json_offset", "json_size", "image_sizes")
 USUAL_LENGTH = 2048
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenCounting:
-    """How tokens are counted. ``lengths``: folder of a run's measured lengths; ``per_shard``: samples encoded otherwise."""
+    """How tokens are counted.
+
+    ``lengths``: the folder of a run's measured lengths, or None. Without them ``per_shard`` samples of each shard are
+    encoded; without a ``tokenizer`` their tokens are estimated from their characters.
+    """
 
     tokenizer: PreTrainedTokenizerBase | None
     rule: Rule
@@ -30,28 +35,28 @@ class TokenCounting:
     holdout: Holdout | None = None
 
 
-def count_tokens(part: MixPart, content: Content, how: TokenCounting) -> tuple[str, int]:
-    """Fill in the tokens of all cells. Returns ``measured``, ``encoded`` or ``estimated``, and of how many samples."""
-    if how.lengths is not None and how.tokenizer is not None:
-        mark = rule_fingerprint(how.tokenizer, how.rule, how.holdout)
-        paths = [lengths_path(how.lengths, mark, shard) for shard in part.dataset.shards]
+def count_tokens(part: MixPart, content: Content, counting: TokenCounting) -> tuple[TokenSource, int]:
+    """Fill in the tokens of all cells. Returns how they were counted, and on how many samples."""
+    if counting.lengths is not None and counting.tokenizer is not None:
+        fingerprint = rule_fingerprint(counting.tokenizer, counting.rule, counting.holdout)
+        paths = [lengths_path(counting.lengths, fingerprint, shard) for shard in part.dataset.shards]
         if paths and all(path.is_file() for path in paths):
             return "measured", _measured(part, content, paths)
     means: dict[Kind, list[int]] = defaultdict(list)
-    measure, indexes = Measure(how.tokenizer, how.rule), Indexes(READ, keep=1)
+    measure, indexes = Measure(counting.tokenizer, counting.rule), Indexes(READ, keep=1)
     for shard in part.dataset.shards:
-        for kind, tokens in _encoded(part, shard, measure, indexes, how.per_shard):
+        for kind, tokens in _encoded(part, shard, measure, indexes, counting.per_shard):
             means[kind].append(tokens)
     measure.reader.close()
-    every = [tokens for found in means.values() for tokens in found]
+    every = [tokens for lengths in means.values() for tokens in lengths]
     for kind, cell in content.cells.items():
-        seen = means.get(kind) or every
-        cell.tokens = cell.samples * sum(seen) / len(seen)
-    return "encoded" if how.tokenizer is not None else "estimated", len(every)
+        encoded = means.get(kind) or every
+        cell.tokens = cell.samples * sum(encoded) / len(encoded)
+    return "encoded" if counting.tokenizer is not None else "estimated", len(every)
 
 
 def _encoded(part: MixPart, shard: ShardFile, measure: Measure, indexes: Indexes, most: int) -> list[tuple[Kind, int]]:
-    """Tokens of samples spread evenly over a shard, of every kind in it at least one."""
+    """Tokens of samples spread evenly over a shard, with at least one sample of every kind in it."""
     table = indexes.table(shard, part.selection)
     if not table.num_rows:
         return []

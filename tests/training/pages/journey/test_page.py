@@ -1,7 +1,6 @@
 """The page on made results: figures as they are, claims judged by their error, hostile texts inert, links relative."""
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -15,6 +14,15 @@ from qvl.training.pages.journey.page import JourneyPart, JourneyResults, render
 from qvl.training.pages.journey.progress import conclusions, score_table
 from qvl.training.pages.journey.side_by_side import choose
 from qvl.training.pages.journey.steps import Cost
+from qvl.training.pages.mix.figures import (
+    LanguageShare,
+    MixFigures,
+    PaperComparison,
+    PartFigures,
+    SourceShare,
+    StageMix,
+    TaskShare,
+)
 from qvl.training.pages.report.history import read_history
 from qvl.training.recipe import TrainRecipe
 from tests.training.made import of_task, stage, write_dataset
@@ -44,15 +52,18 @@ def recipe() -> TrainRecipe:
     return TrainRecipe.model_validate(content | {"stages": stages, "holdout": {"share": 0.1}})
 
 
-def mix() -> dict[str, Any]:
-    paper = {
-        "tasks": [{"task": "ocr", "name": "OCR", "share": 0.25, "paper": 0.323}],
-        "sources": [{"source": HOSTILE, "share": 1.0, "name": None, "paper": None}],
-        "languages": [{"language": "en", "share": 1.0, "paper": 0.773}],
-    }
-    part = {"part": "mixed", "samples": 96, "seen": 48.0, "epochs": 0.5, "share": 1.0, "token_share": 1.0}
-    facts = {"steps": 6, "train_resolution": 56, "paper": paper, "parts": [part]}
-    return {"stages": [{"name": label, "stage": kind, **facts} for label, kind in STAGES.items()]}
+def mix() -> MixFigures:
+    paper = PaperComparison(
+        tasks=[TaskShare("ocr", "OCR", 0.25, 0.323)],
+        sources=[SourceShare(HOSTILE, 1.0, None, None)],
+        languages=[LanguageShare("en", 1.0, 0.773)],
+    )
+    part = PartFigures("mixed", "encoded", 96, 96.0, 96.0, 0.0, 0.0, 0.0, 48.0, 0.0, 0.5, 1.0, 1.0)
+    stages = [
+        StageMix(label, [part], [], paper, {}, {}, stage=kind, steps=6, train_resolution=56)  # type: ignore[arg-type]
+        for label, kind in STAGES.items()
+    ]
+    return MixFigures("made", [], stages)
 
 
 @pytest.fixture

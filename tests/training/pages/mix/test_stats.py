@@ -18,6 +18,7 @@ from qvl.training.data.encode import Rule
 from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
 from qvl.training.data.schedule import Schedule, State, mix_parts
 from qvl.training.pages.mix.compare import difference, duplicates
+from qvl.training.pages.mix.figures import ShareDifference
 from qvl.training.pages.mix.page import page
 from qvl.training.pages.mix.paper import TABLE2, TABLE3, source_share, task_share
 from qvl.training.pages.mix.preflight import preflight
@@ -43,17 +44,17 @@ def test_the_papers_tables_add_up() -> None:
 
 def test_every_sample_of_a_dataset_is_counted(datasets: dict[str, Path], tokenizer: PreTrainedTokenizerFast) -> None:
     stats = dataset_stats("mixed", open_all({"mixed": str(datasets["mixed"])}), counting(tokenizer))
-    (found,) = stats["stages"]
-    assert {cell["task"]: cell["samples"] for cell in found["cells"]} == dict.fromkeys(
+    (found,) = stats.stages
+    assert {cell.task: cell.samples for cell in found.cells} == dict.fromkeys(
         ("caption", "vqa", "ocr", "referring"), 24
     )
-    assert all(cell["share"] == 0.25 for cell in found["cells"])
-    assert sum(map(sum, found["lengths"].values())) == 96
-    assert {task: counts[0] for task, counts in found["resolutions"].items()} == dict.fromkeys(
+    assert all(cell.share == 0.25 for cell in found.cells)
+    assert sum(map(sum, found.lengths.values())) == 96
+    assert {task: counts[0] for task, counts in found.resolutions.items()} == dict.fromkeys(
         ("caption", "vqa", "ocr", "referring"), 24
     )  # 80 x 60 pixels
-    (part,) = found["parts"]
-    assert (part["counted"], part["counted_of"]) == ("encoded", 96)
+    (part,) = found.parts
+    assert (part.counted, part.counted_of) == ("encoded", 96)
 
 
 def test_tokens_by_encoding_all_are_the_measured_ones(
@@ -68,14 +69,14 @@ def test_tokens_by_encoding_all_are_the_measured_ones(
     for shard in opened["mixed"].shards:
         path = lengths_path(run / "lengths", rule_fingerprint(tokenizer, rule), shard)
         measure_lengths(LengthsTask(shard, path, tokenizer, rule))
-    encoded = recipe_plan(recipe, opened, 1, 1000, None)["stages"][0]
-    measured = recipe_plan(recipe, opened, 1, 1000, run)["stages"][0]
-    assert encoded["parts"][0]["counted"] == "encoded"
-    assert measured["parts"][0]["counted"] == "measured"
-    assert measured["parts"][0]["tokens"] == pytest.approx(encoded["parts"][0]["tokens"])
-    few = recipe_plan(recipe, opened, 1, 4, None)["stages"][0]
-    assert few["parts"][0]["counted_of"] < 96
-    assert few["parts"][0]["tokens"] == pytest.approx(encoded["parts"][0]["tokens"], rel=0.2)
+    encoded = recipe_plan(recipe, opened, 1, 1000, None).stages[0]
+    measured = recipe_plan(recipe, opened, 1, 1000, run).stages[0]
+    assert encoded.parts[0].counted == "encoded"
+    assert measured.parts[0].counted == "measured"
+    assert measured.parts[0].tokens == pytest.approx(encoded.parts[0].tokens)
+    few = recipe_plan(recipe, opened, 1, 4, None).stages[0]
+    assert few.parts[0].counted_of < 96
+    assert few.parts[0].tokens == pytest.approx(encoded.parts[0].tokens, rel=0.2)
 
 
 def test_shares_of_a_stage_are_what_the_schedule_draws(datasets: dict[str, Path], start: Path, tmp_path: Path) -> None:
@@ -88,16 +89,16 @@ def test_shares_of_a_stage_are_what_the_schedule_draws(datasets: dict[str, Path]
     file = write_recipe(tmp_path / "r.yaml", start, chosen, stage(mix=mix, steps=100))
     recipe = load_train_recipe(file)
     opened = used_datasets(recipe)
-    (found,) = recipe_plan(recipe, opened, 2, 16, None)["stages"]
+    (found,) = recipe_plan(recipe, opened, 2, 16, None).stages
     schedule, state = Schedule(recipe.stages[0], mix_parts(recipe.stages[0], opened), recipe.seed), State()
     drawn: Counter[str] = Counter()
     for _ in range(100):
         step = schedule.plan(state, 0, 1)
         drawn.update(name.partition("-")[0] for name in step.ids)
         state = step.after
-    for row in found["paper"]["tasks"]:
-        assert drawn[row["task"]] / 800 == pytest.approx(row["share"], abs=0.01)
-    assert [part["epochs"] for part in found["parts"]] == pytest.approx([400 / 24, 160 / 24, 240 / 40], rel=1e-6)
+    for row in found.paper.tasks:
+        assert drawn[row.task] / 800 == pytest.approx(row.share, abs=0.01)
+    assert [part.epochs for part in found.parts] == pytest.approx([400 / 24, 160 / 24, 240 / 40], rel=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 7])
@@ -123,10 +124,10 @@ def test_preflight_counts_the_micro_batches_of_the_schedule(
         measure_lengths(LengthsTask(shard, lengths_path(tmp_path, mark, shard), tokenizer, rule))
     lengths = (tmp_path, mark) if packing else None
     made = [Schedule(spec, parts, 0, lengths).plan(State(), rank, world).micro_batches for rank in range(world)]
-    assert {len(batches) for batches in made} == {found["micro_batches_per_rank"]}
+    assert {len(batches) for batches in made} == {found.micro_batches_per_rank}
     empty = sum(not micro.sequences for batches in made for micro in batches)
-    assert found["empty_share"] == pytest.approx(empty / sum(map(len, made)))
-    assert bool(found["problems"]) == (found["empty_share"] > 0.1)
+    assert found.empty_share == pytest.approx(empty / sum(map(len, made)))
+    assert bool(found.problems) == (found.empty_share > 0.1)
 
 
 def test_same_image_in_two_datasets_is_found_by_its_bytes(tmp_path: Path) -> None:
@@ -135,17 +136,17 @@ def test_same_image_in_two_datasets_is_found_by_its_bytes(tmp_path: Path) -> Non
     twice = [*other, sample("b-again", "vqa", vqa_turns("And?", "x"), [picture(15)])]
     paths = {"a": write_dataset(tmp_path / "a", "a", shared), "b": write_dataset(tmp_path / "b", "b", twice)}
     found = duplicates(open_all({name: str(path) for name, path in paths.items()}))
-    (across,) = found["across"]
-    assert (across["images"], across["samples"]) == (5, [5, 6])
-    for first, second in across["examples"]:
+    (across,) = found.across
+    assert (across.images, across.samples) == (5, [5, 6])
+    for first, second in across.examples:
         assert int(first.removeprefix("a-")) in range(15, 20)
         assert picture(int(first.removeprefix("a-"))) == picture(
             15 + int(second.removeprefix("b-").replace("again", "0"))
         )
-    inside = {row["dataset"]: row for row in found["inside"]}
-    assert (inside["a"]["images"], inside["a"]["distinct"], inside["a"]["repeated"]) == (20, 20, 0)
-    assert (inside["b"]["images"], inside["b"]["distinct"], inside["b"]["repeated"]) == (21, 20, 1)
-    assert inside["b"]["examples"] == [["b-0", 2]]
+    inside = {row.dataset: row for row in found.inside}
+    assert (inside["a"].images, inside["a"].distinct, inside["a"].repeated) == (20, 20, 0)
+    assert (inside["b"].images, inside["b"].distinct, inside["b"].repeated) == (21, 20, 1)
+    assert inside["b"].examples == [("b-0", 2)]
 
 
 def test_difference_by_id_image_and_content(tmp_path: Path) -> None:
@@ -155,13 +156,13 @@ def test_difference_by_id_image_and_content(tmp_path: Path) -> None:
     paths = [write_dataset(tmp_path / name, name, rows, 4) for name, rows in (("a", first), ("b", second))]
     a, b = (open_dataset(str(path)) for path in paths)
     found = difference(a, b)
-    assert found["samples"] == [10, 9] and not found["same_bytes"]
-    assert (found["ids"]["both"], found["ids"]["changed"], found["ids"]["only"]) == (8, 1, [2, 1])
-    assert found["ids"]["examples"] == [["caption-0008", "caption-0009"], ["vqa-0030"]]
-    assert found["ids"]["changed_examples"] == ["caption-0004"]
-    assert (found["images"]["both"], found["images"]["only"]) == (8, [2, 1])
-    assert found["shares"]["tasks"][0] == {"name": "caption", "samples": [10, 8], "shares": [1.0, pytest.approx(8 / 9)]}
-    assert difference(a, a)["same_bytes"]
+    assert found.samples == [10, 9] and not found.same_bytes
+    assert (found.ids.both, found.ids.changed, found.ids.only) == (8, 1, [2, 1])
+    assert found.ids.examples == [["caption-0008", "caption-0009"], ["vqa-0030"]]
+    assert found.ids.changed_examples == ["caption-0004"]
+    assert (found.images.both, found.images.only) == (8, [2, 1])
+    assert found.shares["tasks"][0] == ShareDifference("caption", [10, 8], [1.0, pytest.approx(8 / 9)])  # type: ignore[list-item]
+    assert difference(a, a).same_bytes
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
