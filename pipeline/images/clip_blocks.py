@@ -57,7 +57,8 @@ def onednn_type(weight: torch.Tensor) -> torch.dtype | None:
 def has_onednn() -> bool:
     """Whether torch was built with oneDNN's fused linear layer (a private operator) and oneDNN is switched on."""
     mkldnn = torch.backends.mkldnn
-    return mkldnn.is_available() and mkldnn.enabled and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    usable = mkldnn.is_available() and mkldnn.enabled  # type: ignore[no-untyped-call, unused-ignore]
+    return bool(usable) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def has_bfloat16() -> bool:
