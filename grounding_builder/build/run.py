@@ -13,6 +13,7 @@ from qvl.pipeline.builders.build import build
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.storage.atomic import replacing
 from qvl.pipeline.storage.paths import Place
 from qvl.pipeline.storage.reader import Storage
 
@@ -41,6 +42,5 @@ def run(
 
 def write_exclusion(excluded: Exclusion, path: Path) -> None:
     """The list as a file, in one step."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    excluded.write(temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        excluded.write(temporary)

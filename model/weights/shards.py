@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,18 @@ def open_all(folder: Path, names: list[str]) -> dict[str, Stored]:
     return {key: stored for name in names for key, stored in _open_safetensors(folder / name).items()}
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it replaces ``path`` when the context ends without an error."""
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.replace(path)
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write a small file in one step."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text + "\n")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text + "\n")
 
 
 def _fill(plan: list[Planned], limit: int) -> Iterator[list[Planned]]:
@@ -190,8 +198,7 @@ def _write_shard(path: Path, shard: list[Planned]) -> None:
             at += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
+    with replacing(path) as part, part.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for planned in shard:
             for tensor in planned.make():
@@ -199,4 +206,3 @@ def _write_shard(path: Path, shard: list[Planned]) -> None:
                 data.view(torch.uint8).numpy().tofile(stream)
         stream.flush()
         os.fsync(stream.fileno())
-    part.replace(path)

@@ -14,7 +14,7 @@ from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.dataset import COUNTED
 from qvl.pipeline.shards.writer import BLOCK, INDEX
 from qvl.pipeline.sources.tar_index import Member, index_tar
-from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.takedown.revoke import PRETTY
 
@@ -62,9 +62,8 @@ def index_beside(folder: Path, name: str) -> dict[str, Any]:
         for kind, count in counts.items():
             count.update(table[kind.removesuffix("s")].to_pylist())
         target = tar.with_suffix(".parquet")
-        temporary = target.with_name(f".{target.name}.tmp")
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(target)
+        with replacing(target) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
         sizes = sum(map(sum, table["image_sizes"].to_pylist()))
         shards.append(
             {"shard": tar.stem, "samples": table.num_rows, "bytes": tar.stat().st_size, "image_bytes": sizes,

@@ -8,7 +8,6 @@ that were read longest ago make way. Any number of processes may use one folder:
 import os
 import queue
 import threading
-import uuid
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import fsspec
 import xxhash
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.storage.atomic import replacing
 from qvl.pipeline.storage.reader import Storage
 
 OPEN_FILES = 256
@@ -133,12 +133,8 @@ class FetchAhead:
             return
         filesystem, inner = fsspec.core.url_to_fs(tar)
         self._make_room(int(filesystem.size(inner)))
-        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
+        with replacing(target) as part:
             filesystem.get_file(inner, str(part))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
         """Remove the shards that were fetched longest ago; open readers keep theirs until they close it."""

@@ -14,6 +14,7 @@ from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 from PIL import ImageFont, features
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.storage.atomic import replacing
 from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.scene.settings import FontChoice
 
@@ -67,11 +68,8 @@ def coverage(face: Face) -> frozenset[int]:
     if place.is_file():
         return frozenset(np.load(place).tolist())
     found = drawn(face)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with replacing(place) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(sorted(found), np.int32))
-    temporary.replace(place)
     return found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import xxhash
 from PIL import Image
 
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.reading import tesseract
 from qvl.synth_ocr.scene.pictures import photograph
@@ -34,10 +35,7 @@ def legible(path: str) -> str:
     if place.is_file():
         return place.read_text("utf-8")
     word = _surest(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(word, "utf-8")
-    temporary.replace(place)
+    replace_file(place, word.encode())
     return word
 
 

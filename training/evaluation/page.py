@@ -7,6 +7,7 @@ from typing import Any
 import xxhash
 
 from qvl.pipeline.html.elements import Html, count, foreign, join, short, table, tag
+from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.cards import card
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.scoring import EvalScores
@@ -48,9 +49,7 @@ def write_page(
         ]
     )
     body = join([_header(scores), *sections])
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{body}</body></html>\n", "utf-8")
-    temporary.replace(path)
+    replace_file(path, f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{body}</body></html>\n".encode())
 
 
 def _header(scores: dict[str, Any]) -> Html:

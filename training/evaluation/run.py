@@ -21,6 +21,7 @@ from qvl.pipeline.commit.fingerprint import content_hash, file_hash, fingerprint
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.stale import differences
+from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.paths import remove_tree
 from qvl.training.evaluation.answering.pieces import (
     LONG,
@@ -139,7 +140,7 @@ def _settle(
         remove_tree(out / "manifests")
         remove_tree(out / "pieces")
     clear_attempts(out)
-    _replace(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    replace_file(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     return content
 
 
@@ -157,12 +158,13 @@ def _finish(
 ) -> dict[str, Any]:
     answers = read_answers(tasks, len(samples))
     scored = score(samples, answers)
-    temporary = out / ".predictions.parquet.tmp"
-    pq.write_table(predictions(samples, answers, scored), temporary, compression="zstd")
-    temporary.replace(out / "predictions.parquet")
+    with replacing(out / "predictions.parquet") as temporary:
+        pq.write_table(predictions(samples, answers, scored), temporary, compression="zstd")
     scores = {**content, "predictions": file_hash(out / "predictions.parquet"), "sets": scored.sets}
-    _replace(out / "scores.json", orjson.dumps(scores, option=orjson.OPT_INDENT_2))
-    _replace(out / "images.json", orjson.dumps({"folders": image_folders(samples, out)}, option=orjson.OPT_INDENT_2))
+    replace_file(out / "scores.json", orjson.dumps(scores, option=orjson.OPT_INDENT_2))
+    replace_file(
+        out / "images.json", orjson.dumps({"folders": image_folders(samples, out)}, option=orjson.OPT_INDENT_2)
+    )
     write_page(out / "report.html", scores, samples, answers, scored)
     return scores
 
@@ -186,10 +188,3 @@ def predictions(samples: Sequence[EvalSample], answers: Sequence[Answer], scored
             }
         )  # fmt: skip
     return pa.Table.from_pylist(rows, PREDICTIONS)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file in one step."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

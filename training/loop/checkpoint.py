@@ -18,7 +18,7 @@ from torch import Tensor
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.manifests import create_manifest, read_manifest
-from qvl.pipeline.storage.atomic import sync
+from qvl.pipeline.storage.atomic import replacing, sync
 
 MANIFEST = "checkpoint.json"
 PARTS_TIMEOUT = 1800
@@ -74,10 +74,9 @@ class Checkpoints:
         folder.mkdir(parents=True, exist_ok=True)
         attempt = content["attempt"]
         names = [f"part-{rank:05d}-of-{self.world:05d}-{attempt}.safetensors" for rank in range(self.world)]
-        part = folder / f".{names[self.rank]}"
-        save_file(mine, part)
-        sync(part)
-        part.replace(folder / names[self.rank])
+        with replacing(folder / names[self.rank]) as part:
+            save_file(mine, part)
+            sync(part)
         sync(folder)
         if self.rank == 0:
             self._complete(folder, names, step, content)

@@ -9,6 +9,8 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from qvl.pipeline.storage.atomic import replace_file
+
 LINES_WITHOUT_TERMINAL = 20
 SCALARS = ("loss", "lr", "grad_norm", "mfu", "memory_gb")
 
@@ -18,11 +20,8 @@ class Journal:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = [line for line in read_journal(path) if line["step"] < step]
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-        part.replace(path)
+        replace_file(path, b"".join(orjson.dumps(line) + b"\n" for line in lines))
         self.lines = len(lines)
         self._file = path.open("ab")
 
@@ -126,7 +125,4 @@ def _open_wandb(folder: Path, stage: str) -> Any:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A small file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    part.replace(path)
+    replace_file(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
