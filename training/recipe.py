@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.pipeline.shards.mixture import DEFAULT_WINDOW
 from qvl.pipeline.shards.reader import Selection
 
@@ -198,20 +198,17 @@ class TrainRecipe(RecipeModel):
 
 def load_train_recipe(path: Path) -> TrainRecipe:
     """Read a training recipe; relative paths count from its folder. Raises RecipeError with the place of each mistake."""
-    return read_recipe(path, TrainRecipe, _anchored)
+    return read_recipe(path, TrainRecipe, _anchor_paths)
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    def anchor(path: Any) -> Any:
-        return str(folder / path) if isinstance(path, str) and "://" not in path else path
-
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     datasets = content.get("datasets")
     for dataset in datasets.values() if isinstance(datasets, dict) else ():
         if isinstance(dataset, dict) and "path" in dataset:
-            dataset["path"] = anchor(dataset["path"])
+            dataset["path"] = anchored(dataset["path"], folder)
     if content.get("tokenizer") is not None:
-        content["tokenizer"] = anchor(content["tokenizer"])
+        content["tokenizer"] = anchored(content["tokenizer"], folder)
     start = content.get("start")
     if isinstance(start, str) and ("/" in start or (folder / start).is_dir()):
-        content["start"] = anchor(start)
+        content["start"] = anchored(start, folder)
     return content

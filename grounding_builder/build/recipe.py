@@ -13,7 +13,7 @@ from qvl.grounding_builder.sources.refcoco import RefCoco
 from qvl.grounding_builder.sources.visual_genome import VisualGenome
 from qvl.grounding_builder.sources.vqa import Vqa
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 
 SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
 KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
@@ -49,20 +49,13 @@ class GroundingRecipe(RecipeModel):
 
 def load_recipe(path: Path) -> GroundingRecipe:
     """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
-    return read_recipe(path, GroundingRecipe, _anchored, KINDS)
+    return read_recipe(path, GroundingRecipe, _anchor_paths, KINDS)
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same with every path absolute."""
-
-    def anchor(value: Any) -> Any:
-        if isinstance(value, list):
-            return [anchor(each) for each in value]
-        return str(folder / value) if isinstance(value, str) and "://" not in value else value
-
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     exclude = content.get("exclude")
     benchmarks = exclude.get("benchmarks") if isinstance(exclude, dict) else None
     for part in [*(content.get("sources") or []), *(benchmarks or [])]:
         for key in FILES & set(part if isinstance(part, dict) else ()):
-            part[key] = anchor(part[key])
+            part[key] = anchored(part[key], folder)
     return content

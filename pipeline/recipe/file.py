@@ -1,4 +1,4 @@
-"""Reading a recipe, whatever it is the recipe of: YAML to a frozen model, mistakes in one line with their places."""
+"""Reading a recipe of any kind: YAML to a frozen model, and every mistake in one line with its location in the file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +13,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class UniqueKeys(yaml.SafeLoader):
-    """Plain YAML in which a key stands once per mapping; PyYAML would keep the last and say nothing."""
+    """Plain YAML in which a mapping may hold a key only once; PyYAML would silently use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} occurs twice", key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
@@ -27,14 +27,15 @@ class UniqueKeys(yaml.SafeLoader):
 def read_recipe(
     path: Path,
     model: type[Model],
-    anchored: Callable[[dict[str, Any], Path], dict[str, Any]],
+    anchor_paths: Callable[[dict[str, Any], Path], dict[str, Any]],
     kinds: tuple[str, ...] = (),
 ) -> Model:
-    """Read and check a recipe; ``anchored`` makes its relative paths count from the recipe's folder.
+    """Read and check a recipe.
 
-    ``kinds``: the values of ``kind:`` below ``read:``, which pydantic puts into the place of a mistake.
+    ``anchor_paths``: gets the content and the recipe's folder, and returns the content with its paths made absolute by
+    ``anchored``. ``kinds``: the values of ``kind:`` below ``read:``, which pydantic adds to the location of a mistake.
 
-    Raises RecipeError in one line per mistake, each with its place in the file.
+    Raises RecipeError with every mistake and its location, in one line.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
@@ -47,33 +48,43 @@ def read_recipe(
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
     try:
-        return model.model_validate(anchored(content, path.resolve().parent))
+        return model.model_validate(anchor_paths(content, path.resolve().parent))
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_explain(error, kinds)}") from None
+        raise RecipeError(f"{path}: {_explanation(error, kinds)}") from None
 
 
-def _explain(error: ValidationError, kinds: tuple[str, ...]) -> str:
-    """Each mistake as ``place: what``; what follows from another mistake (a list too short without it) is left out."""
-    faults = error.errors()
-    places = [_place(fault["loc"], kinds) for fault in faults]
+def anchored(value: Any, folder: Path) -> Any:
+    """A path of a recipe, or each path of a list, relative to the recipe's folder wherever the command runs.
+
+    URLs and absolute paths stay as they are, and so does any other value: the model will report it.
+    """
+    if isinstance(value, list):
+        return [anchored(each, folder) for each in value]
+    return str(folder / value) if isinstance(value, str) and "://" not in value else value
+
+
+def _explanation(error: ValidationError, kinds: tuple[str, ...]) -> str:
+    """Each mistake as ``location: what``. A list that is too short only because an entry is wrong is left out."""
+    mistakes = error.errors()
+    locations = [_location(mistake["loc"], kinds) for mistake in mistakes]
     lines = []
-    for place, fault in zip(places, faults, strict=True):
-        deeper = any(other != place and other[: len(place)] == place for other in places)
-        if not (deeper and fault["type"] == "too_short"):
-            lines.append(f"{'.'.join(place) or 'recipe'}: {_what(fault, kinds)}")
+    for location, mistake in zip(locations, mistakes, strict=True):
+        has_deeper = any(other != location and other[: len(location)] == location for other in locations)
+        if not (has_deeper and mistake["type"] == "too_short"):
+            lines.append(f"{'.'.join(location) or 'recipe'}: {_message(mistake, kinds)}")
     return "; ".join(lines)
 
 
-def _place(location: tuple[int | str, ...], kinds: tuple[str, ...]) -> list[str]:
-    """As it stands in the file: pydantic names the kind of a reader too."""
-    parts = [str(part) for part in location]
+def _location(keys: tuple[int | str, ...], kinds: tuple[str, ...]) -> list[str]:
+    """The keys as they are in the file, without the kind of a reader that pydantic inserts."""
+    parts = [str(part) for part in keys]
     return [part for i, part in enumerate(parts) if not (part in kinds and i and parts[i - 1] == "read")]
 
 
-def _what(fault: Any, kinds: tuple[str, ...]) -> str:
-    """The mistake in words that a recipe's author knows; a misspelt key is called by its name."""
-    context = fault.get("ctx", {})
-    words = {
+def _message(mistake: Any, kinds: tuple[str, ...]) -> str:
+    """The mistake in terms of YAML instead of Python."""
+    context = mistake.get("ctx", {})
+    messages = {
         "extra_forbidden": "unknown key",
         "tuple_type": "must be a list, such as [a, b]",
         "too_short": f"needs at least {context.get('min_length')} entry",
@@ -82,4 +93,4 @@ def _what(fault: Any, kinds: tuple[str, ...]) -> str:
         "union_tag_not_found": f"needs `kind:`, one of {', '.join(kinds)}",
         "union_tag_invalid": f"kind {context.get('tag')} is none of {', '.join(kinds)}",
     }
-    return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
+    return messages.get(mistake["type"], str(mistake["msg"]).removeprefix("Value error, "))

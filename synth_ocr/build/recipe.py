@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.synth_ocr.html.source import Html
 from qvl.synth_ocr.pdf.source import Pdf
@@ -46,26 +46,24 @@ class OcrRecipe(RecipeModel):
 
 def load_recipe(path: Path) -> OcrRecipe:
     """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
-    return read_recipe(path, OcrRecipe, _anchored, kinds=("scene", "pdf", "html"))
+    return read_recipe(path, OcrRecipe, _anchor_paths, kinds=("scene", "pdf", "html"))
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths count from the recipe's folder, wherever the command is run."""
-
-    def anchor(value: Any) -> Any:
-        if isinstance(value, str):
-            return value if "://" in value else str(folder / value)
-        return [anchor(each) for each in value] if isinstance(value, list) else value
-
-    def walk(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {
-                key: anchor(value) if key in PATH_KEYS and _plain(value) else walk(value) for key, value in node.items()
-            }
-        return [walk(each) for each in node] if isinstance(node, list) else node
-
-    result: dict[str, Any] = walk(content)
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = _anchor_node(content, folder)
     return result
+
+
+def _anchor_node(node: Any, folder: Path) -> Any:
+    """The node with every path below it made absolute, at any depth."""
+    if isinstance(node, list):
+        return [_anchor_node(each, folder) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: anchored(value, folder) if key in PATH_KEYS and _plain(value) else _anchor_node(value, folder)
+        for key, value in node.items()
+    }
 
 
 def _plain(value: Any) -> bool:

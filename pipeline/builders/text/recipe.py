@@ -9,7 +9,7 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.plain import PlainText
 from qvl.pipeline.builders.text.source import FILES
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 
 Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
@@ -35,18 +35,13 @@ class TextRecipe(RecipeModel):
 
 def load_recipe(path: Path) -> TextRecipe:
     """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
-    return read_recipe(path, TextRecipe, _anchored)
+    return read_recipe(path, TextRecipe, _anchor_paths)
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    def anchor(value: Any) -> Any:
-        if isinstance(value, list):
-            return [anchor(each) for each in value]
-        return str(folder / value) if isinstance(value, str) and "://" not in value else value
-
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     sources = content.get("sources")
     for part in sources if isinstance(sources, list) else []:
         if isinstance(part, dict):
             part.setdefault("image_folder", ".") if part.get("kind") == "chat" else None
-            part |= {key: anchor(part[key]) for key in FILES & part.keys()}
-    return content | {key: anchor(content[key]) for key in ("exclusion",) if key in content}
+            part |= {key: anchored(part[key], folder) for key in FILES & part.keys()}
+    return content | {key: anchored(content[key], folder) for key in ("exclusion",) if key in content}

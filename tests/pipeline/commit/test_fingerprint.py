@@ -1,12 +1,13 @@
 """Fingerprints: equal for equal work, different for any difference."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl.pipeline.commit.fingerprint import EDGE_BYTES, content_hash, file_identity, fingerprint, merkle_root
+from qvl.pipeline.commit.fingerprint import EDGE_BYTES, content_hash, file_hash, file_identity, fingerprint, merkle_root
 from qvl.pipeline.storage.reader import Storage
 
 HASHES = st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=20)
@@ -75,3 +76,9 @@ def test_a_file_that_cannot_be_read_has_an_identity(tmp_path: Path, storage: Sto
     folder.mkdir()
     assert file_identity(storage, str(folder))["unreadable"] == "IsADirectoryError"
     assert file_identity(storage, str(tmp_path / "gone.tar"))["unreadable"] == "FileNotFoundError"
+
+
+def test_file_hash_equals_the_hash_of_the_bytes(tmp_path: Path) -> None:
+    data = os.urandom(9 << 20)
+    (tmp_path / "file").write_bytes(data)
+    assert file_hash(tmp_path / "file") == content_hash(data)

@@ -1,7 +1,7 @@
 """The recipe of an experiment: a training recipe, arms that change some of its keys, seeds, what is asked, what is drawn."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import read_recipe
+from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.training.evaluation.samples.sample import Metric
 from qvl.training.recipe import TrainRecipe, load_train_recipe
 
@@ -132,7 +132,7 @@ class PlannedRun:
 
 def load_experiment(path: Path) -> Experiment:
     """Read an experiment; relative paths count from its folder. Raises RecipeError with the place of each mistake."""
-    return read_recipe(path, Experiment, _anchored)
+    return read_recipe(path, Experiment, _anchor_paths)
 
 
 def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, ...] = ()) -> list[PlannedRun]:
@@ -197,32 +197,29 @@ def _inside(place: Any, part: str, key: str, where: str) -> Any:
     raise RecipeError(f"{where}: set {key}: nothing is called {part} there")
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    def anchor(value: Any) -> Any:
-        return str(folder / value) if isinstance(value, str) and "://" not in value else value
-
+def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     named = content.get("arms")
     arms = [arm for arm in named.values() if isinstance(arm, dict)] if isinstance(named, dict) else []
     for holder in [content, *arms]:
         if isinstance(holder.get("set"), dict):
-            holder["set"] = {key: _placed(key, value, anchor, folder) for key, value in holder["set"].items()}
+            holder["set"] = {key: _anchor_override(key, value, folder) for key, value in holder["set"].items()}
     if content.get("training") is not None:
-        content["training"] = anchor(content["training"])
+        content["training"] = anchored(content["training"], folder)
     for arm in arms:
         if arm.get("model") is not None:
-            arm["model"] = anchor(arm["model"])
+            arm["model"] = anchored(arm["model"], folder)
     if isinstance(content.get("datasets"), dict):
-        content["datasets"] = {name: anchor(path) for name, path in content["datasets"].items()}
+        content["datasets"] = {name: anchored(path, folder) for name, path in content["datasets"].items()}
     return content
 
 
-def _placed(key: str, value: Any, anchor: Callable[[Any], Any], folder: Path) -> Any:
+def _anchor_override(key: str, value: Any, folder: Path) -> Any:
     """An override whose value is a path, with the path from the experiment's folder."""
     is_folder = isinstance(value, str) and ("/" in value or (folder / value).is_dir())
     if key == "tokenizer" or (key == "start" and is_folder) or (key.startswith("datasets.") and key.endswith(".path")):
-        return anchor(value)
+        return anchored(value, folder)
     if key.startswith("datasets.") and isinstance(value, dict) and "path" in value:
-        return value | {"path": anchor(value["path"])}
+        return value | {"path": anchored(value["path"], folder)}
     return value
 
 
