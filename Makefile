@@ -1,8 +1,10 @@
-# Two commands: `make demo` shows what it does, `make test` checks all of it.
+# Two commands: `make demo` shows what it does, `make test` checks all of it. `make quick` checks what has changed since SINCE.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo journey test check format bench clean
+.PHONY: demo journey test test-long quick check lint format bench clean
+SINCE ?= HEAD
+JOBS ?= 2
 
 demo: .stamps/demo
 	$(BIN)/qvl demo
@@ -12,12 +14,21 @@ journey: .stamps/dev
 
 test: .stamps/dev check
 
-check: .stamps/dev
+check: lint
+	$(BIN)/vulture
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+test-long: .stamps/dev
+	$(BIN)/pytest -m long
+
+quick: lint
+	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup $$($(BIN)/python scripts/changed_tests.py $(SINCE))
+
+lint: .stamps/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
 
 format: .stamps/dev
 	$(BIN)/ruff format .
