@@ -24,7 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from qvl.pipeline.shards.reader import Dataset, open_dataset
 from qvl.pipeline.shards.writer import INDEX
-from qvl.training.data.schedule import MixPart, Schedule, State, mix_parts
+from qvl.training.data.parts import MixPart, mix_parts
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import StreamState
 from qvl.training.recipe import StageSpec
 
 SAMPLE_BYTES = 45_000
@@ -90,7 +92,7 @@ def prepare(folder: Path, shards: int, rows: int, batch: int) -> None:
     """Description and the index tables of the steps that will be planned."""
     write_description(folder, shards, rows)
     dataset = open_dataset(str(folder))
-    mixture = Schedule(stage(batch), parts(dataset, batch), SEED).mixture
+    mixture = Schedule(stage(batch), parts(dataset, batch), SEED).lookup.mixture
     for first in (0, LATER):
         for number in np.unique(mixture.draws(first * batch, (first + STEPS) * batch).shard).tolist():
             write_index(dataset.shards[number].index, number, rows)
@@ -109,13 +111,13 @@ def measure(folder: Path, batch: int) -> dict[str, Any]:
     opened = time.perf_counter()
     schedule = Schedule(stage(batch), parts(dataset, batch), SEED)
     made = time.perf_counter()
-    first = schedule.plan(State(), 0, 64)
+    first = schedule.plan(StreamState(), 0, 64)
     planned, used = time.perf_counter(), time.process_time() - cpu
     following = first.after
     for _ in range(STEPS - 1):
         following = schedule.plan(following, 0, 64).after
     behind = time.perf_counter()
-    resumed = Schedule(stage(batch), parts(dataset, batch), SEED).plan(State(step=LATER), 0, 64)
+    resumed = Schedule(stage(batch), parts(dataset, batch), SEED).plan(StreamState(step=LATER), 0, 64)
     end = time.perf_counter()
     return {
         "samples": dataset.samples,

@@ -20,7 +20,7 @@ from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.reader import Selection, open_dataset
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
-from qvl.training.data.schedule import MixPart
+from qvl.training.data.parts import MixPart
 from qvl.training.pages.mix.compare import read_hashes
 from qvl.training.pages.mix.content import read_content
 from tests.training.made import picture, sample, write_dataset

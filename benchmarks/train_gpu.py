@@ -222,18 +222,20 @@ def make_loader(stage: Any, shards: Path, folder: Path, workers: int) -> tuple[A
     from qvl.pipeline.shards.reader import open_dataset
     from qvl.pipeline.shards.sample_bytes import ShardBytes
     from qvl.training.data.encode import Encoder, Rule
-    from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+    from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
     from qvl.training.data.loader import Assembler, StepLoader
-    from qvl.training.data.schedule import Schedule, State, mix_parts
+    from qvl.training.data.parts import mix_parts
+    from qvl.training.data.schedule import Schedule
+    from qvl.training.data.steps import StreamState
 
     tokenizer = build_tokenizer(ROOT / "examples" / "tokenizer.json")
     rule = Rule(stage.length, 256, stage.chatml)
-    mark, dataset = rule_fingerprint(tokenizer, rule), open_dataset(str(shards))
+    lengths, dataset = LengthsFolder(folder, rule_fingerprint(tokenizer, rule)), open_dataset(str(shards))
     for shard in dataset.shards:
-        measure_lengths(LengthsTask(shard, lengths_path(folder, mark, shard), tokenizer, rule))
-    schedule = Schedule(stage, mix_parts(stage, {"made": dataset}), 0, (folder, mark))
+        measure_lengths(LengthsTask(shard, lengths.path_of(shard), tokenizer, rule))
+    schedule = Schedule(stage, mix_parts(stage, {"made": dataset}), 0, lengths)
     assembler = Assembler(Encoder(tokenizer, rule), stage.resolution, stage.packing == "isolated", ShardBytes())
-    return StepLoader(schedule, assembler, State(), 0, 1, workers), tokenizer
+    return StepLoader(schedule, assembler, StreamState(), 0, 1, workers), tokenizer
 
 
 def config_of(stage: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
@@ -291,7 +293,7 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
 
 def one_step(loaded: Any, engine: Any, marks: Marks) -> float:
     """All micro-batches and the update; returns the mean loss, as a stage reads it."""
-    learnt = sum(batch.learnt for batch in loaded.batches)
+    learnt = sum(batch.supervised for batch in loaded.batches)
     total: Any = 0.0
     marks.at("start")
     for number, batch in enumerate(loaded.batches):

@@ -34,9 +34,11 @@ from qvl.model.text.tokenizer import build_tokenizer, match_config
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
 from qvl.training.data.loader import Assembler, Batch, StepLoader
-from qvl.training.data.schedule import Schedule, State, mix_parts
+from qvl.training.data.parts import mix_parts
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import StreamState
 from qvl.training.recipe import StageSpec
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +77,7 @@ def model_and_batch(data: Path) -> tuple[QwenVLForConditionalGeneration, StageSp
     net = QwenVLForConditionalGeneration(config)
     schedule = Schedule(stage, mix_parts(stage, {"pairs": open_dataset(str(data / "demo"))}), seed=0)
     assembler = Assembler(Encoder(tokenizer, Rule(stage.length)), stage.resolution, False, ShardBytes())
-    batch = next(iter(StepLoader(schedule, assembler, State(), 0, 1))).batches[0]
+    batch = next(iter(StepLoader(schedule, assembler, StreamState(), 0, 1))).batches[0]
     return net, stage, batch
 
 
@@ -92,8 +94,8 @@ def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
 
     def step() -> None:
         loss, _ = engine.forward(batch.ids, batch.labels, batch.positions, batch.pixels)
-        losses.append(loss.item() / batch.learnt)
-        engine.backward(loss, batch.learnt, True)
+        losses.append(loss.item() / batch.supervised)
+        engine.backward(loss, batch.supervised, True)
         engine.step(RATE)
 
     for _ in range(WARM + steps):
@@ -191,11 +193,11 @@ def shares(data: Path) -> dict[str, Any]:
     tokenizer, names = tokenizer_of(), [n for n, folder in DATASETS.items() if (data / folder).exists()]
     datasets = {name: open_dataset(str(data / DATASETS[name])) for name in names}
     rule = Rule(2048)
-    mark = rule_fingerprint(tokenizer, rule)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        measured = LengthsFolder(Path(folder), rule_fingerprint(tokenizer, rule))
         for shard in (shard for dataset in datasets.values() for shard in dataset.shards):
-            measure_lengths(LengthsTask(shard, lengths_path(Path(folder), mark, shard), tokenizer, rule))
+            measure_lengths(LengthsTask(shard, measured.path_of(shard), tokenizer, rule))
         modes = {
             "packed, 4096 samples a step (the paper's batch)": {"batch": {"size": 4096}, "packing": "causal"},
             "packed, 256 sequences a step": {"batch": {"size": 256, "unit": "sequences"}, "packing": "causal"},
@@ -203,8 +205,8 @@ def shares(data: Path) -> dict[str, Any]:
         }
         for name, changes in modes.items():
             stage = stage_of(names, **changes)
-            schedule = Schedule(stage, mix_parts(stage, datasets), 0, (Path(folder), mark))
-            found[name] = useful(schedule, stage.length if schedule.packed else None)
+            schedule = Schedule(stage, mix_parts(stage, datasets), 0, measured)
+            found[name] = useful(schedule, stage.length if stage.packing != "none" else None)
         found["padded to the longest of 8, as they come"] = as_they_come(schedule)
         found["padded to 2048"] = useful(schedule, 2048)
     return found
@@ -213,7 +215,7 @@ def shares(data: Path) -> dict[str, Any]:
 def useful(schedule: Schedule, length: int | None) -> float:
     """Tokens over positions of two steps, rows padded to a length, or to the longest of their micro-batch."""
     tokens = positions = 0
-    state = State()
+    state = StreamState()
     for _ in range(2):
         step = schedule.plan(state, 0, 1)
         state = step.after
@@ -226,7 +228,7 @@ def useful(schedule: Schedule, length: int | None) -> float:
 
 def as_they_come(schedule: Schedule) -> float:
     """The same with samples in their seeded order, as a usual collator meets them."""
-    step = schedule.plan(State(), 0, 1)
+    step = schedule.plan(StreamState(), 0, 1)
     by_key = {ref.key: ref.tokens for micro in step.micro_batches for row in micro.sequences for ref in row}
     lengths = [by_key[key] for key in step.ids]
     groups = [lengths[at : at + ROWS] for at in range(0, len(lengths), ROWS)]

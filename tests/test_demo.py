@@ -39,8 +39,9 @@ def test_the_journeys_recipe_names_the_parts_of_the_demo(name: str) -> None:
 
 def test_on_one_gpu_it_should_take_less_than_twenty_minutes() -> None:
     """At a fifth of an H100's peak, for texts as long as the demo's; never measured."""
-    from qvl.training.plan.plan import Terms, make_plan
+    from qvl.training.plan.plan import make_plan
+    from qvl.training.plan.records import Terms
     from qvl.training.recipe import load_train_recipe
 
     plan = make_plan(load_train_recipe(demo.EXAMPLES / "journey_gpu.yaml"), Terms(gpus=1, mfu=0.2), text=350)
-    assert plan["total"]["gpu_hours"] < 1 / 3
+    assert plan.total.gpu_hours < 1 / 3

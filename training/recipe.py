@@ -70,6 +70,11 @@ class Engine(RecipeModel):
     recompute: bool = False
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
 
+    @property
+    def element(self) -> int:
+        """Bytes of a weight in the forward pass."""
+        return 2 if self.precision == "bfloat16" else 4
+
 
 class Lora(RecipeModel):
     """Low-rank updates of the language model's projections (reference section 14). ``quantize``: 4-bit base (Q-LoRA)."""
@@ -140,6 +145,11 @@ class StageSpec(RecipeModel):
     def label(self) -> str:
         return self.name or self.stage
 
+    @property
+    def steps_count_packs(self) -> bool:
+        """Whether ``batch.size`` counts packed sequences, which are taken from windows of ``pack_window`` samples."""
+        return self.packing != "none" and self.batch.unit == "sequences"
+
     @model_validator(mode="after")
     def _fits(self) -> "StageSpec":
         if self.resolution % 14:
@@ -182,6 +192,10 @@ class TrainRecipe(RecipeModel):
     holdout: Holdout | None = None
     datasets: dict[str, DatasetSpec]
     stages: tuple[StageSpec, ...] = Field(min_length=1)
+
+    def needs_lengths(self, stage: StageSpec) -> bool:
+        """Whether the lengths of samples must be measured before a stage, to pack them or to leave out held-out ones."""
+        return stage.packing != "none" or self.holdout is not None
 
     @model_validator(mode="after")
     def _names_exist(self) -> "TrainRecipe":

@@ -19,7 +19,7 @@ from qvl.synth_ocr.build.recipe import load_recipe
 from qvl.synth_ocr.scene.source import Scene
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.schedule import State
+from qvl.training.data.steps import StreamState
 from qvl.training.loop.run import plan_stage, processor_of_start
 from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import load_train_recipe
@@ -97,7 +97,7 @@ def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: P
     encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
     alone = ProcessGroup()
     schedule = plan_stage(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
-    state = State()
+    state = StreamState()
     for _ in range(STEPS):
         state = schedule.plan(state, 0, 1).after
     assert state.receipt == GOLDEN["receipts"][stage.label]

@@ -41,7 +41,7 @@ def stats(
     from qvl.training.data.encode import Rule
     from qvl.training.pages.mix.stats import dataset_stats
     from qvl.training.pages.mix.tokens import USUAL_LENGTH, TokenCounting
-    from qvl.training.plan.plan import start_config, start_tokenizer
+    from qvl.training.plan.start import start_config, start_tokenizer
     from qvl.training.recipe import load_train_recipe
 
     words, rule = _tokenizer(tokenizer), Rule(USUAL_LENGTH)

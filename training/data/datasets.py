@@ -1,4 +1,4 @@
-"""The datasets of a recipe, opened; what is not there is named all at once, before any model is loaded."""
+"""Opens the datasets of a recipe. Everything that is missing is reported at once, before any model is loaded."""
 
 from collections.abc import Mapping
 
@@ -17,17 +17,17 @@ def used_datasets(recipe: TrainRecipe) -> dict[str, Dataset]:
 
 
 def open_all(paths: Mapping[str, str]) -> dict[str, Dataset]:
-    """Datasets by name. Raises DataError that names every dataset, shard and index that is absent or cut."""
+    """Datasets by name. Raises DataError that names every dataset, shard and index that is missing or truncated."""
     opened: dict[str, Dataset] = {}
-    absent: list[str] = []
+    missing: list[str] = []
     for name, path in paths.items():
         try:
             opened[name] = open_dataset(path)
         except DataError as error:
-            absent.append(f"dataset {name}: {error}")
+            missing.append(f"dataset {name}: {error}")
         else:
-            absent += [f"dataset {name}: {line}" for line in absent_files(opened[name])]
-    if absent:
-        more = f"; and {len(absent) - ERRORS_SHOWN} more" if len(absent) > ERRORS_SHOWN else ""
-        raise DataError("; ".join(absent[:ERRORS_SHOWN]) + more)
+            missing += [f"dataset {name}: {line}" for line in absent_files(opened[name])]
+    if missing:
+        more = f"; and {len(missing) - ERRORS_SHOWN} more" if len(missing) > ERRORS_SHOWN else ""
+        raise DataError("; ".join(missing[:ERRORS_SHOWN]) + more)
     return opened

@@ -1,7 +1,7 @@
-"""One sample to token ids: formats, loss boundaries, cuts, and the class of every token that is learnt.
+"""Turns one sample into token ids: formats, which tokens have a loss, truncation, and the class of every token.
 
-Plain formats of stages 1-2 end in the end of text (Box B.1); dialogues are ChatML (paper section 3.3 and appendix B.2). The
-strings come from the shards; nothing here writes markup.
+The plain formats of stages 1 and 2 close with the end-of-text token (Box B.1); dialogues are ChatML (paper section 3.3 and
+appendix B.2). The text comes from the shards as it is; nothing here writes markup.
 """
 
 from dataclasses import dataclass
@@ -21,20 +21,23 @@ from qvl.training.recipe import StageSpec
 ENCODE_VERSION = 1
 CLASSES = ("text", "digits", "markers", "ocr")
 TEXT, DIGITS, MARKERS, OCR = range(4)
-PLACES = ("box", "quad")
+COORDINATES = ("box", "quad")
 PROMPTS_KEPT = 256
 
 Ints = npt.NDArray[np.int32]
 
 
 class SampleError(Exception):
-    """The sample cannot be trained on; the text is the reason, one word or ``word:detail``."""
+    """The sample cannot be trained on. The text is the reason, as ``reason`` or ``reason:detail``."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How samples become tokens: the longest sequence, positions per image, which samples are dialogues, their loss, and
-    whether pictures belong to them."""
+    """How samples become tokens.
+
+    ``length``: the longest sequence, in tokens. ``positions``: tokens that one image takes. ``chatml``: which samples become
+    dialogues. ``loss``: which tokens of a dialogue have a loss. ``pictures``: whether images are kept.
+    """
 
     length: int
     positions: int = 256
@@ -44,14 +47,14 @@ class Rule:
 
     @staticmethod
     def of(stage: StageSpec, positions: int) -> "Rule":
-        """The rule of a stage for a model with so many positions per image."""
+        """The rule of a stage, for a model with ``positions`` tokens per image."""
         return Rule(stage.length, positions, stage.chatml, stage.loss, stage.stage != "language")
 
 
 @dataclass(frozen=True)
 class TokenSample:
-    """``ids`` [L]; ``labels`` [L], IGNORE where nothing is learnt; ``classes`` [L], numbers of CLASSES; ``images`` in the
-    order in which they stand; ``cut`` tokens that did not fit."""
+    """``ids`` [L]; ``labels`` [L], IGNORE at tokens without a loss; ``classes`` [L], indexes into CLASSES; ``images``: their
+    numbers in the order in which they appear; ``cut``: how many tokens were dropped from the end."""
 
     ids: Ints
     labels: Ints
@@ -61,7 +64,7 @@ class TokenSample:
 
 
 class Encoder:
-    """Encodes samples of shards under one rule. Keeps the tokenizer; picklable."""
+    """Encodes samples of shards under one rule. It can be pickled, tokenizer included."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rule: Rule) -> None:
         self.tokenizer, self.rule = tokenizer, rule
@@ -70,12 +73,14 @@ class Encoder:
         self._ref = token_id(tokenizer, "<ref>")
         self._turn_end = token_id(tokenizer, TURN_END)
         self._image_end = token_id(tokenizer, "</img>")
-        self._places = [(token_id(tokenizer, f"<{kind}>"), token_id(tokenizer, f"</{kind}>")) for kind in PLACES]
+        self._coordinates = [
+            (token_id(tokenizer, f"<{kind}>"), token_id(tokenizer, f"</{kind}>")) for kind in COORDINATES
+        ]
         markers = [token_id(tokenizer, token) for token in (*MARKUP, END_OF_TEXT, TURN_START, TURN_END)]
         self._markers = np.array(sorted(markers), dtype=np.int32)
 
     def encode(self, content: dict[str, Any]) -> TokenSample:
-        """A sample's ``<key>.json`` to tokens. Raises SampleError for what cannot be learnt from."""
+        """The tokens of a sample's ``<key>.json``. Raises SampleError for a sample that cannot be trained on."""
         turns, task = content["turns"], content["task"]
         if not self.rule.pictures:
             turns = [turn | {"text": without_images(turn["text"])} for turn in turns]
@@ -92,13 +97,13 @@ class Encoder:
             ids, labels = self._shorten(ids, labels, self._is_dialogue(task))
             cut = len(encoded.ids) - len(ids)
         if len(labels):
-            labels[0] = IGNORE  # nothing stands before it, and in a pack it would be read off another sample
+            labels[0] = IGNORE  # nothing precedes it, and in a pack it would be predicted from another sample
         if not (labels != IGNORE).any():
             raise SampleError("nothing_to_learn")
         return TokenSample(ids, labels, self._classes(ids, task), numbers, cut)
 
     def tombstone(self, length: int) -> TokenSample:
-        """What stands in the place of a damaged sample: nothing to learn, no image."""
+        """What replaces a damaged sample: as many tokens, without a loss and without an image."""
         ids = np.full(max(1, length), self.end, dtype=np.int32)
         return TokenSample(ids, np.full_like(ids, IGNORE), np.zeros(len(ids), dtype=np.uint8), ())
 
@@ -107,21 +112,23 @@ class Encoder:
 
     def _plain(self, turns: list[dict[str, str]]) -> Encoded:
         segments = [(turn["text"], turn["role"] in ("assistant", "text")) for turn in turns]
-        if not any(learnt for _, learnt in segments):
+        if not any(supervised for _, supervised in segments):
             raise SampleError("nothing_to_learn")
         whole = Encoded()
-        for text, learnt in segments:
+        for text, supervised in segments:
             part = (
-                self._prompt(text) if not learnt else encode_plain(self.tokenizer, [(text, True)], self.rule.positions)
+                encode_plain(self.tokenizer, [(text, True)], self.rule.positions) if supervised else self._prompt(text)
             )
-            whole.ids += part.ids[:-1]  # each by itself, as in `encode_plain`, less the end of text
+            whole.ids += part.ids[
+                :-1
+            ]  # each segment is tokenised by itself, as `encode_plain` does; the end of text goes
             whole.labels += part.labels[:-1]
             whole.images += part.images
         whole.add([self.end], True)
         return whole
 
     def _prompt(self, text: str) -> Encoded:
-        """A segment that is not learnt. Captions share a few, and the places of an image are most of their tokens."""
+        """A segment without a loss. Prompts are cached, because captions share a few long ones (an image is 256 tokens)."""
         if text in self._prompts:
             return self._prompts[text]
         encoded = encode_plain(self.tokenizer, [(text, False)], self.rule.positions)
@@ -131,20 +138,20 @@ class Encoder:
 
     def _dialogue(self, turns: list[dict[str, str]]) -> Encoded:
         pairs: Any = [(turn["role"], turn["text"]) for turn in turns]
-        if any(role == "text" for role, _ in pairs):  # pure text has no turns: it stays plain inside a dialogue stage
+        if any(role == "text" for role, _ in pairs):  # pure text has no turns, so it stays plain in a dialogue stage
             return self._plain(turns)
         return encode_chatml(self.tokenizer, pairs, loss=self.rule.loss, positions=self.rule.positions)
 
     def _shorten(self, ids: Ints, labels: Ints, dialogue: bool) -> tuple[Ints, Ints]:
-        """At most the longest length: whole `<ref>` records, whole turns of a dialogue, else the text as far as it goes.
+        """Truncate to the longest length: after a whole turn of a dialogue, before a `<ref>` record, else after any token.
 
-        The end of text behind a cut is not learnt: the text goes on.
+        The end of text that follows a cut has no loss, because the text did not end there.
         """
         room = self.rule.length - 1
         head = ids[:room]
         if dialogue:
             ends = np.flatnonzero(head == self._turn_end)
-            stop = int(ends[-1]) + 2 if len(ends) else 0  # with its newline
+            stop = int(ends[-1]) + 2 if len(ends) else 0  # the turn's end and its newline
             stop = min(stop, room)
         else:
             records = np.flatnonzero(ids[: room + 1] == self._ref)
@@ -156,9 +163,9 @@ class Encoder:
         return np.concatenate([ids[:stop], end_ids]), np.concatenate([labels[:stop], end_labels])
 
     def _classes(self, ids: Ints, task: str) -> npt.NDArray[np.uint8]:
-        """Numbers of CLASSES: markers, the numbers inside boxes and quads, words of an OCR page, all other text."""
+        """Indexes into CLASSES: special tokens, coordinates inside boxes and quads, text of an OCR page, any other text."""
         classes = np.full(len(ids), OCR if task == "ocr" else TEXT, dtype=np.uint8)
-        for opening, closing in self._places:
+        for opening, closing in self._coordinates:
             inside = np.cumsum((ids == opening).astype(np.int32) - (ids == closing).astype(np.int32)) > 0
             classes[inside] = DIGITS
         classes[np.isin(ids, self._markers)] = MARKERS

@@ -1,7 +1,8 @@
-"""Held-out images: a seeded share of all images, by their bytes, so that no image is trained on and evaluated.
+"""Held-out images: a seeded share of all images, chosen by their bytes, so that no image is both trained and evaluated on.
 
-The side of an image depends on (bytes, seed, share) alone: equal for all samples that show it, in every dataset, and for
-every number of shards. Training leaves out what ``held_out`` names; evaluation takes nothing else.
+Whether an image is held out depends on (bytes, seed, share) alone. It is the same for all samples that show the image, in
+every dataset and at any number of shards. Training leaves held-out images out; evaluation with `--split heldout` takes no
+others.
 """
 
 import xxhash
@@ -12,7 +13,7 @@ SPAN = 1 << 64
 
 
 def held_out(sha: str, share: float, seed: int = 0) -> bool:
-    """Whether the image with this hash (hex xxh3-128 of its bytes: ``origin.sha`` of our samples) is held out."""
+    """Whether the image with this hash (hex xxh3-128 of its bytes, ``origin.sha`` in our samples) is held out."""
     return xxhash.xxh3_64_intdigest(sha.encode(), seed) < share * SPAN
 
 

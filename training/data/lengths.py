@@ -1,7 +1,7 @@
-"""How many tokens and images each sample has under a rule: measured once per shard, beside the run.
+"""How many tokens and images each sample has under an encoding rule: measured once per shard and stored in the run's folder.
 
-Packing needs lengths before any sample is read. A shard's lengths are named by the shard's hash and the rule's fingerprint,
-so they stay right when folders move, and are made again when the tokenizer changes.
+Packing needs lengths before any sample is read. The file of a shard's lengths is named by the shard's hash and the rule's
+fingerprint: it stays valid when folders move, and lengths are measured again when the tokenizer changes.
 """
 
 from collections.abc import Iterator
@@ -29,18 +29,18 @@ HELD_OUT = "held_out"
 
 SCHEMA = pa.schema(
     [
-        ("tokens", pa.int32()),  # 0 where the sample cannot be trained on
-        ("learnt", pa.int32()),
+        ("tokens", pa.int32()),  # 0 for a sample that cannot be trained on
+        ("learnt", pa.int32()),  # tokens with a loss
         ("images", pa.int16()),
         ("cut", pa.int32()),  # tokens beyond the longest sequence
-        ("reason", pa.string()),  # why not, or null
+        ("reason", pa.string()),  # why it cannot be trained on, or null
     ]
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LengthsTask:
-    """One shard to measure."""
+    """A shard to measure, and the file for its lengths."""
 
     shard: ShardFile
     path: Path
@@ -49,31 +49,38 @@ class LengthsTask:
     holdout: Holdout | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lengths:
-    """Columns of one shard, in the order of its index."""
+    """The lengths of one shard, in the order of its index. ``supervised``: tokens with a loss (``learnt`` in the file)."""
 
     tokens: npt.NDArray[np.int64]
-    learnt: npt.NDArray[np.int64]
+    supervised: npt.NDArray[np.int64]
     images: npt.NDArray[np.int64]
     cut: npt.NDArray[np.int64]
     reasons: list[str | None]
 
 
 def rule_fingerprint(tokenizer: PreTrainedTokenizerBase, rule: Rule, holdout: Holdout | None = None) -> str:
-    """What lengths depend on beside the shard: the tokenizer's own definition, the rule, and what is held out."""
+    """What lengths depend on apart from the shard: the tokenizer's own definition, the rule, and what is held out."""
     definition = tokenizer.backend_tokenizer.to_str()
-    kept_back = None if holdout is None else [holdout.share, holdout.seed]
-    return fingerprint([ENCODE_VERSION, definition, *astuple(rule), kept_back])
+    split = None if holdout is None else [holdout.share, holdout.seed]
+    return fingerprint([ENCODE_VERSION, definition, *astuple(rule), split])
 
 
-def lengths_path(folder: Path, mark: str, shard: ShardFile) -> Path:
-    """Where the lengths of a shard lie."""
-    return folder / mark[:16] / f"{shard.name}-{shard.hash}.parquet"
+@dataclass(frozen=True, slots=True)
+class LengthsFolder:
+    """The measured lengths under one rule. ``fingerprint`` is the rule's (``rule_fingerprint``)."""
+
+    folder: Path
+    fingerprint: str
+
+    def path_of(self, shard: ShardFile) -> Path:
+        """The file with the lengths of a shard."""
+        return self.folder / self.fingerprint[:16] / f"{shard.name}-{shard.hash}.parquet"
 
 
 def measure_lengths(task: LengthsTask) -> Path:
-    """Encode every sample of a shard and store its lengths; what is there already stays."""
+    """Encode every sample of a shard and store the lengths, unless they are stored already."""
     if task.path.is_file():
         return task.path
     rows = list(_rows(task))
@@ -104,26 +111,26 @@ def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
         except (ValueError, KeyError, TypeError, AttributeError):
             yield 0, 0, 0, 0, "json"
         else:
-            learnt = int((sample.labels != IGNORE).sum())
-            yield len(sample.ids), learnt, len(sample.images), sample.cut, None
+            supervised = int((sample.labels != IGNORE).sum())
+            yield len(sample.ids), supervised, len(sample.images), sample.cut, None
     reader.close()
 
 
 def _held_out(
     task: LengthsTask, reader: ShardBytes, key: str, content: dict[str, Any], spans: list[tuple[int, int]]
 ) -> bool:
-    """Whether evaluation may ask for the sample: one of its images is held out, or its id where it has none."""
+    """Whether one of the sample's images is held out; a sample without images is split by its id."""
     assert task.holdout is not None
-    known = content["origin"].get("sha")
-    if len(spans) == 1 and known:
-        hashes = [known]
+    stored = content["origin"].get("sha")
+    if len(spans) == 1 and stored:
+        hashes = [stored]
     else:
         hashes = [image_hash(reader.read(task.shard.tar, *span)) for span in spans] or [image_hash(key.encode())]
     return any(held_out(sha, task.holdout.share, task.holdout.seed) for sha in hashes)
 
 
 def read_lengths(path: Path) -> Lengths:
-    """Lengths of a shard that have been measured."""
+    """The stored lengths of a shard."""
     table = pq.read_table(path)
-    tokens, learnt, images, cut = (table.column(at).to_numpy().astype(np.int64) for at in range(4))
-    return Lengths(tokens, learnt, images, cut, table.column("reason").to_pylist())
+    tokens, supervised, images, cut = (table.column(at).to_numpy().astype(np.int64) for at in range(4))
+    return Lengths(tokens, supervised, images, cut, table.column("reason").to_pylist())

@@ -1,6 +1,6 @@
-"""From a schedule to tensors: workers read, tokenise and decode ahead; the order is the schedule's.
+"""From a schedule to tensors: worker processes read, tokenise and decode ahead, in the order of the schedule.
 
-Shapes: B sequences, L positions, M images, S pixels a side, N learnt tokens in the order of `label_loss` (row by row).
+Shapes: B sequences, L positions, M images, S pixels per side, N supervised tokens in the order of `token_losses`.
 """
 
 import collections
@@ -23,21 +23,21 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import PixelError, decode_pixels
 from qvl.pipeline.shards.sample_bytes import FetchAhead, ShardBytes
 from qvl.training.data.encode import Encoder, SampleError, TokenSample
-from qvl.training.data.schedule import MicroBatch, SampleRef, Schedule, State, Step
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import MicroBatch, RejectedSample, SampleRef, Step, StreamState
 
 PREFETCH = 4
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
-Lost = tuple[str, str, str]
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass
 class Batch:
-    """One micro-batch. ``pixels`` are bytes [M, S, S, 3]: the device normalises them.
+    """One micro-batch. ``pixels`` are bytes [M, S, S, 3], which the device normalises.
 
-    ``damaged`` and ``unusable``: (id, shard, reason) of samples that cannot be read, and of those that the stage's
-    length or format leaves nothing of. Both are tombstones.
+    ``ids``, ``labels`` and ``positions`` are [B, L]; ``classes`` and ``parts`` [N]. ``damaged``: unreadable samples.
+    ``unusable``: samples of which nothing can be trained on under the stage's length and format. Tombstones replace both.
     """
 
     ids: Tensor
@@ -48,11 +48,11 @@ class Batch:
     parts: Tensor
     samples: int = 0
     tokens: int = 0
-    damaged: list[Lost] = field(default_factory=list)
-    unusable: list[Lost] = field(default_factory=list)
+    damaged: list[RejectedSample] = field(default_factory=list)
+    unusable: list[RejectedSample] = field(default_factory=list)
 
     def pin_memory(self) -> "Batch":
-        """For DataLoader: page-locked tensors copy to the GPU while it computes."""
+        """Called by DataLoader: page-locked tensors are copied to the GPU while it computes."""
         for name in ("ids", "labels", "positions", "pixels"):
             value = getattr(self, name)
             if value is not None:
@@ -60,13 +60,13 @@ class Batch:
         return self
 
     @property
-    def learnt(self) -> int:
-        """Labels that count: those behind the first position."""
+    def supervised(self) -> int:
+        """Tokens with a loss. A label at the first position has none, because nothing precedes it."""
         return int((self.labels[:, 1:] != IGNORE).sum())
 
 
 class Assembler(Dataset[Batch]):
-    """Makes a batch of a micro-batch's references; runs in workers."""
+    """Reads the samples of a micro-batch and makes its tensors. Runs in the loader's workers."""
 
     def __init__(self, encoder: Encoder, resolution: int, isolated: bool, reader: ShardBytes) -> None:
         self.encoder, self.resolution, self.isolated, self.reader = encoder, resolution, isolated, reader
@@ -74,19 +74,19 @@ class Assembler(Dataset[Batch]):
     def __getitem__(self, micro: MicroBatch) -> Batch:
         rows: list[list[tuple[TokenSample, int]]] = []
         images: list[Picture] = []
-        damaged: list[Lost] = []
-        unusable: list[Lost] = []
+        damaged: list[RejectedSample] = []
+        unusable: list[RejectedSample] = []
         for sequence in micro.sequences:
             rows.append([])
             for ref in sequence:
                 try:
                     sample, pictures = self._sample(ref)
                 except SampleError as error:
-                    unusable.append((ref.key, ref.tar, str(error)[:200]))
+                    unusable.append(RejectedSample(ref.key, ref.tar, str(error)[:200]))
                     sample, pictures = self.encoder.tombstone(ref.tokens), []
                 except (PixelError, DataError, OSError, *UNREADABLE) as error:
                     reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-                    damaged.append((ref.key, ref.tar, reason))
+                    damaged.append(RejectedSample(ref.key, ref.tar, reason))
                     sample, pictures = self.encoder.tombstone(ref.tokens), []
                 rows[-1].append((sample, ref.part))
                 images += pictures
@@ -101,20 +101,20 @@ class Assembler(Dataset[Batch]):
         return sample, [self.picture(self.reader.read(ref.tar, *ref.images[number])) for number in sample.images]
 
     def picture(self, data: bytes) -> npt.NDArray[np.uint8]:
-        """An image squashed to [S, S, 3] bytes, by bicubic from the smallest JPEG scale that is large enough.
+        """An image resized to [S, S, 3] bytes regardless of its aspect, bicubic from the smallest sufficient JPEG scale.
 
-        By torch's vectorised kernel, over four times as fast as Pillow's: at most 7% of the bytes differ by one level, a few
-        in 100,000 by more.
+        Torch's vectorised kernel is over four times as fast as Pillow's. At most 7% of the bytes differ by one level, and a
+        few in 100,000 by more.
         """
         pixels, side = decode_pixels(data, self.resolution), self.resolution
         pixels = pixels if pixels.flags.writeable else pixels.copy()
         if pixels.shape[:2] == (side, side):
             return pixels
         whole_HWC = torch.from_numpy(pixels)
-        whole_1CHW = whole_HWC.unsqueeze(0).permute(0, 3, 1, 2)  # in this order torch sees channels last, and is faster
-        squashed_1CSS = functional.interpolate(whole_1CHW, (side, side), mode="bicubic", antialias=True)
-        squashed: npt.NDArray[np.uint8] = squashed_1CSS[0].permute(1, 2, 0).numpy()
-        return squashed
+        whole_1CHW = whole_HWC.unsqueeze(0).permute(0, 3, 1, 2)  # a channels-last tensor for torch, which is faster
+        resized_1CSS = functional.interpolate(whole_1CHW, (side, side), mode="bicubic", antialias=True)
+        resized: npt.NDArray[np.uint8] = resized_1CSS[0].permute(1, 2, 0).numpy()
+        return resized
 
     def _batch(
         self,
@@ -136,17 +136,16 @@ class Assembler(Dataset[Batch]):
                 ids[at, span], labels[at, span], classes[at, span] = sample.ids, sample.labels, sample.classes
                 parts[at, span], positions[at, span] = part, np.arange(len(sample.ids))
                 end = span.stop
-            positions[at, end:] = np.arange(width - end)  # padding is a segment of its own
-        learnt = labels[:, 1:] != IGNORE
+            positions[at, end:] = np.arange(width - end)  # padding attends to itself alone
+        supervised = labels[:, 1:] != IGNORE
         return Batch(
             torch.from_numpy(ids),
             torch.from_numpy(labels),
             torch.from_numpy(positions) if self.isolated else None,
-            default_collate([torch.from_numpy(image) for image in images])
-            if images
-            else None,  # shared memory in workers
-            torch.from_numpy(classes[:, 1:][learnt]),
-            torch.from_numpy(parts[:, 1:][learnt]),
+            # in a worker, default_collate stacks into shared memory
+            default_collate([torch.from_numpy(image) for image in images]) if images else None,
+            torch.from_numpy(classes[:, 1:][supervised]),
+            torch.from_numpy(parts[:, 1:][supervised]),
             samples,
             tokens,
         )
@@ -154,7 +153,7 @@ class Assembler(Dataset[Batch]):
 
 @dataclass
 class LoadedStep:
-    """A step of this rank with its tensors; ``wait`` seconds went by until the last of them was there."""
+    """A step of this rank with its tensors. ``wait``: seconds until the last of them was available."""
 
     step: Step
     batches: list[Batch]
@@ -162,13 +161,13 @@ class LoadedStep:
 
 
 class StepLoader:
-    """Iterates over the steps after a state, for one rank, without end."""
+    """Iterates without end over the steps after a state, for one rank."""
 
     def __init__(
         self,
         schedule: Schedule,
         assembler: Assembler,
-        state: State,
+        state: StreamState,
         rank: int,
         world: int,
         workers: int = 0,
@@ -190,19 +189,19 @@ class StepLoader:
         batches = iter(self._loader)
         while True:
             start = time.perf_counter()
-            loaded = [next(batches)]  # planning runs ahead of it, so the step is known now
+            loaded = [next(batches)]  # the planner runs ahead, so the step is planned by now
             step = self._planned.popleft()
             loaded += [next(batches) for _ in step.micro_batches[1:]]
             yield LoadedStep(step, loaded, time.perf_counter() - start)
 
 
 class _Planner(Sampler[MicroBatch]):
-    """Micro-batches of one rank in order; each step is noted when its first micro-batch is handed out."""
+    """The micro-batches of one rank in order. A step is appended to ``planned`` before its first micro-batch is yielded."""
 
     def __init__(
         self,
         schedule: Schedule,
-        state: State,
+        state: StreamState,
         rank: int,
         world: int,
         planned: "collections.deque[Step]",
@@ -215,16 +214,19 @@ class _Planner(Sampler[MicroBatch]):
         wanted: list[str] = []
         for step in self.schedule.steps(self.state, self.rank, self.world):
             self.planned.append(step)
-            near = [] if self.ahead is None else self.schedule.near()
-            if self.ahead is not None and near != wanted:
-                wanted = near
-                for tar in near:
+            nearby = [] if self.ahead is None else self.schedule.nearby_tars()
+            if self.ahead is not None and nearby != wanted:
+                wanted = nearby
+                for tar in nearby:
                     self.ahead.want(tar)
             yield from step.micro_batches
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """A stop often reaches a whole process group: the parent must save a checkpoint first, then end its workers itself."""
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """Give a worker a process group of its own.
+
+    A stop signal often goes to a whole process group. The parent has to save a checkpoint first and then ends its workers.
+    """
     os.setpgrp()
 
 

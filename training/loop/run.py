@@ -30,9 +30,10 @@ from qvl.pipeline.shards.reader import Dataset
 from qvl.pipeline.shards.sample_bytes import CACHE_BYTES, FetchAhead, ShardBytes
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
 from qvl.training.data.loader import Assembler, StepLoader
-from qvl.training.data.schedule import Schedule, mix_parts
+from qvl.training.data.parts import mix_parts
+from qvl.training.data.schedule import Schedule
 from qvl.training.loop.engine import DeepSpeedEngine, full_weights
 from qvl.training.loop.export import plain_weights, without_prefix, write_model
 from qvl.training.loop.logs import write_json
@@ -192,15 +193,15 @@ def plan_stage(
 ) -> Schedule:
     """The stage's schedule; measures lengths first where it needs them, the shards shared out over the ranks."""
     parts = mix_parts(stage, datasets)
-    if stage.packing == "none" and recipe.holdout is None:
+    if not recipe.needs_lengths(stage):
         return Schedule(stage, parts, stage_seed(recipe, stage))
-    mark = rule_fingerprint(encoder.tokenizer, encoder.rule, recipe.holdout)
+    measured = LengthsFolder(lengths, rule_fingerprint(encoder.tokenizer, encoder.rule, recipe.holdout))
     shards = {shard.hash: shard for part in parts for shard in part.dataset.shards}
     for shard in list(shards.values())[group.rank :: group.size]:
-        path = lengths_path(lengths, mark, shard)
-        measure_lengths(LengthsTask(shard, path, encoder.tokenizer, encoder.rule, recipe.holdout))
+        task = LengthsTask(shard, measured.path_of(shard), encoder.tokenizer, encoder.rule, recipe.holdout)
+        measure_lengths(task)
     group.barrier()
-    return Schedule(stage, parts, stage_seed(recipe, stage), (lengths, mark))
+    return Schedule(stage, parts, stage_seed(recipe, stage), measured)
 
 
 def stage_seed(recipe: TrainRecipe, stage: StageSpec) -> int:

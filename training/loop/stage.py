@@ -13,7 +13,7 @@ from torch import Tensor
 from qvl.pipeline.base.errors import DataError
 from qvl.training.data.encode import CLASSES
 from qvl.training.data.loader import Batch, LoadedStep, StepLoader
-from qvl.training.data.schedule import State, Step
+from qvl.training.data.steps import Step, StreamState
 from qvl.training.loop.checkpoint import Checkpoints, read_checkpoint, read_tensors
 from qvl.training.loop.engine import DeepSpeedEngine, Stepped
 from qvl.training.loop.logs import StageLog
@@ -30,7 +30,7 @@ ALLOWED_DAMAGED = 10
 class Progress:
     """What a checkpoint keeps beside tensors: where the stream stands and what the policies remember."""
 
-    state: State
+    state: StreamState
     loss: float | None = None  # running mean of the steps that counted
     counted: int = 0
     skipped: int = 0  # steps skipped one after another
@@ -42,7 +42,7 @@ class Progress:
 
     @staticmethod
     def of(content: dict[str, Any]) -> "Progress":
-        return Progress(**{**content, "state": State(**content["state"])})
+        return Progress(**{**content, "state": StreamState(**content["state"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class StepCounts:
         """The counts of this rank's micro-batches."""
         batches = loaded.batches
         return StepCounts(
-            supervised=sum(batch.learnt for batch in batches),
+            supervised=sum(batch.supervised for batch in batches),
             samples=sum(batch.samples for batch in batches),
             tokens=sum(batch.tokens for batch in batches),
             positions=sum(batch.ids.numel() for batch in batches),
@@ -179,9 +179,11 @@ class Stage:
         progress.samples += totals.samples
         progress.damaged += totals.damaged
         if self.log is not None:
-            for key, shard, reason in [*lost, *step.left_out]:
-                name = shard.rpartition("/")[2]
-                self.log.quarantine.write({"step": step.number, "id": key, "shard": name, "reason": reason})
+            for sample in [*lost, *step.left_out]:
+                name = sample.shard.rpartition("/")[2]
+                self.log.quarantine.write(
+                    {"step": step.number, "id": sample.key, "shard": name, "reason": sample.reason}
+                )
         allowed = max(ALLOWED_DAMAGED, self.spec.tolerance.damaged * progress.samples)
         if progress.damaged > allowed:
             raise DataError(
@@ -298,7 +300,7 @@ class Stage:
         """From the newest checkpoint, or from the beginning."""
         latest = self.group.decide(self.checkpoints.latest)
         if latest is None:
-            return Progress(State())
+            return Progress(StreamState())
         content = read_checkpoint(latest)
         for name, tensors in read_tensors(latest):
             self.engine.load(name, tensors)

@@ -9,7 +9,8 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.schedule import Schedule, State, Step
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import Step, StreamState
 from qvl.training.loop.checkpoint import complete, read_checkpoint
 from qvl.training.loop.logs import read_journal
 from qvl.training.loop.run import plan_stage, processor_of_start
@@ -52,7 +53,7 @@ def _replay(
     stage: StageSpec, schedule: Schedule, lines: list[dict[str, Any]], saved: list[dict[str, Any]], world: int
 ) -> Verified:
     receipts = {content["step"]: content["progress"]["state"]["receipt"] for content in saved}
-    state, samples = State(), 0
+    state, samples = StreamState(), 0
     for line in lines:
         steps = [schedule.plan(state, rank, world) for rank in range(world)]
         difference = _difference(line, steps, receipts)

@@ -80,8 +80,7 @@ def model_states(
 
 def stage_states(shape: Shape, stage: StageSpec, gpus: int, zero: int, offload: Offload) -> States:
     """States of a stage on ``gpus``, whatever its recipe says of ZeRO."""
-    element = 2 if stage.engine.precision == "bfloat16" else 4
-    trained = trained_parameters(shape, stage)
+    element, trained = stage.engine.element, trained_parameters(shape, stage)
     parameters: float = shape.parameters
     if stage.lora is not None:
         parameters += trained - shape.adapter
@@ -125,7 +124,6 @@ def stage_memory(
     shape: Shape, stage: StageSpec, load: Load, gpus: int, zero: int | None = None, offload: Offload | None = None
 ) -> Memory:
     """Memory of a stage as its recipe has it, or under another ZeRO stage and offload."""
-    element = 2 if stage.engine.precision == "bfloat16" else 4
     states = stage_states(
         shape,
         stage,
@@ -133,4 +131,6 @@ def stage_memory(
         stage.engine.zero if zero is None else zero,
         stage.engine.offload if offload is None else offload,
     )
-    return Memory(states, activations(shape, stage, load), buffers(trained_parameters(shape, stage), element))
+    return Memory(
+        states, activations(shape, stage, load), buffers(trained_parameters(shape, stage), stage.engine.element)
+    )

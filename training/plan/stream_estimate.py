@@ -1,4 +1,4 @@
-"""What a stage's stream holds on average, from its first samples: encoded like the loader, packed like the schedule."""
+"""What a stage's stream holds on average: its first samples, encoded as the loader does and packed as the schedule does."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,40 +14,43 @@ from qvl.pipeline.shards.mixture import Mixture
 from qvl.pipeline.shards.reader import Indexes
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule, SampleError
-from qvl.training.data.packing import pack
-from qvl.training.data.schedule import MixPart
+from qvl.training.data.packing import micro_batches, plan_sequences, planned_together
+from qvl.training.data.parts import MixPart
+from qvl.training.data.samples import positions_by_shard
 from qvl.training.plan.cost import Load
 from qvl.training.recipe import StageSpec
 
 Ints = npt.NDArray[np.int64]
+COLUMNS = ("task", "language", "text_length", "json_offset", "json_size", "image_sizes")
 CHARACTERS_PER_TOKEN = {"en": 4.0, "zh": 1.5}
-"""Of plain text in Qwen's vocabulary, about; markup and digits take more tokens than that."""
+"""About, for plain text in Qwen's vocabulary; markup and digits have fewer characters per token."""
 USUAL_CHARACTERS = 3.0
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Columns of the first samples of a stage.
+@dataclass(frozen=True, slots=True)
+class StreamSample:
+    """Columns of the first samples of a stage's stream.
 
-    ``characters``: as the index has them. ``tokens`` 0: cannot be trained on. ``exact``: encoded, not estimated.
+    ``parts``: numbers in the mix. ``characters``: as the index has them. ``tokens``: 0 for an unusable sample. ``labels``:
+    tokens with a loss.
     """
 
-    part: Ints
-    task: Ints
+    parts: Ints
+    tasks: Ints
     characters: Ints
     tokens: Ints
     images: Ints
     labels: Ints
-    exact: bool
 
 
-@dataclass(frozen=True)
-class Stream:
+@dataclass(frozen=True, slots=True)
+class StreamMeans:
     """Means of a stage's stream.
 
-    ``load``: of one sample, padding with it. ``largest``: of the largest micro-batch. ``tokens``, ``labels``: of one sample,
-    without padding. ``useful``: tokens of all positions. ``fill``: tokens of all sequences at full length.
+    ``load``: of one sample, with its share of the padding. ``largest``: of the largest micro-batch. ``tokens``: of one
+    sample, without padding. ``useful``: tokens as a share of all computed positions. ``fill``: tokens as a share
+    of all sequences at full length. ``unusable``: share of the samples that cannot be trained on.
     """
 
     load: Load
@@ -59,40 +62,36 @@ class Stream:
     unusable: float
 
 
-def draw(
+def sample_stream(
     stage: StageSpec,
     parts: list[MixPart],
     seed: int,
     count: int,
     tokenizer: PreTrainedTokenizerBase | None,
     positions: int,
-) -> Drawn:
-    """The first ``count`` samples. Without a tokenizer tokens are estimated from the index's characters."""
-    mixture = Mixture([part.component() for part in parts], seed, stage.window)
-    draws = mixture.draws(0, count)
-    indexes = Indexes(
-        ("task", "language", "text_length", "json_offset", "json_size", "image_sizes"), keep=len(parts) + 1
-    )
-    rule = Rule.of(stage, positions)
-    measure = Measure(tokenizer, rule)
-    columns = np.zeros((5, count), dtype=np.int64)
-    words: dict[str, int] = {}
-    pairs = draws.component * (1 << 32) + draws.shard
-    for pair in np.unique(pairs).tolist():
-        number, at = divmod(pair, 1 << 32)
-        here = np.flatnonzero(pairs == pair)
-        shard = parts[number].dataset.shards[at]
-        rows = indexes.table(shard, parts[number].selection).take(draws.rank[here]).to_pylist()
-        for place, row in zip(here.tolist(), rows, strict=True):
-            task = words.setdefault(row["task"], len(words))
-            columns[:, place] = (task, row["text_length"], *measure(shard.tar, row))
+) -> StreamSample:
+    """The first ``count`` samples. Without a tokenizer, tokens are estimated from the index's characters.
+
+    ``positions``: tokens that one image takes.
+    """
+    draws = Mixture([part.component() for part in parts], seed, stage.window).draws(0, count)
+    indexes = Indexes(COLUMNS, keep=len(parts) + 1)
+    measure = Measure(tokenizer, Rule.of(stage, positions))
+    tasks, characters, tokens, images, labels = np.zeros((5, count), dtype=np.int64)
+    task_numbers: dict[str, int] = {}
+    for part, number, found in positions_by_shard(draws):
+        shard = parts[part].dataset.shards[number]
+        rows = indexes.table(shard, parts[part].selection).take(draws.rank[found]).to_pylist()
+        for position, row in zip(found.tolist(), rows, strict=True):
+            tasks[position] = task_numbers.setdefault(row["task"], len(task_numbers))
+            characters[position] = row["text_length"]
+            tokens[position], images[position], labels[position] = measure(shard.tar, row)
     measure.reader.close()
-    task_column, characters, tokens, images, labels = (columns[at] for at in range(5))
-    return Drawn(draws.component, task_column, characters, tokens, images, labels, tokenizer is not None)
+    return StreamSample(draws.component, tasks, characters, tokens, images, labels)
 
 
 class Measure:
-    """Tokens, images and labels of a row of an index; each sample is read once however often it is drawn."""
+    """The tokens, images and labels of a row of an index. Each sample is read once, however often it is drawn."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase | None, rule: Rule) -> None:
         self.rule, self.reader = rule, ShardBytes()
@@ -104,19 +103,16 @@ class Measure:
         assert isinstance(offset, int) and isinstance(size, int) and isinstance(images, list)
         key = (tar, offset)
         if key not in self._known:
-            found = (
+            self._known[key] = (
                 self._estimated(row, len(images))
                 if self.encoder is None
-                else self._encoded(tar, offset, size, len(images))
+                else self._encoded(self.encoder, tar, offset, size, len(images))
             )
-            self._known[key] = found
         return self._known[key]
 
-    def _encoded(self, tar: str, offset: int, size: int, images: int) -> tuple[int, int, int]:
-        assert self.encoder is not None
+    def _encoded(self, encoder: Encoder, tar: str, offset: int, size: int, images: int) -> tuple[int, int, int]:
         try:
-            content = orjson.loads(self.reader.read(tar, offset, size))
-            sample = self.encoder.encode(content)
+            sample = encoder.encode(orjson.loads(self.reader.read(tar, offset, size)))
         except (SampleError, DataError, *UNREADABLE):
             return 0, 0, 0
         if any(number >= images for number in sample.images):
@@ -132,38 +128,43 @@ class Measure:
         return text + images * (self.rule.positions + 2), images, text
 
 
-def assumed(stage: StageSpec, text: int, positions: int, images: int = 1) -> Drawn:
-    """Equal samples of one image and so many text tokens, all of them learnt: a plan without data."""
+def assumed_stream(stage: StageSpec, text: int, positions: int) -> StreamSample:
+    """Equal samples of one image and ``text`` supervised text tokens: a plan without data."""
     count = max(64, len(stage.mix))
-    images = 0 if stage.stage == "language" else images
+    images = 0 if stage.stage == "language" else 1
     tokens = min(stage.length, text + images * (positions + 2))
 
-    def every(value: int) -> Ints:
+    def column(value: int) -> Ints:
         return np.full(count, value, dtype=np.int64)
 
-    part = np.arange(count) % len(stage.mix)
-    return Drawn(part, every(0), every(text), every(tokens), every(images), every(min(text, tokens)), False)
+    parts = np.arange(count) % len(stage.mix)
+    return StreamSample(parts, column(0), column(text), column(tokens), column(images), column(min(text, tokens)))
 
 
-def stream(stage: StageSpec, drawn: Drawn, size: Ints) -> Stream:
-    """Averages over the drawn samples, in micro-batches as the schedule makes them; ``size``: what it sorts samples by."""
-    usable = drawn.tokens > 0
+def stream_means(stage: StageSpec, sample: StreamSample, sizes: Ints) -> StreamMeans:
+    """Means over a sample of the stream. ``sizes``: what the schedule sorts samples by, tokens or characters.
+
+    Raises DataError where none of the samples can be trained on.
+    """
+    usable = sample.tokens > 0
     if not usable.any():
         raise DataError(
             f"stage {stage.label}: none of the first {len(usable)} samples can be trained on; look at `qvl view`"
         )
     loads, sequences = [], 0
-    for group in _micro_batches(stage, drawn, size):
+    for group in _micro_batches(stage, sample, sizes):
         sequences += len(group)
-        loads.append(_load(stage, drawn, group))
-    count, tokens = int(usable.sum()), float(drawn.tokens.sum())
+        loads.append(_load(stage, sample, group))
+    count, tokens = int(usable.sum()), float(sample.tokens.sum())
     total = Load(
-        *(sum(column) for column in zip(*((x.images, x.tokens, x.pairs, x.labels) for x in loads), strict=True))
+        sum(load.images for load in loads),
+        sum(load.tokens for load in loads),
+        sum(load.pairs for load in loads),
+        sum(load.labels for load in loads),
     )
-    largest = max(loads, key=lambda load: load.tokens + load.images * stage.resolution**2 / 196)
-    return Stream(
+    return StreamMeans(
         load=total.times(1 / count),
-        largest=largest,
+        largest=max(loads, key=lambda load: load.tokens + load.images * stage.resolution**2 / 196),
         tokens=tokens / count,
         samples_per_sequence=count / sequences,
         useful=tokens / total.tokens,
@@ -172,27 +173,22 @@ def stream(stage: StageSpec, drawn: Drawn, size: Ints) -> Stream:
     )
 
 
-def _micro_batches(stage: StageSpec, drawn: Drawn, size: Ints) -> Iterator[list[Sequence[int]]]:
-    """Sequences of sample numbers: those of a step by length, so many at a time (qvl.training.data.schedule)."""
-    together = stage.pack_window if stage.packing != "none" and stage.batch.unit == "sequences" else stage.batch.size
-    for first in range(0, len(drawn.tokens), together):
+def _micro_batches(stage: StageSpec, sample: StreamSample, sizes: Ints) -> Iterator[list[list[int]]]:
+    """The micro-batches of the sample, as sequences of sample numbers."""
+    together = planned_together(stage)
+    for first in range(0, len(sample.tokens), together):
         span = slice(first, first + together)
-        sequences: list[tuple[int, ...]]
-        if stage.packing == "none":
-            sequences = [(at,) for at in range(len(drawn.tokens[span])) if drawn.tokens[span][at] > 0]
-        else:
-            sequences = pack(
-                drawn.tokens[span], drawn.images[span], drawn.task[span], stage.length, stage.images_per_sequence
-            )
-        sizes = np.array([size[span][list(sequence)].sum() for sequence in sequences])
-        order = np.argsort(-sizes, kind="stable").tolist()
-        for at in range(0, len(order), stage.batch.micro):
-            yield [[first + number for number in sequences[n]] for n in order[at : at + stage.batch.micro]]
+        tokens = sample.tokens[span]
+        sequences = plan_sequences(stage, tokens > 0, tokens, sample.images[span], sample.tasks[span])
+        for group in micro_batches(sequences, sizes[span], stage.batch.micro):
+            yield [[first + position for position in sequence] for sequence in group]
 
 
-def _load(stage: StageSpec, drawn: Drawn, group: list[Sequence[int]]) -> Load:
-    """A micro-batch, padded to its longest sequence. Isolated samples attend to themselves alone."""
-    width = max(int(drawn.tokens[list(sequence)].sum()) for sequence in group)
-    every = [number for sequence in group for number in sequence]
-    pairs = float((drawn.tokens[every] ** 2).sum()) if stage.packing == "isolated" else float(len(group) * width**2)
-    return Load(float(drawn.images[every].sum()), float(len(group) * width), pairs, float(drawn.labels[every].sum()))
+def _load(stage: StageSpec, sample: StreamSample, group: Sequence[Sequence[int]]) -> Load:
+    """A micro-batch, padded to its longest sequence. Packed samples that are isolated attend to themselves alone."""
+    width = max(int(sample.tokens[list(sequence)].sum()) for sequence in group)
+    numbers = [number for sequence in group for number in sequence]
+    isolated = stage.packing == "isolated"
+    pairs = float((sample.tokens[numbers] ** 2).sum()) if isolated else float(len(group) * width**2)
+    images, labels = float(sample.images[numbers].sum()), float(sample.labels[numbers].sum())
+    return Load(images, float(len(group) * width), pairs, labels)

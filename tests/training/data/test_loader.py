@@ -12,7 +12,8 @@ from qvl.pipeline.shards.reader import absent_files, open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule
 from qvl.training.data.loader import Assembler, Batch, StepLoader
-from qvl.training.data.schedule import MicroBatch, State
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import MicroBatch, StreamState
 from qvl.training.loop.training_model import TrainingModel
 from tests.training.data.test_schedule import MODES, make
 from tests.training.made import of_task, picture, sample, write_dataset
@@ -23,7 +24,7 @@ def batches(
 ) -> list[Batch]:
     schedule, encoder = make(MODES[mode], datasets, folder, tokenizer)
     assembler = Assembler(encoder, 56, MODES[mode].get("packing") == "isolated", ShardBytes())
-    loader = iter(StepLoader(schedule, assembler, State(), 0, 1))
+    loader = iter(StepLoader(schedule, assembler, StreamState(), 0, 1))
     return [batch for _ in range(steps) for batch in next(loader).batches]
 
 
@@ -36,12 +37,12 @@ def test_a_damaged_picture_leaves_a_tombstone_in_its_place(tmp_path: Path, token
     for mode in MODES:
         good = batches(mode, whole, tmp_path / "l", tokenizer)
         hurt = batches(mode, torn, tmp_path / "l", tokenizer)
-        assert {key for batch in hurt for key, _, _ in batch.damaged} == {"bad"}
+        assert {lost.key for batch in hurt for lost in batch.damaged} == {"bad"}
         assert not any(batch.damaged for batch in good)
         assert [len(batch.ids) for batch in good] == [len(batch.ids) for batch in hurt]
         if mode != "unpacked":
             assert [batch.ids.shape for batch in good] == [batch.ids.shape for batch in hurt]
-        lost = sum(batch.learnt for batch in good) - sum(batch.learnt for batch in hurt)
+        lost = sum(batch.supervised for batch in good) - sum(batch.supervised for batch in hurt)
         assert lost > 0
 
 
@@ -57,19 +58,19 @@ def test_a_shard_cut_short_damages_what_lay_in_the_rest(
         f"{tar}: {tar.stat().st_size} bytes, dataset.json says {open_dataset(str(copied['mixed'])).shards[0].bytes}"
     ]
     hurt = batches("packed samples", copied, tmp_path / "l", tokenizer)
-    shards = {shard for batch in hurt for _, shard, _ in batch.damaged}
+    shards = {lost.shard for batch in hurt for lost in batch.damaged}
     assert shards == {str(tar)}
-    assert all(reason for batch in hurt for _, _, reason in batch.damaged)
+    assert all(lost.reason for batch in hurt for lost in batch.damaged)
 
 
 def test_what_a_stage_cannot_use_is_no_damage(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     turns = [{"role": "user", "text": "<img>0</img>" + "much " * 400}, {"role": "assistant", "text": " a"}]
     data = write_dataset(tmp_path / "d", "d", [sample("long", "vqa", turns, [picture(0)]), of_task("text", 1)])
     schedule, encoder = make(MODES["unpacked"], {"mixed": data, "text": data}, tmp_path / "l", tokenizer)
-    schedule.lengths = None  # without them it is found out while training
-    loader = iter(StepLoader(schedule, Assembler(encoder, 56, False, ShardBytes()), State(), 0, 1))
+    schedule = Schedule(schedule.stage, schedule.parts, schedule.seed)  # without lengths, the loader has to find out
+    loader = iter(StepLoader(schedule, Assembler(encoder, 56, False, ShardBytes()), StreamState(), 0, 1))
     batch = next(loader).batches
-    assert {entry[0] for part in batch for entry in part.unusable} == {"long"}
+    assert {lost.key for part in batch for lost in part.unusable} == {"long"}
     assert not any(part.damaged for part in batch)
 
 
@@ -79,7 +80,7 @@ def test_isolated_packs_lose_what_their_samples_lose_alone(
     schedule, encoder = make(MODES["packed sequences"], datasets, tmp_path, tokenizer)
     assembler = Assembler(encoder, 56, True, ShardBytes())
     model = TrainingModel(load_model(start)).eval()
-    step = schedule.plan(State(), 0, 1)
+    step = schedule.plan(StreamState(), 0, 1)
     sequences = [sequence for micro in step.micro_batches for sequence in micro.sequences]
     assert max(len(sequence) for sequence in sequences) > 2
     with torch.no_grad():
@@ -99,7 +100,7 @@ def test_causal_packs_see_the_samples_before_them(
 ) -> None:
     schedule, encoder = make(MODES["packed samples"], datasets, tmp_path, tokenizer)
     model = TrainingModel(load_model(start)).eval()
-    micro = next(m for m in schedule.plan(State(), 0, 1).micro_batches if len(m.sequences[0]) > 1)
+    micro = next(m for m in schedule.plan(StreamState(), 0, 1).micro_batches if len(m.sequences[0]) > 1)
     causal, isolated = (Assembler(encoder, 56, flag, ShardBytes())[micro] for flag in (False, True))
     assert causal.positions is None and torch.equal(causal.labels, isolated.labels)
     with torch.no_grad():
@@ -113,7 +114,7 @@ def test_causal_packs_see_the_samples_before_them(
 def test_an_empty_micro_batch_learns_nothing(start: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     encoder = Encoder(tokenizer, Rule(256, 16))
     batch = Assembler(encoder, 56, False, ShardBytes())[MicroBatch(0, ())]
-    assert (batch.samples, batch.tokens, batch.learnt, batch.pixels) == (0, 0, 0, None)
+    assert (batch.samples, batch.tokens, batch.supervised, batch.pixels) == (0, 0, 0, None)
     model = TrainingModel(load_model(start)).train()
     loss, losses = model(batch.ids, batch.labels, batch.positions, batch.pixels)
     loss.backward()

@@ -10,7 +10,8 @@ from qvl.model.weights.auto import load_model, load_processor
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder
 from qvl.training.data.loader import Assembler, Batch
-from qvl.training.data.schedule import Schedule, State
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import StreamState
 from qvl.training.loop.lora import add_lora, merge
 from qvl.training.loop.marker_rows import TOKENS, fold
 from qvl.training.loop.training_model import TrainingModel, prepare
@@ -21,7 +22,7 @@ from tests.training.made import stage
 
 def batch_of(made: tuple[Schedule, Encoder]) -> Batch:
     schedule, encoder = made
-    return Assembler(encoder, 56, False, ShardBytes())[schedule.plan(State(), 0, 1).micro_batches[0]]
+    return Assembler(encoder, 56, False, ShardBytes())[schedule.plan(StreamState(), 0, 1).micro_batches[0]]
 
 
 def loss_of(model: TrainingModel, batch: Batch) -> torch.Tensor:

@@ -17,10 +17,13 @@ from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.commands.plan import plan as plan_command
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
+from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
 from qvl.training.data.loader import Assembler
-from qvl.training.data.schedule import Schedule, State, mix_parts
-from qvl.training.plan.plan import Terms, make_plan
+from qvl.training.data.parts import mix_parts
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import StreamState
+from qvl.training.plan.plan import make_plan
+from qvl.training.plan.records import Terms
 from qvl.training.recipe import load_train_recipe
 from tests.training.made import of_task, sample, stage, write_dataset, write_recipe
 
@@ -38,23 +41,23 @@ MODES: dict[str, dict[str, Any]] = {
     [("stage1_pretrain", 68, 11.7, 10_087), ("stage2_multitask", 122, 27.8, 1_212)],
 )
 def test_hours_of_the_papers_stages(name: str, text: int, tflop: float, hours: float) -> None:
-    (made,) = make_plan(load_train_recipe(RECIPES / f"{name}.yaml"), HALF, text)["stages"]
-    assert made["tflop_per_sample"]["total"] == pytest.approx(tflop, rel=0.03)
-    assert made["gpu_hours"] == pytest.approx(hours, rel=0.03)
-    assert made["samples_per_second"] * made["seconds_per_step"] == pytest.approx(made["samples_per_step"])
+    (made,) = make_plan(load_train_recipe(RECIPES / f"{name}.yaml"), HALF, text).stages
+    assert made.tflop_per_sample.total == pytest.approx(tflop, rel=0.03)
+    assert made.cost.gpu_hours == pytest.approx(hours, rel=0.03)
+    assert made.cost.samples_per_second * made.cost.seconds_per_step == pytest.approx(made.samples_per_step)
 
 
 def test_the_whole_of_one_file() -> None:
     made = make_plan(load_train_recipe(RECIPES / "one_file.yaml"), HALF, 68)
-    assert [each["name"] for each in made["stages"]] == ["pretrain", "multitask", "sft"]
-    assert made["total"]["gpu_hours"] == pytest.approx(sum(each["gpu_hours"] for each in made["stages"]))
-    assert 11_000 < made["total"]["gpu_hours"] < 16_900  # the reference's "packed" range
-    assert made["total"]["cost"] == pytest.approx(3 * made["total"]["gpu_hours"])
-    assert made["start"] is None and made["model"]["all"] == 9_655_886_592
-    epochs = [part["epochs"] for part in made["stages"][0]["mix"]]
+    assert [each.name for each in made.stages] == ["pretrain", "multitask", "sft"]
+    assert made.total.gpu_hours == pytest.approx(sum(each.cost.gpu_hours for each in made.stages))
+    assert 11_000 < made.total.gpu_hours < 16_900  # the reference's "packed" range
+    assert made.total.cost == pytest.approx(3 * made.total.gpu_hours)
+    assert made.start is None and made.model.all == 9_655_886_592
+    epochs = [part.epochs for part in made.stages[0].mix]
     assert epochs == pytest.approx([1_536 / 1_417.4] * 10, rel=1e-3)
-    memory = {(way["zero"], way["offload"]): way for way in made["stages"][1]["memory"]}
-    assert memory[2, "none"]["chosen"] and memory[2, "none"]["states"] == pytest.approx(36.2, abs=0.05)
+    memory = {(way.zero, way.offload): way for way in made.stages[1].memory}
+    assert memory[2, "none"].chosen and memory[2, "none"].states == pytest.approx(36.2, abs=0.05)
 
 
 def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -> dict[str, float]:
@@ -65,15 +68,13 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
 
     tokenizer: PreTrainedTokenizerFast = load_processor(Path(recipe.start)).tokenizer
     encoder = Encoder(tokenizer, Rule(spec.length, 16, spec.chatml, spec.loss))
-    mark, found = (
-        rule_fingerprint(tokenizer, encoder.rule),
-        mix_parts(spec, {n: open_dataset(str(p)) for n, p in datasets.items()}),
-    )
+    measured = LengthsFolder(folder, rule_fingerprint(tokenizer, encoder.rule))
+    found = mix_parts(spec, {n: open_dataset(str(p)) for n, p in datasets.items()})
     for part in found:
         for shard in part.dataset.shards:
-            measure_lengths(LengthsTask(shard, lengths_path(folder, mark, shard), tokenizer, encoder.rule))
-    lengths = None if spec.packing == "none" else (folder, mark)
-    schedule, state = Schedule(spec, found, recipe.seed, lengths), State()
+            measure_lengths(LengthsTask(shard, measured.path_of(shard), tokenizer, encoder.rule))
+    lengths = None if spec.packing == "none" else measured
+    schedule, state = Schedule(spec, found, recipe.seed, lengths), StreamState()
     assembler = Assembler(encoder, spec.resolution, False, ShardBytes())
     sums = dict.fromkeys(("samples", "tokens", "positions", "images", "sequences", "learnt"), 0.0)
     for _ in range(steps):
@@ -96,29 +97,29 @@ def test_means_are_what_the_loader_delivers(mode: str, start: Path, datasets: di
     used = {name: datasets[name] for name in ("mixed", "text")}
     steps = 48  # of sequences: about as many samples as the plan draws
     real = delivered(path, used, tmp_path / "lengths", steps)
-    (made,) = make_plan(load_train_recipe(path), Terms(), samples=round(real["samples"]))["stages"]
-    means = made["stream"]
+    (made,) = make_plan(load_train_recipe(path), Terms(), samples=round(real["samples"])).stages
+    means = made.stream
     near = 0.02 if mode == "packed sequences" else 1e-9  # windows and steps end elsewhere
-    assert means["tokens"] == pytest.approx(real["tokens"] / real["samples"], rel=near)
-    assert means["useful"] == pytest.approx(real["tokens"] / real["positions"], rel=near)
-    assert means["samples_per_sequence"] == pytest.approx(real["samples"] / real["sequences"], rel=near)
-    assert means["load"]["images"] == pytest.approx(real["images"] / real["samples"], rel=near)
-    assert means["load"]["labels"] == pytest.approx(real["learnt"] / real["samples"], rel=near)
-    assert means["unusable"] == 0 and made["drawn"] == round(real["samples"])
+    assert means.tokens == pytest.approx(real["tokens"] / real["samples"], rel=near)
+    assert means.useful == pytest.approx(real["tokens"] / real["positions"], rel=near)
+    assert means.samples_per_sequence == pytest.approx(real["samples"] / real["sequences"], rel=near)
+    assert means.load.images == pytest.approx(real["images"] / real["samples"], rel=near)
+    assert means.load.labels == pytest.approx(real["learnt"] / real["samples"], rel=near)
+    assert means.unusable == 0 and made.drawn == round(real["samples"])
 
 
 def test_epochs_and_selection(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     mix = [{"dataset": "mixed", "tasks": ["ocr"], "weight": 1}, {"dataset": "text", "weight": 3}]
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(mix=mix, steps=30))
-    (made,) = make_plan(load_train_recipe(path), Terms(), samples=64)["stages"]
-    ocr, text = made["mix"]
-    assert (ocr["part"], ocr["samples"], text["samples"]) == ("mixed-ocr", 24, 40)
-    assert ocr["epochs"] == pytest.approx(30 * 8 / 4 / 24) and text["epochs"] == pytest.approx(30 * 8 * 3 / 4 / 40)
-    assert ocr["images"] == 1 and text["images"] == 0 and text["tokens"] < ocr["tokens"]
-    assert {part.name: part.parameters for part in parts_of(start)}["total"] == sum(
-        make_plan(load_train_recipe(path), Terms(), samples=8)["model"][name]
-        for name in ("vision", "adapter", "language")
-    )
+    (made,) = make_plan(load_train_recipe(path), Terms(), samples=64).stages
+    ocr, text = made.mix
+    assert (ocr.part, ocr.samples, text.samples) == ("mixed-ocr", 24, 40)
+    assert ocr.epochs == pytest.approx(30 * 8 / 4 / 24) and text.epochs == pytest.approx(30 * 8 * 3 / 4 / 40)
+    assert ocr.images == 1 and text.images == 0 and text.tokens < ocr.tokens
+    model = make_plan(load_train_recipe(path), Terms(), samples=8).model
+    assert {part.name: part.parameters for part in parts_of(start)}[
+        "total"
+    ] == model.vision + model.adapter + model.language
 
 
 def parts_of(folder: Path) -> list[Any]:
@@ -130,12 +131,10 @@ def parts_of(folder: Path) -> list[Any]:
 def test_held_out_and_unusable_samples_take_no_time(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     whole = write_recipe(tmp_path / "whole.yaml", start, datasets, stage())
     part = write_recipe(tmp_path / "part.yaml", start, datasets, stage(), holdout={"share": 0.25})
-    (all_of_it,), (rest,) = (
-        make_plan(load_train_recipe(path), Terms(), samples=64)["stages"] for path in (whole, part)
-    )
-    assert rest["samples"] == 0.75 * all_of_it["samples"] and rest["held_out"] == 0.25
-    assert [each["epochs"] for each in rest["mix"]] == [each["epochs"] for each in all_of_it["mix"]]
-    assert rest["stream"]["useful"] >= all_of_it["stream"]["useful"]  # sorted by tokens, not by characters
+    (all_of_it,), (rest,) = (make_plan(load_train_recipe(path), Terms(), samples=64).stages for path in (whole, part))
+    assert rest.samples == 0.75 * all_of_it.samples and rest.held_out == 0.25
+    assert [each.epochs for each in rest.mix] == [each.epochs for each in all_of_it.mix]
+    assert rest.stream.useful >= all_of_it.stream.useful  # sorted by tokens, not by characters
 
 
 def test_all_that_is_absent_is_named(start: Path, tmp_path: Path) -> None:
@@ -166,8 +165,8 @@ def test_samples_that_cannot_be_trained_on_are_counted(start: Path, tmp_path: Pa
     bad = [sample(f"bad-{n}", "caption", turns, []) for n in range(8)]
     folder = write_dataset(tmp_path / "d", "d", [*(of_task("caption", number) for number in range(24)), *bad])
     path = write_recipe(tmp_path / "r.yaml", start, {"d": folder}, stage(mix=[{"dataset": "d", "weight": 1}]))
-    (made,) = make_plan(load_train_recipe(path), Terms(), samples=64)["stages"]
-    assert made["stream"]["unusable"] == 0.25
+    (made,) = make_plan(load_train_recipe(path), Terms(), samples=64).stages
+    assert made.stream.unusable == 0.25
     only = write_dataset(tmp_path / "only", "only", bad)
     path = write_recipe(tmp_path / "r.yaml", start, {"d": only}, stage(mix=[{"dataset": "d", "weight": 1}]))
     with pytest.raises(DataError, match="none of the first 64 samples"):
@@ -177,8 +176,8 @@ def test_samples_that_cannot_be_trained_on_are_counted(start: Path, tmp_path: Pa
 def test_without_a_tokenizer_lengths_are_estimated(datasets: dict[str, Path], tmp_path: Path) -> None:
     path = write_recipe(tmp_path / "r.yaml", Path("tiny"), datasets, stage(resolution=224, length=512))
     made = make_plan(load_train_recipe(path), Terms(), samples=32)
-    assert made["data"] == "estimated"
-    assert 180 < made["stages"][0]["stream"]["tokens"] < 280  # three of four samples with 258 positions of an image
+    assert made.data == "estimated"
+    assert 180 < made.stages[0].stream.tokens < 280  # three of four samples with 258 positions of an image
 
 
 def run(*arguments: str) -> Any:
@@ -191,7 +190,7 @@ def test_first_weights_have_the_rows_that_a_small_tokenizer_needs(datasets: dict
     tokenizer = str(Path("examples/tokenizer.json").resolve())
     path = write_recipe(tmp_path / "r.yaml", Path("nano"), datasets, stage(), tokenizer=tokenizer)
     plan = make_plan(load_train_recipe(path), Terms(), samples=16)
-    assert 750_000 < plan["model"]["language"] < 1_100_000  # 3,072 rows and those of the special tokens, 128 wide
+    assert 750_000 < plan.model.language < 1_100_000  # 3,072 rows and those of the special tokens, 128 wide
 
 
 def test_words_alone_have_no_pictures(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
@@ -199,10 +198,10 @@ def test_words_alone_have_no_pictures(start: Path, datasets: dict[str, Path], tm
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(mix=mix), stage(stage="language", mix=mix))
     recipe = load_train_recipe(path)
     for plan in (make_plan(recipe, Terms(), samples=16), make_plan(recipe, Terms(), text=40)):
-        whole, words = plan["stages"]
-        assert words["stream"]["tokens"] < whole["stream"]["tokens"] - 16
-        costs = words["tflop_per_sample"]
-        assert costs["vision"] == costs["adapter"] == 0 < whole["tflop_per_sample"]["vision"]
+        whole, words = plan.stages
+        assert words.stream.tokens < whole.stream.tokens - 16
+        costs = words.tflop_per_sample
+        assert costs.vision == costs.adapter == 0 < whole.tflop_per_sample.vision
 
 
 def test_the_command(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from qvl.training.pages.experiments.recipe import EDGES, Experiment, Figure
 from qvl.training.pages.experiments.trained_models import TrainedStage
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.report.history import read_history
-from qvl.training.plan.plan import Terms, make_plan
+from qvl.training.plan.plan import make_plan
+from qvl.training.plan.records import Terms
 from qvl.training.recipe import TrainRecipe
 
 MEASURES = ("score", "iou", "loss", "wrong_language", "agreement")
@@ -81,7 +82,7 @@ def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     plan = make_plan(last.recipe.model_copy(update={"start": str(last.model)}), Terms(gpus=1), samples=DRAWN)
     steps = [line for each in done for line in read_history(each.stages[-1].run).stages[-1].steps]
     return Price(
-        gflop=round(1e3 * plan["stages"][-1]["tflop_per_sample"]["total"], 4),
+        gflop=round(1e3 * plan.stages[-1].tflop_per_sample.total, 4),
         seconds=round(median(line["seconds"] / max(1, line["samples"]) for line in steps), 5),
         training=round(sum(stage.cost.cpu for each in done for stage in each.stages) / len(done), 1),
         asking=round(sum(each.asking.cpu for each in done) / len(done) / questions, 4),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.shards.reader import Indexes
-from qvl.training.data.schedule import MixPart
+from qvl.training.data.parts import MixPart
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

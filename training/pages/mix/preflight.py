@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
-from qvl.training.data.packing import pack
-from qvl.training.data.schedule import MixPart
-from qvl.training.pages.mix.content import Ints
+from qvl.training.data.packing import plan_sequences, planned_together
+from qvl.training.data.parts import MixPart
 from qvl.training.pages.mix.figures import Preflight
-from qvl.training.plan.stream_estimate import Drawn, draw
+from qvl.training.plan.stream_estimate import StreamSample, sample_stream
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 DRAWN = 1024
@@ -28,11 +27,10 @@ def preflight(
     world: int,
 ) -> Preflight:
     """What the stage needs on ``world`` ranks. Without a tokenizer tokens are estimated from characters."""
-    drawn = draw(stage, parts, recipe.seed, DRAWN, tokenizer, positions)
-    per_sample = sequences_per_sample(stage, drawn)
+    sample = sample_stream(stage, parts, recipe.seed, DRAWN, tokenizer, positions)
+    per_sample = sequences_per_sample(stage, sample)
     held_out = 0.0 if recipe.holdout is None else recipe.holdout.share
-    in_sequences = stage.batch.unit == "sequences" and stage.packing != "none"
-    if in_sequences:
+    if stage.steps_count_packs:
         sequences, samples = stage.batch.size, stage.batch.size / max(per_sample * (1 - held_out), 1e-9)
     else:
         sequences = max(1, round(stage.batch.size * per_sample * (1 - held_out)))
@@ -46,7 +44,7 @@ def preflight(
         micro_batches=groups,
         micro_batches_per_rank=-(-groups // world),
         empty_share=_empty_share(groups, world),
-        unusable_share=1 - float((drawn.tokens > 0).mean()),
+        unusable_share=1 - float((sample.tokens > 0).mean()),
         shards=sum(len(part.dataset.shards) for part in parts),
         problems=[],
         notes=[],
@@ -56,17 +54,18 @@ def preflight(
     return replace(check, problems=problems + part_problems, notes=notes + part_notes)
 
 
-def sequences_per_sample(stage: StageSpec, drawn: Drawn) -> float:
+def sequences_per_sample(stage: StageSpec, sample: StreamSample) -> float:
     """Mean number of sequences per drawn sample: below 1 where samples share a sequence or cannot be trained on."""
-    usable = drawn.tokens > 0
+    usable = sample.tokens > 0
     if stage.packing == "none":
         return float(usable.mean())
-    together = stage.pack_window if stage.batch.unit == "sequences" else stage.batch.size
+    together = planned_together(stage)
     sequences = 0
     for first in range(0, len(usable), together):
         span = slice(first, first + together)
-        columns: tuple[Ints, Ints, Ints] = (drawn.tokens[span], drawn.images[span], drawn.task[span])
-        sequences += len(pack(*columns, stage.length, stage.images_per_sequence))
+        sequences += len(
+            plan_sequences(stage, usable[span], sample.tokens[span], sample.images[span], sample.tasks[span])
+        )
     return sequences / len(usable)
 
 

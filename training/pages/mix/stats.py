@@ -10,7 +10,7 @@ import numpy as np
 from qvl.pipeline.shards.mixture import Mixture
 from qvl.pipeline.shards.reader import Dataset, Selection
 from qvl.training.data.encode import Rule
-from qvl.training.data.schedule import MixPart, mix_parts
+from qvl.training.data.parts import MixPart, mix_parts
 from qvl.training.pages.mix.content import LENGTHS, RESOLUTIONS, Content, Floats, Ints, Kind, read_content
 from qvl.training.pages.mix.figures import (
     CellFigures,
@@ -27,7 +27,7 @@ from qvl.training.pages.mix.figures import (
 from qvl.training.pages.mix.paper import LANGUAGES, TABLE3, source_share, task_share
 from qvl.training.pages.mix.preflight import preflight
 from qvl.training.pages.mix.tokens import TokenCounting, count_tokens
-from qvl.training.plan.plan import start_config, start_tokenizer
+from qvl.training.plan.start import start_config, start_tokenizer
 from qvl.training.recipe import TrainRecipe
 
 

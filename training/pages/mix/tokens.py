@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from qvl.pipeline.shards.reader import Indexes, ShardFile
 from qvl.training.data.encode import Rule
-from qvl.training.data.lengths import lengths_path, read_lengths, rule_fingerprint
-from qvl.training.data.schedule import MixPart
+from qvl.training.data.lengths import LengthsFolder, read_lengths, rule_fingerprint
+from qvl.training.data.parts import MixPart
 from qvl.training.pages.mix.content import KIND, Content, Kind
 from qvl.training.pages.mix.figures import TokenSource
 from qvl.training.plan.stream_estimate import Measure
@@ -39,7 +39,7 @@ def count_tokens(part: MixPart, content: Content, counting: TokenCounting) -> tu
     """Fill in the tokens of all cells. Returns how they were counted, and on how many samples."""
     if counting.lengths is not None and counting.tokenizer is not None:
         fingerprint = rule_fingerprint(counting.tokenizer, counting.rule, counting.holdout)
-        paths = [lengths_path(counting.lengths, fingerprint, shard) for shard in part.dataset.shards]
+        paths = [LengthsFolder(counting.lengths, fingerprint).path_of(shard) for shard in part.dataset.shards]
         if paths and all(path.is_file() for path in paths):
             return "measured", _measured(part, content, paths)
     means: dict[Kind, list[int]] = defaultdict(list)

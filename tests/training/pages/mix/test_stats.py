@@ -15,8 +15,10 @@ from qvl.pipeline.shards.reader import open_dataset
 from qvl.training.commands.mix import app
 from qvl.training.data.datasets import open_all, used_datasets
 from qvl.training.data.encode import Rule
-from qvl.training.data.lengths import LengthsTask, lengths_path, measure_lengths, rule_fingerprint
-from qvl.training.data.schedule import Schedule, State, mix_parts
+from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
+from qvl.training.data.parts import mix_parts
+from qvl.training.data.schedule import Schedule
+from qvl.training.data.steps import StreamState
 from qvl.training.pages.mix.compare import difference, duplicates
 from qvl.training.pages.mix.figures import ShareDifference
 from qvl.training.pages.mix.page import page
@@ -67,7 +69,7 @@ def test_tokens_by_encoding_all_are_the_measured_ones(
     opened = used_datasets(recipe)
     rule = Rule(256, 16)
     for shard in opened["mixed"].shards:
-        path = lengths_path(run / "lengths", rule_fingerprint(tokenizer, rule), shard)
+        path = LengthsFolder(run / "lengths", rule_fingerprint(tokenizer, rule)).path_of(shard)
         measure_lengths(LengthsTask(shard, path, tokenizer, rule))
     encoded = recipe_plan(recipe, opened, 1, 1000, None).stages[0]
     measured = recipe_plan(recipe, opened, 1, 1000, run).stages[0]
@@ -90,7 +92,7 @@ def test_shares_of_a_stage_are_what_the_schedule_draws(datasets: dict[str, Path]
     recipe = load_train_recipe(file)
     opened = used_datasets(recipe)
     (found,) = recipe_plan(recipe, opened, 2, 16, None).stages
-    schedule, state = Schedule(recipe.stages[0], mix_parts(recipe.stages[0], opened), recipe.seed), State()
+    schedule, state = Schedule(recipe.stages[0], mix_parts(recipe.stages[0], opened), recipe.seed), StreamState()
     drawn: Counter[str] = Counter()
     for _ in range(100):
         step = schedule.plan(state, 0, 1)
@@ -119,11 +121,11 @@ def test_preflight_counts_the_micro_batches_of_the_schedule(
     parts = mix_parts(spec, used_datasets(recipe))
     found = preflight(recipe, spec, parts, tokenizer, 16, world)
     rule = Rule(spec.length, 16)
-    mark = rule_fingerprint(tokenizer, rule)
+    measured = LengthsFolder(tmp_path, rule_fingerprint(tokenizer, rule))
     for shard in parts[0].dataset.shards:
-        measure_lengths(LengthsTask(shard, lengths_path(tmp_path, mark, shard), tokenizer, rule))
-    lengths = (tmp_path, mark) if packing else None
-    made = [Schedule(spec, parts, 0, lengths).plan(State(), rank, world).micro_batches for rank in range(world)]
+        measure_lengths(LengthsTask(shard, measured.path_of(shard), tokenizer, rule))
+    lengths = measured if packing else None
+    made = [Schedule(spec, parts, 0, lengths).plan(StreamState(), rank, world).micro_batches for rank in range(world)]
     assert {len(batches) for batches in made} == {found.micro_batches_per_rank}
     empty = sum(not micro.sequences for batches in made for micro in batches)
     assert found.empty_share == pytest.approx(empty / sum(map(len, made)))
