@@ -1,9 +1,6 @@
-"""``OUT/report.html`` and ``OUT/report.json``: what came in, what went and why, what the boxes look like."""
+"""Writes ``OUT/report.html`` and ``OUT/report.json``: rows and boxes in, what was dropped and why, distributions, cards."""
 
-import base64
-import io
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,17 +8,22 @@ import orjson
 from qvl.grounding_builder.report.figures import AREA_EDGES, PAPER, WORD_EDGES, Card, Counts, Figures, collect
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
+from qvl.pipeline.html.charts import counted_bars
+from qvl.pipeline.html.document import Page, document
+from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrusted
+from qvl.pipeline.html.pictures import PALETTE, framed
+from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 
 SIDE = 320
 QUALITY = 78
-NO_ROOM_ABOVE, NO_ROOM_BESIDE = 7, 55  # percent of the picture where a label stands inside, or to the left
+NO_ROOM_ABOVE, NO_ROOM_BESIDE = (
+    7,
+    55,
+)  # percent: nearer to the top the label is inside the box, further right it extends to the left
 MOST_BARS = 11
-COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#d6006e", "#9a6324")
-STYLE = (Path(__file__).parent / "report.css").read_text("utf-8")
 TITLES = {
     "grounded_caption": "Grounded captions",
     "referring": "Phrase to box (referring)",
@@ -31,7 +33,7 @@ TITLES = {
 
 
 def write_report(out: Place) -> Place:
-    """Write both files of a finished build; returns the page's path."""
+    """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     figures, layout = collect(out), Layout(out.resolve())
     replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures.data(), option=orjson.OPT_INDENT_2))
     replace_file(layout.report, page(figures).encode())
@@ -39,90 +41,101 @@ def write_report(out: Place) -> Place:
 
 
 def page(figures: Figures) -> str:
-    """The whole page; it loads nothing."""
+    """The whole page."""
     data, name = figures.data(), figures.dataset["name"]
-    body = tag(
-        "main",
-        tag("h1", f"Grounding: {name}"),
-        tag("p", f"{count(data['samples'])} samples in {len(figures.dataset['shards'])} shards, dataset {data['hash']}. "
-            f"Distributions are of {count(figures.sampled)} samples; boxes per image are of all."),
-        _section("Rows", "Every input row has one verdict; each column adds up.", _reasons(figures.verdicts, figures.rows)),
-        _section("Boxes", "Every box that went has its reason, those of dropped rows too.", _boxes(figures)),
-        _section("Evaluation images kept out", "Rows whose image belongs to a benchmark (one image may belong to several).",
-                 _grid(figures.leaks, "no row was one")),
-        _section("Parity with the paper", "Samples made, beside Table 3 of the paper.", _parity(data)),
-        _section("Mix", "Samples by source and task, and by language.", _grid(figures.tasks), _grid(figures.languages)),
-        _section("Distributions", "", _charts(figures)),
-        _section("Top phrases", "", table(("phrase", "times"), [(foreign(p), count(n)) for p, n in data["top_phrases"]])),
-        *(_gallery(task, figures) for task in TITLES),
-    )  # fmt: skip
-    head = join([Html('<meta charset="utf-8">'), tag("title", f"Grounding: {name}"), tag("style", Html(STYLE))])
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
-
-
-def _section(title: str, lead: str, *content: str) -> Html:
-    return tag("section", tag("h2", title), tag("p", lead) if lead else Html(""), *content)
+    phrases = [(untrusted(phrase), count(n)) for phrase, n in data["top_phrases"]]
+    sections = [
+        section("rows", "Rows", "Every input row has exactly one verdict; each column adds up.",
+                _reasons(figures.verdicts, figures.rows)),
+        section("boxes", "Boxes", "Every dropped box has a reason, including those of dropped rows.", _boxes(figures)),
+        section("leaks", "Evaluation images kept out",
+                "Rows whose image belongs to a benchmark. An image may belong to several.",
+                _grid(figures.leaks, "No row's image belongs to a benchmark.")),
+        section("paper", "Beside the paper's Table 3", "Samples of each task, and the number in the paper.",
+                _against_paper(data), link="Table 3"),
+        section("mix", "Mix", "Samples by source and task, and by source and language.",
+                tag("div.pair", _grid(figures.tasks), _grid(figures.languages))),
+        section("distributions", "Distributions",
+                f"Over {count(figures.sampled)} samples; boxes per image over all.", _charts(figures)),
+        section("phrases", "Most frequent phrases", "", table(("phrase", "times"), phrases, ".numbers")),
+        *(gallery for task in TITLES if (gallery := _gallery(task, figures)) is not None),
+    ]  # fmt: skip
+    tiles = [
+        Tile(count(sum(figures.rows.values())), "rows in"),
+        Tile(count(data["samples"]), "samples"),
+        Tile(count(len(figures.dataset["shards"])), "shards"),
+    ]
+    top = header("Grounding report", name, tiles, dataset_hash(data["hash"]))
+    return document(Page(f"Grounding: {name}", name, top, sections))
 
 
 def _reasons(counts: Counts, totals: Counter[str]) -> Html:
     """Reasons down, sources across."""
     sources = sorted(counts)
-    words = sorted(
-        {word for each in counts.values() for word in each}, key=lambda w: (w != KEEP, -_total(counts, w), w)
-    )
-    rows = [["rows in", *(count(totals[s]) for s in sources), count(sum(totals.values()))]]
-    for word in words:
-        cells = [count(counts[s][word]) if counts[s][word] else "" for s in sources]
-        rows.append([word, *cells, count(_total(counts, word))])
-    kept = [percent(counts[s][KEEP], totals[s]) for s in sources]
-    return table(("", *sources, "all"), [*rows, ["kept", *kept, percent(_total(counts, KEEP), sum(totals.values()))]])
+    reasons = _by_frequency(counts)
+    reasons.sort(key=lambda reason: reason != KEEP)
+    rows = [["rows in", *(count(totals[source]) for source in sources), count(sum(totals.values()))]]
+    rows += [[reason, *_cells(counts, sources, reason), count(_total(counts, reason))] for reason in reasons]
+    kept = [percent(counts[source][KEEP], totals[source]) for source in sources]
+    rows.append(["kept", *kept, percent(_total(counts, KEEP), sum(totals.values()))])
+    return table(("verdict", *sources, "all"), rows, ".numbers.last")
 
 
 def _boxes(figures: Figures) -> Html:
     sources = sorted(figures.boxes_in)
-    gone = {source: sum(figures.lost[source].values()) for source in sources}
-    rows = [["boxes in", *(count(figures.boxes_in[s]) for s in sources)]]
-    for kind, counts in (("lost: ", figures.lost), ("flag: ", figures.flags)):
-        for word in sorted({w for each in counts.values() for w in each}, key=lambda w: (-_total(counts, w), w)):
-            rows.append([kind + word, *(count(counts[s][word]) if counts[s][word] else "" for s in sources)])
-    rows.append(["boxes kept", *(count(figures.boxes_in[s] - gone[s]) for s in sources)])
-    return table(("", *sources), rows)
+    dropped = {source: sum(figures.lost[source].values()) for source in sources}
+    rows = [["boxes in", *(count(figures.boxes_in[source]) for source in sources)]]
+    for kind, counts in (("dropped: ", figures.lost), ("flag: ", figures.flags)):
+        rows += [[kind + reason, *_cells(counts, sources, reason)] for reason in _by_frequency(counts)]
+    rows.append(["boxes kept", *(count(figures.boxes_in[source] - dropped[source]) for source in sources)])
+    return table(("boxes", *sources), rows, ".numbers.last")
 
 
-def _total(counts: Counts, word: str) -> int:
-    return sum(each[word] for each in counts.values())
+def _by_frequency(counts: Counts) -> list[str]:
+    """All names, the most frequent first."""
+    return sorted({name for each in counts.values() for name in each}, key=lambda name: (-_total(counts, name), name))
+
+
+def _cells(counts: Counts, sources: list[str], name: str) -> list[str]:
+    return [count(counts[source][name]) if counts[source][name] else "" for source in sources]
+
+
+def _total(counts: Counts, name: str) -> int:
+    return sum(each[name] for each in counts.values())
 
 
 def _grid(counts: Counts, empty: str = "none") -> Html:
-    """Sources down, words across."""
-    words = sorted({word for each in counts.values() for word in each})
-    if not words:
-        return tag("p", empty)
-    rows = [[source, *(count(counts[source][word]) for word in words)] for source in sorted(counts)]
-    return table(("", *words), [*rows, ["all", *(count(_total(counts, word)) for word in words)]])
+    """Sources down, names across."""
+    names = sorted({name for each in counts.values() for name in each})
+    if not names:
+        return tag("p.note", empty)
+    rows = [[source, *(count(counts[source][name]) for name in names)] for source in sorted(counts)]
+    return table(
+        ("source", *names), [*rows, ["all", *(count(_total(counts, name)) for name in names)]], ".numbers.last"
+    )
 
 
-def _parity(data: dict[str, Any]) -> Html:
+def _against_paper(data: dict[str, Any]) -> Html:
     rows = [
         [TITLES[task], count(data["parity"][task]["made"]), count(paper), percent(data["parity"][task]["made"], paper)]
         for task, paper in PAPER.items()
     ]
-    return table(("task", "made", "paper", "share"), rows)
+    return table(("task", "samples", "paper", "share"), rows, ".numbers")
 
 
 def _charts(figures: Figures) -> Html:
     return tag(
-        "div.charts",
+        "div.grid",
         _bars("Different boxes per image", _numbers(figures.per_image)),
         _bars("Boxes per sample", _numbers(figures.per_sample)),
         _bars("Area of a box (share of the image)", _ordered(figures.areas, AREA_EDGES)),
-        _bars("Words of a phrase (characters where it is Chinese)", _ordered(figures.words, WORD_EDGES)),
+        _bars("Words of a phrase (characters if Chinese)", _ordered(figures.words, WORD_EDGES)),
         _heat(figures.heat),
     )
 
 
 def _numbers(counts: Counter[int]) -> list[tuple[str, int]]:
-    """The first numbers one by one, the others together."""
+    """The first numbers one by one, the others summed."""
     shown = [(str(number), counts[number]) for number in range(min(counts, default=0), max(counts, default=0) + 1)]
     rest = sum(n for _, n in shown[MOST_BARS:])
     return shown[:MOST_BARS] + ([(f"{int(shown[MOST_BARS - 1][0]) + 1} +", rest)] if rest else [])
@@ -133,72 +146,59 @@ def _ordered(counts: Counter[str], edges: tuple[float, ...]) -> list[tuple[str, 
     return [(name, counts[name]) for name in names]
 
 
-def _bars(title: str, values: list[tuple[str, int]]) -> Html:
-    most = max([n for _, n in values], default=0) or 1
-    rows = []
-    for name, n in values:
-        fill = tag("span.fill", attributes={"style": f"width:{100 * n / most:.1f}%"})
-        rows.append(tag("div.bar", tag("span.label", name), tag("span.track", fill), tag("span.number", count(n))))
-    return tag("figure", tag("figcaption", title), *rows)
+def _bars(title: str, counts: list[tuple[str, int]]) -> Html:
+    return counted_bars(title, counts, [count(number) for _, number in counts])
 
 
 def _heat(heat: list[list[int]]) -> Html:
-    """Where boxes lie: darker is more."""
+    """Where boxes lie in the image; darker cells are covered by more boxes."""
     most = max(max(row) for row in heat) or 1
-    cells = [
-        tag(
-            "rect",
-            attributes={"x": str(x), "y": str(y), "width": "1", "height": "1", "fill-opacity": f"{n / most:.3f}"},
-        )
-        for y, row in enumerate(heat)
-        for x, n in enumerate(row)
-    ]
-    side = str(len(heat))
-    picture = tag(
-        "svg.heat",
-        *cells,
-        attributes={"viewBox": f"0 0 {side} {side}", "role": "img", "aria-label": "heat map of boxes"},
+    cells = [_heat_square(x, y, n / most) for y, row in enumerate(heat) for x, n in enumerate(row)]
+    attributes = {"viewBox": f"0 0 {len(heat)} {len(heat)}", "role": "img", "aria-label": "heat map of boxes"}
+    title = f"Where boxes lie (darkest: {count(most)} boxes)"
+    return tag("div.bars", tag("h4", title), tag("svg.heatmap", *cells, attributes=attributes))
+
+
+def _heat_square(x: int, y: int, share: float) -> Html:
+    return tag(
+        "rect", attributes={"x": str(x), "y": str(y), "width": "1", "height": "1", "fill-opacity": f"{share:.3f}"}
     )
-    return tag("figure", tag("figcaption", f"Where boxes lie (darkest: {count(most)} boxes)"), picture)
 
 
-def _gallery(task: str, figures: Figures) -> Html:
+def _gallery(task: str, figures: Figures) -> Section | None:
     cards = [card for key, found in sorted(figures.cards.items()) if key.split("/")[0] == task for card in found]
     if not cards:
-        return Html("")
-    return _section(TITLES[task], "", tag("div.gallery", *(_card(card) for card in cards)))
+        return None
+    return section(f"task-{task}", TITLES[task], "", tag("div.cards", *map(_card, cards)))
 
 
 def _card(card: Card) -> Html:
-    """The picture with its boxes; phrases in the colour of their boxes; the text that is trained on, answers marked."""
+    """The picture with its boxes, each phrase in one colour, and the text that is trained on with answers highlighted."""
     content = card.content
-    colours: dict[str, str] = {}
+    colours: dict[str, int] = {}
     for region in content["regions"]:
-        colours.setdefault(region["phrase"], COLOURS[len(colours) % len(COLOURS)])
-    marks = [_mark(region["box"], region["phrase"], colours[region["phrase"]]) for region in content["regions"]]
-    turns = [tag(f"span.{turn['role']}", foreign(turn["text"], 900)) for turn in content["turns"]]
+        colours.setdefault(region["phrase"], len(colours) % PALETTE)
+    boxes = [_box(region["box"], region["phrase"], colours[region["phrase"]]) for region in content["regions"]]
+    turns = [
+        tag("div.turn.markup" + (".supervised" if turn["role"] == "assistant" else ""), untrusted(turn["text"], 900))
+        for turn in content["turns"]
+    ]
     origin = f"{content['source']} · {content['origin']['file']} row {content['origin']['row']}"
-    picture = tag("div.picture", _image(card.image), *marks)
-    return tag("article.card", picture, tag("p.turns", *turns), tag("p.origin", origin))
+    return tag("article.card", tag("div.boxed", _image(card.image), *boxes), *turns, tag("p.origin", origin))
 
 
-def _mark(box: list[float], phrase: str, colour: str) -> Html:
+def _box(box: list[float], phrase: str, colour: int) -> Html:
     x1, y1, x2, y2 = (100 * value for value in box)
-    place = f"left:{x1:.3f}%;top:{y1:.3f}%;width:{x2 - x1:.3f}%;height:{y2 - y1:.3f}%;border-color:{colour}"
-    name = "div.box" + (".low" if y1 < NO_ROOM_ABOVE else "") + (".far" if x1 > NO_ROOM_BESIDE else "")
-    label = tag("span", foreign(phrase, 40), attributes={"style": f"background:{colour}"})
-    return tag(name, label, attributes={"style": place})
+    style = f"left:{x1:.3f}%;top:{y1:.3f}%;width:{x2 - x1:.3f}%;height:{y2 - y1:.3f}%"
+    name = f"div.box.c{colour}" + (".low" if y1 < NO_ROOM_ABOVE else "") + (".far" if x1 > NO_ROOM_BESIDE else "")
+    return tag(name, tag("span", untrusted(phrase, 40)), attributes={"style": style})
 
 
 def _image(data: bytes) -> Html:
-    """A copy of the stored pixels that fits the page; EXIF is not applied, as the boxes are of the stored view."""
+    """A copy of the stored pixels that fits the page. EXIF is not applied because boxes refer to the stored view."""
     try:
         image = decode(data, SIDE)
     except PixelError as error:
-        return tag("p", f"not shown: {error}")
+        return tag("p.unseen", f"image not shown: {error}")
     image.thumbnail((2 * SIDE, SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY)
-    return tag(
-        "img", attributes={"src": f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", "alt": ""}
-    )
+    return framed(image, "JPEG", QUALITY)

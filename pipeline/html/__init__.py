@@ -1,1 +1,1 @@
-"""What every HTML page that we write shares: the page shell, the style sheet, elements that escape their text."""
+"""What every HTML page that we write shares: page shell, style sheet, elements that escape their text, charts, pictures."""

@@ -1,49 +1,55 @@
-"""A report as one HTML file: style, plotly, a script and its data inside; nothing is loaded from elsewhere."""
+"""A page as one self-contained HTML file: style, scripts and data are inside, and nothing is loaded from elsewhere."""
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import orjson
-from plotly.offline import get_plotlyjs
 
 from qvl.pipeline.html.elements import Html, join, tag
+from qvl.pipeline.html.sections import Section, contents
 
 HERE = Path(__file__).parent
+STYLE_FILE = HERE / "style.css"
 
 
-def document(
-    title: str, contents: Html, header: Html, sections: Iterable[Html], data: Any, script: str, style: str = ""
-) -> Html:
-    """The page. Scripts run by their hash alone: the policy refuses any other, and every request.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page holds. ``name`` heads the contents. ``library`` runs before ``script``; both are sources."""
 
-    ``data`` is what ``script`` reads from the element ``data``; ``style`` is added to that of all reports.
-    """
-    scripts = [own_file(get_plotlyjs()), own_file(script)]
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
-    places = {
-        "POLICY": tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": policy}),
-        "TITLE": tag("title", title),
-        "STYLE": tag("style", own_file((HERE / "style.css").read_text("utf-8") + style)),
-        "CONTENTS": contents,
-        "HEADER": header,
-        "MAIN": join(sections),
-        "DATA": tag("script", inert(data), attributes={"type": "application/json", "id": "data"}),
-        "SCRIPTS": join(tag("script", each) for each in scripts),
-    }
-    pieces = (HERE / "page.html").read_text("utf-8").split("%%")
-    return Html("".join(places[piece] if i % 2 else piece for i, piece in enumerate(pieces)))
+    title: str
+    name: str
+    header: Html
+    sections: Sequence[Section]
+    script: str = ""
+    library: str = ""
 
 
-def own_file(own: str) -> Html:
-    """A file of ours or of plotly as it is; browsers read every line ending as a line feed, and hash that."""
-    return Html(own.replace("\r\n", "\n").replace("\r", "\n"))
+def document(page: Page) -> Html:
+    """The page. Scripts run only if the policy lists their hash; the policy refuses every request."""
+    own = page.script + (HERE / "contents.js").read_text("utf-8")
+    scripts = [_source(text) for text in (page.library, own) if text]
+    head = tag(
+        "head",
+        tag("meta", attributes={"charset": "utf-8"}),
+        tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": _policy(scripts)}),
+        tag("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        tag("link", attributes={"rel": "icon", "href": "data:,"}),
+        tag("title", page.title),
+        tag("style", _source(STYLE_FILE.read_text("utf-8"))),
+    )
+    main = tag("main", page.header, *(each.content for each in page.sections))
+    links = contents(page.name, page.sections)
+    body = tag("body.page", links, main, *(tag("script", each) for each in scripts), attributes={"id": "top"})
+    return Html(f'<!doctype html>\n<html lang="en">\n{join([head, body], chr(10))}\n</html>\n')
 
 
-def inert(data: Any) -> Html:
-    """Data as JSON that cannot end its script element."""
-    text = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+def _policy(scripts: Sequence[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+def _source(text: str) -> Html:
+    """A file of ours or of Plotly, unescaped. Browsers read every line ending as a line feed, and hash that."""
+    return Html(text.replace("\r\n", "\n").replace("\r", "\n"))

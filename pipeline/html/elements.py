@@ -1,30 +1,30 @@
-"""HTML that is safe by construction: text becomes markup in ``tag`` alone, and ``tag`` escapes it.
+"""HTML that is safe by construction: text becomes markup only in ``tag``, which escapes it.
 
-Captions, urls and file names come from strangers. ``Html`` is made only here and from the package's own files, so a
-plain ``str`` can never reach the page unescaped.
+Captions, URLs and file names are untrusted. ``Html`` is created only here and from the package's own files, so a plain
+``str`` cannot reach a page unescaped. Template engines escape by default too, but let any caller switch that off.
 """
 
 import html
 from collections.abc import Iterable, Mapping
 
 CAPTION_CHARACTERS = 300
-VOID = frozenset(("img", "input", "meta"))
+VOID = frozenset(("br", "img", "input", "link", "meta"))
 
 
 class Html(str):
-    """Markup: already escaped."""
+    """Markup that is already escaped."""
 
     __slots__ = ()
 
 
 def escape(text: str) -> Html:
-    """Text as markup, for element content and for quoted attributes. NUL and other control characters become U+FFFD."""
+    """Escape text for element content and quoted attributes. Control characters become U+FFFD."""
     printable = "".join(c if c in "\n\t" or c >= " " else "\ufffd" for c in text)
     return Html(html.escape(printable.encode("utf-8", "replace").decode()))
 
 
 def tag(name: str, *children: str, attributes: Mapping[str, str | None] | None = None) -> Html:
-    """An element. ``name`` may carry classes (``div.card.wide``); an attribute that is None is left out."""
+    """Build an element. ``name`` may carry classes (``div.card.wide``); attributes that are None are left out."""
     element, *classes = name.split(".")
     pairs = {"class": " ".join(classes) or None, **(attributes or {})}
     inside = "".join(f' {key}="{escape(value)}"' for key, value in pairs.items() if value is not None)
@@ -33,13 +33,14 @@ def tag(name: str, *children: str, attributes: Mapping[str, str | None] | None =
     return Html(f"<{element}{inside}>{join(children)}</{element}>")
 
 
-def join(children: Iterable[str]) -> Html:
-    """Children one after the other, plain text escaped."""
-    return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
+def join(children: Iterable[str], separator: str = "") -> Html:
+    """Concatenate children; plain text, the separator included, is escaped."""
+    parts = (child if isinstance(child, Html) else escape(child) for child in children)
+    return Html(escape(separator).join(parts))
 
 
-def foreign(text: str, limit: int = CAPTION_CHARACTERS) -> Html:
-    """A stranger's text: cut, escaped, and isolated so that its writing direction stays inside it."""
+def untrusted(text: str, limit: int = CAPTION_CHARACTERS) -> Html:
+    """Text from the data: cut to ``limit`` characters, escaped, and isolated so that its writing direction stays inside."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return tag("bdi", shown, attributes={"dir": "auto"})
 
@@ -50,7 +51,7 @@ def count(number: int) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with one decimal; a dash where there is nothing to share."""
+    """A share with one decimal; a dash where ``whole`` is 0."""
     return f"{part / whole:.1%}" if whole else "–"
 
 
@@ -61,8 +62,16 @@ def short(number: float) -> str:
     return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: 1 row, 2 rows."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], classes: str = "") -> Html:
-    """A table that scrolls inside its box. The first cell of a row is its heading."""
+    """A table that scrolls inside its box. The first cell of each row is its heading.
+
+    ``classes``: ``.numbers`` aligns all columns but the first to the right, ``.last`` emphasises the last row.
+    """
     top = tag("tr", *(tag("th", cell, attributes={"scope": "col"}) for cell in head))
     body = []
     for row in rows:

@@ -1,1 +1,1 @@
-"""The report of a curation: one self-contained HTML page, and the same as JSON."""
+"""The report of a curation: one self-contained HTML page, and the same figures as JSON."""

@@ -1,10 +1,11 @@
 """Thumbnails with their captions, values and verdicts."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.html.elements import Html, count, foreign, join, short, tag
+from qvl.pipeline.html.elements import Html, count, join, short, tag, untrusted
 from qvl.pipeline.report.gallery import Card
+from qvl.pipeline.report.records import FilterReport, GallerySide, LargeCluster, SetChart
 
 TITLES = {
     ("minimum", "outside"): "Just below the minimum",
@@ -15,29 +16,27 @@ TITLES = {
 }
 
 
-def side_gallery(part: dict[str, Any], data: dict[str, Any], cards: dict[str, Card]) -> Html:
+def side_gallery(part: GallerySide, report: FilterReport, cards: Mapping[str, Card]) -> Html:
     """The rows on one side of one bound of a filter."""
-    columns = [chart["column"] for chart in data["charts"] if chart["kind"] == "words"]
+    columns = [chart.column for chart in report.charts if isinstance(chart, SetChart)]
     shown = []
-    for sample in part["samples"]:
-        card = cards[sample["id"]]
-        words = card.words.get(columns[0], "none") if columns else ""
-        shown.append(figure(card, short(sample["value"]) if sample["value"] is not None else words))
-    name = TITLES[part["bound"], part["side"]]
-    return tag("div.side", tag(f"h4.{part['side']}", name), tag("div.gallery", *shown))
+    for picked in part.samples:
+        card = cards[picked.id]
+        value = card.values.get(columns[0], "none") if columns else ""
+        shown.append(figure(card, short(picked.value) if picked.value is not None else value))
+    return tag("div", tag(f"h4.{part.side}", TITLES[part.bound, part.side]), tag("div.gallery", *shown))
 
 
-def cluster_gallery(cluster: dict[str, Any], cards: dict[str, Card]) -> Html:
-    """One cluster: the row that was kept, then some that lost to it."""
-    members = [figure(cards[sample], "dropped") for sample in cluster["members"]]
-    row = [figure(cards[cluster["keeper"]], "keeper"), *members]
-    more = cluster["size"] - len(row)
-    rest = f", {count(len(row))} shown" if more > 0 else ""
-    return tag("div.side", tag("h4", f"{count(cluster['size'])} rows{rest}"), tag("div.gallery", *row))
+def cluster_gallery(cluster: LargeCluster, cards: Mapping[str, Card]) -> Html:
+    """One cluster: the row that was kept, then some of the rows that were dropped."""
+    members = [figure(cards[sample], "dropped") for sample in cluster.members]
+    shown = [figure(cards[cluster.keeper], "keeper"), *members]
+    rest = f", {count(len(shown))} shown" if cluster.size > len(shown) else ""
+    return tag("div", tag("h4", f"{count(cluster.size)} rows{rest}"), tag("div.gallery", *shown))
 
 
 def figure(card: Card, value: str) -> Html:
-    """One row: picture or the reason why there is none, value, verdict, caption, id."""
+    """One row: its picture or the reason why there is none, value, verdict, caption and id."""
     if card.image is not None:
         image = tag("img", attributes={"src": card.image, "alt": f"picture of {card.id}", "loading": "lazy"})
     else:
@@ -45,7 +44,7 @@ def figure(card: Card, value: str) -> Html:
     verdict = tag("span.verdict.keep" if card.verdict == KEEP else "span.verdict.drop", card.verdict.replace("_", " "))
     size = f"{count(card.width)} × {count(card.height)}" if card.width else "size unknown"
     hint = f"{card.id}\n{size}\nfails: {', '.join(card.failed) or 'nothing'}"
-    text = foreign(card.caption) if card.caption.strip() else tag("i", "no caption")
+    text = untrusted(card.caption) if card.caption.strip() else tag("i", "no caption")
     head = join([tag("b", value), verdict])
     return tag(
         "figure.card", tag("div.picture", image),

@@ -1,4 +1,4 @@
-"""Rows to look at: caption, verdict and thumbnail of the few rows that were picked."""
+"""Caption, verdict and thumbnail of the few rows that the page shows."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ NEEDED = [
 
 @dataclass
 class Card:
-    """One row as it is shown: ``words`` holds its measured words by column, ``image`` is a data URI.
+    """One row of the page. ``values`` holds its measured names by column; ``image`` is a data URI.
 
     Where ``image`` is None, ``why`` says why there is no picture.
     """
@@ -38,7 +38,7 @@ class Card:
     verdict: str
     failed: list[str]
     caption: str
-    words: dict[str, str]
+    values: dict[str, str]
     width: int
     height: int
     image: str | None = None
@@ -49,7 +49,7 @@ class Card:
 class Gallery:
     """The sources' files, and the cards that were fetched from them.
 
-    ``units`` maps unit ids to files; a unit that it does not know gives cards without pictures.
+    ``units`` maps unit ids to files; rows of a unit that is not listed get cards without pictures.
     """
 
     out: Place
@@ -58,9 +58,9 @@ class Gallery:
     cards: dict[str, Card] = field(default_factory=dict)
 
     def candidates(self) -> frozenset[str] | None:
-        """Units that rows may be picked from: all of them where every file is local, else a seeded few per source.
+        """Units that rows may be picked from: None for all, where every file is local, else a seeded few per source.
 
-        A remote file is fetched whole for one thumbnail, so that hundreds of them would cost hours.
+        A remote file is fetched whole for a single thumbnail, so hundreds of them would take hours.
         """
         storage, seed = Storage(), self.recipe.pack.seed
         remote = {unit.source for unit in self.units.values() if not storage.is_local(unit.path)}
@@ -73,7 +73,7 @@ class Gallery:
         return frozenset(unit.id for unit in chosen)
 
     def fetch(self, samples: Iterable[str]) -> None:
-        """Make the cards of these sample ids; each unit is opened once."""
+        """Fetch the cards of these sample ids; each unit is opened once."""
         allowed = self.candidates()
         by_unit: dict[str, list[int]] = {}
         for sample in sorted(set(samples)):
@@ -83,18 +83,18 @@ class Gallery:
             records = list(_records(Layout(self.out).ledger(unit), rows))
             self.cards |= {record["id"]: _card(record) for record in records}
             if unit not in self.units:
-                self._excuse(records, "not shown: the run's recipe is needed to find the picture")
+                self._explain(records, "not shown: the run's recipe is needed to find the picture")
             elif allowed is not None and unit not in allowed:
-                self._excuse(records, "not shown: the picture lies in a remote file")
+                self._explain(records, "not shown: the picture is in a remote file")
             else:
                 self._pictures(self.units[unit], records)
 
-    def _excuse(self, records: list[dict[str, Any]], why: str) -> None:
+    def _explain(self, records: list[dict[str, Any]], why: str) -> None:
         for record in records:
             self.cards[record["id"]].why = why
 
     def _pictures(self, unit: Unit, records: list[dict[str, Any]]) -> None:
-        """Thumbnails of one unit's rows; a missing or changed picture is a reason on its card, never an error."""
+        """Thumbnails of one unit's rows. A missing or changed picture is a reason on its card, never an error."""
         wanted, revoked = {}, read_revoked(Layout(self.out).revoked)
         for record in records:
             card = self.cards[record["id"]]
@@ -105,44 +105,44 @@ class Gallery:
                     raise NoThumbnail("no picture in the source")
                 refuse(record["image_bytes"], card.width, card.height)
                 wanted[record["row"]] = record
-                card.why = "not shown: the picture is gone since the scan"
+                card.why = "not shown: the picture has been deleted since the scan"
             except NoThumbnail as error:
                 card.why = str(error)
-        places = sorted((row, record["locator"], record["image_bytes"]) for row, record in wanted.items())
-        if not self._read(unit, places, wanted):
-            for place in places:
-                self._read(unit, [place], wanted)
+        requests = sorted((row, record["locator"], record["image_bytes"]) for row, record in wanted.items())
+        if not self._read(unit, requests, wanted):
+            for request in requests:
+                self._read(unit, [request], wanted)
 
-    def _read(self, unit: Unit, places: list[tuple[int, int, int]], wanted: dict[int, dict[str, Any]]) -> bool:
-        """Draw these rows; False where a file is missing or damaged, which ends a reader's walk through the others."""
+    def _read(self, unit: Unit, requests: list[tuple[int, int, int]], wanted: dict[int, dict[str, Any]]) -> bool:
+        """Read these rows' pictures. False if a file is missing or damaged, which ends the reader."""
         try:
-            for row, data in reader(self.recipe.source(unit.source)).images(unit, places, Storage()):
-                self._draw(self.cards[wanted[row]["id"]], data, wanted[row]["image_hash"])
+            for row, data in reader(self.recipe.source(unit.source)).images(unit, requests, Storage()):
+                self._show(self.cards[wanted[row]["id"]], data, wanted[row]["image_hash"])
         except (OSError, pa.ArrowInvalid):
             return False
         return True
 
-    def _draw(self, card: Card, data: bytes | memoryview, digest: bytes) -> None:
+    def _show(self, card: Card, data: bytes | memoryview, digest: bytes) -> None:
         try:
             if xxhash.xxh3_128_digest(data) != digest:
-                raise NoThumbnail("not shown: the picture changed since the scan")
+                raise NoThumbnail("not shown: the picture has changed since the scan")
             card.image, card.why = thumbnail(data), ""
         except NoThumbnail as error:
             card.why = str(error)
 
 
 def _card(record: dict[str, Any]) -> Card:
-    failed = [word for bit, word in enumerate(FILTER_WORDS) if record["failed"] >> bit & 1]
+    failed = [reason for bit, reason in enumerate(FILTER_WORDS) if record["failed"] >> bit & 1]
     text = record["caption"] or ""
     caption = text if len(text) <= CAPTION_CHARACTERS else text[: CAPTION_CHARACTERS - 1] + "…"
     sides = record["width"] or 0, record["height"] or 0
-    words = {name: str(record[name]) for name in ("language", "format", "mode") if record[name] is not None}
-    words["animated"] = "yes" if record["animated"] else "no"
-    return Card(record["id"], record["verdict"], failed, caption, words, *sides)
+    values = {name: str(record[name]) for name in ("language", "format", "mode") if record[name] is not None}
+    values["animated"] = "yes" if record["animated"] else "no"
+    return Card(record["id"], record["verdict"], failed, caption, values, *sides)
 
 
 def _records(path: Place, rows: list[int]) -> Iterator[dict[str, Any]]:
-    """Ledger rows by number; only the row groups that hold one are read."""
+    """Ledger rows by number. Only the row groups that hold them are read."""
     with parquet_file(path) as file:
         start = 0
         for group in range(file.num_row_groups):

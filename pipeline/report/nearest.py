@@ -1,4 +1,4 @@
-"""The rows nearest to a threshold, k on each side: a bounded, seeded, order-independent choice over any number of rows."""
+"""The k rows nearest to a threshold on each side: a seeded choice in bounded memory that does not depend on their order."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ K = 6
 
 @dataclass(frozen=True)
 class Pick:
-    """A chosen row. ``value`` is what was compared, NaN for a word."""
+    """A chosen row. ``value`` is the compared number, NaN where the filter compares with a set."""
 
     unit: str
     row: int
@@ -19,7 +19,7 @@ class Pick:
 
 @dataclass
 class Nearest:
-    """Keeps the ``k`` rows with the smallest (distance, random rank). The rank depends on seed and row only."""
+    """Keeps the ``k`` rows with the smallest (distance, random rank). The rank depends only on seed and row."""
 
     k: int = K
     distance: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -27,7 +27,7 @@ class Nearest:
     picks: list[Pick] = field(default_factory=list)
 
     def offer(self, unit: str, rows: np.ndarray, distance: np.ndarray, rank: np.ndarray, values: np.ndarray) -> None:
-        """Rows of one unit: row numbers, distances, ranks and values, all of one length."""
+        """Add rows of one unit: row numbers, distances, ranks and values, all of one length."""
         if len(self.picks) == self.k:
             better = distance <= self.distance[-1]
             tied = distance == self.distance[-1]
@@ -47,7 +47,7 @@ class Nearest:
 
 
 def _smallest(chosen: np.ndarray, distance: np.ndarray, rank: np.ndarray, k: int) -> np.ndarray:
-    """At least the k best of ``chosen``, without sorting them all."""
+    """At least the k best of ``chosen``, without sorting all of them."""
     if len(chosen) > k:
         limit = np.partition(distance[chosen], k - 1)[k - 1]
         chosen = chosen[distance[chosen] <= limit]
@@ -59,7 +59,7 @@ def _smallest(chosen: np.ndarray, distance: np.ndarray, rank: np.ndarray, k: int
 
 
 def ranks(seed: int, unit: str, rows: int) -> np.ndarray:
-    """A pseudo-random uint64 per row of a unit (splitmix64): the same in every run, whatever else is in the input."""
+    """A pseudo-random uint64 per row of a unit (splitmix64): the same in every run, whatever else the input holds."""
     start = xxhash.xxh3_64_intdigest(f"{seed}:{unit}".encode())
     x = np.arange(rows, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,11 +1,12 @@
-"""What of each filter is measured and shown: a number between bounds, or a word from a set.
+"""The thresholds of each filter: bounds of a number, or a set of allowed values.
 
-Derived from the filters themselves, so that a new filter needs nothing here: fields ``minimum*`` and ``maximum*`` are
-bounds, ``allowed`` is a set, the column is the one that the filter reads. Only derived columns and axes are named below.
+They are derived from the filters themselves, so that a new filter needs nothing here: fields ``minimum*`` and
+``maximum*`` are bounds, ``allowed`` is a set, and the column is the one that the filter reads. Only derived columns and
+axes are named below.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ SHARE_STEPS = 40
 
 @dataclass(frozen=True)
 class Derived:
-    """A value that a filter computes from two columns, and what it is called."""
+    """A value that a filter computes from two columns, with its label."""
 
     label: str
     compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -62,16 +63,16 @@ SIGNED = {"clip": (-0.3, 1.0, 130), "aesthetic": (0.0, 10.0, 50)}
 
 
 @dataclass(frozen=True)
-class NumberGauge:
-    """A measured number and its bounds by source.
+class NumberThreshold:
+    """Bounds of a measured number by source, and the bins of its histogram.
 
     Bin i holds the values between ``edges[i - 1]`` and ``edges[i]``; the first and the last bin are open. ``closed`` is
-    the side that belongs to a bin, so that every threshold, which is itself an edge, cuts exactly between two bins. An
-    integer bin starts at its edge. ``allowed`` limits the rows to those whose word (``reads[0]``) is in the set.
+    the end that belongs to a bin, so that every bound, which is itself an edge, lies exactly between two bins. A bin of
+    integers starts at its lower edge. ``allowed`` limits the rows to those whose value of ``reads[0]`` is in the set.
     """
 
     bit: int
-    word: str
+    reason: str
     label: str
     reads: tuple[str, ...]
     integer: bool
@@ -88,7 +89,7 @@ class NumberGauge:
     @property
     def salt(self) -> np.uint64:
         """Makes filters that cannot tell most rows apart show different ones."""
-        return salt(self.word)
+        return salt(self.reason)
 
     def limits(self, source: str) -> Bounds:
         """The bounds of a source as the filter compares them: in the precision of the column."""
@@ -101,17 +102,17 @@ class NumberGauge:
 
     def values(self, table: pa.Table) -> np.ndarray:
         """The column as float64, NaN where nothing was measured."""
-        if self.word in DERIVED:
-            return DERIVED[self.word].compute(*(floats(table[name]) for name in self.reads))
+        if self.reason in DERIVED:
+            return DERIVED[self.reason].compute(*(floats(table[name]) for name in self.reads))
         return floats(table[self.reads[-1]])
 
 
 @dataclass(frozen=True)
-class WordGauge:
-    """A measured word and the words that pass, by source; a boolean column has the words yes and no."""
+class SetThreshold:
+    """The values of a column that pass, by source. A boolean column has the values yes and no."""
 
     bit: int
-    word: str
+    reason: str
     column: str
     allowed: dict[str, tuple[str, ...]]
 
@@ -123,9 +124,10 @@ class WordGauge:
     @property
     def salt(self) -> np.uint64:
         """Makes filters that cannot tell most rows apart show different ones."""
-        return salt(self.word)
+        return salt(self.reason)
 
-    def words(self, table: pa.Table) -> pa.DictionaryArray:
+    def values(self, table: pa.Table) -> pa.DictionaryArray:
+        """The column as a dictionary of strings with int32 codes, null where nothing was measured."""
         column = table[self.column].combine_chunks()
         if pa.types.is_boolean(column.type):
             column = pc.if_else(column, "yes", "no")
@@ -133,12 +135,12 @@ class WordGauge:
         return plain.cast(pa.dictionary(pa.int32(), pa.string()))
 
 
-Gauge = NumberGauge | WordGauge
+Threshold = NumberThreshold | SetThreshold
 
 
-def salt(word: str) -> np.uint64:
-    """A fixed uint64 per word."""
-    return np.uint64(xxhash.xxh3_64_intdigest(word.encode()))
+def salt(reason: str) -> np.uint64:
+    """A fixed uint64 for each reason."""
+    return np.uint64(xxhash.xxh3_64_intdigest(reason.encode()))
 
 
 def floats(column: pa.ChunkedArray) -> np.ndarray:
@@ -146,35 +148,36 @@ def floats(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), np.float64)
 
 
-def about(chosen: Filter) -> str:
-    """What a filter is for: the first line of its file."""
+def purpose(chosen: Filter) -> str:
+    """What a filter is for: the first line of its module's docstring."""
     return (sys.modules[type(chosen).__module__].__doc__ or "").strip().splitlines()[0].replace("``", "")
 
 
 def chosen_filters(recipe: Recipe) -> dict[str, dict[str, Filter]]:
-    """Filters by word and source, in the order in which they judge."""
-    by_word: dict[str, dict[str, Filter]] = {word: {} for word in FILTER_WORDS}
+    """Active filters by reason and source, in the order in which they judge."""
+    by_reason: dict[str, dict[str, Filter]] = {reason: {} for reason in FILTER_WORDS}
     for source in recipe.sources:
-        for _, word, chosen in recipe.filters_of(source.name).active():
-            by_word[word][source.name] = chosen
-    return {word: chosen for word, chosen in by_word.items() if chosen}
+        for _, reason, chosen in recipe.filters_of(source.name).active():
+            by_reason[reason][source.name] = chosen
+    return {reason: chosen for reason, chosen in by_reason.items() if chosen}
 
 
-def gauges(recipe: Recipe) -> list[Gauge]:
-    """One gauge per active filter, two for a filter that knows both a set and a bound that binds."""
-    result: list[Gauge] = []
-    for word, chosen in chosen_filters(recipe).items():
-        bit, reads = FILTER_WORDS.index(word), next(iter(chosen.values())).reads
-        bounds = {source: _bounds(each) for source, each in chosen.items()}
-        allowed = {source: tuple(getattr(each, "allowed", ())) for source, each in chosen.items()}
-        if any(allowed.values()):
-            result.append(WordGauge(bit, word, reads[0], allowed))
-        elif COLUMNS.field(reads[0]).type == pa.bool_():
-            result.append(WordGauge(bit, word, reads[0], dict.fromkeys(chosen, ("no",))))
-        limits = [limit for pair in bounds.values() for limit in pair if limit is not None]
-        if any(limits) or (limits and not any(allowed.values())):
-            result.append(_number(bit, word, reads, bounds, allowed if any(allowed.values()) else None))
-    return result
+def thresholds(recipe: Recipe) -> list[Threshold]:
+    """One per active filter; two for a filter with both a set and a bound that can drop a row."""
+    return [each for reason, chosen in chosen_filters(recipe).items() for each in _thresholds(reason, chosen)]
+
+
+def _thresholds(reason: str, chosen: dict[str, Filter]) -> Iterator[Threshold]:
+    bit, reads = FILTER_WORDS.index(reason), next(iter(chosen.values())).reads
+    bounds = {source: _bounds(each) for source, each in chosen.items()}
+    allowed = {source: tuple(getattr(each, "allowed", ())) for source, each in chosen.items()}
+    if any(allowed.values()):
+        yield SetThreshold(bit, reason, reads[0], allowed)
+    elif COLUMNS.field(reads[0]).type == pa.bool_():
+        yield SetThreshold(bit, reason, reads[0], dict.fromkeys(chosen, ("no",)))
+    limits = [limit for pair in bounds.values() for limit in pair if limit is not None]
+    if any(limits) or (limits and not any(allowed.values())):
+        yield _number(bit, reason, reads, bounds, allowed if any(allowed.values()) else None)
 
 
 def _bounds(chosen: Filter) -> Bounds:
@@ -187,33 +190,33 @@ def _bounds(chosen: Filter) -> Bounds:
 
 
 def _number(
-    bit: int, word: str, reads: tuple[str, ...], bounds: dict[str, Bounds], allowed: dict[str, tuple[str, ...]] | None
-) -> NumberGauge:
+    bit: int, reason: str, reads: tuple[str, ...], bounds: dict[str, Bounds], allowed: dict[str, tuple[str, ...]] | None
+) -> NumberThreshold:
     column = reads[-1]
-    integer = word != "aspect_ratio" and pa.types.is_integer(COLUMNS.field(column).type)
+    integer = reason != "aspect_ratio" and pa.types.is_integer(COLUMNS.field(column).type)
     closed: Closed = "left" if integer or any(low is not None for low, _ in bounds.values()) else "right"
-    label = DERIVED[word].label if word in DERIVED else LABELS.get(column, column.replace("_", " "))
+    label = DERIVED[reason].label if reason in DERIVED else LABELS.get(column, column.replace("_", " "))
     kind = COLUMNS.field(column).type
     limits = [(limit, side) for pair in bounds.values() for side, limit in enumerate(pair) if limit is not None]
     edges = _with_cuts(
-        _axis(word, column, integer), sorted({_cut(limit, side, integer, kind) for limit, side in limits})
+        _axis(reason, column, integer), sorted({_cut(limit, side, integer, kind) for limit, side in limits})
     )
-    return NumberGauge(bit, word, label, reads, integer, closed, bounds, edges, allowed)
+    return NumberThreshold(bit, reason, label, reads, integer, closed, bounds, edges, allowed)
 
 
 def _cut(threshold: float, side: int, integer: bool, kind: Any) -> float:
-    """The edge at a threshold, as the filter compares: in float32 where the column is; integers above a maximum."""
+    """The edge at a threshold as the filter compares it: in float32 where the column is, above an integer maximum."""
     if integer:
         return threshold + side
     return float(np.float32(threshold)) if kind == pa.float32() else threshold
 
 
-def _axis(word: str, column: str, integer: bool) -> np.ndarray:
-    """Edges without thresholds: logarithmic for counts and ratios, even steps for shares and scores."""
+def _axis(reason: str, column: str, integer: bool) -> np.ndarray:
+    """Edges before thresholds are inserted: logarithmic for counts and ratios, even steps for shares and scores."""
     if column in SIGNED:
         low, high, steps = SIGNED[column]
         return np.linspace(low, high, steps + 1).round(6)
-    if not integer and word != "aspect_ratio":
+    if not integer and reason != "aspect_ratio":
         return np.linspace(0.0, 1.0, SHARE_STEPS + 1).round(6)
     decades = np.concatenate([np.array(DECADE) * 10.0**power for power in range(12)])
     if integer:
@@ -223,7 +226,7 @@ def _axis(word: str, column: str, integer: bool) -> np.ndarray:
 
 
 def _with_cuts(edges: np.ndarray, cuts: list[float]) -> np.ndarray:
-    """Edges in which every cut is one: it takes the place of its nearest inner edge, where that is no cut and no zero."""
+    """Insert every cut as an edge. It replaces the nearest inner edge, unless that is a cut itself or the first or last."""
     for cut in cuts:
         if cut in edges:
             continue

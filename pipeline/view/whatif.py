@@ -27,7 +27,7 @@ from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored import THREADS, DuplicateCandidates, Result, Stored
 from qvl.pipeline.finished.whatif import UNSCORED, Answer, whatif
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.thresholds import DERIVED, NumberGauge, about, chosen_filters, gauges
+from qvl.pipeline.report.thresholds import DERIVED, NumberThreshold, chosen_filters, purpose, thresholds
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.queries import Query, counts, records
 
@@ -261,19 +261,21 @@ def _as_it_is(query: Query) -> dict[str, Any]:
 
 def knobs(recipe: Recipe) -> list[dict[str, Any]]:
     """Every filter of a recipe with the thresholds that can be moved, in the order in which they judge."""
-    numbers = {gauge.word: gauge for gauge in gauges(recipe) if isinstance(gauge, NumberGauge)}
+    numbers = {
+        threshold.reason: threshold for threshold in thresholds(recipe) if isinstance(threshold, NumberThreshold)
+    }
     result = []
     for word, chosen in chosen_filters(recipe).items():
-        first, gauge = next(iter(chosen.values())), numbers.get(word)
+        first, threshold = next(iter(chosen.values())), numbers.get(word)
         bounds = [name for name in type(first).model_fields if name.startswith(("minimum", "maximum"))]
         column = DERIVED_COLUMNS[word] if word in DERIVED else first.reads[-1]
         result.append(
             {
                 "word": word,
-                "about": about(first),
-                "label": gauge.label if gauge is not None else "",
-                "column": column if gauge is not None else None,
-                "bounds": bounds if gauge is not None else [],
+                "about": purpose(first),
+                "label": threshold.label if threshold is not None else "",
+                "column": column if threshold is not None else None,
+                "bounds": bounds if threshold is not None else [],
                 "values": {s: each.model_dump(mode="json", exclude_none=True) for s, each in chosen.items()},
             }
         )

@@ -1,19 +1,21 @@
-"""``report.html``: the scores, how they spread, the worst cases, some drawn at random and the best, places drawn."""
+"""``report.html``: scores, their distribution, and the worst, some random and the best samples with their regions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from qvl.pipeline.html.elements import Html, count, foreign, join, short, table, tag
+from qvl.pipeline.html.charts import counted_bars
+from qvl.pipeline.html.document import Page, document
+from qvl.pipeline.html.elements import Html, count, join, short, table, tag, untrusted
+from qvl.pipeline.html.sections import Section, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.cards import card
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.scoring import EvalScores
 
-STYLE = Path(__file__).parent / "report.css"
-WORST, DRAWN, BEST = 12, 6, 6
+WORST, RANDOM, BEST = 12, 6, 6
 BINS = 10
 MEANING = {
     "cider": "CIDEr-D times 100; a sample's own value is 0 to 10",
@@ -33,26 +35,16 @@ PLAIN = ("metric", "samples", "faults", "score", "standard_error", "groups")
 def write_page(
     path: Path, scores: dict[str, Any], samples: Sequence[EvalSample], answers: Sequence[Answer], scored: EvalScores
 ) -> None:
-    """Write the page in one step; it needs no other file and loads nothing."""
+    """Write the page in one step."""
     sections = []
     for name, values in scores["sets"].items():
-        places = [place for place, sample in enumerate(samples) if sample.set == name]
-        sections.append(_section(name, values, places, samples, answers, scored))
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    head = join(
-        [
-            tag("meta", attributes={"charset": "utf-8"}),
-            tag("meta", attributes={"http-equiv": "Content-Security-Policy", "content": policy}),
-            tag("meta", attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-            tag("title", "Evaluation"),
-            tag("style", Html(STYLE.read_text("utf-8"))),
-        ]
-    )
-    body = join([_header(scores), *sections])
-    replace_file(path, f"<!doctype html>\n<html lang='en'><head>{head}</head><body>{body}</body></html>\n".encode())
+        positions = [position for position, sample in enumerate(samples) if sample.set == name]
+        sections.append(_section(name, values, positions, samples, answers, scored))
+    page = Page("Evaluation", "Evaluation", _header(scores), sections)
+    replace_file(path, document(page).encode())
 
 
-def _header(scores: dict[str, Any]) -> Html:
+def _header(scores: Mapping[str, Any]) -> Html:
     rows = [
         [
             tag("a", name, attributes={"href": f"#{name}"}), values["metric"], count(values["samples"]),
@@ -61,70 +53,65 @@ def _header(scores: dict[str, Any]) -> Html:
         ]
         for name, values in scores["sets"].items()
     ]  # fmt: skip
-    asked = " · ".join(f"{key} {_said(value)}" for key, value in scores["asked"].items() if value not in (None, [], 0))
-    return tag(
-        "header",
-        tag("h1", "Evaluation"),
-        tag("p.soft", foreign(f"model {scores['model']} · {scores['dtype']} · {asked}", 600)),
-        table(["set", "metric", "samples", "score", "standard error", "unparsable", "not asked"], rows),
-        tag(
-            "p.soft.legend", tag("b.truth", "truth"), tag("b.said", "answer"),
-            tag("b.asked", "what the question points at"), tag("mark", "words"), " that are not in the truth",
-        ),
+    settings = " · ".join(
+        f"{key} {_setting(value)}" for key, value in scores["asked"].items() if value not in (None, [], 0)
+    )
+    head = ["set", "metric", "samples", "score", "standard error", "unparsable", "not asked"]
+    legend = tag(
+        "p.legend", tag("span.key.truth"), " truth  ", tag("span.key.answered"), " answer  ",
+        tag("span.key.asked"), " what the question points at  ", tag("mark", "marked"),
+        " words that the truth does not contain",
     )  # fmt: skip
+    model = tag("p.soft", untrusted(f"{scores['model']} · {scores['dtype']} · {settings}", 600))
+    return header("Evaluation", Path(scores["model"]).name, (), model, table(head, rows, ".numbers"), legend)
 
 
-def _said(value: Any) -> str:
+def _setting(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _section(
     name: str,
-    values: dict[str, Any],
-    places: list[int],
+    values: Mapping[str, Any],
+    positions: Sequence[int],
     samples: Sequence[EvalSample],
     answers: Sequence[Answer],
     scored: EvalScores,
-) -> Html:
-    def cards(title: str, chosen: list[int]) -> list[Html]:
-        shown = [card(samples[place], answers[place], scored.scores[place]) for place in chosen]
+) -> Section:
+    def cards(title: str, chosen: Sequence[int]) -> Html:
+        shown = [card(samples[position], answers[position], scored.scores[position]) for position in chosen]
         grid = "div.cards.wide" if values["metric"] == "ocr" else "div.cards"
-        return [tag("h3", title), tag(grid, *shown)] if shown else []
+        return join([tag("h3", title), tag(grid, *shown)] if shown else [])
 
-    ranked = sorted(places, key=lambda place: (scored.scores[place], samples[place].id))
+    ranked = sorted(positions, key=lambda position: (scored.scores[position], samples[position].id))
     worst = ranked[:WORST]
-    best = [place for place in ranked[::-1] if place not in worst][:BEST]
-    rest = [place for place in places if place not in worst and place not in best]
-    drawn = sorted(rest, key=lambda place: xxhash.xxh3_64_intdigest(samples[place].id.encode()))[:DRAWN]
+    best = [position for position in ranked[::-1] if position not in worst][:BEST]
+    rest = [position for position in positions if position not in worst and position not in best]
+    random = sorted(rest, key=lambda position: xxhash.xxh3_64_intdigest(samples[position].id.encode()))[:RANDOM]
+    return section(
+        name, f"{name}: {values['score']:.2f}", MEANING[values["metric"]],
+        _figures(values, [scored.scores[position] for position in positions]),
+        cards("Worst", worst), cards("Random", random), cards("Best", best), link=name,
+    )  # fmt: skip
+
+
+def _figures(values: Mapping[str, Any], own_scores: Sequence[float]) -> Html:
+    """Scores by source, other counts of the metric, and a histogram of the samples' own scores."""
     numbers = [[key.replace("_", " "), short(value)] for key, value in values.items() if key not in PLAIN]
-    groups = [[foreign(group), count(v["samples"]), f"{v['score']:.2f}"] for group, v in values["groups"].items()]
+    groups = [[untrusted(group), count(v["samples"]), f"{v['score']:.2f}"] for group, v in values["groups"].items()]
     return tag(
-        "section",
-        tag("h2", f"{name}: {values['score']:.2f}"),
-        tag("p.soft", MEANING[values["metric"]]),
-        tag(
-            "div.side",
-            tag("div", tag("h3", "By source"), table(["source", "samples", "score"], groups)),
-            *([tag("div", tag("h3", "Counts"), table(["", ""], numbers))] if numbers else []),
-            tag("div", tag("h3", "Samples by their own value"), _histogram([scored.scores[place] for place in places])),
-        ),
-        *cards("Worst", worst),
-        *cards("Drawn at random", drawn),
-        *cards("Best", best),
-        attributes={"id": name},
+        "div.grid",
+        tag("div", tag("h3", "By source"), table(["source", "samples", "score"], groups, ".numbers")),
+        tag("div", tag("h3", "Counts"), table(["", ""], numbers, ".numbers")) if numbers else "",
+        tag("div", tag("h3", "Samples by their own score"), _histogram(own_scores)),
     )
 
 
-def _histogram(values: list[float]) -> Html:
-    """Ten bars from 0 to 1 (or to the largest value, where that is more)."""
+def _histogram(values: Sequence[float]) -> Html:
+    """Ten bars from 0 to 1, or to the largest value if that is more."""
     top = max([1.0, *values])
     counts = [0] * BINS
     for value in values:
         counts[min(BINS - 1, int(value / top * BINS))] += 1
-    most = max(counts) or 1
-    bars = [
-        tag("div", tag("b", attributes={"style": f"height:{100 * n / most:.0f}%"}), tag("i", f"{top * at / BINS:.2g}"),
-            attributes={"title": f"{n} samples"})
-        for at, n in enumerate(counts)
-    ]  # fmt: skip
-    return tag("div.figure", *bars)
+    labels = [f"{top * i / BINS:.2g} to {top * (i + 1) / BINS:.2g}" for i in range(BINS)]
+    return counted_bars("", list(zip(labels, counts, strict=True)), [count(number) for number in counts])

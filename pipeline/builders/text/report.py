@@ -1,10 +1,7 @@
-"""``OUT/report.html`` and ``OUT/report.json``: rows by verdict, lengths, languages, and samples as they are trained on."""
+"""Writes ``OUT/report.html`` and ``OUT/report.json``: verdicts, lengths, languages, and samples as a model sees them."""
 
-import base64
-import io
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,7 +10,11 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.html.elements import Html, count, foreign, join, percent, table, tag
+from qvl.pipeline.html.charts import counted_bars
+from qvl.pipeline.html.document import Page, document
+from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrusted
+from qvl.pipeline.html.pictures import framed
+from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
@@ -24,7 +25,7 @@ EDGES = (50, 100, 200, 500, 1_000, 2_000, 4_000)
 PER_SOURCE = 8
 SIDE = 150
 SHOWN = 450
-STYLE = (Path(__file__).parent / "report.css").read_text("utf-8")
+SUPERVISED = ("assistant", "text")  # roles whose text is trained on
 NAMES = {"text": "Pure text", "chat": "Dialogues"}
 
 
@@ -52,11 +53,11 @@ class Findings:
 
 
 def write_report(out: Place) -> Place:
-    """Write both files of a finished build; returns the page's path."""
+    """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
     if dataset is None:
-        raise ContractError(f"{out}: there is no finished build here; `qvl text build` makes one")
+        raise ContractError(f"{out}: no finished build here; `qvl text build` creates one")
     findings = Findings(dataset)
     for shard in dataset["shards"]:
         _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), findings)
@@ -88,70 +89,61 @@ def _bucket(length: int) -> str:
 
 
 def page(findings: Findings) -> str:
-    """The whole page; it loads nothing."""
+    """The whole page."""
     data = findings.data()
+    lengths = [_bars(task, findings.lengths[task]) for task in sorted(findings.lengths)]
     kinds = [(f"{source}, {language}", NAMES[task], count(n)) for source, task, language, n in data["kinds"]]
-    body = tag(
-        "main",
-        tag("h1", f"Text: {data['name']}"),
-        tag("p", f"{count(data['samples'])} samples, dataset {data['hash']}"),
-        _section("Rows", "Every input row has one verdict; each column adds up.", _verdicts(data["verdicts"])),
-        _section("Samples", "By source and language.", table(("", "task", "samples"), kinds)),
-        *(
-            _section(f"Characters of a sample: {NAMES[task].lower()}", "", _bars(findings.lengths[task]))
-            for task in sorted(findings.lengths)
+    sections = [
+        section(
+            "rows", "Rows", "Every input row has exactly one verdict; each column adds up.", _verdicts(data["verdicts"])
         ),
+        section("samples", "Samples", "By source and language.", table(("source", "task", "samples"), kinds)),
+        section("lengths", "Lengths", "Samples by their number of characters.", tag("div.pair", *lengths)),
         *(_cards(source, found) for source, found in sorted(findings.cards.items())),
-    )
-    head = join([Html('<meta charset="utf-8">'), Html('<meta name="viewport" content="width=device-width">')])
-    head = join([head, tag("title", f"Text: {data['name']}"), tag("style", Html(STYLE))])
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
-
-
-def _section(title: str, lead: str, *content: str) -> Html:
-    return tag("section", tag("h2", title), tag("p", lead) if lead else Html(""), *content)
+    ]
+    rows = sum(sum(verdicts.values()) for verdicts in data["verdicts"].values())
+    tiles = [Tile(count(rows), "rows in"), Tile(count(data["samples"]), "samples")]
+    top = header("Text report", data["name"], tiles, dataset_hash(data["hash"]))
+    return document(Page(f"Text: {data['name']}", data["name"], top, sections))
 
 
 def _verdicts(verdicts: dict[str, dict[str, int]]) -> Html:
-    words = sorted({word for each in verdicts.values() for word in each}, key=lambda word: (word != KEEP, word))
+    reasons = sorted(
+        {reason for each in verdicts.values() for reason in each}, key=lambda reason: (reason != KEEP, reason)
+    )
     totals = {source: sum(each.values()) for source, each in verdicts.items()}
     rows = [["rows in", *(count(totals[source]) for source in verdicts)]]
-    rows += [[word, *(count(each[word]) if word in each else "" for each in verdicts.values())] for word in words]
+    rows += [
+        [reason, *(count(each[reason]) if reason in each else "" for each in verdicts.values())] for reason in reasons
+    ]
     rows.append(["kept", *(percent(each.get(KEEP, 0), totals[source]) for source, each in verdicts.items())])
-    return table(("", *verdicts), rows)
+    return table(("verdict", *verdicts), rows, ".numbers.last")
 
 
-def _bars(counts: Counter[str]) -> Html:
+def _bars(task: str, counts: Counter[str]) -> Html:
     names = [*(f"<= {edge:,}" for edge in EDGES), f"> {EDGES[-1]:,}"]
-    most = max(counts.values(), default=0) or 1
-    rows = []
-    for name in names:
-        fill = tag("span.fill", attributes={"style": f"width:{100 * counts[name] / most:.1f}%"})
-        rows.append(
-            tag("div.bar", tag("span.label", name), tag("span.track", fill), tag("span.number", count(counts[name])))
-        )
-    return tag("div", *rows)
+    return counted_bars(NAMES[task], [(name, counts[name]) for name in names], [count(counts[name]) for name in names])
 
 
-def _cards(source: str, found: list[tuple[dict[str, Any], list[bytes]]]) -> Html:
+def _cards(source: str, found: list[tuple[dict[str, Any], list[bytes]]]) -> Section:
     cards = []
     for content, images in found:
-        turns = [
-            tag(f"div.turn.{turn['role']}", tag("span.role", f"{turn['role']}  "), foreign(turn["text"], SHOWN))
-            for turn in content["turns"]
-        ]
+        turns = [_turn(turn["role"], turn["text"]) for turn in content["turns"]]
         origin = f"{content['origin']['file']} row {content['origin']['row']} · {content['language']}"
         cards.append(tag("article.card", *(_image(image) for image in images), *turns, tag("p.origin", origin)))
-    return _section(source, "What is learnt has a ground of its own colour.", tag("div.cards", *cards))
+    lead = "The highlighted text is what a model is trained to produce."
+    return section(f"source-{source}", source, lead, tag("div.cards.flow", *cards))
+
+
+def _turn(role: str, text: str) -> Html:
+    supervised = ".supervised" if role in SUPERVISED else ""
+    return tag(f"div.turn{supervised}", tag("span.role", f"{role}  "), untrusted(text, SHOWN))
 
 
 def _image(data: bytes) -> Html:
     try:
         image = decode(data, 2 * SIDE)
     except PixelError as error:
-        return tag("p", f"not shown: {error}")
+        return tag("p.unseen", f"image not shown: {error}")
     image.thumbnail((4 * SIDE, 2 * SIDE))
-    file = io.BytesIO()
-    image.convert("RGB").save(file, "JPEG", quality=78)
-    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return tag("img", attributes={"src": source, "alt": ""})
+    return framed(image.convert("RGB"), "JPEG", 78)

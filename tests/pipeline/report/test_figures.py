@@ -11,7 +11,7 @@ from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.report import content
 from qvl.pipeline.report.figures import Figures, collect
-from qvl.pipeline.report.thresholds import NumberGauge, chosen_filters
+from qvl.pipeline.report.thresholds import NumberThreshold, chosen_filters
 from tests.pipeline.report.conftest import Run
 
 
@@ -46,24 +46,24 @@ def test_verdicts_and_rows(figures: Figures, rows: list[dict[str, Any]]) -> None
     assert figures.kept == sum(row["verdict"] == "keep" for row in rows) > 0
 
 
-def test_every_count_of_every_number_gauge(figures: Figures, rows: list[dict[str, Any]]) -> None:
-    numbers = [tally for tally in figures.tallies if isinstance(tally.gauge, NumberGauge)]
+def test_every_count_of_every_number_threshold(figures: Figures, rows: list[dict[str, Any]]) -> None:
+    numbers = [tally for tally in figures.tallies if isinstance(tally.threshold, NumberThreshold)]
     assert len(numbers) == 6
     for tally in numbers:
-        gauge = tally.gauge
-        assert isinstance(gauge, NumberGauge)
-        bit = 1 << FILTER_WORDS.index(gauge.word)
-        for source in gauge.judged:
+        threshold = tally.threshold
+        assert isinstance(threshold, NumberThreshold)
+        bit = 1 << FILTER_WORDS.index(threshold.reason)
+        for source in threshold.judged:
             own = [row for row in rows if row["source"] == source and row["fault"] is None]
             alone = [row for row in own if row["failed"] & ~bit == 0]
             assert tally.rows[source] == len(own)
             assert tally.every[source].sum() == len(own)
             assert tally.alone[source].sum() == len(alone)
             assert tally.failed[source] == sum(bool(row["failed"] & bit) for row in own)
-            low, high = gauge.limits(source)
+            low, high = threshold.limits(source)
             for which, part in (("every", own), ("alone", alone)):
-                passing = sum(_passes(judged_value(gauge.word, row), low, high) for row in part)
-                assert _between(gauge, getattr(tally, which)[source], low, high) == passing
+                passing = sum(_passes(judged_value(threshold.reason, row), low, high) for row in part)
+                assert _between(threshold, getattr(tally, which)[source], low, high) == passing
                 assert passing == sum(not row["failed"] & bit for row in part)
 
 
@@ -71,16 +71,16 @@ def _passes(value: float, low: float | None, high: float | None) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def _between(gauge: NumberGauge, counts: np.ndarray, low: float | None, high: float | None) -> int:
+def _between(threshold: NumberThreshold, counts: np.ndarray, low: float | None, high: float | None) -> int:
     """Rows between two thresholds by the bins alone: exact, because thresholds are edges."""
-    edges = gauge.edges.tolist()
+    edges = threshold.edges.tolist()
     first = 0 if low is None else edges.index(low) + 1
-    last = len(counts) if high is None else edges.index(high + (1 if gauge.integer else 0)) + 1
+    last = len(counts) if high is None else edges.index(high + (1 if threshold.integer else 0)) + 1
     return int(counts[first:last].sum())
 
 
 def test_galleries_hold_the_nearest_rows_of_each_side(figures: Figures, rows: list[dict[str, Any]]) -> None:
-    tally = next(tally for tally in figures.tallies if tally.gauge.word == "image_size")
+    tally = next(tally for tally in figures.tallies if tally.threshold.reason == "image_size")
     limits = {"one": 40, "two": 60}
     for side, passes in (("inside", True), ("outside", False)):
         distances = sorted(
@@ -108,29 +108,29 @@ def test_only_candidates_are_picked(finished: Run) -> None:
 
 def test_the_mix_counts_every_row_once(figures: Figures, finished: Run, rows: list[dict[str, Any]]) -> None:
     mix = content.mix(figures, finished.recipe)
-    assert sum(cell[4] for cell in mix["cells"]) == len(rows)
-    assert sum(cell[5] for cell in mix["cells"]) == figures.kept
-    sources, resolutions = mix["dimensions"]["source"], mix["dimensions"]["resolution"]
-    small = [c for c in mix["cells"] if sources[c[0]] == "two" and resolutions[c[2]] == "under 200"]
+    assert sum(cell[4] for cell in mix.cells) == len(rows)
+    assert sum(cell[5] for cell in mix.cells) == figures.kept
+    sources, resolutions = mix.dimensions["source"], mix.dimensions["resolution"]
+    small = [c for c in mix.cells if sources[c[0]] == "two" and resolutions[c[2]] == "under 200"]
     assert sum(cell[4] for cell in small) == sum(row["source"] == "two" and row["fault"] is None for row in rows)
 
 
 def test_the_funnel_ends_at_what_was_kept(figures: Figures, finished: Run) -> None:
     funnel = content.funnel(figures, finished.recipe)
-    assert funnel["steps"][-1]["left"] == funnel["kept"]
-    for source in funnel["sources"]:
-        dropped = sum(step["dropped"][source] for step in funnel["steps"])
-        assert funnel["rows"][source] - dropped == funnel["kept"][source]
-    order = [step["reason"] for step in funnel["steps"]]
+    assert funnel.steps[-1].left == funnel.kept
+    for source in funnel.sources:
+        dropped = sum(step.dropped[source] for step in funnel.steps)
+        assert funnel.rows[source] - dropped == funnel.kept[source]
+    order = [step.reason for step in funnel.steps]
     assert order == ["unreadable", *chosen_filters(finished.recipe), "duplicate_image", "repeated_text"]
 
 
 def test_folded_histograms_lose_no_row(figures: Figures) -> None:
     for tally in figures.tallies:
-        if isinstance(tally.gauge, NumberGauge):
-            chart = content.numbers(tally, tally.gauge)
-            for source, counts in chart["every"].items():
-                assert len(counts) == len(chart["edges"]) + 1
+        if isinstance(tally.threshold, NumberThreshold):
+            chart = content.number_chart(tally, tally.threshold)
+            for source, counts in chart.every.items():
+                assert len(counts) == len(chart.edges) + 1
                 assert sum(counts) == tally.every[source].sum()
 
 

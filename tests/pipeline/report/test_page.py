@@ -95,8 +95,8 @@ def test_pictures_that_are_gone_or_changed_say_so(finished: Run, monkeypatch: py
 
     monkeypatch.setattr(Storage, "read", damaged)
     page, _ = written(finished, finished.recipe)
-    assert "the picture changed since the scan" in page
-    assert "the picture is gone since the scan" in page
+    assert "the picture has changed since the scan" in page
+    assert "the picture has been deleted since the scan" in page
 
 
 def test_remote_units_are_few_and_seeded(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:

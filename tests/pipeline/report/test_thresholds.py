@@ -7,7 +7,7 @@ import pytest
 
 from qvl.pipeline.filters import FILTER_WORDS, Filters
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.thresholds import NumberGauge, WordGauge, about, chosen_filters, gauges
+from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, chosen_filters, purpose, thresholds
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
 
@@ -22,44 +22,44 @@ def default(word: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("word", FILTER_WORDS)
-def test_every_filter_has_a_gauge_and_a_line_of_explanation(word: str) -> None:
+def test_every_filter_has_a_threshold_and_a_line_of_explanation(word: str) -> None:
     recipe = recipe_with({word: default(word)})
-    made = gauges(recipe)
-    assert {gauge.word for gauge in made} == {word}
-    assert all(gauge.judged == {"one", "two"} for gauge in made)
-    assert len(about(chosen_filters(recipe)[word]["one"])) > 15
+    made = thresholds(recipe)
+    assert {threshold.reason for threshold in made} == {word}
+    assert all(threshold.judged == {"one", "two"} for threshold in made)
+    assert len(purpose(chosen_filters(recipe)[word]["one"])) > 15
 
 
 @pytest.mark.parametrize("word", FILTER_WORDS)
 def test_thresholds_are_edges_and_edges_rise(word: str) -> None:
-    for gauge in gauges(recipe_with({word: default(word)})):
-        if isinstance(gauge, NumberGauge):
-            assert (np.diff(gauge.edges) > 0).all()
-            low, high = gauge.limits("one")
+    for threshold in thresholds(recipe_with({word: default(word)})):
+        if isinstance(threshold, NumberThreshold):
+            assert (np.diff(threshold.edges) > 0).all()
+            low, high = threshold.limits("one")
             if low is not None:
-                assert low in gauge.edges
+                assert low in threshold.edges
             if high is not None:
-                assert high + (1 if gauge.integer else 0) in gauge.edges
+                assert high + (1 if threshold.integer else 0) in threshold.edges
 
 
 def test_thresholds_of_all_sources_are_edges() -> None:
     recipe = recipe_with({"clip": {"minimum": 0.2837}}, {"clip": {"minimum": 0.2853}})
-    (gauge,) = gauges(recipe)
-    assert isinstance(gauge, NumberGauge)
+    (threshold,) = thresholds(recipe)
+    assert isinstance(threshold, NumberThreshold)
     single = [float(np.float32(limit)) for limit in (0.2837, 0.2853)]
-    assert [gauge.limits(source)[0] for source in ("one", "two")] == single
-    assert set(single) <= set(gauge.edges.tolist())
+    assert [threshold.limits(source)[0] for source in ("one", "two")] == single
+    assert set(single) <= set(threshold.edges.tolist())
 
 
 def test_a_source_without_the_filter_is_not_judged() -> None:
-    (gauge,) = gauges(recipe_with({"emoji": {}}, {"emoji": None}))
-    assert gauge.judged == {"one"}
+    (threshold,) = thresholds(recipe_with({"emoji": {}}, {"emoji": None}))
+    assert threshold.judged == {"one"}
 
 
 def test_a_set_with_a_bound_that_binds_is_shown_as_both() -> None:
-    kinds = [type(gauge) for gauge in gauges(recipe_with({"language": {"minimum_probability": 0.5}}))]
-    assert kinds == [WordGauge, NumberGauge]
-    assert [type(gauge) for gauge in gauges(recipe_with({"language": {}}))] == [WordGauge]
+    kinds = [type(threshold) for threshold in thresholds(recipe_with({"language": {"minimum_probability": 0.5}}))]
+    assert kinds == [SetThreshold, NumberThreshold]
+    assert [type(threshold) for threshold in thresholds(recipe_with({"language": {}}))] == [SetThreshold]
 
 
 def test_the_order_is_that_of_the_filters() -> None:

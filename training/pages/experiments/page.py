@@ -1,22 +1,22 @@
-"""The page of an experiment: the answer as a table, curves with error bars, loss while training, pictures, cost."""
+"""The page of an experiment: the answer as a table, curves with error bars, loss during training, pictures, cost."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from qvl.pipeline.html.charts import PointLine, Points, captioned, chart, charts_page
 from qvl.pipeline.html.document import document
-from qvl.pipeline.html.elements import Html, count, foreign, table, tag
-from qvl.pipeline.report.sections import chart, section
+from qvl.pipeline.html.elements import Html, count, table, tag, untrusted
+from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.heldout.questions import read_answered
 from qvl.training.pages.experiments.estimate import Estimate, estimate
+from qvl.training.pages.experiments.recipe import Figure
 from qvl.training.pages.experiments.results import MEASURES, ExperimentResults, against, curve
-from qvl.training.pages.journey import page as journey_page
 from qvl.training.pages.journey.side_by_side import side_by_side
-from qvl.training.pages.report import page as training_page
 from qvl.training.pages.report.curves import curves
 from qvl.training.pages.report.history import read_history
+from qvl.training.pages.report.page import Curve, stage_chart
 
-HERE = Path(__file__).parent
 NAMES = {
     "score": "right answers", "iou": "mean IoU", "loss": "loss per token", "wrong_language": "in the wrong language",
     "agreement": "agrees with the first language",
@@ -36,41 +36,10 @@ def write_page(path: Path, results: ExperimentResults) -> Path:
 
 
 def render(results: ExperimentResults) -> Html:
-    """The page. Raises nothing for an experiment of which some runs are still to be done: it says so."""
-    figures = results.experiment.figures
-    data = {
-        "stages": {arm: _training(results, arm) for arm in results.prices},
-        "figures": [
-            {"lines": curve(results, figure), "measure": figure.measure, "name": _figure_name(results, figure.measure),
-             "percent": figure.measure in SHARES, "arms": figure.x == "arm", "cost": figure.x == "cost"}
-            for figure in figures
-        ],
-    }  # fmt: skip
-    report, journey = Path(training_page.__file__).parent, Path(journey_page.__file__).parent
-    sections = [_answer(results), _figures(results), _pictures(results), _learnt(results), _costs(results)]
-    return document(
-        f"{results.experiment.name}: an experiment",
-        _contents(results),
-        _header(results),
-        sections,
-        data,
-        (report / "script.js").read_text("utf-8") + (HERE / "figures.js").read_text("utf-8"),
-        (report / "style.css").read_text("utf-8") + (journey / "page.css").read_text("utf-8"),
-    )
-
-
-def _training(results: ExperimentResults, arm: str) -> dict[str, Any]:
-    stage = read_history(results.done[arm][0].stages[-1].run).stages[-1]
-    return curves(stage) | {"scores": {}, "resumes": [resume.step for resume in stage.resumes]}
-
-
-def _contents(results: ExperimentResults) -> Html:
-    names = {
-        "top": results.experiment.name, "answer": "Answer", "figures": "Curves", "shown": "Side by side",
-        "learnt": "While training", "costs": "Cost",
-    }  # fmt: skip
-    links = [tag("a", title, attributes={"href": f"#{name}"}) for name, title in names.items()]
-    return tag("nav", *links, attributes={"aria-label": "contents"})
+    """The page. It says so if some runs of the experiment are still missing."""
+    sections = [_answer(results), _figures(results), _pictures(results), _training(results), _costs(results)]
+    name = results.experiment.name
+    return document(charts_page(f"{name}: an experiment", name, _header(results), sections))
 
 
 def _header(results: ExperimentResults) -> Html:
@@ -78,31 +47,33 @@ def _header(results: ExperimentResults) -> Html:
     runs = sum(len(done) for done in results.done.values())
     training = {stage.mark: stage.cost.cpu for done in results.done.values() for run in done for stage in run.stages}
     tiles = [
-        ("arms", count(len(results.arms))), ("seeds of each", count(seeds)), ("models asked", count(runs)),
-        ("questions to each", count(len(results.asked))),
-        ("held-out pictures", count(len({question.image for question in results.asked}))),
-        ("processor minutes of training", f"{sum(training.values()) / 60:.0f}"),
-    ]  # fmt: skip
-    shown = [tag("div.tile", tag("b", value), tag("span", name)) for name, value in tiles]
-    parts = [tag("p.kind", "An experiment"), tag("h1", results.experiment.question), tag("div.tiles", *shown)]
-    if results.experiment.tells:
-        parts.append(tag("p.says", results.experiment.tells))
+        Tile(count(len(results.arms)), "arms"),
+        Tile(count(seeds), "seeds of each"),
+        Tile(count(runs), "models asked"),
+        Tile(count(len(results.asked)), "questions to each"),
+        Tile(count(len({question.image for question in results.asked})), "held-out pictures"),
+        Tile(f"{sum(training.values()) / 60:.0f}", "processor minutes of training"),
+    ]
+    notes = [tag("p.lead", results.experiment.tells)] if results.experiment.tells else []
     if not results.whole:
-        parts.append(tag("p.note", "Not all runs are done: the same command goes on, and writes this page again."))
-    return tag("header", *parts)
+        notes.append(
+            tag("p.note", "Not all runs are done: the same command continues them and writes this page again.")
+        )
+    return header("An experiment", results.experiment.question, tiles, *notes)
 
 
-def _answer(results: ExperimentResults) -> Html:
-    says = (
-        "Mean over seeds ± one standard error, which holds the spread over seeds and that over the questions drawn. Bold is "
-        "best. Below it the difference to the first arm, question by question; outlined where it is over twice its error."
+def _answer(results: ExperimentResults) -> Section:
+    lead = (
+        "Mean over seeds ± one standard error, which covers the spread over seeds and over the chosen questions. The best "
+        "value is bold. Below each value is its difference to the first arm, question by question; it is outlined if it "
+        "exceeds twice its error."
     )
     asks = results.experiment.ask
     parts = [_measure(results, measure) for measure in MEASURES]
     named = ", ".join(
         f"{ask.name}: {count(len(results.places(ask.name)))} {ask.task.replace('_', ' ')}" for ask in asks
     )
-    return section("answer", "Answer", says, tag("p.says", f"Held-out questions: {named}."), *parts)
+    return section("answer", "Answer", lead, tag("p.lead", f"Held-out questions: {named}."), *parts)
 
 
 def _measure(results: ExperimentResults, measure: str) -> Html:
@@ -144,7 +115,7 @@ def _cells(
 
 
 def shown(value: float, measure: str) -> str:
-    """A value as people read it: shares in percent."""
+    """A value as people read it, shares in percent."""
     return f"{100 * value:.1f}" if measure in SHARES else f"{value:.3f}"
 
 
@@ -153,42 +124,58 @@ def _signed(other: Estimate, measure: str) -> str:
     return f"{sign}{shown(abs(other.mean), measure)} ± {shown(other.error, measure)}"
 
 
-def _figure_name(results: ExperimentResults, measure: str) -> str:
-    return NAMES[measure] + (", %" if measure in SHARES else "")
-
-
-def _figures(results: ExperimentResults) -> Html:
-    drawn = []
+def _figures(results: ExperimentResults) -> Section:
+    charts = []
     for number, figure in enumerate(results.experiment.figures):
-        attributes = {"data-figure": str(number), "role": "img", "aria-label": figure.title, "style": "height:300px"}
-        place = tag("div.chart", attributes=attributes)
-        drawn.append(tag("div.curve", tag("h4", figure.title), place))
-    says = "Bars are one standard error of seeds and questions together; the small marks are the seeds."
-    return section("figures", "Curves", says, tag("div.pair", *drawn))
+        content = _points(results, figure)
+        charts.append(captioned(figure.title, "", chart(f"figure:{number}", figure.title, 300, content)))
+    lead = "Bars are one standard error of seeds and questions together; the small marks are the seeds."
+    return section("figures", "Curves", lead, tag("div.pair", *charts))
 
 
-def _pictures(results: ExperimentResults) -> Html:
+def _points(results: ExperimentResults, figure: Figure) -> Points:
+    is_share = figure.measure in SHARES
+    scale = 100 if is_share else 1
+    lines = [
+        PointLine(
+            line["name"],
+            line["x"],
+            [scale * value for value in line["y"]],
+            [scale * value for value in line["error"]],
+            [[scale * value for value in seeds] for seeds in line["seeds"]],
+            line["questions"],
+        )
+        for line in curve(results, figure)
+    ]
+    named = any(isinstance(x, str) for line in lines for x in line.x)
+    y_title = NAMES[figure.measure] + (", %" if is_share else "")
+    x_title = "GFLOP per training sample" if figure.x == "cost" else ""
+    return Points(lines, y_title, x_title, not (figure.x == "arm" and named), figure.measure != "loss")
+
+
+def _pictures(results: ExperimentResults) -> Section:
     answered = {arm: read_answered(results.done[arm][0].answers) for arm in results.arms}
     return side_by_side([question.sample for question in results.asked], answered)
 
 
-def _learnt(results: ExperimentResults) -> Html:
-    says = "Training loss of the first seed in the last stage: whether it was still falling when training ended."
-    drawn = [
-        tag("div.curve", tag("h4", arm), chart(f"{arm}|loss", f"Training loss of {arm}", 220)) for arm in results.prices
-    ]
-    return section("learnt", "While training", says, tag("div.pair", *drawn))
+def _training(results: ExperimentResults) -> Section:
+    lead = "Training loss of the first seed in the last stage: whether it was still falling when training ended."
+    charts = []
+    for arm in results.prices:
+        stage = read_history(results.done[arm][0].stages[-1].run).stages[-1]
+        charts.append(stage_chart(replace(stage, name=arm), curves(stage), Curve("loss", arm)))
+    return section("training", "During training", lead, tag("div.pair", *charts))
 
 
-def _costs(results: ExperimentResults) -> Html:
+def _costs(results: ExperimentResults) -> Section:
     rows = [
-        [foreign(arm), f"{price.gflop:,.2f}", f"{1000 * price.seconds:,.1f}", f"{price.training:,.0f}",
+        [untrusted(arm), f"{price.gflop:,.2f}", f"{1000 * price.seconds:,.1f}", f"{price.training:,.0f}",
          f"{1000 * price.asking:,.0f}"]
         for arm, price in results.prices.items()
     ]  # fmt: skip
-    says = (
-        "Operations of one training sample of the last stage, counted (forward and backward); its wall time, the median "
-        "over steps; processor seconds of all stages of one model; processor time of one question (decoding and loss)."
+    lead = (
+        "Counted operations of one training sample of the last stage (forward and backward), its wall time (median over "
+        "steps), processor seconds of all stages of one model, and processor time per question (decoding and loss)."
     )
     head = ["arm", "GFLOP per sample", "ms per sample", "training, s", "ms per question"]
-    return section("costs", "Cost", says, table(head, rows, ".numbers"))
+    return section("costs", "Cost", lead, table(head, rows, ".numbers"))

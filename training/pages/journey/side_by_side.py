@@ -1,13 +1,14 @@
-"""Held-out images with what is true and what every model said, side by side."""
+"""Held-out images with the truth and every model's answer, side by side."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import xxhash
 
-from qvl.pipeline.html.elements import Html, foreign, tag
-from qvl.pipeline.report.sections import section
-from qvl.training.evaluation.cards import answered, asks, picture, places, truth
+from qvl.pipeline.html.elements import Html, tag, untrusted
+from qvl.pipeline.html.pictures import Shape
+from qvl.pipeline.html.sections import Section, section
+from qvl.training.evaluation.cards import answer_regions, marked_answer, picture, question, truth
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.heldout.questions import ModelAnswers
 
@@ -22,23 +23,23 @@ TEXT_LIMIT = 500
 FIRST = "first weights"
 
 
-def side_by_side(samples: Sequence[EvalSample], models: Mapping[str, ModelAnswers]) -> Html:
-    """The section: some samples of every set, images and languages in turn."""
+def side_by_side(samples: Sequence[EvalSample], models: Mapping[str, ModelAnswers]) -> Section:
+    """The section: some samples of every set, with images and languages in turn."""
     parts = []
     for name, number in SHOWN.items():
         chosen = choose([at for at, sample in enumerate(samples) if sample.set == name], samples, number)
         if chosen:
             parts += [tag("h3", TITLES[name]), *(_row(at, samples[at], models) for at in chosen)]
-    says = (
-        "Held-out samples, drawn by the hash of their ids. Green is the truth, red what was answered, blue what the "
-        "question points at; words that the truth does not have are marked. The number is the answer's own score."
+    lead = (
+        "Held-out samples, chosen by the hash of their ids. Green is the truth, red the answer, blue what the question "
+        "points at; words that the truth does not contain are marked. The number is the answer's own score."
     )
-    return section("shown", "Captions, boxes and read text side by side", says, *parts)
+    return section("shown", "Captions, boxes and read text side by side", lead, *parts, link="Side by side")
 
 
-def choose(places: Sequence[int], samples: Sequence[EvalSample], number: int) -> list[int]:
-    """At most ``number`` places: by hash, images not shown yet and rarer groups first."""
-    waiting = sorted(places, key=lambda at: xxhash.xxh3_64_intdigest(samples[at].id.encode()))
+def choose(positions: Sequence[int], samples: Sequence[EvalSample], number: int) -> list[int]:
+    """At most ``number`` positions in the order of their hash, preferring images and groups shown least so far."""
+    waiting = sorted(positions, key=lambda at: xxhash.xxh3_64_intdigest(samples[at].id.encode()))
     images: Counter[object] = Counter()
     groups: Counter[str] = Counter()
     chosen: list[int] = []
@@ -56,23 +57,22 @@ def _language(sample: EvalSample) -> str:
 
 
 def _row(at: int, sample: EvalSample, models: Mapping[str, ModelAnswers]) -> Html:
-    asked, truths, _ = places(sample, Answer(""))
-    wanted = truth(sample)
-    said = [_said(at, sample, wanted, name, answers) for name, answers in models.items()]
-    true = tag(
-        "div.true", picture(sample, asked, truths, [], TRUTH_SIDE),
-        tag("p.soft", foreign(asks(sample), 160)), tag("div.text", foreign(wanted, TEXT_LIMIT)),
+    regions, expected = answer_regions(sample, Answer("")), truth(sample)
+    answers = [_answer(at, sample, expected, name, model) for name, model in models.items()]
+    wanted = tag(
+        "div.wanted", picture(sample, regions.shapes(), TRUTH_SIDE),
+        tag("p.soft", untrusted(question(sample), 160)), tag("div.text", untrusted(expected, TEXT_LIMIT)),
     )  # fmt: skip
-    return tag("article.held", true, tag("div.answers", *said))
+    return tag("article.held", wanted, tag("div.answers", *answers))
 
 
-def _said(at: int, sample: EvalSample, wanted: str, name: str, model: ModelAnswers) -> Html:
+def _answer(at: int, sample: EvalSample, expected: str, name: str, model: ModelAnswers) -> Html:
     answer, value = model.answers[at], model.values[at]
     title = name if name != "start" else FIRST
     head = tag("h4", title, tag("b", f"{value:.2f}", attributes={"title": f"{sample.metric} of this sample"}))
     cut = Answer(answer.text if sample.metric in PLACED else answer.text[:TEXT_LIMIT], answer.fault, answer.likelihoods)
-    shown = [tag("div.text", answered(sample, cut, wanted))]
+    shown = [tag("div.text", marked_answer(sample, cut, expected))]
     if sample.metric in PLACED:
-        found = places(sample, answer)[2]
-        shown.insert(0, picture(sample, [], [], found, SIDE) if found else tag("div.nowhere", "no valid place"))
-    return tag("div.said", head, *shown)
+        found = [Shape(corners, "answered") for corners in answer_regions(sample, answer).answered]
+        shown.insert(0, picture(sample, found, SIDE) if found else tag("p.unseen", "no valid region"))
+    return tag("div.answer", head, *shown)

@@ -1,39 +1,53 @@
-"""``RUN/report.html``: a run's curves, scores, resumes, spikes and quarantined samples; nothing is loaded from elsewhere."""
+"""Writes ``RUN/report.html``: a run's curves, scores, resumes, skipped steps and quarantined samples."""
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
+from qvl.pipeline.html.charts import Band, Curves, Line, captioned, chart, charts_page
 from qvl.pipeline.html.document import document
-from qvl.pipeline.html.elements import Html, count, foreign, percent, short, table, tag
-from qvl.pipeline.report.sections import chart, section
+from qvl.pipeline.html.elements import Html, count, join, percent, short, table, tag, untrusted
+from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.pages.report.curves import curves, scores
-from qvl.training.pages.report.history import History, Line, StageHistory, read_history
+from qvl.training.pages.report.history import History, StageHistory, read_history
+from qvl.training.pages.report.history import Line as LogLine
 
-HERE = Path(__file__).parent
 ROWS_SHOWN = 200
 IDS_SHOWN = 12
-CHARTS = (
-    ("loss", "Loss", "mean per token; the line is smoothed, the band runs from the lowest to the highest step"),
-    ("by_source", "Loss by source", "smoothed, per token of the source"),
-    ("by_class", "Loss by kind of token", "text, digits of boxes, markers, words of OCR pages"),
-    ("lr", "Learning rate", ""),
-    ("grad_norm", "Gradient norm", "before clipping"),
-    ("samples_per_second", "Samples per second", "over all processes"),
-    ("tokens_per_second", "Tokens per second", "without padding"),
-    ("useful", "Useful share", "tokens of all positions; the rest is padding"),
-    ("mfu", "MFU", "of the GPUs' peak"),
-    ("data_wait", "Data wait", "share of the time in which a GPU waited for data"),
-    ("memory_gb", "Memory", "GB at the peak"),
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A chart of a stage: the name of its values, title, note, and the scale of its y axis (see ``Curves``)."""
+
+    name: str
+    title: str
+    note: str = ""
+    scale: str = ""
+
+
+CURVES = (
+    Curve("loss", "Loss", "mean per token; the line is smoothed, the band runs from the lowest to the highest step"),
+    Curve("by_source", "Loss by source", "smoothed, per token of the source"),
+    Curve("by_class", "Loss by kind of token", "text, digits of boxes, markers, words of OCR pages"),
+    Curve("lr", "Learning rate", scale="exponent"),
+    Curve("grad_norm", "Gradient norm", "before clipping"),
+    Curve("samples_per_second", "Samples per second", "over all processes", "from_zero"),
+    Curve("tokens_per_second", "Tokens per second", "without padding", "from_zero"),
+    Curve("useful", "Useful share", "tokens of all positions; the rest is padding", "percent"),
+    Curve("mfu", "MFU", "of the GPUs' peak", "percent"),
+    Curve("data_wait", "Data wait", "share of the time in which a GPU waited for data", "percent"),
+    Curve("memory_gb", "Memory", "GB at the peak", "from_zero"),
 )
 
 
 def write_report(run: Path) -> Path:
-    """Write the page of a run, finished or not; returns its path. Raises DataError where nothing was logged."""
+    """Write the page of a run, finished or not, and return its path. Raises DataError if nothing was logged."""
     page = run / "report.html"
     replace_file(page, render(read_history(run)).encode())
     return page
@@ -41,34 +55,9 @@ def write_report(run: Path) -> Path:
 
 def render(history: History) -> Html:
     """The page."""
-    drawn = {stage.name: curves(stage) for stage in history.stages}
-    scored = {stage.name: scores(stage) for stage in history.stages}
-    parts = [_stage(stage, drawn[stage.name], scored[stage.name]) for stage in history.stages]
-    data = {
-        "stages": {
-            stage.name: drawn[stage.name]
-            | {"scores": scored[stage.name], "resumes": [resume.step for resume in stage.resumes]}
-            for stage in history.stages
-        }
-    }
-    return document(
-        f"{history.name}: training report",
-        _contents(history),
-        _header(history),
-        [*parts, _recipe(history)],
-        data,
-        (HERE / "script.js").read_text("utf-8"),
-        (HERE / "style.css").read_text("utf-8"),
-    )
-
-
-def _contents(history: History) -> Html:
-    def link(name: str, title: str) -> Html:
-        return tag("a", title, attributes={"href": f"#{name}"})
-
-    stages = [link(f"stage-{stage.name}", stage.name) for stage in history.stages]
-    names = (link("top", history.name), *stages, link("recipe", "Recipe"))
-    return tag("nav", *names, attributes={"aria-label": "contents"})
+    sections = [*(_stage(stage) for stage in history.stages), _recipe(history)]
+    title = f"{history.name}: training report"
+    return document(charts_page(title, history.name, _header(history), sections))
 
 
 def _header(history: History) -> Html:
@@ -78,21 +67,19 @@ def _header(history: History) -> Html:
     done = sum(len(stage.steps) for stage in history.stages)
     planned = sum(stage["steps"] for stage in history.recipe["stages"])
     tiles = [
-        (f"of {count(planned)} steps", count(done)),
-        ("samples seen", _large(sum(line["samples"] for line in lines))),
-        ("tokens", _large(sum(line["tokens"] for line in lines))),
-        (f"on up to {count(processes)} process{'es' if processes > 1 else ''}", _duration(seconds)),
-        ("resumed", f"{sum(len(stage.resumes) for stage in history.stages)} ×"),
-        ("samples quarantined", count(sum(len(stage.quarantine) for stage in history.stages))),
+        Tile(count(done), f"of {count(planned)} steps"),
+        Tile(_large(sum(line["samples"] for line in lines)), "samples seen"),
+        Tile(_large(sum(line["tokens"] for line in lines)), "tokens"),
+        Tile(_duration(seconds), f"on up to {count(processes)} process{'es' if processes > 1 else ''}"),
+        Tile(count(sum(len(stage.resumes) for stage in history.stages)), "resumes"),
+        Tile(count(sum(len(stage.quarantine) for stage in history.stages)), "samples quarantined"),
     ]
-    shown = [tag("div.tile", tag("b", value), tag("span", name)) for name, value in tiles]
-    heading = tag("p.kind", "Training report"), tag("h1", history.name)
-    return tag("header", *heading, tag("div.tiles", *shown), _overview(history))
+    return header("Training report", history.name, tiles, _overview(history))
 
 
 def _overview(history: History) -> Html:
     head = ["stage", "steps", "samples", "loss", "useful", "data wait", "MFU", "time", "skipped", "quarantined"]
-    return table(head, [_overview_row(stage) for stage in history.stages], ".numbers")
+    return table(head, [_overview_row(stage) for stage in history.stages], ".numbers.full")
 
 
 def _overview_row(stage: StageHistory) -> list[str]:
@@ -114,19 +101,20 @@ def _overview_row(stage: StageHistory) -> list[str]:
     ]
 
 
-def _stage(stage: StageHistory, drawn: dict[str, Any], scored: dict[str, Any]) -> Html:
-    shown = [_chart(stage.name, *each) for each in CHARTS if _measured(drawn[each[0]])]
+def _stage(stage: StageHistory) -> Section:
+    values, evaluated = curves(stage), scores(stage)
+    shown = [stage_chart(stage, values, curve) for curve in CURVES if _measured(values[curve.name])]
     parts = [_resumes(stage), shown[0], tag("div.pair", *shown[1:])]
-    if scored:
-        each = [_chart(stage.name, f"score:{name}", name, "") for name in scored]
-        parts += [tag("h3", "Evaluation"), tag("div.pair", *each)]
+    if evaluated:
+        charts = [_score_chart(stage, name, series) for name, series in evaluated.items()]
+        parts += [tag("h3", "Evaluation"), tag("div.pair", *charts)]
     parts += [_spikes(stage), _quarantine(stage)]
     first, last = stage.steps[0]["step"], stage.steps[-1]["step"]
-    says = (
-        f"Steps {count(first)} to {count(last)} of {count(stage.planned)}. Drag over a curve to look closer; double-click "
-        "to go back."
+    lead = (
+        f"Steps {count(first)} to {count(last)} of {count(stage.planned)}. Drag over a curve to zoom in; double-click to "
+        "zoom out."
     )
-    return section(f"stage-{stage.name}", stage.name, says, *parts)
+    return section(f"stage-{stage.name}", stage.name, lead, *parts)
 
 
 def _measured(values: Any) -> bool:
@@ -134,18 +122,41 @@ def _measured(values: Any) -> bool:
     return any(each is not None for series in every for each in series)
 
 
-def _chart(stage: str, name: str, title: str, says: str) -> Html:
-    place = chart(f"{stage}|{name}", f"{title} over the steps of {stage}", 300 if name == "loss" else 230)
-    return tag("div.curve", tag("h4", title, tag("span", f" {says}" if says else "")), place)
+def stage_chart(stage: StageHistory, values: dict[str, Any], curve: Curve) -> Html:
+    """A chart of a stage, with its title. ``values`` are those of ``curves``."""
+    name, height = f"{stage.name}|{curve.name}", 300 if curve.name == "loss" else 230
+    content = _curve(stage, values, curve)
+    return captioned(
+        curve.title, curve.note, chart(name, f"{curve.title} over the steps of {stage.name}", height, content)
+    )
+
+
+def _curve(stage: StageHistory, values: dict[str, Any], curve: Curve) -> Curves:
+    steps, dotted = values["step"], [resume.step for resume in stage.resumes]
+    span = steps[0], steps[-1]
+    if curve.name == "loss":
+        band = Band(values["loss"], values["loss_low"], values["loss_high"], values["loss_smooth"], values["skipped"])
+        return Curves(steps, span, [], band, dotted)
+    found = values[curve.name]
+    named = found if isinstance(found, dict) else {curve.title: found}
+    return Curves(steps, span, [Line(name, series) for name, series in named.items()], None, dotted, curve.scale)
+
+
+def _score_chart(stage: StageHistory, name: str, series: dict[str, list[Any]]) -> Html:
+    span, dotted = (stage.steps[0]["step"], stage.steps[-1]["step"]), [resume.step for resume in stage.resumes]
+    content = Curves(series["step"], span, [Line(name, series["value"])], None, dotted, "", True)
+    return captioned(
+        name, "", chart(f"{stage.name}|score:{name}", f"{name} over the steps of {stage.name}", 230, content)
+    )
 
 
 def _resumes(stage: StageHistory) -> Html:
     if not stage.resumes:
         return Html()
-    words = [
+    steps = [
         f"step {count(each.step)}" + (f" ({each.world} processes)" if each.world else "") for each in stage.resumes
     ]
-    return tag("p.note", f"Resumed before {', '.join(words)}: the dotted lines.")
+    return tag("p.note", f"Resumed before {', '.join(steps)} (dotted lines).")
 
 
 def _spikes(stage: StageHistory) -> Html:
@@ -157,19 +168,15 @@ def _spikes(stage: StageHistory) -> Html:
     ]
     return tag(
         "div", tag("h3", "Skipped steps"),
-        tag("p.says", "Their loss was no number, or far above the running mean: nothing was learnt from them."),
+        tag("p.lead", "Their loss was not a finite number or far above the running mean, so no weights were updated."),
         _cut(len(stage.spikes)), table(["step", "loss", "running mean", "samples", "ids"], rows),
     )  # fmt: skip
 
 
 def _ids(ids: list[str]) -> Html:
-    shown = [tag("code", foreign(name, 80)) for name in ids[:IDS_SHOWN]]
+    shown = [tag("code", untrusted(name, 80)) for name in ids[:IDS_SHOWN]]
     more = f" and {count(len(ids) - IDS_SHOWN)} more in spikes.jsonl" if len(ids) > IDS_SHOWN else ""
-    return tag("details", tag("summary", foreign(ids[0], 60) if ids else "–"), tag("p.ids", *_apart(shown), more))
-
-
-def _apart(parts: list[Html]) -> list[Html]:
-    return [Html(f"{part} ") for part in parts]
+    return tag("details", tag("summary", untrusted(ids[0], 60) if ids else "–"), tag("p.ids", join(shown, " "), more))
 
 
 def _quarantine(stage: StageHistory) -> Html:
@@ -177,31 +184,31 @@ def _quarantine(stage: StageHistory) -> Html:
         return Html()
     reasons = Counter(_reason(line) for line in stage.quarantine)
     rows = [
-        [foreign(line["id"], 80), foreign(line["shard"], 60), foreign(line["reason"], 120), count(line["step"])]
+        [untrusted(line["id"], 80), untrusted(line["shard"], 60), untrusted(line["reason"], 120), count(line["step"])]
         for line in stage.quarantine[-ROWS_SHOWN:]
     ]
-    says = "They could not be read or learnt from; padding stood in their places, so the order did not shift."
-    totals = [[foreign(reason), count(number)] for reason, number in reasons.most_common()]
+    lead = "They could not be read or used. Padding replaced them, so that the order of the others did not change."
+    totals = [[untrusted(reason), count(number)] for reason, number in reasons.most_common()]
     return tag(
         "div",
         tag("h3", "Quarantined samples"),
-        tag("p.says", says),
+        tag("p.lead", lead),
         table(["reason", "samples"], totals, ".numbers.tight"),
         _cut(len(stage.quarantine)),
         table(["id", "shard", "reason", "step"], rows),
     )
 
 
-def _reason(line: Line) -> str:
+def _reason(line: LogLine) -> str:
     return str(line["reason"]).partition(":")[0]
 
 
 def _cut(rows: int) -> Html:
-    return tag("p.note", f"The last {ROWS_SHOWN} of {count(rows)}.") if rows > ROWS_SHOWN else Html()
+    return tag("p.note", f"Only the last {ROWS_SHOWN} of {count(rows)} are shown.") if rows > ROWS_SHOWN else Html()
 
 
-def _recipe(history: History) -> Html:
-    """The recipe without folders of this machine."""
+def _recipe(history: History) -> Section:
+    """The recipe, without folders of this machine."""
     content = dict(history.recipe)
     content["datasets"] = {
         name: {"path": PurePosixPath(each["path"]).name} for name, each in content["datasets"].items()
@@ -210,7 +217,7 @@ def _recipe(history: History) -> Html:
         if content.get(name):
             content[name] = PurePosixPath(content[name]).name
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-    return section("recipe", "Recipe", "As run.json has it, folders left out.", tag("pre", tag("code", text)))
+    return section("recipe", "Recipe", "From run.json, without folders.", tag("pre", tag("code", text)))
 
 
 def _large(number: float) -> str:
@@ -223,10 +230,10 @@ def _large(number: float) -> str:
 
 def _duration(seconds: float) -> str:
     """2 d 4 h, 3 h 20 min, 5 min 3 s, 12 s."""
-    for size, word, smaller, rest in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, unit, smaller, rest in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if seconds >= size:
             whole, left = divmod(int(seconds), size)
-            return f"{whole} {word} {left // smaller} {rest}"
+            return f"{whole} {unit} {left // smaller} {rest}"
     return f"{seconds:.0f} s"
 
 

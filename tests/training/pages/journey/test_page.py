@@ -105,7 +105,7 @@ def test_every_model_stands_beside_the_truth(results: JourneyResults, tmp_path: 
     text = render(results, tmp_path)
     rows = text.split('<article class="held">')[1:]
     assert len(rows) == 4 * 4
-    assert all(row.count('<div class="said">') == len(MODELS) for row in rows)
+    assert all(row.count('<div class="answer">') == len(MODELS) for row in rows)
     assert "data:image/webp;base64," in rows[0]
 
 

@@ -173,7 +173,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     row.content["source"] = bad
     stats = dataset_stats(bad, open_all({bad: str(write_dataset(tmp_path, "d", [row]))}), counting(None))
     text = page(stats)
-    assert bad not in text and "&lt;script&gt;" in text and "<script" not in text
+    assert bad not in text and "&lt;script&gt;" in text and text.count("<script>") == 1
 
 
 def test_all_absent_files_are_named_at_once(datasets: dict[str, Path], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The report of a run: curves from log lines, resumes, and a page that is whole, safe and free of machine paths."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -171,14 +172,16 @@ def test_the_page_is_safe_and_whole(page: str) -> None:
 
 
 def test_the_page_holds_what_its_curves_need(page: str) -> None:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    stages = json.loads(found[1])["stages"]
-    assert list(stages) == ["pretrain", "multitask", "sft"]
-    assert stages["pretrain"]["resumes"] == [600] and stages["pretrain"]["skipped"] == [450]
-    assert len(stages["pretrain"]["step"]) == 450 and stages["sft"]["step"] == list(range(12))
-    assert stages["multitask"]["loss_smooth"][-1] < stages["multitask"]["loss_smooth"][0] / 2
-    assert list(stages["multitask"]["by_source"]) == ["caption", "vqa", "ocr", "referring", "text"]
+    found = re.findall(r'data-chart="([^"]*)" data-content="([^"]*)"', page)
+    charts = {name: json.loads(html.unescape(content)) for name, content in found}
+    assert list(dict.fromkeys(name.partition("|")[0] for name in charts)) == ["pretrain", "multitask", "sft"]
+    loss = charts["pretrain|loss"]
+    assert loss["dotted"] == [600] and loss["band"]["skipped"] == [450]
+    assert len(loss["steps"]) == 450 and charts["sft|loss"]["steps"] == list(range(12))
+    smooth = charts["multitask|loss"]["band"]["smooth"]
+    assert smooth[-1] < smooth[0] / 2
+    names = [line["name"] for line in charts["multitask|by_source"]["lines"]]
+    assert names == ["caption", "vqa", "ocr", "referring", "text"]
 
 
 def test_a_run_on_a_processor_has_no_empty_charts(tmp_path: Path) -> None:
