@@ -16,13 +16,13 @@ test: .stamps/dev check
 
 check: lint
 	$(BIN)/vulture
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-long: .stamps/dev
 	$(BIN)/pytest -m long
 
 quick: lint
-	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup $$($(BIN)/python scripts/changed_tests.py $(SINCE))
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile $$($(BIN)/python scripts/changed_tests.py $(SINCE))
 
 lint: .stamps/dev
 	$(BIN)/ruff format --check .

@@ -37,7 +37,7 @@ def tests_of(name: str) -> Iterator[str]:
 def main() -> None:
     names = changed(sys.argv[1] if len(sys.argv) > 1 else "HEAD")
     found = {test for name in names for test in tests_of(name) if (ROOT / test).is_file()}
-    print("\n".join([ALWAYS, *sorted(found)]))
+    sys.stdout.write("\n".join([ALWAYS, *sorted(found)]) + "\n")
 
 
 if __name__ == "__main__":
