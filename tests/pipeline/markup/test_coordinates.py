@@ -1,10 +1,12 @@
-"""The geometry of boxes; how coordinates are written and read is tested in test_markup.py."""
+"""The geometry of boxes and the size that a model sees."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qvl.pipeline.markup.coordinates import Box, box_iou
+from qvl.pipeline.markup.coordinates import Box, box_iou, from_square, resized, to_square
+from tests.pipeline.markup.boxes import SIDES as PIXELS
+from tests.pipeline.markup.boxes import boxes
 
 SIDES = st.floats(0.001, 1)
 
@@ -39,3 +41,16 @@ def test_box_iou_when_boxes_share_a_quarter_touch_or_are_empty_is_that_of_the_ar
     assert box_iou((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0
     assert box_iou((0, 0, 0, 1), (0, 0, 1, 1)) == 0.0
     assert box_iou((1, 1, 0, 0), (0, 0, 1, 1)) == 0.0
+
+
+def test_resized_equals_the_released_processor() -> None:
+    assert resized(280, 560) == (280, 560)
+    assert resized(1_000, 700) == (1_008, 700)
+    assert resized(10, 10) == (56, 56)
+    wide, high = resized(9_000, 9_000)
+    assert wide * high <= 16_384 * 784 and wide % 28 == high % 28 == 0
+
+
+@given(boxes(), PIXELS, PIXELS)
+def test_from_square_inverts_to_square(b: Box, width: int, height: int) -> None:
+    assert from_square(to_square(b, (width, height)), (width, height)) == pytest.approx(b, abs=1e-9)
