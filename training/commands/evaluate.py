@@ -126,7 +126,7 @@ def _device(wanted: str, local: int, pool: "Pool") -> str:
     import torch
 
     if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() or int(getattr(pool, "gpus", 0)) > 0 else "cpu"
+        wanted = "cuda" if torch.cuda.is_available() or pool.resources().gpus > 0 else "cpu"
     return f"cuda:{local}" if wanted == "cuda" else wanted
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from qvl.model.network.errors import ModelError
 from qvl.model.weights.folder import read_config
 from qvl.pipeline.base.errors import RecipeError, StaleError
-from qvl.pipeline.base.pool import Pool
+from qvl.pipeline.base.pool import Pool, Resources
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.fingerprint import content_hash, file_hash, fingerprint, merkle_root
@@ -85,7 +85,8 @@ def run(
         if group.is_first:
             stack.enter_context(progress)
             progress.stage("answer", len(own) + len(tasks) - len(todo), len(tasks) - len(todo))
-        for _, manifest in pool.map(answer_piece, [tasks[number] for number in own]):
+        needs = Resources(gpus=int(where.device.startswith("cuda")))
+        for _, manifest in pool.map(answer_piece, [tasks[number] for number in own], needs):
             if group.is_first:
                 progress.advance(manifest["samples"], {"faults": manifest["faults"]} if manifest["faults"] else None)
         group.barrier()
@@ -145,11 +146,10 @@ def _settle(
 
 
 def _tasks(samples: Sequence[EvalSample], out: Path, where: ModelSettings, mark: str) -> list[PieceTask]:
-    gpus = int(where.device.startswith("cuda"))
     tasks = []
     for number, places in enumerate(plan(samples)):
         own = tuple(samples[place] for place in places)
-        tasks.append(PieceTask(out, number, fingerprint([mark, number]), where, places, own, gpus))
+        tasks.append(PieceTask(out, number, fingerprint([mark, number]), where, places, own))
     return tasks
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.pool import Resources
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
@@ -63,9 +64,9 @@ class ScoreTask:
     parts: dict[str, Any]
 
     @property
-    def gpus(self) -> int:
-        """GPUs that the task can use, where a cluster has any."""
-        return 1 if self.score.clip else 0
+    def needs(self) -> Resources:
+        """What scoring a unit takes: CLIP uses a GPU where the cluster has any."""
+        return Resources(gpus=1 if self.score.clip else 0)
 
     @property
     def wanted(self) -> str:

@@ -69,7 +69,7 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     done = map_concurrently(layout.out, _done, tasks)
     todo = [task for task, already in zip(tasks, done, strict=True) if not already]
     progress.stage("score", len(tasks), len(tasks) - len(todo))
-    for _, manifest in pool.map(score_unit, todo):
+    for _, manifest in pool.map(score_unit, todo, tasks[0].needs):
         progress.advance(manifest["rows"], {word: n for word, n in manifest["states"].items() if word != SCORED})
     paths = [layout.score_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(layout.out, committed_manifest, paths)

@@ -47,7 +47,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class PieceTask:
-    """Samples with their places in the evaluation's order. ``gpus`` is what Ray reserves."""
+    """Samples with their places in the evaluation's order."""
 
     out: Path
     number: int
@@ -55,7 +55,6 @@ class PieceTask:
     where: ModelSettings
     places: tuple[int, ...]
     samples: tuple[EvalSample, ...]
-    gpus: int = 0
 
     @property
     def name(self) -> str:
