@@ -119,7 +119,8 @@ def ours(tar: Path, rows: int, model: str, weights: Path, batch: int) -> dict[st
     """The scoring of a unit, as a worker of stage score does it."""
     import pyarrow as pa
 
-    from qvl.pipeline.curate.measuring.scan import read_columns, scan_task, scan_unit
+    from qvl.pipeline.curate.measuring.columns import read_columns
+    from qvl.pipeline.curate.measuring.scan import scan_task, scan_unit
     from qvl.pipeline.images.score_images import Measures, measure_pixels
     from qvl.pipeline.recipe.recipe import Recipe, reader
     from qvl.pipeline.storage.reader import Storage

@@ -17,8 +17,12 @@ import photo_tars
 
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.commit.manifests import committed_manifest
+from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.pack import PackTask, pack_shard
-from qvl.pipeline.curate.run import Curation, run, shard_tasks
+from qvl.pipeline.curate.pack_stage import pack_tasks
+from qvl.pipeline.curate.run import run
+from qvl.pipeline.curate.selection.manifests import LedgerManifest, SelectSummary
 from qvl.pipeline.recipe.recipe import Recipe
 
 CHUNK = 1 << 22
@@ -52,10 +56,10 @@ def repack(tasks: list[PackTask]) -> tuple[float, float]:
 def tasks_of(recipe: Recipe, out: Path) -> list[PackTask]:
     """The shards of a finished run."""
     curation = Curation(recipe, out.resolve())
-    selected = json.loads(curation.layout.stage_manifest("select").read_bytes())
-    groups = range(selected["groups"])
-    ledgers = [json.loads(curation.layout.group_manifest("ledger", number).read_bytes()) for number in groups]
-    return shard_tasks(curation, curation.units(), ledgers, selected["fingerprint"])
+    selected = committed_manifest(curation.layout.stage_manifest("select"), SelectSummary)
+    paths = [curation.layout.group_manifest("ledger", number) for number in range(selected.groups)]
+    ledgers = [committed_manifest(path, LedgerManifest) for path in paths]
+    return pack_tasks(curation, curation.units(), ledgers, selected.fingerprint)
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ import xxhash
 
 def scan(tars: list[Path]) -> dict[str, float]:
     """Our stage scan, after one warm-up unit: models and tables are loaded once per worker, whatever the rows."""
+    from qvl.pipeline.curate.curation import Curation
     from qvl.pipeline.curate.measuring.scan import scan_unit
-    from qvl.pipeline.curate.run import Curation
     from qvl.pipeline.recipe.recipe import Recipe
 
     def recipe(paths: list[Path]) -> Recipe:

@@ -25,11 +25,13 @@ import pyarrow.parquet as pq
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest
-from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, WORDS
-from qvl.pipeline.curate.measuring.scan import read_columns
+from qvl.pipeline.curate.measuring.columns import CATEGORY, CATEGORY_COLUMNS, COLUMNS, read_columns
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.ledger import write_ledger
-from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
+from qvl.pipeline.curate.selection.judge import judge
+from qvl.pipeline.curate.selection.key_steps import emit, resolve
+from qvl.pipeline.curate.selection.task import SelectTask
+from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.recipe.recipe import Recipe
 
@@ -76,19 +78,21 @@ def make_unit(rng: np.random.Generator, rows: int, total: int) -> pa.Table:
 
 def _column(values: Any, kind: pa.DataType, rows: int) -> pa.Array:
     if values is None:
-        return pa.nulls(rows, pa.string()).dictionary_encode().cast(WORDS) if kind == WORDS else pa.nulls(rows, kind)
+        return (
+            pa.nulls(rows, pa.string()).dictionary_encode().cast(CATEGORY) if kind == CATEGORY else pa.nulls(rows, kind)
+        )
     return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
-def make_scanned(out: Path, rows: int, units: int) -> list[dict[str, Any]]:
+def make_scanned(out: Path, rows: int, units: int) -> list[ScanManifest]:
     """Columns and manifests of ``units`` units with ``rows`` rows in all."""
     layout, rng, manifests = Layout(out), np.random.default_rng(0), []
     (out / "columns").mkdir(parents=True)
     for number in range(units):
         unit = f"made-{number:012d}"
         table = make_unit(rng, rows // units, rows)
-        pq.write_table(table, layout.columns(unit), compression="lz4", use_dictionary=WORD_COLUMNS)
-        manifest = {"unit": unit, "source": "made", "rows": len(table), "hash": unit, "faults": {}}
+        pq.write_table(table, layout.columns(unit), compression="lz4", use_dictionary=CATEGORY_COLUMNS)
+        manifest = ScanManifest(unit, "made", unit, len(table), 0, {}, unit, {}, unit)
         manifests.append(create_manifest(layout.unit_manifest(unit), manifest))
     return manifests
 

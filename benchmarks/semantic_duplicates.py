@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from qvl.pipeline.curate.selection.semantic_steps import records, suppress_cells
+from qvl.pipeline.curate.selection.semantic_steps import cell_record, suppress_cells
 from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
 from qvl.pipeline.duplicates.near import settle
 from qvl.pipeline.duplicates.rules import LOSER, cell_count
@@ -47,9 +47,9 @@ def made_vectors(rows: int, width: int, seed: int = 0) -> Grid:
     return result
 
 
-def as_records(vectors: Grid, cells: np.ndarray) -> np.ndarray:
+def as_cell_record(vectors: Grid, cells: np.ndarray) -> np.ndarray:
     """Rows in the order of their rank."""
-    found = np.empty(len(vectors), records(vectors.shape[1]))
+    found = np.empty(len(vectors), cell_record(vectors.shape[1]))
     found["cell"], found["vector"], found["group"] = cells, vectors, 0
     found["row"], found["rank"] = np.arange(len(vectors)), 0
     return found
@@ -81,7 +81,7 @@ def one_size(rows: int, width: int) -> dict[str, Any]:
     trained = time.process_time()
     chosen = nearest_cells(vectors, centres)
     assigned = time.process_time()
-    losers = suppress_cells(as_records(vectors, chosen), RULE)
+    losers = suppress_cells(as_cell_record(vectors, chosen), RULE)
     done = time.process_time()
     return {
         "rows": rows,
@@ -100,7 +100,7 @@ def exactness(rows: int, width: int) -> dict[str, Any]:
     """Losers and keepers against brute force in the same cells."""
     vectors = made_vectors(rows, width, 1)
     cells = nearest_cells(vectors, train_cells(vectors, cell_count(RULE, rows)))
-    found, expected = suppress_cells(as_records(vectors, cells), RULE), brute_force(vectors, cells)
+    found, expected = suppress_cells(as_cell_record(vectors, cells), RULE), brute_force(vectors, cells)
     return {"exact_rows": rows, "losers": len(expected), "equal": bool(np.array_equal(found, expected))}
 
 

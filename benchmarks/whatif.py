@@ -21,11 +21,15 @@ from pathlib import Path
 from curate_select import RECIPE, make_scanned
 
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.commit.manifests import create_manifest, read_manifest
+from qvl.pipeline.commit.manifests import create_manifest
+from qvl.pipeline.curate.recipe_note import write_recipe_note
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.ledger import write_ledger
-from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
-from qvl.pipeline.curate.stale import remember_recipe
+from qvl.pipeline.curate.selection.judge import judge
+from qvl.pipeline.curate.selection.key_steps import emit, resolve
+from qvl.pipeline.curate.selection.ledger import read_select_summary
+from qvl.pipeline.curate.selection.manifests import SelectSummary
+from qvl.pipeline.curate.selection.task import SelectTask
+from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored import Stored
 from qvl.pipeline.finished.whatif import whatif
@@ -47,8 +51,8 @@ def finished(out: Path, rows: int, units: int) -> None:
             resolve(SelectTask(out, RECIPE, MARK, part, rule))
     for task in tasks:
         write_ledger(task)
-    remember_recipe(RECIPE, out)
-    create_manifest(layout.stage_manifest("select"), {"fingerprint": MARK, "groups": len(groups), "rows": rows})
+    write_recipe_note(RECIPE, out)
+    create_manifest(layout.stage_manifest("select"), SelectSummary(MARK, len(groups), rows, {}))
 
 
 def seconds(out: Path, changes: list[str], repeats: int = 1) -> dict[str, float]:
@@ -91,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="qvl-whatif-") as folder:
         out = options.keep or Path(folder)
         out.mkdir(parents=True, exist_ok=True)
-        if read_manifest(Layout(out).stage_manifest("select")) is None:
+        if read_select_summary(out) is None:
             finished(out, options.rows, options.units)
         result = {
             "rows": options.rows,

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pydantic import JsonValue
 
-from qvl.pipeline.curate.measuring.columns import WORDS
+from qvl.pipeline.curate.measuring.columns import CATEGORY
 from qvl.pipeline.shards.writer import Sample
 
 LEDGER_COLUMNS = [
     ("id", pa.string()),  # of the input row: unit and row number
-    ("source", WORDS),
-    ("verdict", WORDS),  # keep, or the one reason why the row was dropped
+    ("source", CATEGORY),
+    ("verdict", CATEGORY),  # keep, or the one reason why the row was dropped
     ("samples", pa.int32()),  # number of samples that the row became
     ("row", pa.int32()),
     ("key", pa.string()),  # the input's own name for the row

@@ -9,7 +9,7 @@ from qvl.pipeline.builders.pack import PackSettings
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.stale import discard
+from qvl.pipeline.curate.discard import discard_shards
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.storage.paths import Place, map_concurrently
 
@@ -40,7 +40,7 @@ def refuse_or_discard(tasks: Sequence[MakeTask], out: Place, settings: PackSetti
         layout.unit_manifest(unit).unlink(missing_ok=True)
         for path in unit_files(layout, unit):
             path.unlink(missing_ok=True)
-    discard(layout, [], ledger=False)
+    discard_shards(layout)
 
 
 def _changed_units(tasks: Sequence[MakeTask], layout: Layout[Place]) -> list[_ChangedUnit]:

@@ -93,27 +93,29 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way, what it costs."""
+    from dataclasses import asdict
+
+    from qvl.pipeline.curate.curation import Curation
     from qvl.pipeline.curate.plan import make_plan, print_plan
-    from qvl.pipeline.curate.price import given_rates, measured_rates, price, price_lines
-    from qvl.pipeline.curate.run import Curation
+    from qvl.pipeline.curate.price import price, price_lines
+    from qvl.pipeline.curate.rates import measure_rates, parse_rates
     from qvl.pipeline.recipe.recipe import check_output, load_recipe
     from qvl.pipeline.storage.paths import place
 
     loaded, out = load_recipe(recipe), place(output)
     check_output(loaded, out)
-    content = make_plan(loaded, out)
-    rates = given_rates(rate or [])
+    planned = make_plan(loaded, out)
+    rates = parse_rates(rate or [])
     if measured:
-        found = measured_rates(loaded, Curation(loaded, out.resolve()).scan_tasks())
+        found = measure_rates(loaded, Curation(loaded, out.resolve()).scan_tasks())
         clip_on = "gpu" if "clip" in rates.per_second else found.clip_on
         rates = replace(found, per_second={**found.per_second, **rates.per_second}, clip_on=clip_on)
-    if rates.per_second:
-        content["price"] = price(loaded, content["sources"], rates)
+    priced = price(loaded, planned.sources, rates) if rates.per_second else None
     if as_json:
-        typer.echo(json.dumps(content))
+        typer.echo(json.dumps({**asdict(planned), **({"price": asdict(priced)} if priced else {})}))
         return
-    print_plan(content)
-    for line in price_lines(content["price"]) if "price" in content else ():
+    print_plan(planned)
+    for line in price_lines(priced) if priced else ():
         typer.echo(line)
 
 

@@ -150,8 +150,9 @@ def hash_images(
     """Hash benchmark images, by bytes and by look, into a list for `decontaminate:`."""
     from qvl.pipeline.curate.selection.decontaminate import hash_folder
 
-    made, count, dark = hash_folder(folder, name or folder.resolve().name)
-    made.write(output)
-    typer.echo(f"{output}: {count:,} images, {count - len(dark):,} with a perceptual hash")
-    for path in dark[:5]:
-        typer.echo(f"only its bytes are known (flat or broken): {path}", err=True)
+    hashed = hash_folder(folder, name or folder.resolve().name)
+    hashed.exclusion.write(output)
+    with_look = hashed.images - len(hashed.without_look)
+    typer.echo(f"{output}: {hashed.images:,} images, {with_look:,} with a perceptual hash")
+    for path in hashed.without_look[:5]:
+        typer.echo(f"only the bytes can be compared (a flat or corrupted image): {path}", err=True)

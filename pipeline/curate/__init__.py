@@ -1,1 +1,1 @@
-"""A curation from start to end: its stages, what a run reuses, what it will cost."""
+"""A curation from start to end: its stages, what a run reuses, and what it will cost."""

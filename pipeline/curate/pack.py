@@ -1,4 +1,4 @@
-"""Stage pack: kept rows to shards, in the order of ``qvl.pipeline.shards.order``. Image bytes are copied unchanged."""
+"""Stage pack, one shard: kept rows in the order of ``qvl.pipeline.shards.order``. Image bytes are copied unchanged."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+from qvl.pipeline.markup.turns import caption_turns
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.markup.turns import caption_turns
-from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import EXTENSIONS, Sample
@@ -21,7 +20,6 @@ from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place, map_concurrently
 from qvl.pipeline.storage.reader import Storage
 
-PACK_VERSION = 1
 NEEDED = [
     "id", "verdict", "row", "key", "url", "caption", "locator", "image_bytes", "width", "height", "format", "image_hash",
     "language", "source",
@@ -30,7 +28,7 @@ NEEDED = [
 
 @dataclass(frozen=True)
 class PackTask:
-    """All that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
+    """Everything that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
 
     out: Place
     plan: ShardPlan
@@ -40,20 +38,8 @@ class PackTask:
     fingerprint: str
 
 
-def pack_tasks(recipe: Recipe, out: Place, plans: list[ShardPlan], units: list[Unit], mark: str) -> list[PackTask]:
-    """One task per shard, each with no more than it needs."""
-    by_id = {unit.id: unit for unit in units}
-    readers: dict[str, Source] = {source.name: source.read for source in recipe.sources}
-    tasks = []
-    for plan in plans:
-        needed = {name: by_id[name] for window in plan.windows for name in window.units}
-        sources = {unit.source: readers[unit.source] for unit in needed.values()}
-        tasks.append(PackTask(out, plan, needed, sources, recipe.pack.seed, plan.fingerprint(mark)))
-    return tasks
-
-
 def pack_shard(task: PackTask) -> dict[str, Any]:
-    """Write and commit one shard and its index. Raises DataError where an input changed since scan."""
+    """Write and commit one shard and its index. Raises DataError where an input changed since it was scanned."""
     committed = committed_shard(task.out, task.plan, task.fingerprint)
     if committed is not None:
         return committed
@@ -64,7 +50,7 @@ def pack_shard(task: PackTask) -> dict[str, Any]:
 
 
 def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
-    """Ledger rows of the shard in its order, and the unit of each."""
+    """The ledger rows of the shard in its order, and the unit of each."""
     tables, units = [], []
     for window in task.plan.windows:
         kept = map_concurrently(task.out, lambda unit: _kept(task.out, unit), window.units)
@@ -81,27 +67,31 @@ def _kept(out: Place, unit: str) -> pa.Table:
 
 
 def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
-    """Images in the shard's order, each unit opened once and read in file order; each is compared with its hash."""
+    """The images in the shard's order. Each unit is opened once and read in file order.
+
+    Raises DataError where an image is missing or its bytes no longer have the hash that was scanned.
+    """
     wanted: dict[Unit, list[tuple[int, int, int]]] = {}
-    places: dict[Unit, dict[int, int]] = {}
-    columns = [rows[name].to_pylist() for name in ("row", "locator", "image_bytes", "image_hash")]
-    for place, (unit, row, locator, size) in enumerate(zip(units, *columns[:3], strict=True)):
+    positions: dict[tuple[Unit, int], int] = {}
+    columns = (rows[name].to_pylist() for name in ("row", "locator", "image_bytes"))
+    for position, (unit, row, locator, size) in enumerate(zip(units, *columns, strict=True)):
         wanted.setdefault(unit, []).append((row, locator, size))
-        places.setdefault(unit, {})[row] = place
+        positions[unit, row] = position
+    hashes = rows["image_hash"].to_pylist()
     images: list[Bytes | None] = [None] * len(rows)
-    for unit, rows_of_unit in wanted.items():
-        rows_of_unit.sort(key=lambda wish: wish[1])
-        for row, data in task.sources[unit.source].images(unit, rows_of_unit, Storage()):
-            place = places[unit][row]
-            if xxhash.xxh3_128_digest(data) != columns[3][place]:
+    for unit, references in wanted.items():
+        references.sort(key=lambda reference: reference[1])
+        for row, data in task.sources[unit.source].images(unit, references, Storage()):
+            position = positions[unit, row]
+            if xxhash.xxh3_128_digest(data) != hashes[position]:
                 raise DataError(
                     f"{unit.name} row {row}: the image changed since it was scanned; choose another --output"
                 )
-            images[place] = data
+            images[position] = data
     found = [image for image in images if image is not None]
     if len(found) < len(rows):
         gone = f"{len(rows) - len(found)} images are gone since they were scanned"
-        raise DataError(f"{task.plan.name}: {gone}; bring them back or choose another --output")
+        raise DataError(f"{task.plan.name}: {gone}; restore them or choose another --output")
     return found
 
 

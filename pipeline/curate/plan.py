@@ -1,7 +1,6 @@
 """What a run would do, before it does it."""
 
-from collections import defaultdict
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -9,56 +8,92 @@ from rich.table import Table
 from qvl.pipeline.base.errors import StaleError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.curation import Curation
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
-from qvl.pipeline.curate.run import Curation
-from qvl.pipeline.curate.stale import refuse_or_discard
+from qvl.pipeline.curate.stale import refuse_stale
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import Place, map_concurrently
 
 
-def make_plan(recipe: Recipe, out: Place) -> dict[str, Any]:
-    """Units, bytes and known rows by source; reused and to be run by stage; ``stale``: what forbids the run, or None."""
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """A source's units and input bytes, the units that are scanned already, and the rows of these."""
+
+    units: int
+    bytes: int
+    reused: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class StagesDone:
+    """The stages that have finished and would be reused as a whole."""
+
+    scan: bool
+    select: bool
+    pack: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do, by source and by stage. ``stale`` says why it would be refused, or is None."""
+
+    name: str
+    sources: dict[str, SourcePlan]
+    stages: StagesDone
+    stale: str | None
+
+
+def make_plan(recipe: Recipe, out: Place) -> Plan:
+    """Compare the recipe and its input files with what ``out`` holds. Nothing is written."""
     out = out.resolve()
     tasks, layout = Curation(recipe, out).scan_tasks(), Layout(out)
-    stale = None
+    stages = StagesDone(
+        scan=layout.stage_manifest("scan").is_file(),
+        select=layout.stage_manifest("select").is_file(),
+        pack=layout.dataset.is_file(),
+    )
+    return Plan(recipe.name, _by_source(tasks, layout), stages, _why_refused(recipe, out, tasks))
+
+
+def _why_refused(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> str | None:
     try:
-        refuse_or_discard(recipe, out, tasks, fresh=False)
+        refuse_stale(recipe, out, tasks)
     except StaleError as error:
-        stale = str(error)
-    done = {stage: read_manifest(layout.stage_manifest(stage)) is not None for stage in ("scan", "select")}
+        return str(error)
+    return None
+
+
+def _by_source(tasks: list[ScanTask], layout: Layout[Place]) -> dict[str, SourcePlan]:
+    paths = [layout.unit_manifest(task.unit.id) for task in tasks]
+    manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)
+    sources: dict[str, list[tuple[ScanTask, ScanManifest | None]]] = {}
+    for task, manifest in zip(tasks, manifests, strict=True):
+        sources.setdefault(task.unit.source, []).append((task, manifest))
     return {
-        "name": recipe.name,
-        "sources": _by_source(tasks, layout),
-        "stages": {**done, "pack": read_manifest(layout.dataset) is not None},
-        "stale": stale,
+        source: SourcePlan(
+            units=len(units),
+            bytes=sum(task.input_bytes for task, _ in units),
+            reused=sum(manifest is not None for _, manifest in units),
+            rows=sum(manifest.rows for _, manifest in units if manifest is not None),
+        )
+        for source, units in sources.items()
     }
 
 
-def _by_source(tasks: list[ScanTask], layout: Layout[Place]) -> dict[str, dict[str, int]]:
-    sources: dict[str, dict[str, int]] = defaultdict(lambda: {"units": 0, "bytes": 0, "reused": 0, "rows": 0})
-    manifests = map_concurrently(layout.out, lambda task: read_manifest(layout.unit_manifest(task.unit.id)), tasks)
-    for task, manifest in zip(tasks, manifests, strict=True):
-        entry = sources[task.unit.source]
-        entry["units"] += 1
-        entry["bytes"] += task.parts["input"]["bytes"]
-        if manifest is not None:
-            entry["reused"] += 1
-            entry["rows"] += manifest["rows"]
-    return dict(sources)
-
-
-def print_plan(content: dict[str, Any]) -> None:
-    """The plan as a table."""
-    console = Console(markup=False, emoji=False)  # names are the user's
-    table = Table(title=f"Plan of {content['name']}", title_justify="left")
+def print_plan(plan: Plan) -> None:
+    """Print the plan as a table, and a line for each stage."""
+    console = Console(markup=False, emoji=False)  # names come from the user
+    table = Table(title=f"Plan of {plan.name}", title_justify="left")
     for name in ("source", "units", "bytes", "scanned already", "rows known"):
         table.add_column(name, justify="left" if name == "source" else "right")
-    for name, entry in content["sources"].items():
-        known = f"{entry['rows']:,}" if entry["reused"] else "after scan"
-        table.add_row(name, f"{entry['units']:,}", f"{entry['bytes']:,}", f"{entry['reused']:,}", known)
+    for name, source in plan.sources.items():
+        known = f"{source.rows:,}" if source.reused else "after scan"
+        table.add_row(name, f"{source.units:,}", f"{source.bytes:,}", f"{source.reused:,}", known)
     console.print(table)
-    if content["stale"]:
-        console.print(f"refused: {content['stale']}", style="bold red", markup=False)
+    if plan.stale:
+        console.print(f"refused: {plan.stale}", style="bold red", markup=False)
         return
-    for stage, done in content["stages"].items():
-        console.print(f"{stage:<7} {'done, nothing to run' if done else 'runs'}")
+    for stage in ("scan", "select", "pack"):
+        console.print(f"{stage:<7} {'done, nothing to run' if getattr(plan.stages, stage) else 'runs'}")

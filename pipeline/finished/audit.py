@@ -10,8 +10,9 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.pack import WINDOW_UNITS
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
-from qvl.pipeline.finished.audit_shards import DiscrepancyError, Expected, audit_shards, require, require_bytes
+from qvl.pipeline.finished.audit_shards import DiscrepancyError, Expected, audit_shards, found, require, require_bytes
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.revoked import read_revoked
@@ -61,16 +62,17 @@ def _audit_ledger(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Count
     by_source: dict[str, Counter[str]] = {}
     kept: list[tuple[str, int]] = []
     for unit, stated in ledger_units(layout.out).items():
-        scanned = read_manifest(layout.unit_manifest(unit)) or {}
-        require(bool(scanned), f"{unit}: its scan manifest is missing")
-        require_bytes(layout.columns(unit), scanned["hash"])
-        require_bytes(layout.ledger(unit), stated["hash"])
-        table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned["rows"]
+        scanned = found(
+            read_manifest(layout.unit_manifest(unit), ScanManifest), f"{unit}: its scan manifest is missing"
+        )
+        require_bytes(layout.columns(unit), scanned.hash)
+        require_bytes(layout.ledger(unit), stated.hash)
+        table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned.rows
         require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
         require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
         counts = count_verdicts(table["verdict"])
-        require(counts == stated["verdicts"], f"{unit}: the ledger says {counts}, its manifest {stated['verdicts']}")
-        by_source.setdefault(scanned["source"], Counter()).update(counts)
+        require(counts == stated.verdicts, f"{unit}: the ledger says {counts}, its manifest {stated.verdicts}")
+        by_source.setdefault(scanned.source, Counter()).update(counts)
         kept.append((unit, counts.get(KEEP, 0)))
     recipe = dataset["lineage"]["recipe"]
     order = windows(recipe["pack"]["seed"], recipe["pack"]["window_units"], kept)

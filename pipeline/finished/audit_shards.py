@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import xxhash
@@ -16,6 +16,8 @@ from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import Place
 from qvl.pipeline.storage.reader import Storage
+
+Value = TypeVar("Value")
 
 
 class DiscrepancyError(Exception):
@@ -34,6 +36,13 @@ def require(condition: bool, message: str) -> None:
     """Raise DiscrepancyError where the condition does not hold."""
     if not condition:
         raise DiscrepancyError(message)
+
+
+def found(value: Value | None, message: str) -> Value:
+    """The value. Raises DiscrepancyError where there is none."""
+    if value is None:
+        raise DiscrepancyError(message)
+    return value
 
 
 def require_bytes(path: Place, digest: str) -> None:

@@ -19,10 +19,12 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.measuring.scan import read_columns
+from qvl.pipeline.curate.measuring.columns import read_columns
+from qvl.pipeline.curate.recipe_note import read_recipe_note
 from qvl.pipeline.curate.selection.groups import Group, read_groups
-from qvl.pipeline.curate.selection.select import SelectTask, row_keys
+from qvl.pipeline.curate.selection.key_steps import row_keys
+from qvl.pipeline.curate.selection.ledger import read_select_summary
+from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR, near_pairs
 from qvl.pipeline.duplicates.rules import KEY, DuplicateRule, in_order, twins
 from qvl.pipeline.recipe.recipe import Recipe
@@ -36,8 +38,8 @@ Result = TypeVar("Result")
 
 def stored_recipe(out: Place) -> tuple[Recipe, str]:
     """The recipe of a finished run, without its paths, and the fingerprint of its verdicts."""
-    layout = Layout(out)
-    content, selected = read_manifest(layout.recipe), read_manifest(layout.stage_manifest("select"))
+    content: Any = read_recipe_note(out)
+    selected = read_select_summary(out)
     if content is None or selected is None:
         raise RecipeError(f"{out}: there is no finished select stage here; `qvl curate run` makes one")
     nowhere = {"kind": "webdataset", "paths": ["-"]}
@@ -49,7 +51,7 @@ def stored_recipe(out: Place) -> tuple[Recipe, str]:
             clip[model] |= {"model": "-", "pretrained": "-"}
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
-    return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected["fingerprint"]
+    return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -34,10 +35,10 @@ def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
     layout = _known(out)
     found, known = [], []
     paths: list[Place] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
-    for manifest in filter(None, map_concurrently(layout.out, read_manifest, paths)):
-        name = f"{manifest['source']}/{manifest['name']}"
+    for manifest in filter(None, map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)):
+        name = f"{manifest.source}/{manifest.name}"
         known.append(name)
-        if file in (manifest["name"], name) or file.endswith("/" + manifest["name"]):
+        if file in (manifest.name, name) or file.endswith("/" + manifest.name):
             found.append(manifest)
     if not found:
         more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
@@ -45,9 +46,9 @@ def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
             f"{file}: no input file of this output has that name; there are {', '.join(known[:SHOWN])}{more}"
         )
     if len(found) > 1:
-        names = ", ".join(f"{manifest['source']}/{manifest['name']}" for manifest in found)
+        names = ", ".join(f"{manifest.source}/{manifest.name}" for manifest in found)
         raise DataError(f"{file}: which of {names}?")
-    return _trace(layout, found[0]["unit"], row, MAX_CHAIN)
+    return _trace(layout, found[0].unit, row, MAX_CHAIN)
 
 
 def _known(out: Place) -> Layout[Place]:
@@ -59,17 +60,17 @@ def _known(out: Place) -> Layout[Place]:
 
 
 def _trace(layout: Layout[Place], unit: str, row: int, depth: int) -> dict[str, Any]:
-    manifest = read_manifest(layout.unit_manifest(unit))
+    manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
     if manifest is None or not layout.ledger(unit).is_file():
         raise DataError(f"{unit}: the output knows no such input file, or select has not run yet")
     table = read_parquet(layout.ledger(unit))
     if not 0 <= row < len(table):
-        raise DataError(f"{manifest['name']} has rows 0 to {len(table) - 1}, not {row}")
+        raise DataError(f"{manifest.name} has rows 0 to {len(table) - 1}, not {row}")
     record = {name: _plain(value) for name, value in table.slice(row, 1).to_pylist()[0].items()}
     failed = record.pop("failed")
     result: dict[str, Any] = {
         "id": record.pop("id"),
-        "file": manifest["name"],
+        "file": manifest.name,
         "row": record.pop("row"),
         "verdict": record.pop("verdict"),
         "failed": [word for bit, word in enumerate(FILTER_WORDS) if failed >> bit & 1],

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.curate.selection.near_steps import settle_rows
-from qvl.pipeline.curate.selection.select import SelectTask, scored_bits
+from qvl.pipeline.curate.selection.judge import first_failed, scored_bits
+from qvl.pipeline.curate.selection.near_steps import near_losers as losers_among_pairs
 from qvl.pipeline.curate.selection.semantic_steps import losers_among
+from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS, Filters
 from qvl.pipeline.finished.stored import DuplicateCandidates, Stored
@@ -194,7 +195,7 @@ def _judge(table: pa.Table, source: str, old: Recipe, new: Recipe, words: Words)
     failed, missing = _failed(table, source, old, new)
     fault = _among(verdicts, lambda word: ":" in word and not word.startswith("benchmark:"))
     fault &= np.asarray(table["failed"].to_numpy()) == 0
-    after = first_failed_words(failed)
+    after = first_failed(failed).astype(np.uint16)
     if new.score is not None:
         cheap = failed & ~scored_bits(new.filters_of(source), new.score) == 0
         states = table["score_state"].combine_chunks()
@@ -222,14 +223,6 @@ def _failed(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple[np.
         mask = np.uint32(1 << bit)
         failed = (failed & ~mask) | np.where(flags(pc.fill_null(passed, False)), np.uint32(0), mask)
     return failed, missing
-
-
-def first_failed_words(failed: np.ndarray) -> np.ndarray:
-    """Word codes: 0 where nothing fails, else 1 + the lowest set bit."""
-    lowest = (failed & (~failed + np.uint32(1))).astype(np.float32)
-    codes = (lowest.view(np.uint32) >> np.uint32(23)).astype(np.int32) - 126
-    codes[failed == 0] = 0
-    return codes.astype(np.uint16)
 
 
 def _asks_scores(recipe: Recipe, source: str) -> bool:
@@ -273,7 +266,7 @@ def beaten(runs: np.ndarray, allowed: int) -> np.ndarray:
 
 def near_losers(stored: Stored, twins: DuplicateCandidates, keys: np.ndarray, tint: int) -> np.ndarray:
     """Row numbers that lose to a near row."""
-    lost = settle_rows(keys, twins.pairs, tint)
+    lost = losers_among_pairs(keys, twins.pairs, tint)
     result: np.ndarray = stored.starts[lost["group"]] + lost["row"]
     return result
 

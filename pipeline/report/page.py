@@ -10,8 +10,10 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, read_manifest
-from qvl.pipeline.curate.run import Curation
-from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.curate.curation import Curation
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.curate.recipe_note import read_recipe_note
+from qvl.pipeline.curate.selection.ledger import read_ledger, read_select_summary
 from qvl.pipeline.html.charts import charts_page
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html
@@ -35,8 +37,8 @@ def write_report(out: Place, progress: RunProgress, recipe: Recipe | None = None
     Raises ContractError if the run is not finished.
     """
     layout = Layout(out.resolve())
-    dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
-    if dataset is None or selected is None:
+    dataset = read_manifest(layout.dataset)
+    if dataset is None or read_select_summary(layout.out) is None:
         raise ContractError(f"{out}: no finished run here; `qvl curate run` creates one")
     units = {} if recipe is None else {unit.id: unit for unit in Curation(recipe, layout.out).units()}
     recipe = recipe or remembered_recipe(layout)
@@ -55,7 +57,7 @@ def write_report(out: Place, progress: RunProgress, recipe: Recipe | None = None
 
 def remembered_recipe(layout: Layout[Place]) -> Recipe:
     """The recipe that a run saved in its output, without folders."""
-    stored = read_manifest(layout.recipe)
+    stored: Any = read_recipe_note(layout.out)
     if stored is None:
         raise ContractError(f"{layout.recipe} is missing; `qvl curate run` writes it")
     stored.pop("decontaminate", None)  # saved by the hash of its content, not by its path
@@ -106,7 +108,7 @@ def _largest(out: Place, figures: Figures) -> dict[str, list[Cluster]]:
 def _reproduction(layout: Layout[Place], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> Reproduction:
     """Recipe, inputs and fingerprints, without any folder of this machine."""
     paths = [layout.unit_manifest(unit) for unit in list(figures.source_of)[:INPUTS_SHOWN]]
-    inputs = map_concurrently(layout.out, committed_manifest, paths)
+    inputs = map_concurrently(layout.out, lambda path: committed_manifest(path, ScanManifest), paths)
     lineage = dataset["lineage"]
     written = yaml.safe_dump(portable(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     return Reproduction(
@@ -114,7 +116,7 @@ def _reproduction(layout: Layout[Place], recipe: Recipe, dataset: dict[str, Any]
         recipe=written,
         fingerprints=Fingerprints(dataset["hash"], lineage["select"], lineage["scan"]),
         units=len(figures.source_of),
-        inputs=[InputFile(unit["name"], unit["source"], unit["rows"], unit["fingerprint"]) for unit in inputs],
+        inputs=[InputFile(unit.name, unit.source, unit.rows, unit.fingerprint) for unit in inputs],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.run import Curation
+from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_WORDS
 from qvl.pipeline.finished.stored import stored_recipe

@@ -20,7 +20,7 @@ from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.curate.selection.groups import Group
-from qvl.pipeline.curate.selection.select import SelectTask
+from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR
 from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
 from qvl.pipeline.finished.changes import apply_changes

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
-from qvl.pipeline.curate.measuring.columns import WORDS
+from qvl.pipeline.curate.measuring.columns import CATEGORY
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import ocr_turns
 from qvl.pipeline.shards.writer import Sample
@@ -20,8 +20,8 @@ QUAD_TOKENS = 37  # of one record without its text (traps, B)
 PROMPT_TOKENS = 12
 
 COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("kind", WORDS),  # scene, pdf, html
-    ("language", WORDS),
+    ("kind", CATEGORY),  # scene, pdf, html
+    ("language", CATEGORY),
     ("width", pa.int32()),
     ("height", pa.int32()),
     ("lines", pa.int32()),

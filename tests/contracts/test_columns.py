@@ -2,7 +2,7 @@
 
 import pytest
 
-from qvl.pipeline.curate.measuring.columns import COLUMNS, WORD_COLUMNS, sample_id, split_sample_id
+from qvl.pipeline.curate.measuring.columns import CATEGORY_COLUMNS, COLUMNS, sample_id, split_sample_id
 from qvl.pipeline.curate.selection.ledger import LEDGER
 from qvl.pipeline.shards.writer import INDEX
 
@@ -18,7 +18,7 @@ def test_names_are_used_once() -> None:
 
 
 def test_words_are_dictionaries() -> None:
-    assert set(WORD_COLUMNS) == {"format", "mode", "language", "fault"}
+    assert set(CATEGORY_COLUMNS) == {"format", "mode", "language", "fault"}
 
 
 @pytest.mark.parametrize(("unit", "row"), [("web-0123456789ab", 0), ("a-b-c", 12_345_678)])
@@ -28,5 +28,5 @@ def test_sample_ids_go_both_ways(unit: str, row: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "-5", "a-b", "a-"])
 def test_what_is_no_sample_id(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no sample id|invalid literal"):
+    with pytest.raises(ValueError, match=r"not a sample id|invalid literal"):
         split_sample_id(text)

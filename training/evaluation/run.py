@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from qvl.model.network.errors import ModelError
 from qvl.model.weights.folder import read_config
+from qvl.pipeline.base.differences import json_differences
 from qvl.pipeline.base.errors import RecipeError, StaleError
 from qvl.pipeline.base.pool import Pool, Resources
 from qvl.pipeline.base.progress import RunProgress
@@ -20,7 +21,6 @@ from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.fingerprint import content_hash, file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.stale import differences
 from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.paths import remove_tree
 from qvl.training.evaluation.answering.pieces import (
@@ -132,7 +132,7 @@ def _settle(
     path = out / "evaluation.json"
     before = read_manifest(path)
     if before is not None and before["fingerprint"] != content["fingerprint"]:
-        changes = [line for line in differences(before, content) if not line.startswith("fingerprint")]
+        changes = [line for line in json_differences(before, content) if not line.startswith("fingerprint")]
         if not fresh:
             raise StaleError(
                 f"{out} holds another evaluation: {'; '.join(changes[:SHOWN])}. Choose another --output, or run with "

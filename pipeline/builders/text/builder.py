@@ -13,7 +13,7 @@ from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.builders.text.recipe import Source, TextRecipe
 from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.curate.measuring.columns import WORDS, sample_id
+from qvl.pipeline.curate.measuring.columns import CATEGORY, sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.paths import find_units, owned
@@ -21,7 +21,7 @@ from qvl.pipeline.storage.reader import Storage
 
 TEXT_VERSION = 1  # of what the code makes of equal inputs: raise it when samples change
 COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("language", WORDS),
+    ("language", CATEGORY),
     ("characters", pa.int32()),
     ("turns", pa.int32()),
     ("images", pa.int32()),

@@ -1,1 +1,1 @@
-"""Stages scan and score: every input row becomes measured columns."""
+"""Stages scan and score: they turn every input row into measured columns."""

@@ -1,4 +1,4 @@
-"""Measure a batch of rows: image header and hash, cleaned caption, counts, language. No pixel is decoded."""
+"""Measures a batch of rows: image header and hash, cleaned caption, counts, language. No pixels are decoded."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,23 +20,23 @@ from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.columns import MEASURES
 
 NO_HASH = bytes(16)
-POISON = "unreadable:error:"
+CRASH = "unreadable:error:"
 SYSTEMATIC_ROWS = 8
 SPECIAL_TAGS = r"<[A-Z_]{2,20}>"
 
 
 def measure(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
-    """Columns of ``rows``, whose first is row number ``first`` of its unit.
+    """The columns of ``rows``; ``first`` is the number of the first of them in its unit.
 
-    One row that breaks a library does not take its batch along: the batch is halved until the row is alone, and that row
-    gets the verdict ``unreadable:error:<class>``. An error that every row meets is not the rows' fault and is raised.
+    A row that crashes a library does not cost the rest of its batch: the batch is halved until that row is alone, and it
+    gets the verdict ``unreadable:error:<class>``. An error in every row of a batch is a fault of the program and is raised.
     """
     try:
         return _measure(rows, first, settings, language)
-    except Exception:  # any crash belongs to a row, found by bisection
+    except Exception:  # some row caused the crash; bisection finds it
         result = _bisect(rows, first, settings, language)
-        words = result["fault"].to_pylist()
-        if len(rows) >= SYSTEMATIC_ROWS and all(word and word.startswith(POISON) for word in words):
+        faults = result["fault"].to_pylist()
+        if len(rows) >= SYSTEMATIC_ROWS and all(fault and fault.startswith(CRASH) for fault in faults):
             raise
         return result
 
@@ -44,10 +44,10 @@ def measure(rows: Sequence[Row], first: int, settings: Clean, language: Language
 def _bisect(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
     try:
         return _measure(rows, first, settings, language)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - any crash becomes the fault of its row
         if len(rows) == 1:
-            poison = Row(key=rows[0].key, url=rows[0].url, fault=f"{POISON}{type(error).__name__}")
-            return _measure([poison], first, settings, language)
+            crashed = Row(key=rows[0].key, url=rows[0].url, fault=f"{CRASH}{type(error).__name__}")
+            return _measure([crashed], first, settings, language)
     half = len(rows) // 2
     parts = [_bisect(rows[:half], first, settings, language), _bisect(rows[half:], first + half, settings, language)]
     return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
@@ -60,8 +60,8 @@ def _measure(rows: Sequence[Row], first: int, settings: Clean, language: Languag
         "url": [row.url.encode("utf-8", "backslashreplace").decode() for row in rows],
         "locator": [row.locator for row in rows],
     }
-    brought = any(row.numbers for row in rows)
-    columns |= {name: [_rounded(row.numbers.get(name)) if brought else None for row in rows] for name in MEASURES}
+    has_numbers = any(row.numbers for row in rows)
+    columns |= {name: [_rounded(row.numbers.get(name)) if has_numbers else None for row in rows] for name in MEASURES}
     columns |= _images(rows) | _captions(rows, settings, language)
     columns["fault"] = [row.fault for row in rows]
     return pa.RecordBatch.from_arrays([_column(columns[f.name], f.type) for f in COLUMNS], schema=COLUMNS)
@@ -80,7 +80,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 
 def _images(rows: Sequence[Row]) -> dict[str, Any]:
-    """Header facts and content hash; a bad image becomes its row's fault."""
+    """What the image headers say, and the hash of each file. An unreadable header becomes the fault of its row."""
     headers: list[ImageHeader | None] = []
     hashes = []
     sizes: list[int | None] = []
@@ -133,7 +133,10 @@ def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> 
 
 
 def text_hashes(captions: pa.Array) -> pa.Array:
-    """Hash of the letters and digits alone, in NFKC and lower case: captions that differ in dots and case are equal."""
+    """Hashes of the letters and digits alone, in NFKC and lower case.
+
+    Captions that differ only in punctuation, spaces and case have equal hashes; one without letters and digits has null.
+    """
     plain = pc.utf8_lower(pc.utf8_normalize(captions, form="NFKC"))
     plain = pc.replace_substring_regex(plain, r"[^\pL\pN]+", "").cast(pa.binary()).to_pylist()
     data = b"".join([xxhash.xxh3_128_digest(text) if text else NO_HASH for text in plain])

@@ -1,1 +1,1 @@
-"""Stage select: filters and duplicate rules turn columns into one verdict per row."""
+"""Stage select: filters and duplicate rules turn columns into one verdict for each row."""

@@ -1,17 +1,18 @@
-"""Groups: consecutive scanned units, about a million rows each. The unit of work of select.
+"""Groups: consecutive scanned units, about a million rows each. A group is the unit of work of select.
 
-A group's rows are numbered through its units; a row of the whole input is a pair (group, position). Positions are a pure
-function of the units' row counts, so they mean the same in every run.
+The rows of a group are numbered through its units; a row of the whole input is a pair (group, position). Positions depend
+on the units' row counts alone, so they mean the same in every run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import orjson
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import Place
 
@@ -20,7 +21,7 @@ GROUP_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Group:
-    """Units with their sources and row counts; ``starts[i]`` is the position of unit i's first row."""
+    """Units with their sources and row counts."""
 
     number: int
     units: tuple[str, ...]
@@ -29,17 +30,21 @@ class Group:
 
     @cached_property
     def starts(self) -> np.ndarray:
+        """Positions in the group [units + 1]: ``starts[i]`` is that of unit i's first row, the last one is the row count.
+
+        Units of 3, 0 and 4 rows have the starts 0, 3, 3, 7: position 5 is row 5 - 3 = 2 of the third unit.
+        """
         return np.concatenate(([0], np.cumsum(self.rows)))
 
 
-def make_groups(units: list[dict[str, Any]], group_rows: int = GROUP_ROWS) -> list[Group]:
-    """Groups over scan manifests, in their order; a unit is never split."""
+def make_groups(units: Sequence[ScanManifest], group_rows: int = GROUP_ROWS) -> list[Group]:
+    """Groups over scanned units, in their order; a unit is never split."""
     groups: list[Group] = []
-    current: list[dict[str, Any]] = []
+    current: list[ScanManifest] = []
     rows = 0
     for unit in units:
         current.append(unit)
-        rows += unit["rows"]
+        rows += unit.rows
         if rows >= group_rows:
             groups.append(_group(len(groups), current))
             current, rows = [], 0
@@ -48,26 +53,29 @@ def make_groups(units: list[dict[str, Any]], group_rows: int = GROUP_ROWS) -> li
     return groups
 
 
-def _group(number: int, units: list[dict[str, Any]]) -> Group:
+def _group(number: int, units: list[ScanManifest]) -> Group:
     return Group(
         number,
-        tuple(unit["unit"] for unit in units),
-        tuple(unit["source"] for unit in units),
-        tuple(unit["rows"] for unit in units),
+        tuple(unit.unit for unit in units),
+        tuple(unit.source for unit in units),
+        tuple(unit.rows for unit in units),
     )
 
 
 def write_groups(out: Place, groups: list[Group]) -> None:
-    """Leave the groups where workers find them; replaced atomically, same input gives the same bytes."""
-    data = orjson.dumps([[g.units, g.sources, g.rows] for g in groups])
+    """Write the groups for the workers, in one atomic step; the same groups give the same bytes."""
+    data = orjson.dumps([[group.units, group.sources, group.rows] for group in groups])
     replace_file(out / "select" / "groups.json", data)
 
 
 @lru_cache(maxsize=2)
 def read_groups(out: Place, fingerprint: str) -> tuple[Group, ...]:
-    """The groups of a run; ``fingerprint`` keeps a worker process from serving another run's."""
+    """The groups of a run; ``fingerprint`` keeps the cache of a worker process from serving those of another run."""
     try:
         content = orjson.loads((out / "select" / "groups.json").read_bytes())
     except FileNotFoundError:
-        raise ContractError(f"{out}: select has no groups ({fingerprint}); run again") from None
-    return tuple(Group(i, tuple(u), tuple(s), tuple(r)) for i, (u, s, r) in enumerate(content))
+        raise ContractError(f"{out}: select has no groups ({fingerprint}); run the same command again") from None
+    return tuple(
+        Group(number, tuple(units), tuple(sources), tuple(rows))
+        for number, (units, sources, rows) in enumerate(content)
+    )

@@ -1,118 +1,119 @@
 """Near duplicates as steps of select, on files: ``band`` (hashes by table and partition) -> ``pair`` -> ``suppress_near``.
 
-They follow ``emit`` and ``resolve`` of the same rule, which left one row per different pair of hash and tint. Memory is one
+They follow ``emit`` and ``resolve`` of the same rule, which left one row for each pair of hash and tint. Memory is one
 partition of one table; the last step holds the near pairs alone.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.groups import Group
-from qvl.pipeline.curate.selection.select import SelectTask, commit_array, commit_losers, losers_of
+from qvl.pipeline.curate.selection.manifests import ArrayManifest
+from qvl.pipeline.curate.selection.step_files import (
+    DividedArray,
+    commit_array,
+    commit_divided_array,
+    commit_losers,
+    load_part,
+)
+from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR, Table, mixed, settle, table_pairs, tables, unique_pairs
 from qvl.pipeline.duplicates.rules import KEY, LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
 from qvl.pipeline.recipe.recipe import NearDuplicate
-from qvl.pipeline.storage.arrow_files import load_array, load_slice
+from qvl.pipeline.storage.arrow_files import load_array
 from qvl.pipeline.storage.paths import map_concurrently
 
 
 def near_rule(task: SelectTask) -> NearDuplicate:
-    found = task.rules[task.rule].near
+    found = task.duplicate_rule.near
     if found is None:
-        raise ContractError(f"{task.rules[task.rule].reason} is no rule of near duplicates")
+        raise ContractError(f"{task.duplicate_rule.reason} is not a rule of near duplicates")
     return found
 
 
 def near_tables(task: SelectTask) -> tuple[Table, ...]:
-    """The tables of this run: a function of the number of input rows."""
-    radius = near_rule(task).radius
-    return tables(radius, sum(sum(group.rows) for group in task.groups))
+    """The tables of this run: a function of the radius and of the number of input rows."""
+    return tables(near_rule(task).radius, task.rows)
 
 
 def survivors(task: SelectTask, group: int) -> np.ndarray:
-    """Key records of a group that no row with the same hash and tint beats."""
-    word = task.rules[task.rule].reason
-    keys = load_array(Layout(task.out).work(f"keys-{word}", group))
+    """The key records of a group that did not lose to a row with the same hash and tint."""
+    step = task.duplicate_rule.step
+    keys = load_array(Layout(task.out).work(f"keys-{step}", group))
 
-    def lost(part: int) -> np.ndarray:
-        rows: np.ndarray = losers_of(task, f"losers-{word}", part, group)["row"]
+    def losers(partition: int) -> np.ndarray:
+        rows: np.ndarray = load_part(task, f"losers-{step}", partition, group)["row"]
         return rows
 
-    gone = np.concatenate([np.empty(0, np.uint32), *map_concurrently(task.out, lost, range(task.partitions))])
-    result: np.ndarray = keys[~np.isin(keys["row"], gone)]
+    lost = np.concatenate([np.empty(0, np.uint32), *map_concurrently(task.out, losers, range(task.partitions))])
+    result: np.ndarray = keys[~np.isin(keys["row"], lost)]
     return result
 
 
-def band(task: SelectTask) -> dict[str, Any]:
-    """A group's hashes once per table, permuted for it, split by the tables' partitions."""
-    offsets: list[int] = []
+def band(task: SelectTask) -> ArrayManifest:
+    """Commit a group's hashes once for each table, permuted for it, and divided by the partitions of the tables.
 
-    def make() -> np.ndarray:
+    With three tables of two partitions the parts are: table 0 low, table 0 high, table 1 low, and so on; part number
+    p belongs to table p // 2. Partitions divide the range of the permuted hashes evenly.
+    """
+
+    def hashes_by_table() -> DividedArray:
         hashes = survivors(task, task.number)["low"]
         bounds = np.array([part * 2**BITS // task.partitions for part in range(task.partitions)], np.uint64)
-        parts = [np.sort(table.permute(hashes)) for table in near_tables(task)]
-        for number, part in enumerate(parts):
-            places: list[int] = np.searchsorted(part, bounds).tolist()
-            offsets.extend(number * len(hashes) + place for place in places)
-        offsets.append(len(parts) * len(hashes))
-        return np.concatenate([np.empty(0, np.uint64), *parts])
+        permuted = [np.sort(table.permute(hashes)) for table in near_tables(task)]
+        offsets: list[int] = []
+        for number, ordered in enumerate(permuted):
+            offsets += (number * len(hashes) + np.searchsorted(ordered, bounds)).tolist()
+        offsets.append(len(permuted) * len(hashes))
+        return DividedArray(np.concatenate([np.empty(0, np.uint64), *permuted]), tuple(offsets))
 
-    return commit_array(task, f"bands-{task.rules[task.rule].reason}", make, lambda: {"offsets": offsets})
+    return commit_divided_array(task, f"bands-{task.duplicate_rule.step}", hashes_by_table)
 
 
-def pair(task: SelectTask) -> dict[str, Any]:
-    """Near pairs of hashes in one partition of one table; ``number`` counts through the partitions of all tables."""
-    word, layout = task.rules[task.rule].reason, Layout(task.out)
+def pair(task: SelectTask) -> ArrayManifest:
+    """Commit the near pairs of one partition of one table; ``number`` counts through the partitions of all tables."""
+    step = task.duplicate_rule.step
 
-    def piece(group: Group) -> np.ndarray:
-        manifest = read_manifest(layout.group_manifest(f"bands-{word}", group.number))
-        if manifest is None:
-            raise ContractError(f"{task.out}: step bands-{word} of group {group.number} is missing; run again")
-        first, last = manifest["offsets"][task.number : task.number + 2]
-        return load_slice(layout.work(f"bands-{word}", group.number), first, last)
+    def partition_of(group: Group) -> np.ndarray:
+        return load_part(task, f"bands-{step}", group.number, task.number)
 
-    def make() -> np.ndarray:
-        pieces = map_concurrently(task.out, piece, task.groups)
-        table = task.number // task.partitions
-        return table_pairs(
-            np.concatenate([np.empty(0, np.uint64), *pieces]), table, near_tables(task), near_rule(task).radius
-        )
+    def pairs() -> np.ndarray:
+        hashes = np.concatenate([np.empty(0, np.uint64), *map_concurrently(task.out, partition_of, task.groups)])
+        return table_pairs(hashes, task.number // task.partitions, near_tables(task), near_rule(task).radius)
 
-    return commit_array(task, f"pairs-{word}", make)
+    return commit_array(task, f"pairs-{step}", pairs)
 
 
 def pair_tasks(first: SelectTask) -> list[SelectTask]:
-    """One task per table and partition."""
+    """One task for each partition of each table."""
     return [replace(first, number=number) for number in range(len(near_tables(first)) * first.partitions)]
 
 
-def suppress_near(task: SelectTask) -> dict[str, Any]:
-    """All near pairs to losers, with the row that each lost to."""
-    word, layout = task.rules[task.rule].reason, Layout(task.out)
+def suppress_near(task: SelectTask) -> ArrayManifest:
+    """Commit the losers among all near pairs, each with the row that it lost to."""
+    step, layout = task.duplicate_rule.step, Layout(task.out)
 
-    def make() -> np.ndarray:
-        paths = [layout.work(f"pairs-{word}", other.number) for other in pair_tasks(task)]
+    def losers() -> np.ndarray:
+        paths = [layout.work(f"pairs-{step}", other.number) for other in pair_tasks(task)]
         pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *map_concurrently(task.out, load_array, paths)]))
         wanted = np.unique(np.concatenate([pairs["low"], pairs["high"]]))
         rows = [np.empty(0, KEY)]
         for group in task.groups if len(wanted) else ():
             keys = survivors(task, group.number)
             rows.append(keys[np.isin(keys["low"], wanted)])
-        return settle_rows(np.concatenate(rows), pairs, near_rule(task).tint)
+        return near_losers(np.concatenate(rows), pairs, near_rule(task).tint)
 
-    return commit_losers(task, f"settled-{word}", make)
+    return commit_losers(task, f"settled-{step}", losers)
 
 
-def settle_rows(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
-    """Losers (LOSER) among key records, from near pairs of their hashes; sorted by (group, row)."""
+def near_losers(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
+    """The losers (LOSER) among key records, given the near pairs of their hashes; sorted by (group, row)."""
     rows = rows[np.lexsort([rows["row"], rows["group"], ~rows["rank"]])]  # the best first
-    better, worse = _row_pairs(rows["low"], pairs)
+    better, worse = row_pairs(rows["low"], pairs)
     tints = rows["high"] ^ mixed(rows["low"])
     alike = tint_distance(tints[better], tints[worse]) <= tint
     lost, keepers = settle(better[alike], worse[alike], len(rows))
@@ -122,20 +123,26 @@ def settle_rows(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
     return result[np.lexsort([result["row"], result["group"]])]
 
 
-def _row_pairs(hashes: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of hashes to pairs of places, the smaller place first: every row of the one with every row of the other."""
+def row_pairs(hashes: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of hashes (PAIR) to pairs of row indices, the smaller index first; sorted, each pair once.
+
+    Every row with the one hash is paired with every row with the other. Example: rows 0 and 2 have hash A, rows 1, 3 and 4
+    have hash B, and (A, B) is near. That gives 2 * 3 pairs; pair number ``within`` joins row ``within // 3`` of A and row
+    ``within % 3`` of B: (0, 1), (0, 3), (0, 4), (2, 1), (2, 3), (2, 4), of which (2, 1) becomes (1, 2). A hash paired with
+    itself gives each pair in both orders and each row with itself; both are removed.
+    """
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
-    first, last = (
-        [np.searchsorted(ordered, pairs[side], side=end) for side in ("low", "high")] for end in ("left", "right")
-    )
-    sizes = [last[side] - first[side] for side in (0, 1)]
-    total = sizes[0] * sizes[1]
-    which = np.repeat(np.arange(len(pairs)), total)
-    within = np.arange(int(total.sum())) - np.repeat(np.cumsum(total) - total, total)
-    one = order[first[0][which] + within // np.maximum(sizes[1][which], 1)]
-    other = order[first[1][which] + within % np.maximum(sizes[1][which], 1)]
+    first_low, first_high = (np.searchsorted(ordered, pairs[side], side="left") for side in ("low", "high"))
+    last_low, last_high = (np.searchsorted(ordered, pairs[side], side="right") for side in ("low", "high"))
+    highs = last_high - first_high
+    counts = (last_low - first_low) * highs
+    which = np.repeat(np.arange(len(pairs)), counts)  # the pair of hashes that each pair of rows comes from
+    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    one = order[first_low[which] + within // np.maximum(highs[which], 1)]
+    other = order[first_high[which] + within % np.maximum(highs[which], 1)]
     better, worse = np.minimum(one, other), np.maximum(one, other)
     proper = better < worse
-    both = np.unique(better[proper] * len(hashes) + worse[proper])
-    return both // max(1, len(hashes)), both % max(1, len(hashes))
+    width = max(1, len(hashes))
+    both = np.unique(better[proper] * width + worse[proper])  # a pair of indices as one number
+    return both // width, both % width

@@ -9,7 +9,7 @@ import pytest
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commands.summary import print_summary
-from qvl.pipeline.curate.plan import print_plan
+from qvl.pipeline.curate.plan import Plan, StagesDone, print_plan
 from qvl.pipeline.finished.trace import print_trace, trace_row, trace_sample
 
 HOSTILE = "o[/b]x [red] :smile: \\[a]"
@@ -33,7 +33,7 @@ def test_paths_and_reasons_are_printed_as_they_are(capsys: pytest.CaptureFixture
 
 
 def test_a_plan_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
-    print_plan({"name": HOSTILE, "sources": {}, "stages": {}, "stale": f"{HOSTILE} changed"})
+    print_plan(Plan(HOSTILE, {}, StagesDone(scan=False, select=False, pack=False), f"{HOSTILE} changed"))
     assert "o[/b]x [red] :smile:" in " ".join(capsys.readouterr().out.split())
 
 

@@ -17,7 +17,7 @@ from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.plan import make_plan
+from qvl.pipeline.curate.plan import StagesDone, make_plan
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.trace import trace_row, trace_sample
@@ -210,7 +210,7 @@ def add_input(data: Path) -> None:
     ("act", "words"),
     [
         (change_input, "00000.tar: input changed"),
-        (remove_input, "00001.tar is gone"),
+        (remove_input, "00001.tar no longer exists"),
         (add_input, "00002.tar: new input"),
     ],
 )
@@ -400,15 +400,15 @@ def test_plan_before_between_and_after(data: Path, tmp_path: Path) -> None:
     recipe = load_recipe(data / "recipe.yaml")
     before = make_plan(recipe, out)
     assert not out.exists()
-    assert {name: (s["units"], s["reused"]) for name, s in before["sources"].items()} == {"web": (2, 0), "disk": (1, 0)}
-    assert before["sources"]["web"]["bytes"] == sum(p.stat().st_size for p in (data / "web").glob("*.tar"))
+    assert {name: (s.units, s.reused) for name, s in before.sources.items()} == {"web": (2, 0), "disk": (1, 0)}
+    assert before.sources["web"].bytes == sum(p.stat().st_size for p in (data / "web").glob("*.tar"))
     curate(data, out)
     after = make_plan(recipe, out)
-    assert {name: (s["reused"], s["rows"]) for name, s in after["sources"].items()} == {"web": (2, 26), "disk": (1, 6)}
-    assert set(after["stages"].values()) == {True}
-    assert after["stale"] is None
+    assert {name: (s.reused, s.rows) for name, s in after.sources.items()} == {"web": (2, 26), "disk": (1, 6)}
+    assert after.stages == StagesDone(scan=True, select=True, pack=True)
+    assert after.stale is None
     (data / "recipe.yaml").write_text(yaml.safe_dump(content(dedup={"image": False})))
-    assert "dedup.image" in make_plan(load_recipe(data / "recipe.yaml"), out)["stale"]
+    assert "dedup.image" in str(make_plan(load_recipe(data / "recipe.yaml"), out).stale)
 
 
 def test_a_nondeterministic_attempt_is_an_alarm(data: Path, out: Path) -> None:

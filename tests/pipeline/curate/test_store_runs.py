@@ -111,7 +111,7 @@ def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
     changed = {"pack": {"shard_rows": 30, "window_units": 2}}
     with pytest.raises(StaleError, match="shard_rows: 7 -> 30"):
         curate(data, out, **changed)
-    assert "shard_rows: 7 -> 30" in make_plan(load_recipe(data / "recipe.yaml"), out)["stale"]
+    assert "shard_rows: 7 -> 30" in str(make_plan(load_recipe(data / "recipe.yaml"), out).stale)
     assert stored(memory) == before
     curate(data, out, fresh=True, **changed)
     curate(data, tmp_path / "out", **changed)

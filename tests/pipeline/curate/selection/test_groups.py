@@ -1,18 +1,19 @@
 """Groups of units: positions mean the same in every run."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.selection.groups import make_groups, read_groups, write_groups
+from tests.pipeline.curate.scanned import scan_manifest
 
 
-def scanned(rows: list[int]) -> list[dict[str, Any]]:
-    return [{"unit": f"u{i}", "source": f"s{i % 3}", "rows": n} for i, n in enumerate(rows)]
+def scanned(rows: list[int]) -> list[ScanManifest]:
+    return [scan_manifest(f"u{i}", f"s{i % 3}", n) for i, n in enumerate(rows)]
 
 
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 60))

@@ -14,15 +14,18 @@ from qvl.pipeline.base.arrays import hash_words
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import sample_id
-from qvl.pipeline.curate.measuring.score import SCORES
+from qvl.pipeline.curate.measuring.score_columns import SCORES
 from qvl.pipeline.curate.selection.decontaminate import benchmark_hashes, decontaminate, hash_folder
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.ledger import write_ledger
+from qvl.pipeline.curate.selection.judge import judge
+from qvl.pipeline.curate.selection.key_steps import emit, resolve
 from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, suppress_near
-from qvl.pipeline.curate.selection.select import SelectTask, emit, judge, resolve
+from qvl.pipeline.curate.selection.task import SelectTask
+from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.images.perceptual_hash import bit_count
 from qvl.pipeline.recipe.recipe import Recipe
+from tests.pipeline.curate.scanned import scan_manifests
 from tests.pipeline.filters.judging import rows as make_batch
 from tests.pipeline.samples import jpeg
 
@@ -115,8 +118,7 @@ def write_columns(out: Path, units: list[list[Plain]]) -> None:
 
 
 def select(out: Path, recipe: Recipe, group_rows: int) -> list[Plain]:
-    scanned = [{"unit": f"u{i}", "source": "a", "rows": count} for i, count in enumerate(UNITS)]
-    groups = make_groups(scanned, group_rows)
+    groups = make_groups(scan_manifests(UNITS), group_rows)
     write_groups(out, groups)
 
     def task(number: int) -> SelectTask:
@@ -216,19 +218,19 @@ def test_a_folder_and_its_list_are_one(tmp_path: Path) -> None:
         (folder / ("deep" if i % 2 else ".") / f"{i}.JPG").write_bytes(jpeg(i))
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("not asked")
-    made, count, dark = hash_folder(folder, "name")
-    assert (count, [path.name for path in dark]) == (5, ["broken.png"])
-    made.write(tmp_path / "list.parquet")
+    hashed = hash_folder(folder, "name")
+    assert (hashed.images, [path.name for path in hashed.without_look]) == (5, ["broken.png"])
+    hashed.exclusion.write(tmp_path / "list.parquet")
     one, two = benchmark_hashes(str(folder), "a"), benchmark_hashes(str(tmp_path / "list.parquet"), "b")
     assert (
-        one[0]
-        == two[0]
+        one.files
+        == two.files
         == {xxhash.xxh3_128_digest(jpeg(i)) for i in range(4)} | {xxhash.xxh3_128_digest(b"no picture")}
     )
-    assert np.array_equal(one[1], two[1])
-    assert sorted(one[2].tolist()) == sorted(two[2].tolist())
-    words = hash_words(pa.array(sorted(one[0]), pa.binary(16)))
-    assert np.array_equal(np.sort(words[:, 0]), one[1])
+    assert np.array_equal(one.first_words, two.first_words)
+    assert sorted(one.looks.tolist()) == sorted(two.looks.tolist())
+    words = hash_words(pa.array(sorted(one.files), pa.binary(16)))
+    assert np.array_equal(np.sort(words[:, 0]), one.first_words)
 
 
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:

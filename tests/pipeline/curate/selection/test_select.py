@@ -16,20 +16,15 @@ import qvl.pipeline.duplicates.rules
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.ledger import count_verdicts, write_ledger
-from qvl.pipeline.curate.selection.select import (
-    FAULT,
-    FAULT_BIT,
-    KEEP,
-    SelectTask,
-    emit,
-    first_failed,
-    judge,
-    judge_rows,
-    resolve,
-)
+from qvl.pipeline.curate.selection.judge import FAULT_BIT, judge, judge_rows
+from qvl.pipeline.curate.selection.key_steps import emit, resolve
+from qvl.pipeline.curate.selection.ledger import count_verdicts
+from qvl.pipeline.curate.selection.task import SelectTask
+from qvl.pipeline.curate.selection.verdict_codes import FAULT_CODE, KEEP_CODE, filter_codes
+from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.filters import FILTER_WORDS, Filters
 from qvl.pipeline.recipe.recipe import Recipe
+from tests.pipeline.curate.scanned import scan_manifest
 from tests.pipeline.filters.judging import rows as make_batch
 
 UNITS = [("a", 17), ("b", 0), ("a", 1), ("b", 25), ("c", 12), ("b", 9)]
@@ -125,7 +120,7 @@ def select(out: Path, units: list[list[Plain]], recipe: Recipe, group_rows: int)
         names = ("row", "fault", "width", "height", "image_hash", "text_hash", "characters", "emoji")
         batch = make_batch(**{name: [row[name] for row in rows] for name in names})
         pq.write_table(pa.Table.from_batches([batch]), layout.columns(f"u{number}"))
-    scanned = [{"unit": f"u{i}", "source": source, "rows": count} for i, (source, count) in enumerate(UNITS)]
+    scanned = [scan_manifest(f"u{i}", source, count) for i, (source, count) in enumerate(UNITS)]
     groups = make_groups(scanned, group_rows)
     write_groups(out, groups)
     every = range(len(groups))
@@ -183,17 +178,18 @@ def test_a_second_attempt_reads_what_the_first_committed(tmp_path: Path) -> None
     before = select(tmp_path, units, recipe, 20)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     task = SelectTask(tmp_path, recipe, str(tmp_path), 0)
-    assert judge(task)["rows"] == sum(task.group.rows)
-    assert write_ledger(task)["units"]
+    assert judge(task).rows == sum(task.group.rows)
+    assert write_ledger(task).units
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert before
 
 
 @given(st.lists(st.integers(0, 2**31 - 1) | st.just(int(FAULT_BIT)), max_size=50))
 def test_a_verdict_is_the_first_failed_filter(bits: list[int]) -> None:
-    codes = first_failed(np.array(bits, np.uint32))
+    codes = filter_codes(np.array(bits, np.uint32))
     expected = [
-        FAULT if b == FAULT_BIT else KEEP if b == 0 else 1 + next(i for i in range(31) if b >> i & 1) for b in bits
+        FAULT_CODE if b == FAULT_BIT else KEEP_CODE if b == 0 else 1 + next(i for i in range(31) if b >> i & 1)
+        for b in bits
     ]
     assert codes.tolist() == expected
 

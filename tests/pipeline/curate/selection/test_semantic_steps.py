@@ -14,18 +14,21 @@ import qvl.pipeline.duplicates.rules
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest
-from qvl.pipeline.curate.measuring.columns import WORDS, sample_id
-from qvl.pipeline.curate.measuring.score import SCORES, VECTORS
+from qvl.pipeline.curate.measuring.columns import CATEGORY, sample_id
+from qvl.pipeline.curate.measuring.score_columns import SCORES, VECTORS
+from qvl.pipeline.curate.recipe_note import write_recipe_note
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.ledger import write_ledger
-from qvl.pipeline.curate.selection.rule_steps import over, rule_steps
-from qvl.pipeline.curate.selection.select import SelectTask, judge
-from qvl.pipeline.curate.stale import remember_recipe
+from qvl.pipeline.curate.selection.judge import judge
+from qvl.pipeline.curate.selection.manifests import SelectSummary
+from qvl.pipeline.curate.selection.rule_steps import rule_steps, tasks_over
+from qvl.pipeline.curate.selection.task import SelectTask
+from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.duplicates.kmeans import nearest_cells, on_grid
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored import Stored
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import Recipe
+from tests.pipeline.curate.scanned import scan_manifests
 from tests.pipeline.duplicates.test_semantic import brute_force, bunches
 from tests.pipeline.filters.judging import rows as make_batch
 
@@ -81,34 +84,34 @@ def write_scored(out: Path, rows: list[Plain]) -> None:
         names = ("row", "emoji", "width", "height", "characters", "image_hash")
         batch = make_batch(**{name: [row[name] for row in mine] for name in names})
         pq.write_table(pa.Table.from_batches([batch]), layout.columns(f"u{number}"))
-        states = pa.array(["scored"] * len(mine), pa.string()).dictionary_encode().cast(WORDS)
+        states = pa.array(["scored"] * len(mine), pa.string()).dictionary_encode().cast(CATEGORY)
         scores = [*(pa.nulls(len(mine), field.type) for field in list(SCORES)[:-1]), states]
         pq.write_table(pa.Table.from_arrays(scores, schema=SCORES), layout.scores(f"u{number}"))
         seen = sorted((row for row in mine if row["model"] != "none"), key=lambda row: row["model"])
         columns = [pa.array([row["row"] for row in seen], pa.int32())]
-        columns.append(pa.array([row["model"] for row in seen], pa.string()).dictionary_encode().cast(WORDS))
+        columns.append(pa.array([row["model"] for row in seen], pa.string()).dictionary_encode().cast(CATEGORY))
         columns.append(pa.array([row["vector"] for row in seen], VECTORS.field("vector").type))
         pq.write_table(pa.Table.from_arrays(columns, schema=VECTORS), layout.embeddings(f"u{number}"))
 
 
 def select(out: Path, recipe: Recipe, group_rows: int) -> list[Plain]:
     """All steps of select, one after the other."""
-    groups = make_groups([{"unit": f"u{i}", "source": "a", "rows": count} for i, count in enumerate(UNITS)], group_rows)
+    groups = make_groups(scan_manifests(UNITS), group_rows)
     write_groups(out, groups)
     first = SelectTask(out, recipe, f"{out} {group_rows}", 0)
     assert [rule.step for rule in first.rules] == [
         "duplicate_image", "semantic_duplicate", "semantic_duplicate-clip_chinese",
     ]  # fmt: skip
-    for task in over(first, len(groups)):
+    for task in tasks_over(first, len(groups)):
         judge(task)
     for rule in range(len(first.rules)):
-        for step, tasks in rule_steps(replace(first, rule=rule)):
-            for task in tasks:
-                step(task)
-    for task in over(first, len(groups)):
+        for step in rule_steps(replace(first, rule=rule)):
+            for task in step.tasks:
+                step.function(task)
+    for task in tasks_over(first, len(groups)):
         write_ledger(task)
-    remember_recipe(recipe, out)
-    create_manifest(Layout(out).stage_manifest("select"), {"fingerprint": first.fingerprint, "groups": len(groups)})
+    write_recipe_note(recipe, out)
+    create_manifest(Layout(out).stage_manifest("select"), SelectSummary(first.fingerprint, len(groups), first.rows, {}))
     return [row for i in range(len(UNITS)) for row in pq.read_table(Layout(out).ledger(f"u{i}")).to_pylist()]
 
 

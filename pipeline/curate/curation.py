@@ -1,0 +1,47 @@
+"""A recipe bound to an output folder, and its input files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
+from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.sources.base import Unit
+from qvl.pipeline.sources.paths import owned
+from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
+from qvl.pipeline.storage.reader import Storage
+
+
+@dataclass(frozen=True)
+class Curation:
+    """A recipe bound to an output folder."""
+
+    recipe: Recipe
+    out: Place
+
+    @property
+    def layout(self) -> Layout[Place]:
+        return Layout(self.out)
+
+    def units(self) -> list[Unit]:
+        """Every input file by source and name, whatever the order of the recipe. Raises ContractError for equal ids."""
+        units = [unit for source in self.recipe.sources for unit in owned(reader(source).units(Storage()), source.name)]
+        if len({unit.id for unit in units}) < len(units):
+            raise ContractError("two input files have the same unit id; rename one of them")
+        return sorted(units, key=lambda unit: (unit.source, unit.name))
+
+    def scan_tasks(self) -> list[ScanTask]:
+        """A task for each unit, in the same order. Looks at every input file."""
+        storage, units = Storage(), self.units()
+        language_model(self.recipe.language_model)  # loaded before several threads ask for it
+
+        def task(unit: Unit) -> ScanTask:
+            return scan_task(self.recipe, self.recipe.source(unit.source), unit, self.out, storage)
+
+        return map_concurrently(slowest_input(units, storage), task, units)
+
+
+def slowest_input(units: list[Unit], storage: Storage) -> Place:
+    """A path that stands for all inputs: the first on a store, where many requests at once pay off, or the local disk."""
+    return next((StorePath(unit.path) for unit in units if not storage.is_local(unit.path)), Path())

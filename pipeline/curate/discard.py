@@ -1,0 +1,39 @@
+"""Removes results that a changed recipe or input has made invalid.
+
+The results of the last stage are removed first: a kill in between leaves stages that are done, and nothing that looks done
+without being so.
+"""
+
+from collections.abc import Iterable
+
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.storage.paths import Place, map_concurrently, remove_tree
+
+
+def discard_shards(layout: Layout[Place]) -> None:
+    """Remove the dataset, the report, and the work and the manifests of the stages select and score, but no ledger."""
+    layout.dataset.unlink(missing_ok=True)
+    layout.report.unlink(missing_ok=True)
+    layout.report.with_suffix(".json").unlink(missing_ok=True)
+    for folder in ("manifests/pack", "shards"):
+        remove_tree(layout.out / folder)
+    for stage in ("select", "score", "scan"):
+        layout.stage_manifest(stage).unlink(missing_ok=True)
+    for folder in ("manifests/select", "select", "manifests/score"):
+        remove_tree(layout.out / folder)
+
+
+def discard_results(layout: Layout[Place]) -> None:
+    """Remove everything but the columns and the stored scores of the units."""
+    discard_shards(layout)
+    remove_tree(layout.out / "ledger")
+
+
+def discard_units(layout: Layout[Place], units: Iterable[str]) -> None:
+    """Remove the columns, scores and vectors of units. Call it after ``discard_results``."""
+
+    def discard_unit(unit: str) -> None:
+        for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit), layout.embeddings(unit)):
+            path.unlink(missing_ok=True)
+
+    map_concurrently(layout.out, discard_unit, list(units))

@@ -1,0 +1,56 @@
+"""``OUT/recipe.json``: the recipe that an output was built from, without anything that does not alter data."""
+
+from typing import Any
+
+import orjson
+from pydantic import JsonValue
+
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
+from qvl.pipeline.recipe.recipe import Recipe, reading
+from qvl.pipeline.storage.atomic import replace_file
+from qvl.pipeline.storage.paths import Place
+
+RecipeNote = dict[str, JsonValue]
+
+# the paths of weights are left out: the hashes of the files are in the manifests of the scores
+WEIGHT_FILES = {"clip": {"english": {"model", "pretrained"}, "chinese": {"model", "pretrained"}}}
+
+
+def recipe_note(recipe: Recipe) -> RecipeNote:
+    """The part of a recipe that alters data: no folders, tolerances or notes; sources by name, each with all its filters."""
+    content: RecipeNote = recipe.model_dump(
+        mode="json",
+        exclude={"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES, "decontaminate": True},
+    )
+    sources: dict[str, JsonValue] = {
+        source.name: {
+            **source.model_dump(mode="json", exclude={"name", "read", "table2"}),
+            "read": reading(source),
+            "filters": recipe.filters_of(source.name).model_dump(mode="json", exclude_none=True),
+        }
+        for source in recipe.sources
+    }
+    benchmarks: dict[str, Any] = benchmarks_identity(recipe)
+    return {**content, "sources": sources, "decontaminate": benchmarks}
+
+
+def write_recipe_note(recipe: Recipe, out: Place) -> None:
+    """Leave the recipe in the output, for readers and for the comparison with the recipe of the next run."""
+    data = orjson.dumps(recipe_note(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    replace_file(Layout(out).recipe, data)
+
+
+def read_recipe_note(out: Place) -> RecipeNote | None:
+    """The note of an output, or None where there is none. Raises DataError for a corrupted one."""
+    path = Layout(out).recipe
+    try:
+        content = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is corrupted; delete it and run the same command with --fresh")
+    return content

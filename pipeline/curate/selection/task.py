@@ -1,0 +1,48 @@
+"""The task of every step of select: one group or one partition of one step."""
+
+from dataclasses import dataclass
+
+from qvl.pipeline.curate.selection.groups import Group, read_groups
+from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules, partitions
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.storage.paths import Place
+
+
+@dataclass(frozen=True)
+class SelectTask:
+    """One group or one partition (``number``) of a step; ``rule`` is the index of the duplicate rule that the step serves.
+
+    ``fingerprint`` is that of the whole stage.
+    """
+
+    out: Place
+    recipe: Recipe
+    fingerprint: str
+    number: int
+    rule: int = -1
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return read_groups(self.out, self.fingerprint)
+
+    @property
+    def group(self) -> Group:
+        return self.groups[self.number]
+
+    @property
+    def rows(self) -> int:
+        """The number of input rows of the whole run."""
+        return sum(sum(group.rows) for group in self.groups)
+
+    @property
+    def partitions(self) -> int:
+        return partitions(self.rows)
+
+    @property
+    def rules(self) -> tuple[DuplicateRule, ...]:
+        return duplicate_rules(self.recipe)
+
+    @property
+    def duplicate_rule(self) -> DuplicateRule:
+        """The rule that the step serves."""
+        return self.rules[self.rule]
