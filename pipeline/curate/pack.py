@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from qvl.pipeline.markup.turns import caption_turns
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import EXTENSIONS, Sample
