@@ -8,7 +8,7 @@ import pytest
 from tests.docs.pages import ROOT
 
 PAGES = [ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
-FOLDERS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training")
+FOLDERS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training", "tests")
 FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 
 
@@ -22,9 +22,24 @@ def test_what_it_names_is_there(path: Path) -> None:
     assert named(path) - tails == set()
 
 
-def test_every_inner_package_is_described() -> None:
+def test_every_room_is_described() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-    inner = {
-        file.split("/")[1] for file in FILES if file.startswith(("pipeline/", "training/")) and file.count("/") > 1
-    }
-    assert [name for name in sorted(inner) if name not in text] == []
+    rooms = {file.split("/")[1] for file in FILES if file.count("/") > 1 and not file.startswith("tests/")}
+    assert [name for name in sorted(rooms) if f"`{name}`" not in text] == []
+
+
+def steps() -> list[tuple[str, str]]:
+    """File and function (or class, or method) of every step of the walks."""
+    text = " ".join((ROOT / "ARCHITECTURE.md").read_text("utf-8").split())
+    return re.findall(r"`([a-z_0-9/]+\.py)` `([\w.]+)`", text)
+
+
+@pytest.mark.parametrize(("file", "name"), steps())
+def test_every_step_of_the_walks_is_in_the_file_that_it_names(file: str, name: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    for part in name.split("."):
+        assert re.search(rf"^ *(?:def|class) {part}\b", text, re.MULTILINE), f"{file} has no {part}"
+
+
+def test_the_walks_have_steps() -> None:
+    assert len(steps()) >= 12
