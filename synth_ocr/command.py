@@ -26,11 +26,11 @@ def build(
     """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
     from qvl.synth_ocr.build.run import run
 
-    out = place(output)
+    out = parse_path(output)
     with resumable(out), RunProgress() as progress:
         built = run(recipe, out, open_pool(workers, address), progress, fresh)
     for note in built.notes:

@@ -14,15 +14,15 @@ from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.storage.atomic import replacing
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 EXCLUSION = "exclusion.parquet"
 
 
 def run(
-    recipe: GroundingRecipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False
-) -> tuple[dict[str, Any], Place]:
+    recipe: GroundingRecipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False
+) -> tuple[dict[str, Any], AnyPath]:
     """Build and report. Returns ``dataset.json`` and the page's path; ``OUT/exclusion.parquet`` is the firewall."""
     excluded = exclusion(recipe.exclude, Storage())
     dataset = build(

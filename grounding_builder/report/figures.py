@@ -19,7 +19,7 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 SAMPLED = 200_000
@@ -97,7 +97,7 @@ class Figures:
         }
 
 
-def collect(out: Place) -> Figures:
+def collect(out: AnyPath) -> Figures:
     """Read a finished build. Raises ContractError where there is none."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
@@ -111,7 +111,7 @@ def collect(out: Place) -> Figures:
     return figures
 
 
-def _ledger(path: Place, figures: Figures) -> Iterator[Hashes]:
+def _ledger(path: AnyPath, figures: Figures) -> Iterator[Hashes]:
     """Verdicts, lost boxes, flags and leaks of one unit; gives the images and boxes of its kept rows."""
     columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks", "image", "boxes"]
     with parquet_file(path) as file:
@@ -146,7 +146,7 @@ def boxes_per_image(pairs: list[Hashes]) -> Counter[int]:
     return Counter(dict(zip(numbers.tolist(), images.tolist(), strict=True)))
 
 
-def _shard(path: Place, index: Place, figures: Figures) -> None:
+def _shard(path: AnyPath, index: AnyPath, figures: Figures) -> None:
     table = read_parquet(
         index, ["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
     )

@@ -15,7 +15,7 @@ from qvl.pipeline.html.pictures import PALETTE, framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 SIDE = 320
 QUALITY = 78
@@ -32,7 +32,7 @@ TITLES = {
 }
 
 
-def write_report(out: Place) -> Place:
+def write_report(out: AnyPath) -> AnyPath:
     """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     figures, layout = collect(out), Layout(out.resolve())
     replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures.data(), option=orjson.OPT_INDENT_2))

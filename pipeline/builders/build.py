@@ -19,12 +19,19 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.takedown.journal import finish_takedown
 
 
 def build(
-    builder: Builder, out: Place, pool: Pool, progress: RunProgress, *, shard_rows: int, seed: int, fresh: bool = False
+    builder: Builder,
+    out: AnyPath,
+    pool: Pool,
+    progress: RunProgress,
+    *,
+    shard_rows: int,
+    seed: int,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Make the units that are not made yet, and pack all. Returns ``dataset.json``; raises what ``curate.run`` raises."""
     out, settings = out.resolve(), PackSettings(shard_rows, seed)
@@ -38,7 +45,7 @@ def build(
         return pack(builder.name, out, _committed_units(tasks, out), settings, pool, progress)
 
 
-def _make_units(tasks: list[MakeTask], out: Place, pool: Pool, progress: RunProgress) -> None:
+def _make_units(tasks: list[MakeTask], out: AnyPath, pool: Pool, progress: RunProgress) -> None:
     done = map_concurrently(out, made_unit, tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("make", len(tasks), len(tasks) - len(todo))
@@ -47,7 +54,7 @@ def _make_units(tasks: list[MakeTask], out: Place, pool: Pool, progress: RunProg
         progress.advance(manifest.rows, drops)
 
 
-def _committed_units(tasks: list[MakeTask], out: Place) -> list[BuiltUnitManifest]:
+def _committed_units(tasks: list[MakeTask], out: AnyPath) -> list[BuiltUnitManifest]:
     layout = Layout(out)
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
     return map_concurrently(out, lambda path: committed_manifest(path, BuiltUnitManifest), paths)

@@ -18,14 +18,14 @@ from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.writer import ShardWriter
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 LEDGER_BATCH = 4_096  # ledger rows that are held as Python objects
 
 
 @dataclass(frozen=True, slots=True)
 class MakeTask:
-    out: Place
+    out: AnyPath
     builder: Builder
     unit: BuildUnit
 
@@ -37,7 +37,7 @@ def made_unit(task: MakeTask) -> BuiltUnitManifest | None:
     return read_committed(layout.unit_manifest(unit), parts, unit_files(layout, unit), BuiltUnitManifest)
 
 
-def unit_files(layout: Layout[Place], unit: str) -> tuple[Place, Place, Place]:
+def unit_files(layout: Layout[AnyPath], unit: str) -> tuple[AnyPath, AnyPath, AnyPath]:
     """The tar, the index and the ledger of a unit."""
     return layout.made(unit), layout.made(unit).with_suffix(".parquet"), layout.ledger(unit)
 

@@ -17,7 +17,7 @@ from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
 
 BUILD_VERSION = 1
@@ -35,7 +35,7 @@ class PackSettings:
 
 @dataclass(frozen=True, slots=True)
 class CopyTask:
-    out: Place
+    out: AnyPath
     plan: ShardPlan
     seed: int
     fingerprint: str
@@ -82,14 +82,14 @@ def _read_sample(wanted: tuple[_OpenUnit, int]) -> Sample:
     return unit.sample(rank)
 
 
-def _open_units(out: Place, window: Window, numbers: list[int]) -> dict[int, _OpenUnit]:
+def _open_units(out: AnyPath, window: Window, numbers: list[int]) -> dict[int, _OpenUnit]:
     """The units of a window with these numbers, by number."""
     layout = Layout(out)
     opened = map_concurrently(out, _open_unit, [layout.made(window.units[number]) for number in numbers])
     return dict(zip(numbers, opened, strict=True))
 
 
-def _open_unit(tar: Place) -> _OpenUnit:
+def _open_unit(tar: AnyPath) -> _OpenUnit:
     rows = read_parquet(tar.with_suffix(".parquet")).to_pylist()
     if isinstance(tar, StorePath):
         return _OpenUnit(tar, rows)
@@ -98,7 +98,7 @@ def _open_unit(tar: Place) -> _OpenUnit:
 
 
 def pack(
-    name: str, out: Place, units: list[BuiltUnitManifest], settings: PackSettings, pool: Pool, progress: RunProgress
+    name: str, out: AnyPath, units: list[BuiltUnitManifest], settings: PackSettings, pool: Pool, progress: RunProgress
 ) -> dict[str, Any]:
     """Pack all samples of the units into the shards of the dataset ``name``. Returns ``dataset.json``."""
     # The hash of each tar as it was built: a takedown blanks samples in it, which must not change the shards.

@@ -11,7 +11,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.discard import discard_shards
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 REASONS_SHOWN = 5
 
@@ -22,7 +22,7 @@ class _ChangedUnit:
     reason: str
 
 
-def refuse_or_discard(tasks: Sequence[MakeTask], out: Place, settings: PackSettings, fresh: bool) -> None:
+def refuse_or_discard(tasks: Sequence[MakeTask], out: AnyPath, settings: PackSettings, fresh: bool) -> None:
     """Raise StaleError naming what changed; with ``fresh`` remove the units that changed, and the shards, instead."""
     layout = Layout(out)
     changed = _changed_units(tasks, layout)
@@ -43,7 +43,7 @@ def refuse_or_discard(tasks: Sequence[MakeTask], out: Place, settings: PackSetti
     discard_shards(layout)
 
 
-def _changed_units(tasks: Sequence[MakeTask], layout: Layout[Place]) -> list[_ChangedUnit]:
+def _changed_units(tasks: Sequence[MakeTask], layout: Layout[AnyPath]) -> list[_ChangedUnit]:
     """The units that were made from something else, each with the names of the parts that differ."""
 
     def committed(task: MakeTask) -> BuiltUnitManifest | None:
@@ -61,7 +61,7 @@ def _changed_units(tasks: Sequence[MakeTask], layout: Layout[Place]) -> list[_Ch
     return changed
 
 
-def _dataset_changes(tasks: Sequence[MakeTask], layout: Layout[Place], settings: PackSettings) -> list[str]:
+def _dataset_changes(tasks: Sequence[MakeTask], layout: Layout[AnyPath], settings: PackSettings) -> list[str]:
     """What differs from the dataset that was packed before: its settings and the set of its units."""
     dataset = read_manifest(layout.dataset)
     if dataset is None:

@@ -13,9 +13,9 @@ from qvl.pipeline.commands.thresholds import hash_images, solve, whatif
 if TYPE_CHECKING:
     from qvl.pipeline.base.pool import Pool
     from qvl.pipeline.base.progress import RunProgress
-    from qvl.pipeline.storage.paths import Place
+    from qvl.pipeline.storage.paths import AnyPath
 
-    Make = Callable[[Place, Pool, RunProgress], tuple[dict[str, Any], Place]]
+    Make = Callable[[AnyPath, Pool, RunProgress], tuple[dict[str, Any], AnyPath]]
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -45,10 +45,10 @@ def make_output(output: str, workers: str, address: str | None, as_json: bool, m
     """Make an output by ``make(folder, pool, progress)``, which returns its dataset and report; then print them."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
 
-    out = place(output)
+    out = parse_path(output)
     with resumable(out), RunProgress() as progress:
         dataset, report = make(out, open_pool(workers, address), progress)
     if as_json:
@@ -70,12 +70,12 @@ def run(
     from qvl.pipeline.curate.run import run as run_curation
     from qvl.pipeline.recipe.recipe import check_output, load_recipe
     from qvl.pipeline.report.page import write_report
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
     loaded = load_recipe(recipe)
-    check_output(loaded, place(output))
+    check_output(loaded, parse_path(output))
 
-    def make(out: "Place", pool: "Pool", progress: "RunProgress") -> tuple[dict[str, Any], "Place"]:
+    def make(out: "AnyPath", pool: "Pool", progress: "RunProgress") -> tuple[dict[str, Any], "AnyPath"]:
         dataset = run_curation(loaded, out, pool, progress, fresh)
         return dataset, write_report(out, progress, loaded)
 
@@ -100,9 +100,9 @@ def plan(
     from qvl.pipeline.curate.price import price, price_lines
     from qvl.pipeline.curate.rates import measure_rates, parse_rates
     from qvl.pipeline.recipe.recipe import check_output, load_recipe
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
-    loaded, out = load_recipe(recipe), place(output)
+    loaded, out = load_recipe(recipe), parse_path(output)
     check_output(loaded, out)
     planned = make_plan(loaded, out)
     rates = parse_rates(rate or [])
@@ -123,9 +123,9 @@ def plan(
 def audit(out: Finished, as_json: Json = False) -> None:
     """Add everything up again and read the shards back. Exit 1 with the first discrepancy."""
     from qvl.pipeline.finished.audit import audit as audit_output
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
-    found = audit_output(place(out))
+    found = audit_output(parse_path(out))
     if as_json:
         typer.echo(json.dumps(found))
     elif found["discrepancy"] is None:
@@ -148,11 +148,11 @@ def trace(
 ) -> None:
     """Where a sample came from and where it went; why a source row was dropped."""
     from qvl.pipeline.finished.trace import print_trace, trace_row, trace_sample
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
     if (sample is None) == (row is None):
         raise typer.BadParameter("give a SAMPLE id, or --row FILE ROW")
-    where = place(out)
+    where = parse_path(out)
     content = trace_row(where, *row) if row is not None else trace_sample(where, str(sample))
     if as_json:
         typer.echo(json.dumps(content, default=str))

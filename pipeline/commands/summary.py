@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
-def print_summary(out: Place, dataset: dict[str, Any], report: Place) -> None:
+def print_summary(out: AnyPath, dataset: dict[str, Any], report: AnyPath) -> None:
     """Tables on standard output."""
     console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
     console.print(funnel_table(dataset["lineage"]["verdicts"]))
@@ -56,7 +56,7 @@ def mix_table(dataset: dict[str, Any]) -> Table:
     return table
 
 
-def print_parts(parts: Sequence[tuple[str, dict[str, Any], Place, float]], notes: Sequence[str]) -> None:
+def print_parts(parts: Sequence[tuple[str, dict[str, Any], AnyPath, float]], notes: Sequence[str]) -> None:
     """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, output, seconds) each; where their pages
     are; a line per note."""
     table = Table(title="All parts", title_justify="left")

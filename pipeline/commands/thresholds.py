@@ -27,9 +27,9 @@ def whatif(
     from qvl.pipeline.finished.changes import apply_changes
     from qvl.pipeline.finished.stored import Stored
     from qvl.pipeline.finished.whatif import whatif as ask
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
-    stored = Stored.open(place(out))
+    stored = Stored.open(parse_path(out))
     dimensions = [name for name in by.split(",") if name]
     content = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).content()
     if as_json:
@@ -99,13 +99,13 @@ def solve(
     from qvl.pipeline.finished.solve import solve as find
     from qvl.pipeline.finished.stored import Stored
     from qvl.pipeline.recipe.recipe import load_recipe
-    from qvl.pipeline.storage.paths import place
+    from qvl.pipeline.storage.paths import parse_path
 
     if table2 == (source is not None and keep is not None):
         raise typer.BadParameter("give --source and --keep, or --table2")
     if recipe is None and (table2 or write is not None):
         raise RecipeError("--table2 and --write need --recipe: the recipe of the run")
-    stored = Stored.open(place(out))
+    stored = Stored.open(parse_path(out))
     if table2 and recipe is not None:
         present = {name for _, name in stored.units}
         targets = [target for target in table2_targets(load_recipe(recipe)) if target.source in present]

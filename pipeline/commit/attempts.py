@@ -15,11 +15,11 @@ from pathlib import Path
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.storage.atomic import sync
-from qvl.pipeline.storage.paths import Place, StorePath
+from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 
 @contextmanager
-def attempt(out: Place) -> Iterator[Path]:
+def attempt(out: AnyPath) -> Iterator[Path]:
     """A private local folder, on the output's own file system if the output is local. Removed at the end, also on errors."""
     if isinstance(out, StorePath):
         with tempfile.TemporaryDirectory(prefix="qvl-attempt-") as private:
@@ -33,13 +33,13 @@ def attempt(out: Place) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def clear_attempts(out: Place) -> None:
+def clear_attempts(out: AnyPath) -> None:
     """Remove what killed attempts left behind. Call this only while holding the output's lock."""
     if isinstance(out, Path):
         shutil.rmtree(Layout(out).attempts, ignore_errors=True)
 
 
-def publish(written: Path, final: Place, digest: str) -> None:
+def publish(written: Path, final: AnyPath, digest: str) -> None:
     """Move an attempt's finished file to its final name.
 
     A file that is already there was left by an attempt that was killed or that ran twice. It stays if its bytes are equal

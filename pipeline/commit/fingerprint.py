@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 EDGE_BYTES = 65_536
@@ -22,7 +22,7 @@ def content_hash(data: bytes | memoryview) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def file_hash(path: Place) -> str:
+def file_hash(path: AnyPath) -> str:
     """128-bit xxh3 of a file as 32 hex digits, read in 4 MiB pieces."""
     digest = xxhash.xxh3_128()
     with Storage().local(str(path)) as local, local.open("rb") as file:

@@ -6,19 +6,19 @@ from typing import Generic, cast
 
 from typing_extensions import TypeVar
 
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
-P_co = TypeVar("P_co", bound=Place, default=Path, covariant=True)
+P_co = TypeVar("P_co", bound=AnyPath, default=Path, covariant=True)
 
 
 @dataclass(frozen=True)
 class Layout(Generic[P_co]):
-    """Paths of one curation's output: of a folder (plain ``Layout``), or of any place (``Layout[Place]``)."""
+    """Paths of one curation's output: of a folder (plain ``Layout``), or of any place (``Layout[AnyPath]``)."""
 
     out: P_co
 
     def _at(self, *names: str) -> P_co:
-        found: Place = self.out
+        found: AnyPath = self.out
         for name in names:
             found = found / name
         return cast(P_co, found)

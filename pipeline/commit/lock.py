@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lease import hold
-from qvl.pipeline.storage.paths import Place, StorePath
+from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 
 @contextmanager
-def output_lock(out: Place) -> Iterator[Callable[[], None]]:
+def output_lock(out: AnyPath) -> Iterator[Callable[[], None]]:
     """Hold an output for one run. Raises QvlError at once if another run holds it (on a disk: a run on this machine).
 
     Yields a check that raises QvlError once the lock is lost. Only a lock on a store can be lost

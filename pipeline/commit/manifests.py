@@ -16,10 +16,10 @@ import orjson
 from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.commit.records import CANONICAL, Record, decode, encode
 from qvl.pipeline.storage.atomic import sync
-from qvl.pipeline.storage.paths import Place, StorePath
+from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 
-def create_manifest(path: Place, content: Record) -> Record:
+def create_manifest(path: AnyPath, content: Record) -> Record:
     """Create the manifest if there is none; the first wins. Returns the manifest that counts.
 
     ``content`` is a record (``qvl.pipeline.commit.records``). Raises ContractError when a committed manifest disagrees.
@@ -34,7 +34,7 @@ def _encoded(content: object) -> bytes:
     return orjson.dumps(content, option=CANONICAL) if isinstance(content, dict) else encode(content)
 
 
-def _create(path: Place, data: bytes) -> bytes:
+def _create(path: AnyPath, data: bytes) -> bytes:
     """Create a file where there is none. Returns what lies there."""
     if isinstance(path, StorePath):
         return path.create(data)
@@ -52,7 +52,7 @@ def _create(path: Place, data: bytes) -> bytes:
     return data
 
 
-def _disagreement(path: Place, data: bytes) -> str:
+def _disagreement(path: AnyPath, data: bytes) -> str:
     committed, content = read_manifest(path) or {}, json.loads(data)
     keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
     return (
@@ -62,10 +62,10 @@ def _disagreement(path: Place, data: bytes) -> str:
 
 
 @overload
-def read_manifest(path: Place) -> dict[str, Any] | None: ...
+def read_manifest(path: AnyPath) -> dict[str, Any] | None: ...
 @overload
-def read_manifest(path: Place, kind: type[Record]) -> Record | None: ...
-def read_manifest(path: Place, kind: type[Any] | None = None) -> Any:
+def read_manifest(path: AnyPath, kind: type[Record]) -> Record | None: ...
+def read_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
     """The committed manifest, or None where the work is not done. Raises DataError for one that was damaged since."""
     try:
         data = path.read_bytes()
@@ -80,10 +80,10 @@ def read_manifest(path: Place, kind: type[Any] | None = None) -> Any:
 
 
 @overload
-def read_committed(path: Place, fingerprint: str, files: Iterable[Place]) -> dict[str, Any] | None: ...
+def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath]) -> dict[str, Any] | None: ...
 @overload
-def read_committed(path: Place, fingerprint: str, files: Iterable[Place], kind: type[Record]) -> Record | None: ...
-def read_committed(path: Place, fingerprint: str, files: Iterable[Place], kind: type[Any] | None = None) -> Any:
+def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Record]) -> Record | None: ...
+def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Any] | None = None) -> Any:
     """The manifest of work that is done and still there: of this fingerprint, with all its files.
 
     Anything else (left by an interrupted --fresh, files deleted by hand) is removed, so that the work is done again.
@@ -97,7 +97,7 @@ def read_committed(path: Place, fingerprint: str, files: Iterable[Place], kind: 
     return None
 
 
-def restate_manifest(path: Place, content: Record) -> Record:
+def restate_manifest(path: AnyPath, content: Record) -> Record:
     """Create a summary's manifest; one of another fingerprint is left from before a change and makes way."""
     before = read_manifest(path)
     if before is not None and before.get("fingerprint") != json.loads(_encoded(content))["fingerprint"]:
@@ -106,10 +106,10 @@ def restate_manifest(path: Place, content: Record) -> Record:
 
 
 @overload
-def committed_manifest(path: Place) -> dict[str, Any]: ...
+def committed_manifest(path: AnyPath) -> dict[str, Any]: ...
 @overload
-def committed_manifest(path: Place, kind: type[Record]) -> Record: ...
-def committed_manifest(path: Place, kind: type[Any] | None = None) -> Any:
+def committed_manifest(path: AnyPath, kind: type[Record]) -> Record: ...
+def committed_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
     """The manifest of work that was reported done. Raises ContractError where it has none."""
     manifest = read_manifest(path) if kind is None else read_manifest(path, kind)
     if manifest is None:

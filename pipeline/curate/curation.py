@@ -9,7 +9,7 @@ from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_ta
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
-from qvl.pipeline.storage.paths import Place, StorePath, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
 
 
@@ -18,10 +18,10 @@ class Curation:
     """A recipe bound to an output folder."""
 
     recipe: Recipe
-    out: Place
+    out: AnyPath
 
     @property
-    def layout(self) -> Layout[Place]:
+    def layout(self) -> Layout[AnyPath]:
         return Layout(self.out)
 
     def units(self) -> list[Unit]:
@@ -42,6 +42,6 @@ class Curation:
         return map_concurrently(slowest_input(units, storage), task, units)
 
 
-def slowest_input(units: list[Unit], storage: Storage) -> Place:
+def slowest_input(units: list[Unit], storage: Storage) -> AnyPath:
     """A path that stands for all inputs: the first on a store, where many requests at once pay off, or the local disk."""
     return next((StorePath(unit.path) for unit in units if not storage.is_local(unit.path)), Path())

@@ -7,10 +7,10 @@ without being so.
 from collections.abc import Iterable
 
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.storage.paths import Place, map_concurrently, remove_tree
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently, remove_tree
 
 
-def discard_shards(layout: Layout[Place]) -> None:
+def discard_shards(layout: Layout[AnyPath]) -> None:
     """Remove the dataset, the report, and the work and the manifests of the stages select and score, but no ledger."""
     layout.dataset.unlink(missing_ok=True)
     layout.report.unlink(missing_ok=True)
@@ -23,13 +23,13 @@ def discard_shards(layout: Layout[Place]) -> None:
         remove_tree(layout.out / folder)
 
 
-def discard_results(layout: Layout[Place]) -> None:
+def discard_results(layout: Layout[AnyPath]) -> None:
     """Remove everything but the columns and the stored scores of the units."""
     discard_shards(layout)
     remove_tree(layout.out / "ledger")
 
 
-def discard_units(layout: Layout[Place], units: Iterable[str]) -> None:
+def discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
     """Remove the columns, scores and vectors of units. Call it after ``discard_results``."""
 
     def discard_unit(unit: str) -> None:

@@ -17,7 +17,7 @@ from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.writer import EXTENSIONS, Sample
 from qvl.pipeline.sources.base import Bytes, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
 
 NEEDED = [
@@ -30,7 +30,7 @@ NEEDED = [
 class PackTask:
     """Everything that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
 
-    out: Place
+    out: AnyPath
     plan: ShardPlan
     units: dict[str, Unit]
     sources: dict[str, Source]
@@ -61,7 +61,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     return pa.concat_tables(tables), units
 
 
-def _kept(out: Place, unit: str) -> pa.Table:
+def _kept(out: AnyPath, unit: str) -> pa.Table:
     table = read_parquet(Layout(out).ledger(unit), NEEDED)
     return table.filter(pc.equal(table["verdict"].cast(pa.string()), KEEP))
 

@@ -13,7 +13,7 @@ from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.stale import refuse_stale
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Plan:
     stale: str | None
 
 
-def make_plan(recipe: Recipe, out: Place) -> Plan:
+def make_plan(recipe: Recipe, out: AnyPath) -> Plan:
     """Compare the recipe and its input files with what ``out`` holds. Nothing is written."""
     out = out.resolve()
     tasks, layout = Curation(recipe, out).scan_tasks(), Layout(out)
@@ -57,7 +57,7 @@ def make_plan(recipe: Recipe, out: Place) -> Plan:
     return Plan(recipe.name, _by_source(tasks, layout), stages, _why_refused(recipe, out, tasks))
 
 
-def _why_refused(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> str | None:
+def _why_refused(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> str | None:
     try:
         refuse_stale(recipe, out, tasks)
     except StaleError as error:
@@ -65,7 +65,7 @@ def _why_refused(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> str | Non
     return None
 
 
-def _by_source(tasks: list[ScanTask], layout: Layout[Place]) -> dict[str, SourcePlan]:
+def _by_source(tasks: list[ScanTask], layout: Layout[AnyPath]) -> dict[str, SourcePlan]:
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)
     sources: dict[str, list[tuple[ScanTask, ScanManifest | None]]] = {}

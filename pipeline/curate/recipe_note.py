@@ -10,7 +10,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
 from qvl.pipeline.recipe.recipe import Recipe, reading
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 RecipeNote = dict[str, JsonValue]
 
@@ -36,13 +36,13 @@ def recipe_note(recipe: Recipe) -> RecipeNote:
     return {**content, "sources": sources, "decontaminate": benchmarks}
 
 
-def write_recipe_note(recipe: Recipe, out: Place) -> None:
+def write_recipe_note(recipe: Recipe, out: AnyPath) -> None:
     """Leave the recipe in the output, for readers and for the comparison with the recipe of the next run."""
     data = orjson.dumps(recipe_note(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     replace_file(Layout(out).recipe, data)
 
 
-def read_recipe_note(out: Place) -> RecipeNote | None:
+def read_recipe_note(out: AnyPath) -> RecipeNote | None:
     """The note of an output, or None where there is none. Raises DataError for a corrupted one."""
     path = Layout(out).recipe
     try:

@@ -17,11 +17,11 @@ from qvl.pipeline.curate.recipe_note import write_recipe_note
 from qvl.pipeline.curate.selection.select_stage import run_select
 from qvl.pipeline.curate.stale import discard_stale, refuse_stale
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.takedown.journal import finish_takedown
 
 
-def run(recipe: Recipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
+def run(recipe: Recipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
     """Run whatever is not done yet. Returns ``dataset.json``.
 
     Raises StaleError if ``out`` was built from a different recipe (``fresh`` discards what the change invalidates),

@@ -12,7 +12,7 @@ from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.recipe_note import read_recipe_note, recipe_note
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 SHOWN = 5
 
@@ -34,7 +34,7 @@ class Staleness:
         return [*self.recipe, *self.outdated.values(), *gone]
 
 
-def refuse_stale(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> None:
+def refuse_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:
     """Raise StaleError, which names the differences, if the output was built from another recipe or other inputs."""
     reasons = staleness(recipe, out, tasks).reasons()
     if not reasons:
@@ -46,7 +46,7 @@ def refuse_stale(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> None:
     )
 
 
-def discard_stale(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> None:
+def discard_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:
     """Remove exactly what differences of recipe and inputs invalidate."""
     found = staleness(recipe, out, tasks)
     if found.reasons():
@@ -54,7 +54,7 @@ def discard_stale(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> None:
         discard_units(Layout(out), [*found.outdated, *found.gone])
 
 
-def staleness(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> Staleness:
+def staleness(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> Staleness:
     """What the output disagrees with."""
     before = read_recipe_note(out)
     if before is not None:
@@ -67,7 +67,7 @@ def staleness(recipe: Recipe, out: Place, tasks: list[ScanTask]) -> Staleness:
     return Staleness(changes, outdated_units(layout, tasks), gone_units(layout, tasks))
 
 
-def outdated_units(layout: Layout[Place], tasks: list[ScanTask]) -> dict[str, str]:
+def outdated_units(layout: Layout[AnyPath], tasks: list[ScanTask]) -> dict[str, str]:
     """For each unit whose columns are out of date, by id, the reason. After a whole scan a new unit is such a unit too."""
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)
@@ -83,7 +83,7 @@ def outdated_units(layout: Layout[Place], tasks: list[ScanTask]) -> dict[str, st
     return {**changed, **(new if scan_is_complete else {})}
 
 
-def gone_units(layout: Layout[Place], tasks: list[ScanTask]) -> dict[str, str]:
+def gone_units(layout: Layout[AnyPath], tasks: list[ScanTask]) -> dict[str, str]:
     """The name of each committed unit, by id, that the recipe no longer has."""
     committed = {path.stem for path in (layout.out / "manifests" / "scan").glob("*.json")}
     gone = sorted(committed - {task.unit.id for task in tasks})

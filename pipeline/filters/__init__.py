@@ -67,4 +67,4 @@ class Filters(RecipeModel):
         return Filters(**merged)
 
 
-FILTER_WORDS: tuple[str, ...] = tuple(Filters.model_fields)
+FILTER_NAMES: tuple[str, ...] = tuple(Filters.model_fields)

@@ -17,12 +17,12 @@ from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 AUDITED = ["id", "source", "verdict", "row", "image_hash"]
 
 
-def audit(out: Place) -> dict[str, Any]:
+def audit(out: AnyPath) -> dict[str, Any]:
     """Counts, and ``discrepancy``: None, or one line with the first that was found.
 
     ``kept`` counts verdicts; ``revoked`` of the samples made of them were taken down since. Memory is that of one window.
@@ -57,7 +57,7 @@ def audit(out: Place) -> dict[str, Any]:
     return {**result, "discrepancy": None}
 
 
-def _audit_ledger(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_ledger(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
     """Verdict counts over all units, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
     kept: list[tuple[str, int]] = []
@@ -79,7 +79,7 @@ def _audit_ledger(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Count
     return _add_up(by_source, dataset), shard_plans(dataset["name"], recipe["pack"]["shard_rows"], order)
 
 
-def _audit_made(layout: Layout[Place], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_made(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
     """The same over the units of a build, from their ledgers."""
     by_source: dict[str, Counter[str]] = {}
     made: list[tuple[str, int]] = []
@@ -135,7 +135,7 @@ class _Left:
 class _KeptRows:
     """The rows that a shard of a curation must hold, in order, from the ledger."""
 
-    def __init__(self, layout: Layout[Place], seed: int) -> None:
+    def __init__(self, layout: Layout[AnyPath], seed: int) -> None:
         self.layout, self.seed = layout, seed
 
     def of(self, plan: ShardPlan) -> list[Expected]:
@@ -155,7 +155,7 @@ class _KeptRows:
 class _MadeRows:
     """The samples that a shard of a build must hold, in order, from the units' own indexes."""
 
-    def __init__(self, layout: Layout[Place], seed: int) -> None:
+    def __init__(self, layout: Layout[AnyPath], seed: int) -> None:
         self.layout, self.seed = layout, seed
 
     def of(self, plan: ShardPlan) -> list[Expected]:
@@ -171,7 +171,7 @@ class _MadeRows:
 class _IndexedRows:
     """The samples of a converted shard by its own index, and those that were taken down from it."""
 
-    def __init__(self, layout: Layout[Place]) -> None:
+    def __init__(self, layout: Layout[AnyPath]) -> None:
         self.layout = layout
 
     def of(self, plan: ShardPlan) -> list[Expected]:

@@ -14,7 +14,7 @@ from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 Value = TypeVar("Value")
@@ -45,7 +45,7 @@ def found(value: Value | None, message: str) -> Value:
     return value
 
 
-def require_bytes(path: Place, digest: str) -> None:
+def require_bytes(path: AnyPath, digest: str) -> None:
     """The file is there and its bytes are those that were committed."""
     name = f"{path.parent.name}/{path.name}"
     again = "; run the same command again, it is made anew"
@@ -54,7 +54,7 @@ def require_bytes(path: Place, digest: str) -> None:
 
 
 def audit_shards(
-    layout: Layout[Place],
+    layout: Layout[AnyPath],
     dataset: dict[str, Any],
     plans: list[ShardPlan],
     expected: Callable[[ShardPlan], list[Expected]],
@@ -85,7 +85,7 @@ def audit_shards(
 
 
 def _audit_members(
-    layout: Layout[Place], plan: ShardPlan, rows: list[Expected], counts: dict[str, Counter[str]]
+    layout: Layout[AnyPath], plan: ShardPlan, rows: list[Expected], counts: dict[str, Counter[str]]
 ) -> None:
     """Members, index and verdicts agree; the image bytes are the source's."""
     name = f"{plan.name}.tar"

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.recipe import Recipe
 
 
@@ -31,7 +31,7 @@ def apply_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
             for name in names:
                 _change_filter(own[name], path, value, change)
     for source in content["sources"]:
-        source["filters"] = {word: own[source["name"]].get(word) for word in FILTER_WORDS}
+        source["filters"] = {word: own[source["name"]].get(word) for word in FILTER_NAMES}
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -60,7 +60,7 @@ def _sources_with(word: str, own: dict[str, dict[str, Any]]) -> list[str]:
 def _change_filter(filters: dict[str, Any], path: list[str], value: Any, change: str) -> None:
     if not path or path[0] not in Filters.model_fields:
         raise RecipeError(
-            f"{change}: no filter {path[0] if path else ''}; there are {', '.join(FILTER_WORDS)} and dedup"
+            f"{change}: no filter {path[0] if path else ''}; there are {', '.join(FILTER_NAMES)} and dedup"
         )
     if len(path) == 1:
         filters[path[0]] = value

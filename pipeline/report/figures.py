@@ -15,7 +15,7 @@ from qvl.pipeline.report.clusters import Clusters
 from qvl.pipeline.report.nearest import Nearest, ranks
 from qvl.pipeline.report.records import Bound, Side
 from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, Threshold, floats, thresholds
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 ALWAYS = ("source", "verdict", "failed", "dup_of", "fault", "width", "height", "characters", "language")
 RESOLUTION_EDGES = (200, 224, 448, 896, 1792)
@@ -66,7 +66,7 @@ class Figures:
         return sum(counts[KEEP] for counts in self.verdicts.values())
 
 
-def collect(out: Place, recipe: Recipe, candidates: frozenset[str] | None, advance: Callable[[int], None]) -> Figures:
+def collect(out: AnyPath, recipe: Recipe, candidates: frozenset[str] | None, advance: Callable[[int], None]) -> Figures:
     """Read the ledger once. Only rows of units in ``candidates`` are picked for galleries (None: of all units)."""
     figures = Figures([Tally(threshold) for threshold in thresholds(recipe)])
     read = {name for tally in figures.tallies for name in _columns(tally.threshold)}

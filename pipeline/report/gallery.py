@@ -9,7 +9,7 @@ import xxhash
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import split_sample_id
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.html.elements import CAPTION_CHARACTERS
 from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, thumbnail
 from qvl.pipeline.recipe.recipe import Recipe, reader
@@ -17,7 +17,7 @@ from qvl.pipeline.report.nearest import ranks
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.storage.arrow_files import parquet_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 REMOTE_UNITS = 4
@@ -52,7 +52,7 @@ class Gallery:
     ``units`` maps unit ids to files; rows of a unit that is not listed get cards without pictures.
     """
 
-    out: Place
+    out: AnyPath
     recipe: Recipe
     units: dict[str, Unit]
     cards: dict[str, Card] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Gallery:
 
 
 def _card(record: dict[str, Any]) -> Card:
-    failed = [reason for bit, reason in enumerate(FILTER_WORDS) if record["failed"] >> bit & 1]
+    failed = [reason for bit, reason in enumerate(FILTER_NAMES) if record["failed"] >> bit & 1]
     text = record["caption"] or ""
     caption = text if len(text) <= CAPTION_CHARACTERS else text[: CAPTION_CHARACTERS - 1] + "…"
     sides = record["width"] or 0, record["height"] or 0
@@ -141,7 +141,7 @@ def _card(record: dict[str, Any]) -> Card:
     return Card(record["id"], record["verdict"], failed, caption, values, *sides)
 
 
-def _records(path: Place, rows: list[int]) -> Iterator[dict[str, Any]]:
+def _records(path: AnyPath, rows: list[int]) -> Iterator[dict[str, Any]]:
     """Ledger rows by number. Only the row groups that hold them are read."""
     with parquet_file(path) as file:
         start = 0

@@ -24,13 +24,13 @@ from qvl.pipeline.report.figures import Figures, collect
 from qvl.pipeline.report.gallery import Card, Gallery
 from qvl.pipeline.report.records import Fingerprints, InputFile, Report, Reproduction
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 HERE = Path(__file__).parent
 INPUTS_SHOWN = 50
 
 
-def write_report(out: Place, progress: RunProgress, recipe: Recipe | None = None) -> Place:
+def write_report(out: AnyPath, progress: RunProgress, recipe: Recipe | None = None) -> AnyPath:
     """Write the report of a finished run; returns the page's path.
 
     Without ``recipe``, the one in ``OUT/recipe.json`` is used. It holds no folders, so the page then has no pictures.
@@ -55,7 +55,7 @@ def write_report(out: Place, progress: RunProgress, recipe: Recipe | None = None
     return layout.report
 
 
-def remembered_recipe(layout: Layout[Place]) -> Recipe:
+def remembered_recipe(layout: Layout[AnyPath]) -> Recipe:
     """The recipe that a run saved in its output, without folders."""
     stored: Any = read_recipe_note(layout.out)
     if stored is None:
@@ -96,7 +96,7 @@ def assemble(
     )
 
 
-def _largest(out: Place, figures: Figures) -> dict[str, list[Cluster]]:
+def _largest(out: AnyPath, figures: Figures) -> dict[str, list[Cluster]]:
     """The largest clusters of each rule with some of their members, from a second pass over three columns."""
     largest = {reason: figures.clusters.largest(reason) for reason in figures.clusters.parts}
     if largest:
@@ -105,7 +105,7 @@ def _largest(out: Place, figures: Figures) -> dict[str, list[Cluster]]:
     return largest
 
 
-def _reproduction(layout: Layout[Place], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> Reproduction:
+def _reproduction(layout: Layout[AnyPath], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> Reproduction:
     """Recipe, inputs and fingerprints, without any folder of this machine."""
     paths = [layout.unit_manifest(unit) for unit in list(figures.source_of)[:INPUTS_SHOWN]]
     inputs = map_concurrently(layout.out, lambda path: committed_manifest(path, ScanManifest), paths)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from qvl.pipeline.curate.measuring.columns import COLUMNS
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.recipe.recipe import Recipe
 
@@ -155,7 +155,7 @@ def purpose(chosen: Filter) -> str:
 
 def chosen_filters(recipe: Recipe) -> dict[str, dict[str, Filter]]:
     """Active filters by reason and source, in the order in which they judge."""
-    by_reason: dict[str, dict[str, Filter]] = {reason: {} for reason in FILTER_WORDS}
+    by_reason: dict[str, dict[str, Filter]] = {reason: {} for reason in FILTER_NAMES}
     for source in recipe.sources:
         for _, reason, chosen in recipe.filters_of(source.name).active():
             by_reason[reason][source.name] = chosen
@@ -168,7 +168,7 @@ def thresholds(recipe: Recipe) -> list[Threshold]:
 
 
 def _thresholds(reason: str, chosen: dict[str, Filter]) -> Iterator[Threshold]:
-    bit, reads = FILTER_WORDS.index(reason), next(iter(chosen.values())).reads
+    bit, reads = FILTER_NAMES.index(reason), next(iter(chosen.values())).reads
     bounds = {source: _bounds(each) for source, each in chosen.items()}
     allowed = {source: tuple(getattr(each, "allowed", ())) for source, each in chosen.items()}
     if any(allowed.values()):

@@ -12,13 +12,13 @@ from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.shards.writer import Sample, ShardWriter
-from qvl.pipeline.storage.paths import Place, map_concurrently, size_of
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently, size_of
 
 COUNTED = ("sources", "languages", "tasks")
 SHARD_FIELDS = ("shard", "samples", "bytes", "image_bytes", "hash", "index_hash")
 
 
-def commit_shard(out: Place, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
+def commit_shard(out: AnyPath, name: str, samples: Iterable[Sample], mark: str) -> dict[str, Any]:
     """Write samples to a shard and its index, and commit both; taken-down ones stay out. Returns the shard's manifest."""
     layout = Layout(out)
     revoked, left_out = read_revoked(layout.revoked), 0
@@ -50,7 +50,7 @@ def commit_shard(out: Place, name: str, samples: Iterable[Sample], mark: str) ->
     return create_manifest(layout.shard_manifest(name), content)
 
 
-def committed_shard(out: Place, plan: ShardPlan, mark: str) -> dict[str, Any] | None:
+def committed_shard(out: AnyPath, plan: ShardPlan, mark: str) -> dict[str, Any] | None:
     """The manifest of a shard that is made already from these very rows, or None."""
     layout = Layout(out)
     files = [layout.shard(plan.name), layout.index(plan.name)]
@@ -61,7 +61,7 @@ def committed_shard(out: Place, plan: ShardPlan, mark: str) -> dict[str, Any] | 
     return committed
 
 
-def remove_strays(out: Place, plans: list[ShardPlan]) -> None:
+def remove_strays(out: AnyPath, plans: list[ShardPlan]) -> None:
     """Remove shards that belong to no plan: an interrupted change left them. Call it while holding the output's lock."""
     layout, names = Layout(out), {plan.name for plan in plans}
     for folder in (layout.dataset.parent, layout.shard_manifest("x").parent):
@@ -70,7 +70,7 @@ def remove_strays(out: Place, plans: list[ShardPlan]) -> None:
                 path.unlink()
 
 
-def finish(name: str, out: Place, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
+def finish(name: str, out: AnyPath, plans: list[ShardPlan], expected: int, lineage: dict[str, Any]) -> dict[str, Any]:
     """Write ``dataset.json``: counts, sizes, the Merkle root of the shards, and where it all came from.
 
     ``expected`` counts samples that were taken down (``qvl.pipeline.takedown.revoke``) since they were packed.

@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
-def read_revoked(path: Place) -> dict[str, dict[str, Any]]:
+def read_revoked(path: AnyPath) -> dict[str, dict[str, Any]]:
     """The records by sample id; empty where nothing was taken down. Raises DataError for a damaged file."""
     try:
         lines = path.read_bytes().splitlines()

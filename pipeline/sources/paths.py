@@ -14,7 +14,7 @@ from fsspec.utils import glob_translate
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Unit
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 ESCAPED = re.compile(r"\[([*?\[{])\]")
@@ -113,7 +113,7 @@ def _missing(path: str) -> RecipeError:
     return RecipeError(f"{path}: no such file; paths are relative to the recipe's folder")
 
 
-def matches(pattern: str, path: Place, storage: Storage) -> bool:
+def matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
     """Whether a pattern would find ``path`` (a local one absolute, links resolved), were it there."""
     if storage.is_local(pattern) != isinstance(path, Path):
         return False

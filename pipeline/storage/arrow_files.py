@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qvl.pipeline.storage.paths import Place, StorePath
+from qvl.pipeline.storage.paths import AnyPath, StorePath
 from qvl.pipeline.storage.stores import open_filesystem, with_retries
 
 WHOLE_BYTES = 4 << 20  # a shorter parquet file comes from a store in one request, a longer one column by column
@@ -21,7 +21,7 @@ ARRAY_HEADER = 512  # more than a header of ours has
 
 
 @contextmanager
-def parquet_file(path: Place) -> Iterator[Any]:
+def parquet_file(path: AnyPath) -> Iterator[Any]:
     """An open ``pq.ParquetFile``. Raises FileNotFoundError."""
     if isinstance(path, Path):
         with pq.ParquetFile(path, memory_map=True) as file:
@@ -37,7 +37,7 @@ def parquet_file(path: Place) -> Iterator[Any]:
         yield file
 
 
-def read_parquet(path: Place, columns: list[str] | None = None) -> pa.Table:
+def read_parquet(path: AnyPath, columns: list[str] | None = None) -> pa.Table:
     """A parquet file of ours in this thread; half the cost of ``pq.read_table`` on small files."""
 
     def read() -> pa.Table:
@@ -47,7 +47,7 @@ def read_parquet(path: Place, columns: list[str] | None = None) -> pa.Table:
     return read() if isinstance(path, Path) else with_retries(read)
 
 
-def load_array(path: Place) -> np.ndarray:
+def load_array(path: AnyPath) -> np.ndarray:
     """An array of ours; read-only and mapped where it lies on a disk."""
     if isinstance(path, Path):
         mapped: np.ndarray = np.load(path, mmap_mode="r")
@@ -56,7 +56,7 @@ def load_array(path: Place) -> np.ndarray:
     return whole
 
 
-def load_slice(path: Place, first: int, last: int) -> np.ndarray:
+def load_slice(path: AnyPath, first: int, last: int) -> np.ndarray:
     """Records [first, last) of a one-dimensional array of ours; the other bytes are not read."""
     if isinstance(path, Path):
         return load_array(path)[first:last]
@@ -67,7 +67,7 @@ def load_slice(path: Place, first: int, last: int) -> np.ndarray:
     return np.frombuffer(path.read_range(start, end) if end > start else b"", dtype)
 
 
-def read_span(path: Place, start: int, end: int) -> bytes:
+def read_span(path: AnyPath, start: int, end: int) -> bytes:
     """Bytes [start, end) of a file."""
     if isinstance(path, StorePath):
         return path.read_range(start, end)

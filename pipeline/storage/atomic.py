@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qvl.pipeline.storage.paths import Place, StorePath
+from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def replace_file(path: Place, data: bytes) -> None:
+def replace_file(path: AnyPath, data: bytes) -> None:
     """Write a file in one step, on a disk or on a store."""
     if isinstance(path, StorePath):
         path.write_bytes(data)

@@ -1,6 +1,6 @@
 """Outputs on stores behind fsspec (S3, ...): a place there, with the part of ``pathlib.Path`` that outputs use.
 
-Everything that a stage writes for another one lies below one ``Place``: a local folder or such a URL. Files on a store are
+Everything that a stage writes for another one lies below one ``AnyPath``: a local folder or such a URL. Files on a store are
 written whole and are never remembered: every read asks the store. Each call is repeated while the store stumbles.
 """
 
@@ -144,10 +144,10 @@ class StorePath:
             return
 
 
-Place = Path | StorePath
+AnyPath = Path | StorePath
 
 
-def place(text: str | Path) -> Place:
+def parse_path(text: str | Path) -> AnyPath:
     """The place that a user names, path or URL. Raises RecipeError for a store that cannot hold outputs."""
     text = str(text)
     if text.partition(":/")[0] in CONDITIONAL and "://" not in text:
@@ -163,12 +163,12 @@ def place(text: str | Path) -> Place:
     return StorePath(Storage().canonical(text).rstrip("/"))
 
 
-def size_of(path: Place) -> int:
+def size_of(path: AnyPath) -> int:
     """Size of a file in bytes. Raises FileNotFoundError."""
     return path.size() if isinstance(path, StorePath) else path.stat().st_size
 
 
-def remove_tree(folder: Place) -> None:
+def remove_tree(folder: AnyPath) -> None:
     """Remove a folder and all that it holds. A folder that is missing is fine; one that cannot be removed is an error."""
     if isinstance(folder, StorePath):
         folder.remove_tree()
@@ -176,9 +176,12 @@ def remove_tree(folder: Place) -> None:
         shutil.rmtree(folder)
 
 
-def map_concurrently(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Results in order. On a store many calls are under way at once, because each waits for answers; on a disk one."""
-    if isinstance(where, Path):
-        return [function(item) for item in items]
+def map_concurrently(output: AnyPath, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Results in order: with threads if the output is on a store, where calls wait for answers; one by one on a disk."""
+    return [function(item) for item in items] if isinstance(output, Path) else map_with_threads(function, items)
+
+
+def map_with_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Results in order. Up to ``CONCURRENT_REQUESTS`` calls run at the same time."""
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
         return list(threads.map(function, items))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qvl.pipeline.base.errors import DataError, QvlError
 
 if TYPE_CHECKING:  # commands import this module before anything heavy
-    from qvl.pipeline.storage.paths import Place
+    from qvl.pipeline.storage.paths import AnyPath
 
 WAYS_OUT = {
     errno.ENOSPC: "make room",
@@ -23,7 +23,7 @@ WAYS_OUT = {
 
 
 @contextmanager
-def resumable(out: "Place") -> Iterator[None]:
+def resumable(out: "AnyPath") -> Iterator[None]:
     """Around a run: Ctrl-C and errors of the system become one line that says how to go on."""
     try:
         yield
@@ -36,7 +36,7 @@ def resumable(out: "Place") -> Iterator[None]:
         raise line from None
 
 
-def explained(error: OSError, output: "Place") -> QvlError | None:
+def explained(error: OSError, output: "AnyPath") -> QvlError | None:
     """An error of the operating system during a run, in one line with the way out; None where there is none to tell."""
     name = str(error.filename or (error.args[0] if error.args else ""))
     roots = (str(output), str(output.resolve()), str(output).partition("://")[2])  # stores name files without protocol

@@ -7,10 +7,10 @@ import orjson
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.storage.atomic import sync
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
-def finish_takedown(out: Place) -> None:
+def finish_takedown(out: AnyPath) -> None:
     """Put the files of a journal in their places, those that are not there yet; without a journal, clear up.
 
     Takedowns work on disks alone: on a store there is nothing to finish.

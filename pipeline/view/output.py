@@ -12,7 +12,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.duplicates.rules import duplicate_rules
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.finished.stored import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.revoked import read_revoked
@@ -135,7 +135,7 @@ class Output:
             "shards": len(self.dataset.get("shards", ())),
             "curated": self.stored is not None,
             "pictures": (self.given.pictures if self.stored is None else self.given.recipe) is not None,
-            "order": [*FILTER_WORDS, *rules],
+            "order": [*FILTER_NAMES, *rules],
             "rules": rules,
             "tables": [self._table(cursor, table) for table in self.tables.values()],
         }

@@ -20,7 +20,7 @@ from qvl.pipeline.html.pictures import framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.synth_ocr.page.gallery import Shown, overlay, picked
 from qvl.synth_ocr.page.reading import READING
 
@@ -40,7 +40,7 @@ TITLES = {
 }
 
 
-def write_report(out: Place) -> Place:
+def write_report(out: AnyPath) -> AnyPath:
     """Write the report of a finished build and return the page's path. Raises ContractError if it is not finished."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     from qvl.synth_ocr.build.recipe import OcrRecipe
@@ -22,11 +22,11 @@ class Built:
     """``notes``: what was left out because it is not installed, one line each."""
 
     dataset: dict[str, Any]
-    report: Place
+    report: AnyPath
     notes: list[str]
 
 
-def run(recipe: Path, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False) -> Built:
+def run(recipe: Path, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False) -> Built:
     """Make the pages of a recipe and pack them; resumes by itself. Raises RecipeError where inputs are missing."""
     absent = [name for name in MODULES if find_spec(name) is None]
     if absent:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.storage.arrow_files import read_parquet, read_span
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 SHOWN = 6  # per source
 LINE, WORD = (220, 30, 30), (40, 120, 230)
@@ -36,7 +36,7 @@ class Shown:
         return "\n".join(region["phrase"] for region in self.lines)
 
 
-def picked(layout: Layout[Place], dataset: dict[str, Any], most: int = SHOWN, seed: int = 0) -> list[Shown]:
+def picked(layout: Layout[AnyPath], dataset: dict[str, Any], most: int = SHOWN, seed: int = 0) -> list[Shown]:
     """At most ``most`` pages of each source, the same for equal datasets."""
     ranked: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
     for shard in dataset["shards"]:

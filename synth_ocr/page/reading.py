@@ -17,7 +17,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.synth_ocr.page.gallery import Shown, picked
 from qvl.synth_ocr.page.text import language_of
 
@@ -44,7 +44,7 @@ def tesseract() -> str | None:
         return None
 
 
-def read_back(out: Place, pages: int) -> dict[str, Any]:
+def read_back(out: AnyPath, pages: int) -> dict[str, Any]:
     """Read ``pages`` pages of every source; writes OUT/reading.json, which the report shows. Raises without Tesseract.
 
     A reading of the same dataset by the same Tesseract is kept: nothing is read again.
@@ -83,7 +83,7 @@ def _order(group: tuple[str, Any]) -> list[Any]:
     return [float(word) if word.replace(".", "", 1).isdigit() else word for word in re.split(r"([\d.]+)", group[0])]
 
 
-def _effects(layout: Layout[Place], shown: list[Shown]) -> dict[str, list[str]]:
+def _effects(layout: Layout[AnyPath], shown: list[Shown]) -> dict[str, list[str]]:
     """By page the groups that its effects belong to, by what the ledger notes of it."""
     found = {page.key: list[str]() for page in shown}
     for unit in {page.unit for page in shown}:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 import qvl.pipeline.filters
 from qvl.pipeline.curate.measuring.columns import COLUMNS
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.filters.base import Filter
 from tests.pipeline.filters.judging import rows
 
@@ -51,16 +51,16 @@ def make(word: str) -> Filter:
 
 def test_every_file_is_in_the_union_and_every_member_has_a_file() -> None:
     files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
-    assert files == set(FILTER_WORDS)
+    assert files == set(FILTER_NAMES)
 
 
 def test_there_is_a_bit_for_every_filter() -> None:
-    assert len(FILTER_WORDS) < 32
-    active = list(Filters(**{word: make(word) for word in FILTER_WORDS}).active())
-    assert [(bit, word) for bit, word, _ in active] == list(enumerate(FILTER_WORDS))
+    assert len(FILTER_NAMES) < 32
+    active = list(Filters(**{word: make(word) for word in FILTER_NAMES}).active())
+    assert [(bit, word) for bit, word, _ in active] == list(enumerate(FILTER_NAMES))
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_one_word_in_five_places(word: str) -> None:
     kind = class_of(word)
     assert kind.__name__ == word.title().replace("_", "")
@@ -70,7 +70,7 @@ def test_one_word_in_five_places(word: str) -> None:
     assert f"import {kind.__name__}\n" in test.read_text()
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_it_says_what_it_is_for_and_what_it_reads(word: str) -> None:
     module = importlib.import_module(f"qvl.pipeline.filters.{word}")
     assert module.__doc__
@@ -79,7 +79,7 @@ def test_it_says_what_it_is_for_and_what_it_reads(word: str) -> None:
     assert set(class_of(word).reads) <= set(COLUMNS.names)
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_it_gives_one_boolean_per_row_and_changes_nothing(word: str) -> None:
     before = MIXED.to_pylist()
     answer = make(word).keep(MIXED)
@@ -89,26 +89,26 @@ def test_it_gives_one_boolean_per_row_and_changes_nothing(word: str) -> None:
     assert answer[2].as_py() is not True
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_some_row_fails_it(word: str) -> None:
     assert False in make(word).keep(MIXED).to_pylist()
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_it_needs_nothing_but_the_columns_that_it_names(word: str) -> None:
     chosen = make(word)
     few = MIXED.select(list(chosen.reads))
     assert chosen.keep(few).to_pylist() == chosen.keep(MIXED).to_pylist()
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_a_row_is_judged_alone(word: str) -> None:
     chosen = make(word)
     whole = chosen.keep(MIXED).to_pylist()
     assert [chosen.keep(MIXED.slice(i, 1)).to_pylist()[0] for i in range(len(MIXED))] == whole
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 def test_it_takes_tables_and_empty_batches(word: str, chunks: int) -> None:
     chosen = make(word)
@@ -117,7 +117,7 @@ def test_it_takes_tables_and_empty_batches(word: str, chunks: int) -> None:
     assert chosen.keep(table).to_pylist() == chosen.keep(MIXED).to_pylist() * chunks
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_it_is_frozen_and_strict(word: str) -> None:
     chosen = make(word)
     with pytest.raises(ValidationError):

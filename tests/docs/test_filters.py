@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from qvl.pipeline.duplicates.rules import DUPLICATE_REASONS
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.recipe import Dedup, NearDuplicate, SemanticDuplicate, SourceSpec, Tolerance
 from tests.docs.pages import page, table_rows
 
@@ -33,7 +33,7 @@ def filter_class(word: str) -> type[BaseModel]:
     return kind
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_every_filter_has_a_row_with_its_values(word: str) -> None:
     _, looks_at, said, who = ROWS[word]
     assert looks_at
@@ -44,7 +44,7 @@ def test_every_filter_has_a_row_with_its_values(word: str) -> None:
 
 
 def test_the_rows_stand_in_the_order_of_judgement() -> None:
-    assert [word for word in ROWS if word in FILTER_WORDS] == list(FILTER_WORDS)
+    assert [word for word in ROWS if word in FILTER_NAMES] == list(FILTER_NAMES)
 
 
 @pytest.mark.parametrize("word", DUPLICATE_REASONS)

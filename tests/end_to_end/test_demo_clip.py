@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.images.clip import ClipScorer
 from qvl.pipeline.recipe.recipe import load_recipe
 from tests.end_to_end.conftest import ROOT, dataset_hash, qvl
@@ -72,7 +72,7 @@ def test_the_model_is_said_to_be_held_out(cosines: np.ndarray) -> None:
 
 
 def test_every_row_that_fails_the_threshold_says_clip(scored: Path) -> None:
-    bit = 1 << FILTER_WORDS.index("clip")
+    bit = 1 << FILTER_NAMES.index("clip")
     low = ledger(scored, f"select distinct verdict, clip < 0.05::float from {{ledger}} where failed = {bit}")
     assert set(low) == {("clip", True)}
     kept = ledger(scored, "select min(clip), count(*) from {ledger} where verdict = 'keep'")[0]

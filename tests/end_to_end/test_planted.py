@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from tests.end_to_end.conftest import CORPUS, ROOT, qvl
 
 PLANTED = json.loads((CORPUS / "planted.json").read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ def verdicts(demo: Path) -> dict[str, tuple[str, int]]:
 @pytest.mark.parametrize("row", PLANTED, ids=[row["url"].removeprefix("planted://") for row in PLANTED])
 def test_planted_row(row: dict[str, str], verdicts: dict[str, tuple[str, int]]) -> None:
     verdict, failed = verdicts[row["url"]]
-    words = [word for bit, word in enumerate(FILTER_WORDS) if failed >> bit & 1]
+    words = [word for bit, word in enumerate(FILTER_NAMES) if failed >> bit & 1]
     assert verdict == row["expected"], f"all failed rules: {words}"
 
 
@@ -46,7 +46,7 @@ def test_every_input_row_has_one_verdict_from_the_known_words(demo: Path) -> Non
     dataset = json.loads((demo / "shards" / "dataset.json").read_text())
     assert sum(count for _, count in counts) == dataset["lineage"]["rows"]
     for word, _ in counts:
-        assert word in OTHER_WORDS | set(FILTER_WORDS) or word.startswith(("unreadable:", "download:")), word
+        assert word in OTHER_WORDS | set(FILTER_NAMES) or word.startswith(("unreadable:", "download:")), word
     ids = duckdb.sql(f"select count(*), count(distinct id) from '{demo}/ledger/*.parquet'").fetchall()[0]
     assert ids[0] == ids[1] == dataset["lineage"]["rows"]
 

@@ -18,7 +18,7 @@ from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, sect
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 EDGES = (50, 100, 200, 500, 1_000, 2_000, 4_000)
@@ -52,7 +52,7 @@ class Findings:
         }
 
 
-def write_report(out: Place) -> Place:
+def write_report(out: AnyPath) -> AnyPath:
     """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
@@ -66,7 +66,7 @@ def write_report(out: Place) -> Place:
     return layout.report
 
 
-def _shard(path: Place, index: Place, findings: Findings) -> None:
+def _shard(path: AnyPath, index: AnyPath, findings: Findings) -> None:
     for row in read_parquet(index).to_pylist():
         findings.kinds[row["source"], row["task"], row["language"]] += 1
         findings.lengths.setdefault(row["task"], Counter())[_bucket(row["text_length"])] += 1
@@ -76,7 +76,7 @@ def _shard(path: Place, index: Place, findings: Findings) -> None:
             cards.append(_sample(path, row))
 
 
-def _sample(path: Place, row: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+def _sample(path: AnyPath, row: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """A sample's JSON and its images."""
     spans = [(row["json_offset"], row["json_size"]), *zip(row["image_offsets"], row["image_sizes"], strict=True)]
     content, *images = [Storage().read_range(str(path), start, start + size) for start, size in spans]

@@ -8,12 +8,12 @@ from qvl.pipeline.builders.build import build
 from qvl.pipeline.builders.text.builder import text_builder
 from qvl.pipeline.builders.text.recipe import TextRecipe
 from qvl.pipeline.builders.text.report import write_report
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
 def run(
-    recipe: TextRecipe, out: Place, pool: Pool, progress: RunProgress, fresh: bool = False
-) -> tuple[dict[str, Any], Place]:
+    recipe: TextRecipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False
+) -> tuple[dict[str, Any], AnyPath]:
     """Build and report. Returns ``dataset.json`` and the page's place."""
     dataset = build(
         text_builder(recipe), out, pool, progress, shard_rows=recipe.shard_rows, seed=recipe.seed, fresh=fresh

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 CATEGORY = pa.dictionary(pa.int16(), pa.string())
 ROW_GROUP = 65_536  # rows
@@ -48,7 +48,7 @@ CATEGORY_COLUMNS = [field.name for field in COLUMNS if field.type == CATEGORY]
 DECIMALS = 4
 
 
-def read_columns(out: Place, unit: str, columns: list[str] | None = None) -> pa.Table:
+def read_columns(out: AnyPath, unit: str, columns: list[str] | None = None) -> pa.Table:
     """All columns of a scanned unit, or only the named ones; one chunk each, in row order."""
     return read_parquet(Layout(out).columns(unit), columns)
 

@@ -14,7 +14,7 @@ from qvl.pipeline.curate.measuring.columns import CATEGORY
 from qvl.pipeline.curate.measuring.score_columns import VECTORS
 from qvl.pipeline.images.score_images import Vectors
 from qvl.pipeline.recipe.score import Clip
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class PublishedVectors:
     file_hash: str | None = None
 
 
-def publish_vectors(out: Place, unit: str, clip: Clip | None, vectors: Vectors, folder: Path) -> PublishedVectors:
+def publish_vectors(out: AnyPath, unit: str, clip: Clip | None, vectors: Vectors, folder: Path) -> PublishedVectors:
     """Write a unit's vectors by way of the attempt's ``folder``, if the recipe keeps them."""
     if clip is None:
         return PublishedVectors()

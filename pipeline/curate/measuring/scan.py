@@ -19,7 +19,7 @@ from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
 from qvl.pipeline.sources.base import Source, Unit
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 SCAN_VERSION = 1
@@ -29,7 +29,7 @@ SCAN_VERSION = 1
 class ScanTask:
     """Everything that a worker needs to scan one unit. ``input_bytes`` is the size of the unit's file."""
 
-    out: Place
+    out: AnyPath
     unit: Unit
     source: Source
     clean: Clean
@@ -53,7 +53,7 @@ def language_model(path: str) -> LanguageModel:
     return LanguageModel(path)
 
 
-def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: Place, storage: Storage) -> ScanTask:
+def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: AnyPath, storage: Storage) -> ScanTask:
     """The task of one unit. Its parts are what the columns depend on, by name, so that a difference can be named."""
     identity = file_identity(storage, unit.path)
     parts: Parts = {

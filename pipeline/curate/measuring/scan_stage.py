@@ -9,11 +9,11 @@ from qvl.pipeline.curate.measuring.manifests import ScanManifest, ScanSummary
 from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
 from qvl.pipeline.curate.measuring.tolerance import check_tolerance, check_units, is_broken
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 
 def run_scan(
-    recipe: Recipe, out: Place, tasks: list[ScanTask], pool: Pool, progress: RunProgress
+    recipe: Recipe, out: AnyPath, tasks: list[ScanTask], pool: Pool, progress: RunProgress
 ) -> list[ScanManifest]:
     """Scan every unit that is not scanned yet. Returns the manifests of all units, in order.
 

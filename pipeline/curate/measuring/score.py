@@ -34,7 +34,7 @@ from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader
 from qvl.pipeline.recipe.score import Score
 from qvl.pipeline.sources.base import Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 SCORE_VERSION = 1
 IDENTITY = b"qvl.score"  # key of the parquet metadata that holds the fingerprint of the parts
@@ -44,7 +44,7 @@ IDENTITY = b"qvl.score"  # key of the parquet metadata that holds the fingerprin
 class ScoreTask:
     """Everything that a worker needs to score one unit."""
 
-    out: Place
+    out: AnyPath
     unit: Unit
     source: Source
     filters: Filters
@@ -69,14 +69,14 @@ class ScoreTask:
         return fingerprint([self.parts, fingerprint(choosing)])
 
     @property
-    def files(self) -> list[Place]:
+    def files(self) -> list[AnyPath]:
         """The files that the task leaves besides its manifest."""
         layout, unit = Layout(self.out), self.unit.id
         return [layout.scores(unit), *([layout.embeddings(unit)] if self.keeps_vectors else [])]
 
 
 def score_task(
-    recipe: Recipe, source: SourceSpec, unit: Unit, out: Place, scanned: str, weights: dict[str, str]
+    recipe: Recipe, source: SourceSpec, unit: Unit, out: AnyPath, scanned: str, weights: dict[str, str]
 ) -> ScoreTask:
     """``scanned`` is the hash of the unit's columns, ``weights`` the identity of each model's weights."""
     if recipe.score is None:

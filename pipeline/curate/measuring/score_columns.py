@@ -11,7 +11,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import CATEGORY, read_columns
 from qvl.pipeline.recipe.score import Score
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 SCORES = pa.schema(
     [
@@ -29,7 +29,7 @@ NOT_SCORED = "not_scored:"
 SCORED, STAGE_OFF, ROW_UNREADABLE = "scored", f"{NOT_SCORED}off", f"{NOT_SCORED}unreadable"
 
 
-def read_measured(out: Place, unit: str, names: list[str], score: Score | None) -> pa.Table:
+def read_measured(out: AnyPath, unit: str, names: list[str], score: Score | None) -> pa.Table:
     """These columns of scan and score, in one table. A value that was not measured is null; ``score_state`` says why.
 
     ``clip`` is the score of the model of the row's language where the recipe measures it.

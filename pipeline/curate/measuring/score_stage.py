@@ -16,7 +16,7 @@ from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import ClipModel
 from qvl.pipeline.sources.base import Unit
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 
 def weights_identity(model: ClipModel) -> str:
@@ -31,7 +31,7 @@ def weights_identity(model: ClipModel) -> str:
     return " ".join(file_hash(Path(name)) if is_file else name for name, is_file in named)
 
 
-def score_tasks(recipe: Recipe, out: Place, units: list[Unit], scanned: list[ScanManifest]) -> list[ScoreTask]:
+def score_tasks(recipe: Recipe, out: AnyPath, units: list[Unit], scanned: list[ScanManifest]) -> list[ScoreTask]:
     """A task for each unit; none if the recipe asks for no scores."""
     if recipe.score is None:
         return []

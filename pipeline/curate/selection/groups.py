@@ -14,7 +14,7 @@ import orjson
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 GROUP_ROWS = 1_000_000
 
@@ -62,14 +62,14 @@ def _group(number: int, units: list[ScanManifest]) -> Group:
     )
 
 
-def write_groups(out: Place, groups: list[Group]) -> None:
+def write_groups(out: AnyPath, groups: list[Group]) -> None:
     """Write the groups for the workers, in one atomic step; the same groups give the same bytes."""
     data = orjson.dumps([[group.units, group.sources, group.rows] for group in groups])
     replace_file(out / "select" / "groups.json", data)
 
 
 @lru_cache(maxsize=2)
-def read_groups(out: Place, fingerprint: str) -> tuple[Group, ...]:
+def read_groups(out: AnyPath, fingerprint: str) -> tuple[Group, ...]:
     """The groups of a run; ``fingerprint`` keeps the cache of a worker process from serving those of another run."""
     try:
         content = orjson.loads((out / "select" / "groups.json").read_bytes())

@@ -12,14 +12,14 @@ from qvl.pipeline.curate.measuring.columns import CATEGORY, CATEGORY_COLUMNS, CO
 from qvl.pipeline.curate.measuring.score_columns import SCORES
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, LedgerUnit, SelectSummary
 from qvl.pipeline.storage.arrow_files import read_parquet
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 LEDGER = pa.schema(
     [
         ("id", pa.string()),
         ("source", CATEGORY),
         ("verdict", CATEGORY),  # keep, or the one reason
-        ("failed", pa.uint32()),  # bit i is set where filter i of FILTER_WORDS fails
+        ("failed", pa.uint32()),  # bit i is set where filter i of FILTER_NAMES fails
         ("dup_of", pa.string()),  # id of the row that was kept instead
         *COLUMNS,
         *SCORES,
@@ -28,12 +28,12 @@ LEDGER = pa.schema(
 LEDGER_CATEGORIES = [*CATEGORY_COLUMNS, "source", "verdict", "score_state"]
 
 
-def read_select_summary(out: Place) -> SelectSummary | None:
+def read_select_summary(out: AnyPath) -> SelectSummary | None:
     """The summary of stage select, or None where it has not finished."""
     return read_manifest(Layout(out).stage_manifest("select"), SelectSummary)
 
 
-def ledger_units(out: Place) -> dict[str, LedgerUnit]:
+def ledger_units(out: AnyPath) -> dict[str, LedgerUnit]:
     """What the ledger's manifests say of each unit, by unit id, group by group.
 
     Raises ContractError where select has not finished.
@@ -50,7 +50,7 @@ def ledger_units(out: Place) -> dict[str, LedgerUnit]:
     return units
 
 
-def read_ledger(out: Place, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+def read_ledger(out: AnyPath, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
     """Unit id and table, unit by unit, so that memory stays that of one unit."""
     for unit in ledger_units(out):
         yield unit, read_parquet(Layout(out).ledger(unit), columns)

@@ -25,7 +25,7 @@ from qvl.pipeline.curate.selection.rule_steps import Step, rule_steps, tasks_ove
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger, written_ledger
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 SELECT_VERSION = 2
 
@@ -47,7 +47,7 @@ def select_fingerprint(recipe: Recipe, scanned: list[ScanManifest], scores: str 
 
 def run_select(
     recipe: Recipe,
-    out: Place,
+    out: AnyPath,
     scanned: list[ScanManifest],
     scoring: list[ScoreTask],
     pool: Pool,

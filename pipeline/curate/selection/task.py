@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules, partitions
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.storage.paths import Place
+from qvl.pipeline.storage.paths import AnyPath
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class SelectTask:
     ``fingerprint`` is that of the whole stage.
     """
 
-    out: Place
+    out: AnyPath
     recipe: Recipe
     fingerprint: str
     number: int

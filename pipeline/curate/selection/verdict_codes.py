@@ -8,7 +8,7 @@ from qvl.pipeline.curate.selection.judge import FAULT_BIT, first_failed
 from qvl.pipeline.curate.selection.step_files import load_part
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.rules import LOSER, DuplicateRule, vector_partitions
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.storage.arrow_files import load_array
 from qvl.pipeline.storage.paths import map_concurrently
 
@@ -58,7 +58,7 @@ def verdict_names(rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] 
     """The verdict of each code; None for codes without one, and for rows whose verdict is their fault."""
     names: list[str | None] = [None] * CODES
     names[KEEP_CODE] = KEEP
-    names[1 : 1 + len(FILTER_WORDS)] = FILTER_WORDS
+    names[1 : 1 + len(FILTER_NAMES)] = FILTER_NAMES
     names[FIRST_BENCHMARK : FIRST_BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for number, rule in enumerate(rules):
         names[FIRST_DUPLICATE_RULE + number] = rule.reason

@@ -17,7 +17,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import ledger_units
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.shards.reader import Dataset
 from qvl.pipeline.view.tables.datasets import Beside
 
@@ -204,7 +204,7 @@ def _column(field: pa.Field, head: pa.RecordBatch | None) -> Column:
     value = kind.value_type if pa.types.is_list(kind) else kind
     place = name in PLACES
     if name == "failed" and kind == pa.uint32():
-        return Column("fails", "bits", sql, bits=FILTER_WORDS, charted=True)
+        return Column("fails", "bits", sql, bits=FILTER_NAMES, charted=True)
     if pa.types.is_list(kind):
         if value == pa.uint64():
             return Column(name, "words", f"list_transform({sql}, lambda x: format('{{:016x}}', x))", charted=False)

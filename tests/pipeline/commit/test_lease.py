@@ -16,15 +16,15 @@ import s3fs
 import qvl.pipeline.commit.lease
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.commit.lock import output_lock
-from qvl.pipeline.storage.paths import StorePath, place
+from qvl.pipeline.storage.paths import StorePath, parse_path
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys
 from qvl.pipeline.commit.lock import output_lock
-from qvl.pipeline.storage.paths import place
-with output_lock(place(sys.argv[1])):
+from qvl.pipeline.storage.paths import parse_path
+with output_lock(parse_path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -42,7 +42,7 @@ def out(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
     for name, value in environment(server).items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
-    result = place(f"s3://locks/{request.node.name}")
+    result = parse_path(f"s3://locks/{request.node.name}")
     assert isinstance(result, StorePath)
     return result
 

@@ -23,7 +23,7 @@ from qvl.pipeline.finished.stored import Stored
 from qvl.pipeline.finished.trace import trace_row, trace_sample
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import load_recipe
-from qvl.pipeline.storage.paths import Place, StorePath, place
+from qvl.pipeline.storage.paths import AnyPath, StorePath, parse_path
 from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.curate.test_run import content, make_data
 
@@ -39,7 +39,7 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 
 @pytest.fixture
 def out(memory: fsspec.AbstractFileSystem) -> StorePath:
-    result = place("memory://store/out")
+    result = parse_path("memory://store/out")
     assert isinstance(result, StorePath)
     return result
 
@@ -50,7 +50,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def curate(data: Path, out: Place, fresh: bool = False, **more: Any) -> dict[str, Any]:
+def curate(data: Path, out: AnyPath, fresh: bool = False, **more: Any) -> dict[str, Any]:
     (data / "recipe.yaml").write_text(yaml.safe_dump(content(score={"phash": {}}, **more)))
     with RunProgress() as progress:
         return run(load_recipe(data / "recipe.yaml"), out, SerialPool(), progress, fresh)
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_found(data: Path, out: StorePath) -> None:
 
 
 def test_questions_have_the_answers_of_a_local_run(data: Path, out: StorePath, tmp_path: Path) -> None:
-    places: list[Place] = [out, tmp_path / "out"]
+    places: list[AnyPath] = [out, tmp_path / "out"]
     for where in places:
         curate(data, where)
     there, here = ([trace_row(where, "00001.tar", 7), trace_row(where, "t.jsonl", 0)] for where in places)
@@ -156,7 +156,7 @@ def test_questions_have_the_answers_of_a_local_run(data: Path, out: StorePath, t
 def test_a_build_has_the_files_of_a_local_build(
     out: StorePath, memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
-    def made(where: Place, builder: Numbers, fresh: bool = False) -> dict[str, Any]:
+    def made(where: AnyPath, builder: Numbers, fresh: bool = False) -> dict[str, Any]:
         return build(builder, where, SerialPool(), RunProgress(), shard_rows=7, seed=0, fresh=fresh)
 
     assert made(out, Numbers()) == made(tmp_path / "out", Numbers())

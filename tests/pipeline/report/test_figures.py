@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qvl.pipeline.curate.selection.ledger import read_ledger
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.report import content
 from qvl.pipeline.report.figures import Figures, collect
 from qvl.pipeline.report.thresholds import NumberThreshold, chosen_filters
@@ -52,7 +52,7 @@ def test_every_count_of_every_number_threshold(figures: Figures, rows: list[dict
     for tally in numbers:
         threshold = tally.threshold
         assert isinstance(threshold, NumberThreshold)
-        bit = 1 << FILTER_WORDS.index(threshold.reason)
+        bit = 1 << FILTER_NAMES.index(threshold.reason)
         for source in threshold.judged:
             own = [row for row in rows if row["source"] == source and row["fault"] is None]
             alone = [row for row in own if row["failed"] & ~bit == 0]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, chosen_filters, purpose, thresholds
 
@@ -21,7 +21,7 @@ def default(word: str) -> dict[str, Any]:
     return {"minimum": 0.25} if word == "clip" else {}
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_every_filter_has_a_threshold_and_a_line_of_explanation(word: str) -> None:
     recipe = recipe_with({word: default(word)})
     made = thresholds(recipe)
@@ -30,7 +30,7 @@ def test_every_filter_has_a_threshold_and_a_line_of_explanation(word: str) -> No
     assert len(purpose(chosen_filters(recipe)[word]["one"])) > 15
 
 
-@pytest.mark.parametrize("word", FILTER_WORDS)
+@pytest.mark.parametrize("word", FILTER_NAMES)
 def test_thresholds_are_edges_and_edges_rise(word: str) -> None:
     for threshold in thresholds(recipe_with({word: default(word)})):
         if isinstance(threshold, NumberThreshold):
@@ -63,5 +63,5 @@ def test_a_set_with_a_bound_that_binds_is_shown_as_both() -> None:
 
 
 def test_the_order_is_that_of_the_filters() -> None:
-    recipe = recipe_with({word: default(word) for word in reversed(FILTER_WORDS)})
+    recipe = recipe_with({word: default(word) for word in reversed(FILTER_NAMES)})
     assert list(chosen_filters(recipe)) == list(Filters.model_fields)

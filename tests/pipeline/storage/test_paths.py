@@ -22,7 +22,7 @@ from qvl.pipeline.commit.fingerprint import content_hash, file_hash
 from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest, restate_manifest
 from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet, read_span
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.pipeline.storage.paths import StorePath, map_concurrently, place, remove_tree, size_of
+from qvl.pipeline.storage.paths import StorePath, map_concurrently, parse_path, remove_tree, size_of
 from qvl.pipeline.storage.reader import Storage
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
@@ -45,7 +45,7 @@ def folder_at(port: int, bucket: str, monkeypatch: pytest.MonkeyPatch) -> StoreP
     found = filesystem(port)
     if not found.exists(bucket):
         found.call_s3("create_bucket", Bucket=bucket)
-    result = place(f"s3://{bucket}/run/")
+    result = parse_path(f"s3://{bucket}/run/")
     assert isinstance(result, StorePath)
     return result
 
@@ -67,29 +67,29 @@ def stumbling(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 
 def test_a_store_has_the_paths_of_a_folder() -> None:
-    path = place("s3://bucket/run/") / "shards" / "a-000001.tar"
+    path = parse_path("s3://bucket/run/") / "shards" / "a-000001.tar"
     assert str(path) == "s3://bucket/run/shards/a-000001.tar"
     assert (path.name, path.stem, path.suffix) == ("a-000001.tar", "a-000001", ".tar")
     assert path.with_suffix(".parquet").name == "a-000001.parquet"
-    assert path.parent.parent == place("s3a://bucket/run")
+    assert path.parent.parent == parse_path("s3a://bucket/run")
     assert pickle.loads(pickle.dumps(path)) == path.resolve() == path
-    assert place("out/x") == Path("out/x")
-    assert place("file:///tmp/x") == Path("/tmp/x")
+    assert parse_path("out/x") == Path("out/x")
+    assert parse_path("file:///tmp/x") == Path("/tmp/x")
 
 
 @pytest.mark.parametrize("url", ["sftp://host/x", "https://host/x", "nonsense://x", "s3:/x/y://"])
 def test_a_store_without_conditional_create_is_refused(url: str) -> None:
     with pytest.raises(RecipeError, match="create a file only where there is none"):
-        place(url)
+        parse_path(url)
 
 
 def test_a_url_that_lost_a_slash_is_no_folder() -> None:
     with pytest.raises(RecipeError, match="two slashes"):
-        place(Path("s3://bucket/run"))
+        parse_path(Path("s3://bucket/run"))
 
 
 def test_without_credentials_the_way_out_is_named(server: int) -> None:
-    script = "from qvl.pipeline.storage.paths import place; place('s3://bucket/x').is_file()"
+    script = "from qvl.pipeline.storage.paths import parse_path; parse_path('s3://bucket/x').is_file()"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     found = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
     command = [sys.executable, "-c", script]

@@ -22,7 +22,7 @@ from qvl.pipeline.curate.selection.ledger import count_verdicts
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.verdict_codes import FAULT_CODE, KEEP_CODE, filter_codes
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
-from qvl.pipeline.filters import FILTER_WORDS, Filters
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.curate.scanned import scan_manifest
 from tests.pipeline.filters.judging import rows as make_batch
@@ -159,7 +159,7 @@ def test_select_does_what_the_rules_say(
     for name in ("verdict", "dup_of", "source"):
         assert [row[name] for row in found] == [row[name] for row in expected]
     assert [row["id"] for row in found] == [sample_id(row["unit"], row["row"]) for row in expected]
-    words = [[word for bit, word in enumerate(FILTER_WORDS) if row["failed"] >> bit & 1] for row in found]
+    words = [[word for bit, word in enumerate(FILTER_NAMES) if row["failed"] >> bit & 1] for row in found]
     assert words == [row["failed"] for row in expected]
 
 
@@ -197,7 +197,7 @@ def test_a_verdict_is_the_first_failed_filter(bits: list[int]) -> None:
 def test_a_row_with_a_fault_is_judged_by_nothing_else() -> None:
     batch = pa.Table.from_batches([make_batch(fault=["unreadable:x", None], emoji=[5, 5])])
     found = judge_rows(batch, Filters.model_validate({"emoji": {}}))
-    assert found.tolist() == [int(FAULT_BIT), 1 << FILTER_WORDS.index("emoji")]
+    assert found.tolist() == [int(FAULT_BIT), 1 << FILTER_NAMES.index("emoji")]
 
 
 def test_without_filters_all_readable_rows_pass() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from qvl.pipeline.filters import FILTER_WORDS
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.conditions import MAX_CONDITIONS, BadQuery
 from qvl.pipeline.view.tables.queries import total
 
 Row = dict[str, Any]
-LANGUAGE, SIZE = (1 << FILTER_WORDS.index(word) for word in ("word_count", "image_size"))
+LANGUAGE, SIZE = (1 << FILTER_NAMES.index(word) for word in ("word_count", "image_size"))
 
 CASES: list[tuple[list[str], Callable[[Row], bool]]] = [
     (["verdict:is:keep"], lambda row: row["verdict"] == "keep"),
