@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers, 
 
 if TYPE_CHECKING:
     from qvl.pipeline.base.pool import Pool
+    from qvl.training.evaluation.scores import EvaluationResult
 
 app = typer.Typer(no_args_is_help=True, help="Score a model on held-out samples, and look at its mistakes.")
 
@@ -100,22 +101,24 @@ def run(
     from qvl.training.evaluation.run import run as run_evaluation
     from qvl.training.evaluation.samples.sample import METRICS
     from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
+    from qvl.training.evaluation.scores import result_json
     from qvl.training.process_group import evaluation_group
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if metric is not None and metric not in METRICS:
         raise RecipeError(f"--metric {metric}: there are {', '.join(METRICS)}")
-    asked = EvalSelection(
+    selection = EvalSelection(
         data=tuple(data), tasks=tuple(each.value for each in task or list(Ability)), images=images, kind=kind,
         style=prompts.value, metric=metric, split=split.value, share=share, seed=seed, limit=limit, shots=shots,
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
     with resumable(output), evaluation_group() as group:
         pool = open_pool(workers, address)
-        where = ModelSettings(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
-        scores = run_evaluation(load_samples(asked), asked.words(), output, where, pool, RunProgress(), group, fresh)
+        samples = load_samples(selection)
+        settings = ModelSettings(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
+        result = run_evaluation(samples, selection.description(), output, settings, pool, RunProgress(), group, fresh)
     if group.is_first:
-        typer.echo(json.dumps(scores) if as_json else summary(output, scores))
+        typer.echo(json.dumps(result_json(result)) if as_json else summary(output, result))
 
 
 def _device(wanted: str, local: int, pool: "Pool") -> str:
@@ -130,10 +133,10 @@ def _device(wanted: str, local: int, pool: "Pool") -> str:
     return f"cuda:{local}" if wanted == "cuda" else wanted
 
 
-def summary(output: Path, scores: dict[str, Any]) -> str:
-    """A line per set, and where the results lie."""
+def summary(output: Path, result: "EvaluationResult") -> str:
+    """A line per set, and the paths of the results."""
     lines = [f"{'set':<18}{'metric':<12}{'samples':>9}{'score':>9}{'± error':>9}{'unparsable':>12}"]
-    for name, values in scores["sets"].items():
-        numbers = f"{values['score']:>9.2f}{values['standard_error']:>9.2f}{values.get('unparsable', 0):>12,}"
-        lines.append(f"{name:<18}{values['metric']:<12}{values['samples']:>9,}{numbers}")
+    for name, values in result.sets.items():
+        numbers = f"{values.score:>9.2f}{values.standard_error:>9.2f}{values.counts.get('unparsable', 0):>12,}"
+        lines.append(f"{name:<18}{values.metric:<12}{values.samples:>9,}{numbers}")
     return "\n".join([*lines, f"scores   {output / 'scores.json'}", f"report   {output / 'report.html'}"])

@@ -1,8 +1,7 @@
 """``report.html``: scores, their distribution, and the worst, some random and the best samples with their regions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
@@ -13,7 +12,7 @@ from qvl.pipeline.html.sections import Section, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.cards import card
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
-from qvl.training.evaluation.scoring import EvalScores
+from qvl.training.evaluation.scores import EvalScores, EvaluationResult, SetScore
 
 WORST, RANDOM, BEST = 12, 6, 6
 BINS = 10
@@ -29,32 +28,31 @@ MEANING = {
     "grounded": "mean F1 of phrases with their boxes at IoU 0.5, times 100",
     "ocr": "mean of 1 - character error rate of a page, not below 0, times 100",
 }
-PLAIN = ("metric", "samples", "faults", "score", "standard_error", "groups")
 
 
 def write_page(
-    path: Path, scores: dict[str, Any], samples: Sequence[EvalSample], answers: Sequence[Answer], scored: EvalScores
+    path: Path, result: EvaluationResult, samples: Sequence[EvalSample], answers: Sequence[Answer], scores: EvalScores
 ) -> None:
     """Write the page in one step."""
     sections = []
-    for name, values in scores["sets"].items():
+    for name, values in result.sets.items():
         positions = [position for position, sample in enumerate(samples) if sample.set == name]
-        sections.append(_section(name, values, positions, samples, answers, scored))
-    page = Page("Evaluation", "Evaluation", _header(scores), sections)
+        sections.append(_section(name, values, positions, samples, answers, scores))
+    page = Page("Evaluation", "Evaluation", _header(result), sections)
     replace_file(path, document(page).encode())
 
 
-def _header(scores: Mapping[str, Any]) -> Html:
+def _header(result: EvaluationResult) -> Html:
     rows = [
         [
-            tag("a", name, attributes={"href": f"#{name}"}), values["metric"], count(values["samples"]),
-            f"{values['score']:.2f}", f"± {values['standard_error']:.2f}", count(int(values.get("unparsable", 0))),
-            count(values["faults"]),
+            tag("a", name, attributes={"href": f"#{name}"}), values.metric, count(values.samples),
+            f"{values.score:.2f}", f"± {values.standard_error:.2f}", count(int(values.counts.get("unparsable", 0))),
+            count(values.faults),
         ]
-        for name, values in scores["sets"].items()
+        for name, values in result.sets.items()
     ]  # fmt: skip
     settings = " · ".join(
-        f"{key} {_setting(value)}" for key, value in scores["asked"].items() if value not in (None, [], 0)
+        f"{key} {_setting(value)}" for key, value in result.manifest.asked.items() if value not in (None, [], 0)
     )
     head = ["set", "metric", "samples", "score", "standard error", "unparsable", "not asked"]
     legend = tag(
@@ -62,8 +60,8 @@ def _header(scores: Mapping[str, Any]) -> Html:
         tag("span.key.asked"), " what the question points at  ", tag("mark", "marked"),
         " words that the truth does not contain",
     )  # fmt: skip
-    model = tag("p.soft", untrusted(f"{scores['model']} · {scores['dtype']} · {settings}", 600))
-    return header("Evaluation", Path(scores["model"]).name, (), model, table(head, rows, ".numbers"), legend)
+    model = tag("p.soft", untrusted(f"{result.manifest.model} · {result.manifest.dtype} · {settings}", 600))
+    return header("Evaluation", Path(result.manifest.model).name, (), model, table(head, rows, ".numbers"), legend)
 
 
 def _setting(value: object) -> str:
@@ -72,33 +70,33 @@ def _setting(value: object) -> str:
 
 def _section(
     name: str,
-    values: Mapping[str, Any],
+    values: SetScore,
     positions: Sequence[int],
     samples: Sequence[EvalSample],
     answers: Sequence[Answer],
-    scored: EvalScores,
+    scores: EvalScores,
 ) -> Section:
     def cards(title: str, chosen: Sequence[int]) -> Html:
-        shown = [card(samples[position], answers[position], scored.scores[position]) for position in chosen]
-        grid = "div.cards.wide" if values["metric"] == "ocr" else "div.cards"
+        shown = [card(samples[position], answers[position], scores.per_sample[position]) for position in chosen]
+        grid = "div.cards.wide" if values.metric == "ocr" else "div.cards"
         return join([tag("h3", title), tag(grid, *shown)] if shown else [])
 
-    ranked = sorted(positions, key=lambda position: (scored.scores[position], samples[position].id))
+    ranked = sorted(positions, key=lambda position: (scores.per_sample[position], samples[position].id))
     worst = ranked[:WORST]
     best = [position for position in ranked[::-1] if position not in worst][:BEST]
     rest = [position for position in positions if position not in worst and position not in best]
     random = sorted(rest, key=lambda position: xxhash.xxh3_64_intdigest(samples[position].id.encode()))[:RANDOM]
     return section(
-        name, f"{name}: {values['score']:.2f}", MEANING[values["metric"]],
-        _figures(values, [scored.scores[position] for position in positions]),
+        name, f"{name}: {values.score:.2f}", MEANING[values.metric],
+        _figures(values, [scores.per_sample[position] for position in positions]),
         cards("Worst", worst), cards("Random", random), cards("Best", best), link=name,
     )  # fmt: skip
 
 
-def _figures(values: Mapping[str, Any], own_scores: Sequence[float]) -> Html:
+def _figures(values: SetScore, own_scores: Sequence[float]) -> Html:
     """Scores by source, other counts of the metric, and a histogram of the samples' own scores."""
-    numbers = [[key.replace("_", " "), short(value)] for key, value in values.items() if key not in PLAIN]
-    groups = [[untrusted(group), count(v["samples"]), f"{v['score']:.2f}"] for group, v in values["groups"].items()]
+    numbers = [[key.replace("_", " "), short(value)] for key, value in values.counts.items()]
+    groups = [[untrusted(group), count(v.samples), f"{v.score:.2f}"] for group, v in values.groups.items()]
     return tag(
         "div.grid",
         tag("div", tag("h3", "By source"), table(["source", "samples", "score"], groups, ".numbers")),

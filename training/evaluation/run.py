@@ -1,15 +1,15 @@
-"""An evaluation from start to end: pieces answered by whoever takes part, then scores, predictions and the page."""
+"""An evaluation from start to end: the pieces are answered by all workers, then come scores, predictions and the page."""
 
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from qvl.model.network.errors import ModelError
 from qvl.model.weights.folder import read_config
@@ -36,11 +36,12 @@ from qvl.training.evaluation.answering.pieces import (
 )
 from qvl.training.evaluation.page import write_page
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
-from qvl.training.evaluation.scoring import EvalScores, score
+from qvl.training.evaluation.scores import EvalScores, EvaluationManifest, EvaluationResult, result_json
+from qvl.training.evaluation.scoring import score
 from qvl.training.process_group import ProcessGroup
 
 EVALUATION_VERSION = 1
-SHOWN = 5
+CHANGES_SHOWN = 5
 MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "processor_config.json")
 
 PREDICTIONS = pa.schema(
@@ -62,44 +63,44 @@ PREDICTIONS = pa.schema(
 
 def run(
     samples: Sequence[EvalSample],
-    asked: dict[str, Any],
+    description: dict[str, JsonValue],
     out: Path,
-    where: ModelSettings,
+    settings: ModelSettings,
     pool: Pool,
     progress: RunProgress,
     group: ProcessGroup | None = None,
     fresh: bool = False,
-) -> dict[str, Any]:
-    """Answer what is not answered yet, score, and write scores, predictions, the folders of the images, and the page.
+) -> EvaluationResult:
+    """Answer what is not answered yet, score it, and write the scores, the predictions, the image folders and the page.
 
-    ``asked`` says in words what is evaluated (tasks, split, seed); it goes into the results. Returns the scores. Raises
-    StaleError where ``out`` holds another evaluation and ``fresh`` is False.
+    ``description`` says what is evaluated (tasks, split, seed); it becomes part of the results. Raises StaleError if ``out``
+    holds another evaluation and ``fresh`` is False.
     """
     out, group = out.resolve(), group or ProcessGroup()
     with ExitStack() as stack:
         group.decide(lambda: _hold(stack, out))
-        content = group.decide(lambda: _settle(samples, asked, out, where, fresh))
-        tasks = _tasks(samples, out, where, content["fingerprint"])
-        todo = group.decide(lambda: [task.number for task in tasks if committed(task) is None])
-        own = todo[group.rank :: group.size]
+        manifest = group.decide(lambda: _claim(samples, description, out, settings, fresh))
+        tasks = _tasks(samples, out, settings, manifest.fingerprint)
+        missing = group.decide(lambda: [task.number for task in tasks if committed(task) is None])
+        own = missing[group.rank :: group.size]
         if group.is_first:
             stack.enter_context(progress)
-            progress.stage("answer", len(own) + len(tasks) - len(todo), len(tasks) - len(todo))
-        needs = Resources(gpus=int(where.device.startswith("cuda")))
-        for _, manifest in pool.map(answer_piece, [tasks[number] for number in own], needs):
+            progress.stage("answer", len(own) + len(tasks) - len(missing), len(tasks) - len(missing))
+        needs = Resources(gpus=int(settings.device.startswith("cuda")))
+        for _, piece in pool.map(answer_piece, [tasks[number] for number in own], needs):
             if group.is_first:
-                progress.advance(manifest["samples"], {"faults": manifest["faults"]} if manifest["faults"] else None)
+                progress.advance(piece.samples, {"faults": piece.faults} if piece.faults else None)
         group.barrier()
-        return group.decide(lambda: _finish(samples, tasks, content, out))
+        return group.decide(lambda: _finish(samples, tasks, manifest, out))
 
 
 def _hold(stack: ExitStack, out: Path) -> None:
-    """Lock the output until the stack is left; the lock itself stays in this process."""
+    """Lock the output until the stack is left. The lock object itself stays in this process."""
     stack.enter_context(output_lock(out))
 
 
 def model_identity(folder: Path) -> dict[str, str]:
-    """The hash of the files that make a model what it is, whatever the folder is called. Raises RecipeError."""
+    """The hash of the files that define a model, whatever its folder is called. Raises RecipeError."""
     try:
         read_config(folder)
     except ModelError as error:
@@ -109,82 +110,96 @@ def model_identity(folder: Path) -> dict[str, str]:
 
 
 def samples_hash(samples: Sequence[EvalSample]) -> str:
-    """Of what is asked and what is true, with the sizes of images in tars; not of where images lie."""
-    rows = ([asdict(replace(each, images=())), [(at.offset, at.size) for at in each.images]] for each in samples)
+    """The hash of questions and true answers, with the positions of images in tars, but without the paths of files."""
+    rows = (
+        [asdict(replace(sample, images=())), [(image.offset, image.size) for image in sample.images]]
+        for sample in samples
+    )
     return merkle_root(content_hash(orjson.dumps(row)) for row in rows)
 
 
-def _settle(
-    samples: Sequence[EvalSample], asked: dict[str, Any], out: Path, where: ModelSettings, fresh: bool
-) -> dict[str, Any]:
-    """What this evaluation is; refused where the folder holds another one. Call it while holding the lock."""
-    if not samples:
-        raise RecipeError("nothing to evaluate: no sample of these tasks on this side of the split")
-    content: dict[str, Any] = {
+def _manifest(
+    samples: Sequence[EvalSample], description: dict[str, JsonValue], settings: ModelSettings
+) -> EvaluationManifest:
+    content = {
         "version": EVALUATION_VERSION,
-        **model_identity(where.model),
-        "dtype": where.dtype,
+        **model_identity(settings.model),
+        "dtype": settings.dtype,
         "pieces": [PIECE, LONG_PIECE, LONG],
         "samples": len(samples),
         "samples_hash": samples_hash(samples),
     }
-    content = {**content, "asked": asked, "fingerprint": fingerprint(content)}
+    return EvaluationManifest(**content, asked=description, fingerprint=fingerprint(content))  # type: ignore[arg-type]
+
+
+def _claim(
+    samples: Sequence[EvalSample], description: dict[str, JsonValue], out: Path, settings: ModelSettings, fresh: bool
+) -> EvaluationManifest:
+    """Write what this evaluation is, or refuse a folder that holds another one. Call it while holding the lock."""
+    if not samples:
+        raise RecipeError("nothing to evaluate: this side of the split has no sample of these tasks")
+    manifest = _manifest(samples, description, settings)
     path = out / "evaluation.json"
-    before = read_manifest(path)
-    if before is not None and before["fingerprint"] != content["fingerprint"]:
-        changes = [line for line in json_differences(before, content) if not line.startswith("fingerprint")]
+    before = read_manifest(path, EvaluationManifest)
+    if before is not None and before.fingerprint != manifest.fingerprint:
+        changes = json_differences(asdict(before), asdict(manifest))
+        changes = [line for line in changes if not line.startswith("fingerprint")]
         if not fresh:
             raise StaleError(
-                f"{out} holds another evaluation: {'; '.join(changes[:SHOWN])}. Choose another --output, or run with "
-                "--fresh to discard its answers"
+                f"{out} holds another evaluation: {'; '.join(changes[:CHANGES_SHOWN])}. Choose another --output, or run "
+                "with --fresh to discard its answers"
             )
         remove_tree(out / "manifests")
         remove_tree(out / "pieces")
     clear_attempts(out)
-    replace_file(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-    return content
+    replace_file(path, orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    return manifest
 
 
-def _tasks(samples: Sequence[EvalSample], out: Path, where: ModelSettings, mark: str) -> list[PieceTask]:
+def _tasks(
+    samples: Sequence[EvalSample], out: Path, settings: ModelSettings, evaluation_fingerprint: str
+) -> list[PieceTask]:
     tasks = []
-    for number, places in enumerate(plan(samples)):
-        own = tuple(samples[place] for place in places)
-        tasks.append(PieceTask(out, number, fingerprint([mark, number]), where, places, own))
+    for number, indexes in enumerate(plan(samples)):
+        own = tuple(samples[index] for index in indexes)
+        piece_fingerprint = fingerprint([evaluation_fingerprint, number])
+        tasks.append(PieceTask(out, number, piece_fingerprint, settings, indexes, own))
     return tasks
 
 
 def _finish(
-    samples: Sequence[EvalSample], tasks: list[PieceTask], content: dict[str, Any], out: Path
-) -> dict[str, Any]:
+    samples: Sequence[EvalSample], tasks: list[PieceTask], manifest: EvaluationManifest, out: Path
+) -> EvaluationResult:
     answers = read_answers(tasks, len(samples))
-    scored = score(samples, answers)
+    scores = score(samples, answers)
     with replacing(out / "predictions.parquet") as temporary:
-        pq.write_table(predictions(samples, answers, scored), temporary, compression="zstd")
-    scores = {**content, "predictions": file_hash(out / "predictions.parquet"), "sets": scored.sets}
-    replace_file(out / "scores.json", orjson.dumps(scores, option=orjson.OPT_INDENT_2))
-    replace_file(
-        out / "images.json", orjson.dumps({"folders": image_folders(samples, out)}, option=orjson.OPT_INDENT_2)
-    )
-    write_page(out / "report.html", scores, samples, answers, scored)
-    return scores
+        pq.write_table(predictions(samples, answers, scores), temporary, compression="zstd")
+    result = EvaluationResult(manifest, file_hash(out / "predictions.parquet"), scores.sets)
+    replace_file(out / "scores.json", orjson.dumps(result_json(result), option=orjson.OPT_INDENT_2))
+    folders = {"folders": image_folders(samples, out)}
+    replace_file(out / "images.json", orjson.dumps(folders, option=orjson.OPT_INDENT_2))
+    write_page(out / "report.html", result, samples, answers, scores)
+    return result
 
 
 def image_folders(samples: Sequence[EvalSample], out: Path) -> list[str]:
-    """Folders of all images, seen from ``out`` where they lie on a disk: `qvl view` finds the pictures there."""
-    folders = {at.path.rpartition("/")[0] for sample in samples for at in sample.images}
+    """The folders of all images, relative to ``out`` if they are on a disk. `qvl view` finds the images there."""
+    folders = {image.path.rpartition("/")[0] for sample in samples for image in sample.images}
     return sorted(folder if "://" in folder else os.path.relpath(folder, out) for folder in folders)
 
 
-def predictions(samples: Sequence[EvalSample], answers: Sequence[Answer], scored: EvalScores) -> pa.Table:
-    """One row per sample, in their order."""
+def predictions(samples: Sequence[EvalSample], answers: Sequence[Answer], scores: EvalScores) -> pa.Table:
+    """One row per sample, in the order of the samples."""
     rows = []
-    for sample, answer, value in zip(samples, answers, scored.scores, strict=True):
-        places = [Path(at.path).name + (f"@{at.offset}" if at.size is not None else "") for at in sample.images]
+    for sample, answer, value in zip(samples, answers, scores.per_sample, strict=True):
+        images = [
+            Path(image.path).name + (f"@{image.offset}" if image.size is not None else "") for image in sample.images
+        ]
         rows.append(
             {
                 "id": sample.id, "set": sample.set, "group": sample.group, "metric": sample.metric,
                 "prompt": sample.prompt, "answers": list(sample.answers), "prediction": answer.text, "score": value,
-                "fault": answer.fault, "likelihoods": list(answer.likelihoods), "images": places,
+                "fault": answer.fault, "likelihoods": list(answer.likelihoods), "images": images,
             }
         )  # fmt: skip
     return pa.Table.from_pylist(rows, PREDICTIONS)

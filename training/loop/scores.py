@@ -59,10 +59,7 @@ def evaluator(
     samples = limited(list(found), spec.limit, recipe.seed)
 
     def run(step: int) -> list[dict[str, Any]]:
-        lines = evaluate(net, processor, samples).lines
-        return [
-            {"task": line["set"], "scores": {k: v for k, v in line.items() if isinstance(v, int | float)}}
-            for line in lines
-        ]
+        sets = evaluate(net, processor, samples).scores.sets
+        return [{"task": name, "scores": found.numbers} for name, found in sets.items()]
 
     return run

@@ -34,7 +34,8 @@ dist.init_process_group("gloo")
 folder, shards, out = map(Path, sys.argv[1:])
 samples = load_samples(EvalSelection((str(shards),), ("caption", "ocr"), longest=9))
 result = evaluate(load_model(folder), load_processor(folder), samples, 4)
-(out / f"{dist.get_rank()}.json").write_text(json.dumps([[a.text for a in result.answers], result.lines]))
+numbers = {name: score.numbers for name, score in result.scores.sets.items()}
+(out / f"{dist.get_rank()}.json").write_text(json.dumps([[a.text for a in result.answers], numbers]))
 """
 
 
@@ -45,8 +46,8 @@ def few(made_shards: Path, grounding_shards: Path) -> list[EvalSample]:
     return [sample for sample in samples if sample.set in SETS and len(sample.images) == 1]
 
 
-def headlines(evaluation: Evaluation) -> dict[str, float]:
-    return {name: values["score"] for name, values in evaluation.scored.sets.items()}
+def set_scores(evaluation: Evaluation) -> dict[str, float]:
+    return {name: found.score for name, found in evaluation.scores.sets.items()}
 
 
 def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[EvalSample]) -> None:
@@ -59,11 +60,11 @@ def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[EvalSam
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert [answer.text for answer in after.answers] == [sample.answers[0] for sample in few]
-    full = {name: value for name, value in headlines(after).items() if "caption" not in name}
+    full = {name: value for name, value in set_scores(after).items() if "caption" not in name}
     assert full == {"vqa": 100.0, "ocr": 100.0, "referring": 100.0}
-    assert all(headlines(after)[name] > headlines(before)[name] for name in SETS)
-    line = next(line for line in after.lines if line["set"] == "referring")
-    assert (line["metric"], line["samples"], line["unparsable"]) == ("box", 2, 0)
+    assert all(set_scores(after)[name] > set_scores(before)[name] for name in SETS)
+    referring = after.scores.sets["referring"]
+    assert (referring.metric, referring.numbers["samples"], referring.numbers["unparsable"]) == ("box", 2, 0)
 
 
 def test_two_ranks_get_what_one_gets(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
@@ -78,7 +79,10 @@ def test_two_ranks_get_what_one_gets(tiny: Path, made_shards: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     samples = load_samples(EvalSelection((str(made_shards),), ("caption", "ocr"), longest=9))
     alone = evaluate(load_model(tiny), load_processor(tiny), samples, 4)
-    wanted: list[Any] = [[answer.text for answer in alone.answers], alone.lines]
+    wanted: list[Any] = [
+        [answer.text for answer in alone.answers],
+        {name: each.numbers for name, each in alone.scores.sets.items()},
+    ]
     for rank in range(2):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == wanted
 

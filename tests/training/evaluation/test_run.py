@@ -19,10 +19,11 @@ from qvl.training.evaluation.answering.pieces import LONG_PIECE, PIECE, ModelSet
 from qvl.training.evaluation.run import run
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
+from qvl.training.evaluation.scores import EvaluationResult
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import write_tiny
 
-QVL = [sys.executable, "-c", "import sys; from qvl import main; sys.argv[0] = 'qvl'; main()"]
+QVL = [sys.executable, "-c", "import sys; from qvl.command import main; sys.argv[0] = 'qvl'; main()"]
 RESULTS = ("predictions.parquet", "scores.json", "report.html")
 ENVIRONMENT = {
     **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "RAY_DEDUP_LOGS": "0"
@@ -117,7 +118,7 @@ def test_two_processes_of_torchrun_give_the_same_files(
     undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
 ) -> None:
     script = tmp_path / "qvl_command.py"
-    script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom qvl import main\nmain()\n")
+    script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom qvl.command import main\nmain()\n")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = finish([*torchrun, *command(tiny, data, tmp_path / "out")])
     assert done.returncode == 0, done.stderr
@@ -132,11 +133,17 @@ def test_ray_workers_give_the_same_files(undisturbed: Path, tiny: Path, data: li
 
 
 def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
-    def go(model: Path = tiny, fresh: bool = False, **asked: object) -> dict[str, object]:
+    def go(model: Path = tiny, fresh: bool = False, **asked: object) -> EvaluationResult:
         question = EvalSelection((str(made_shards),), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
         where = ModelSettings(model, "cpu", "float32", 4)
         return run(
-            load_samples(question), question.words(), tmp_path / "out", where, SerialPool(), RunProgress(), fresh=fresh
+            load_samples(question),
+            question.description(),
+            tmp_path / "out",
+            where,
+            SerialPool(),
+            RunProgress(),
+            fresh=fresh,
         )
 
     first = go()
@@ -146,7 +153,7 @@ def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shard
     other = write_tiny(tmp_path / "other", seed=1)
     with pytest.raises(StaleError, match="model: "):
         go(other)
-    assert go(other, fresh=True)["model"] != first["model"]
+    assert go(other, fresh=True).manifest.model != first.manifest.model
     assert go(tiny, fresh=True) == first
 
 

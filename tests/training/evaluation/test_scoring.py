@@ -6,6 +6,7 @@ import pytest
 
 from qvl.pipeline.markup import dialects
 from qvl.training.evaluation.samples.sample import Answer, Decoding, EvalSample, Metric
+from qvl.training.evaluation.scores import GroupScore
 from qvl.training.evaluation.scoring import first_box, lines, plain_text, score
 
 QUAD = "<quad>(0,0),(999,0),(999,500),(0,500)</quad>"
@@ -43,24 +44,24 @@ def test_referring_counts_every_sample() -> None:
     texts = [dialects.box((0, 0, 0.5, 0.5)), dialects.box((0, 0, 0.5, 0.24)), "nothing", ""]
     scored = score(samples, [Answer(text) for text in texts[:3]] + [Answer("", "image: OSError")])
     values = scored.sets["box"]
-    assert values["samples"] == 4
-    assert values["score"] == 25.0
-    assert values["accuracy_at_0.5"] == 0.25
-    assert (values["unparsable"], values["faults"]) == (2, 1)
-    assert scored.scores == pytest.approx([1.0, 0.48, 0, 0], abs=2e-3)
-    assert values["groups"] == {"a": {"samples": 2, "score": 50.0}, "b": {"samples": 2, "score": 0.0}}
-    assert values["standard_error"] == pytest.approx(25.0)  # sd of (1, 0, 0, 0) is 1/2, over the root of 4
+    assert values.samples == 4
+    assert values.score == 25.0
+    assert values.counts["accuracy_at_0.5"] == 0.25
+    assert (values.counts["unparsable"], values.faults) == (2, 1)
+    assert scored.per_sample == pytest.approx([1.0, 0.48, 0, 0], abs=2e-3)
+    assert values.groups == {"a": GroupScore(2, 50.0), "b": GroupScore(2, 0.0)}
+    assert values.standard_error == pytest.approx(25.0)  # sd of (1, 0, 0, 0) is 1/2, over the root of 4
 
 
 def test_any_truth_of_a_phrase_will_do() -> None:
     truths = ((0.0, 0.0, 0.1, 0.1), (0.5, 0.5, 1.0, 1.0))
     scored = score([sample("x", "box", "x", boxes=truths)], [Answer(dialects.box((0.5, 0.5, 1.0, 1.0)))])
-    assert scored.sets["box"]["score"] == 100.0
+    assert scored.sets["box"].score == 100.0
 
 
 def test_markers_are_no_part_of_a_text() -> None:
     assert plain_text(" <ref>a dog</ref><box>(1,2),(3,4)</box> ") == "a dog(1,2),(3,4)"
-    assert score([sample("x", "exact", "a dog")], [Answer("<ref>A dog</ref>")]).scores == [1.0]
+    assert score([sample("x", "exact", "a dog")], [Answer("<ref>A dog</ref>")]).per_sample == [1.0]
 
 
 @pytest.mark.parametrize("metric", ["vqa_score", "anls", "relaxed", "exact", "gqa", "choice"])
@@ -68,8 +69,8 @@ def test_an_unasked_question_is_wrong_even_where_nothing_is_the_answer(metric: M
     scored = score(
         [sample("x", metric, ""), sample("y", metric, "seven")], [Answer("", "image: OSError"), Answer("seven")]
     )
-    assert scored.scores == [0.0, 1.0]
-    assert scored.sets[metric]["score"] == 50.0
+    assert scored.per_sample == [0.0, 1.0]
+    assert scored.sets[metric].score == 50.0
 
 
 def test_pages() -> None:
@@ -77,14 +78,14 @@ def test_pages() -> None:
     samples = [sample("x", "ocr", truth), sample("y", "ocr", truth), sample("z", "ocr", truth)]
     found = score(samples, [Answer(truth), Answer(f"<ref>one tvo</ref>{QUAD}"), Answer("<ref>one two</ref>")])
     values = found.sets["ocr"]
-    assert found.scores == pytest.approx([1.0, 6 / 7, 0.0], abs=1e-6)
-    assert values["cer"] == pytest.approx((0 + 1 + 7) / 21, abs=1e-6)
-    assert values["word_precision"] == pytest.approx(3 / 4)
-    assert values["word_recall"] == pytest.approx(3 / 6)
-    assert (values["line_precision"], values["line_recall"]) == (1.0, pytest.approx(2 / 3, abs=1e-6))
-    assert values["read_recall"] == pytest.approx(1 / 3, abs=1e-6)
-    assert values["quad_iou"] == pytest.approx(1.0)
-    assert values["unparsable"] == 1
+    assert found.per_sample == pytest.approx([1.0, 6 / 7, 0.0], abs=1e-6)
+    assert values.counts["cer"] == pytest.approx((0 + 1 + 7) / 21, abs=1e-6)
+    assert values.counts["word_precision"] == pytest.approx(3 / 4)
+    assert values.counts["word_recall"] == pytest.approx(3 / 6)
+    assert (values.counts["line_precision"], values.counts["line_recall"]) == (1.0, pytest.approx(2 / 3, abs=1e-6))
+    assert values.counts["read_recall"] == pytest.approx(1 / 3, abs=1e-6)
+    assert values.counts["quad_iou"] == pytest.approx(1.0)
+    assert values.counts["unparsable"] == 1
     assert lines(truth)[0][0] == "one two"
 
 
@@ -92,5 +93,5 @@ def test_captions_are_scored_within_their_set() -> None:
     texts = ["red cat sits here", "blue dog runs there"]
     samples = [sample(text, "cider", text) for text in texts]
     scored = score(samples, [Answer(text) for text in texts])
-    assert scored.sets["cider"]["score"] == pytest.approx(1000.0)
-    assert scored.scores == pytest.approx([10.0, 10.0])
+    assert scored.sets["cider"].score == pytest.approx(1000.0)
+    assert scored.per_sample == pytest.approx([10.0, 10.0])

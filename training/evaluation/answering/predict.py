@@ -1,4 +1,7 @@
-"""Ask a model: batches of equal decoding, longest first, padded on the left; greedy answers, or the likeliest option."""
+"""Ask a model: greedy answers, or the likeliest of the options.
+
+A batch holds samples that are decoded alike, the longest prompts first, padded on the left.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -25,13 +28,17 @@ from qvl.training.evaluation.samples.sample import Answer, EvalSample
 Advance = Callable[[int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Places in the list of samples, token ids of their prompts, and pixels; ``faults`` are those that cannot be asked."""
+    """A batch: indexes into the list of samples, the token ids of their prompts, and their pixels.
 
-    places: list[int]
+    ``pixels``: one tensor [images, 3, S, S] per sample. ``faults``: by index, why a sample cannot be asked; such samples are
+    not in the other lists.
+    """
+
+    indexes: list[int]
     ids: list[list[int]]
-    pixels: list[Tensor]  # per place, [images, 3, S, S]
+    pixels: list[Tensor]
     faults: dict[int, str]
 
 
@@ -42,42 +49,43 @@ def predict(
     batch_size: int = 8,
     advance: Advance | None = None,
 ) -> list[Answer]:
-    """The model's answer to each sample, in their order. ``advance`` hears how many were answered.
+    """The model's answer to each sample, in the order of the samples.
 
-    The model keeps its mode (training or not) and its device. The images of the next batch are decoded while this one is
-    answered. Raises DataError for an image that is not there and for a prompt that does not fit the model's context.
+    ``advance`` is called with the number of samples of each finished batch. The model keeps its mode (training or
+    evaluation) and its device. The images of the next batch are decoded while this one is answered. Raises DataError for a
+    missing image file and for a prompt that does not fit the model's context.
     """
     lengths = [_tokens(processor, sample) for sample in samples]
     answers: dict[int, Answer] = {}
 
-    def prepare(places: list[int]) -> Batch:
-        return _prepare(model, processor, samples, lengths, places)
+    def prepare(indexes: list[int]) -> Batch:
+        return _prepare(model, processor, samples, lengths, indexes)
 
     with evaluating(model), ThreadPoolExecutor(1) as thread:
         for batch in _ahead(thread, prepare, _batches(samples, lengths, batch_size)):
             answers |= _answer(model, processor, samples, batch)
             if advance is not None:
-                advance(len(batch.places) + len(batch.faults))
-    return [answers[place] for place in range(len(samples))]
+                advance(len(batch.indexes) + len(batch.faults))
+    return [answers[index] for index in range(len(samples))]
 
 
 def _ahead(
     thread: ThreadPoolExecutor, function: Callable[[list[int]], Batch], items: Iterable[list[int]]
 ) -> Iterator[Batch]:
-    """Results in order; the next one is made while the caller works on this one."""
-    waiting: Future[Batch] | None = None
+    """The results in order. The next one is computed while the caller works on this one."""
+    pending: Future[Batch] | None = None
     for item in items:
-        coming = thread.submit(function, item)
-        if waiting is not None:
-            yield waiting.result()
-        waiting = coming
-    if waiting is not None:
-        yield waiting.result()
+        submitted = thread.submit(function, item)
+        if pending is not None:
+            yield pending.result()
+        pending = submitted
+    if pending is not None:
+        yield pending.result()
 
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """No gradients and no dropout inside; afterwards every module is in the mode that it was in."""
+    """Run without gradients and dropout. Afterwards every module is in its previous mode."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -95,42 +103,42 @@ def _tokens(processor: QwenVLProcessor, sample: EvalSample) -> list[int]:
 
 
 def _batches(samples: Sequence[EvalSample], ids: list[list[int]], size: int) -> Iterator[list[int]]:
-    """Places of samples that are decoded alike, the longest prompts first; equal samples give equal batches."""
+    """Indexes of samples that are decoded alike, the longest prompts first. Equal samples give equal batches."""
 
-    def alike(place: int) -> tuple[bool, int, int]:
-        decoding = samples[place].decoding
-        return bool(samples[place].options), decoding.max_new, decoding.min_new
+    def decoded_like(index: int) -> tuple[bool, int, int]:
+        decoding = samples[index].decoding
+        return bool(samples[index].options), decoding.max_new, decoding.min_new
 
-    order = sorted(range(len(samples)), key=lambda place: (alike(place), -len(ids[place]), samples[place].id))
+    order = sorted(range(len(samples)), key=lambda index: (decoded_like(index), -len(ids[index]), samples[index].id))
     start = 0
     for at in range(1, len(order) + 1):
-        if at == len(order) or at - start == size or alike(order[at]) != alike(order[start]):
+        if at == len(order) or at - start == size or decoded_like(order[at]) != decoded_like(order[start]):
             yield order[start:at]
             start = at
 
 
 def _prepare(
-    model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], ids: list[list[int]], places: list[int]
+    model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], ids: list[list[int]], indexes: list[int]
 ) -> Batch:
-    """Decode the images of a batch. Runs in a thread beside the model."""
+    """Decode the images of a batch. This runs in a thread while the model works."""
     batch = Batch([], [], [], {})
     limit = model.config.text_config.max_position_embeddings
-    for place in places:
-        sample = samples[place]
-        if len(ids[place]) + sample.decoding.max_new > limit:
+    for index in indexes:
+        sample = samples[index]
+        if len(ids[index]) + sample.decoding.max_new > limit:
             raise DataError(
-                f"{sample.id}: a prompt of {len(ids[place])} tokens and an answer of {sample.decoding.max_new} do not fit "
-                f"the model's {limit}; take fewer --shots or a smaller --max-new"
+                f"{sample.id}: a prompt of {len(ids[index])} tokens and an answer of {sample.decoding.max_new} tokens do "
+                f"not fit the model's context of {limit}; use fewer --shots or a smaller --max-new"
             )
         try:
-            pixels = [_pixels(processor, at.read()) for at in sample.images]
+            pixels = [_pixels(processor, image.read()) for image in sample.images]
         except FileNotFoundError as error:
-            raise DataError(f"{error.filename}: the image of {sample.id} is not there; is --images right?") from None
+            raise DataError(f"{error.filename}: the image of {sample.id} does not exist; check --images") from None
         except (*UNREADABLE, ModelError) as error:
-            batch.faults[place] = f"image: {type(error).__name__}"
+            batch.faults[index] = f"image: {type(error).__name__}"
             continue
-        batch.places.append(place)
-        batch.ids.append(ids[place])
+        batch.indexes.append(index)
+        batch.ids.append(ids[index])
         batch.pixels.append(torch.stack(pixels) if pixels else torch.empty(0))
     return batch
 
@@ -143,16 +151,16 @@ def _pixels(processor: QwenVLProcessor, data: bytes) -> Tensor:
 def _answer(
     model: QwenVLForConditionalGeneration, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch
 ) -> dict[int, Answer]:
-    """Answers by place, the faulty ones too."""
-    answers = {place: Answer("", fault) for place, fault in batch.faults.items()}
-    if not batch.places:
+    """The answers of a batch by index, with those of samples that could not be asked."""
+    answers = {index: Answer("", fault) for index, fault in batch.faults.items()}
+    if not batch.indexes:
         return answers
-    first = samples[batch.places[0]]
+    first = samples[batch.indexes[0]]
     return answers | (_choose if first.options else _generate)(model, processor, samples, batch)
 
 
 def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
-    decoding = samples[batch.places[0]].decoding
+    decoding = samples[batch.indexes[0]].decoding
     stops = [token_id(processor.tokenizer, END_OF_TEXT), token_id(processor.tokenizer, TURN_END)]
     inputs = _inputs(model, batch.ids, batch.pixels, stops[0])
     tokens = model.generate(
@@ -166,35 +174,36 @@ def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSamp
     )
     new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
     texts = [plain_answer(processor.tokenizer.decode(row)) for row in new]
-    return {place: Answer(text) for place, text in zip(batch.places, texts, strict=True)}
+    return {index: Answer(text) for index, text in zip(batch.indexes, texts, strict=True)}
 
 
 def _choose(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
-    """The option whose tokens, behind a blank, have the highest mean log-likelihood after the prompt, as released.
+    """The option whose tokens, after a blank, have the highest mean log-likelihood after the prompt, as released.
 
-    Options that begin alike share a row: lettered ones of one token cost one forward pass of the prompt.
+    Options that differ only in their last token share a row of the batch, so options of one letter cost one forward pass of
+    the prompt. Example: the options [a], [b], [c, d] give the rows prompt and prompt + [c].
     """
     rows: list[list[int]] = []
     pixels: list[Tensor] = []
-    wanted: list[dict[tuple[int, ...], int]] = []
-    options = [[_option(processor, text) for text in samples[place].options] for place in batch.places]
-    for prompt, images, own in zip(batch.ids, batch.pixels, options, strict=True):
-        heads = sorted({tokens[:-1] for tokens in own})
-        wanted.append({head: len(rows) + at for at, head in enumerate(heads)})
+    row_by_head: list[dict[tuple[int, ...], int]] = []
+    options = [[_option(processor, text) for text in samples[index].options] for index in batch.indexes]
+    for prompt, images, candidates in zip(batch.ids, batch.pixels, options, strict=True):
+        heads = sorted({tokens[:-1] for tokens in candidates})
+        row_by_head.append({head: len(rows) + at for at, head in enumerate(heads)})
         rows += [[*prompt, *head] for head in heads]
         pixels += [images] * len(heads)
     inputs = _inputs(model, rows, pixels, token_id(processor.tokenizer, END_OF_TEXT))
-    most = max(len(tokens) for own in options for tokens in own)
+    longest = max(len(tokens) for candidates in options for tokens in candidates)
     positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
-    likely = model(**inputs, position_ids=positions, logits_to_keep=most).logits.float().log_softmax(-1)
+    log_probs = model(**inputs, position_ids=positions, logits_to_keep=longest).logits.float().log_softmax(-1)
     answers = {}
-    for place, own, row_of in zip(batch.places, options, wanted, strict=True):
+    for index, candidates, row_of in zip(batch.indexes, options, row_by_head, strict=True):
         scores = []
-        for tokens in own:
-            tail = likely[row_of[tokens[:-1]], -len(tokens) :]
+        for tokens in candidates:
+            tail = log_probs[row_of[tokens[:-1]], -len(tokens) :]
             scores.append(sum(float(tail[at, token]) for at, token in enumerate(tokens)) / len(tokens))
         best = max(range(len(scores)), key=lambda at: (scores[at], -at))
-        answers[place] = Answer(samples[place].options[best], likelihoods=tuple(scores))
+        answers[index] = Answer(samples[index].options[best], likelihoods=tuple(scores))
     return answers
 
 
@@ -203,7 +212,7 @@ def _option(processor: QwenVLProcessor, text: str) -> tuple[int, ...]:
 
 
 def _inputs(model: Any, rows: list[list[int]], pixels: list[Tensor], pad: int) -> dict[str, Tensor]:
-    """Padded on the left."""
+    """The model's inputs, padded on the left."""
     longest = max(map(len, rows))
     ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Phrases with boxes (grounded captions, detection): precision and recall of pairs of phrase and box at IoU 0.5."""
+"""Phrases with boxes (grounded captions, detection): precision and recall of pairs of a phrase and a box at IoU 0.5."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,35 +8,42 @@ from qvl.pipeline.markup.coordinates import Box, box_iou
 from qvl.pipeline.markup.parsing import Phrase
 from qvl.training.evaluation.metrics.box import THRESHOLD
 
-Place = TypeVar("Place")
+Shape = TypeVar("Shape")
 
 
-@dataclass(frozen=True)
-class Found:
-    """Counts of one sample; ``matched`` boxes fit a truth of the same words, ``placed`` ones fit any truth."""
+@dataclass(frozen=True, slots=True)
+class GroundingCounts:
+    """Counts of boxes of one sample.
+
+    ``matched`` boxes fit a true box of the same phrase; ``boxes_matched`` boxes fit a true box of any phrase.
+    """
 
     truths: int
     predictions: int
     matched: int
-    placed: int
+    boxes_matched: int
 
 
-def grounded(predicted: Sequence[Phrase], truths: Sequence[Phrase]) -> Found:
-    """Match boxes one to one, the best fitting first. Case and outer blanks of a phrase do not count."""
-    found, wanted = _pairs(predicted), _pairs(truths)
-    boxes = [box for _, box in found], [box for _, box in wanted]
-    placed = matches(*boxes, box_iou, THRESHOLD)
+def count_grounding(predicted: Sequence[Phrase], truths: Sequence[Phrase]) -> GroundingCounts:
+    """Match boxes one to one, the best fitting first. Case and outer blanks of a phrase are ignored."""
+    predicted_pairs, true_pairs = _pairs(predicted), _pairs(truths)
+    boxes = [box for _, box in predicted_pairs], [box for _, box in true_pairs]
+    boxes_matched = matches(*boxes, box_iou, THRESHOLD)
 
-    def same_words(first: tuple[str, Box], second: tuple[str, Box]) -> float:
+    def same_phrase(first: tuple[str, Box], second: tuple[str, Box]) -> float:
         return box_iou(first[1], second[1]) if first[0] == second[0] else 0.0
 
-    return Found(len(wanted), len(found), len(matches(found, wanted, same_words, THRESHOLD)), len(placed))
+    matched = matches(predicted_pairs, true_pairs, same_phrase, THRESHOLD)
+    return GroundingCounts(len(true_pairs), len(predicted_pairs), len(matched), len(boxes_matched))
 
 
 def matches(
-    predicted: Sequence[Place], truths: Sequence[Place], overlap: Callable[[Place, Place], float], least: float
+    predicted: Sequence[Shape], truths: Sequence[Shape], overlap: Callable[[Shape, Shape], float], least: float
 ) -> list[tuple[int, int, float]]:
-    """Pairs (prediction, truth, overlap) of at least ``least``, each place in one pair at most, the largest first."""
+    """Pairs (prediction, truth, overlap) with an overlap of at least ``least``, the largest first.
+
+    Each prediction and each truth is in at most one pair.
+    """
     pairs = [(overlap(p, t), i, j) for i, p in enumerate(predicted) for j, t in enumerate(truths)]
     taken: tuple[set[int], set[int]] = set(), set()
     chosen = []
@@ -51,7 +58,7 @@ def matches(
 
 
 def f1(matched: int, predictions: int, truths: int) -> tuple[float, float, float]:
-    """Precision, recall and their harmonic mean; nothing promised and nothing wanted is perfect."""
+    """Precision, recall and their harmonic mean; all are 1 if there are neither predictions nor truths."""
     if not predictions and not truths:
         return 1.0, 1.0, 1.0
     precision = matched / predictions if predictions else 0.0

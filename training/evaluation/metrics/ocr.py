@@ -1,4 +1,4 @@
-"""OCR of a page: character error rate of its text, words found, and lines found in their place with their text."""
+"""OCR of a page: character error rate of its text, words found, and lines found at the right position with their text."""
 
 import re
 import unicodedata
@@ -19,57 +19,57 @@ WORD = re.compile(rf"[{HAN}]|(?:(?![{HAN}])\S)+")
 Line = tuple[str, Quad]  # text and corners as fractions of width and height
 
 
-@dataclass(frozen=True)
-class Read:
-    """Counts of one page; they add up over pages."""
+@dataclass(frozen=True, slots=True)
+class PageCounts:
+    """Counts of one page; they can be added up over pages."""
 
-    edits: int  # of characters, over the lines in reading order
-    characters: int  # of the truth
-    words: int  # of the truth
+    edits: int  # edit distance in characters between the texts in reading order
+    characters: int  # of the true text
+    words: int  # of the true text
     words_predicted: int
-    words_matched: int  # as multisets: places and order do not count
+    words_matched: int  # as multisets: position and order are ignored
     lines: int
     lines_predicted: int
-    lines_placed: int  # one to one at IoU 0.5 of the quads
-    lines_read: int  # placed, and the text is equal
-    iou: float  # sum over the placed lines
+    lines_matched: int  # one to one at a quad IoU of 0.5
+    lines_read: int  # matched lines whose text is equal
+    iou: float  # sum over the matched lines
 
     @property
     def similarity(self) -> float:
-        """1 minus the character error rate, not below 0: what pages are ranked by."""
+        """1 minus the character error rate, not below 0; pages are ranked by it."""
         if not self.characters:
             return float(not self.edits)
         return max(0.0, 1.0 - self.edits / self.characters)
 
 
-def read(predicted: Sequence[Line], truths: Sequence[Line]) -> Read:
-    """Compare the lines of a page. Texts are compared in NFKC with single blanks, case counts."""
+def count_page(predicted: Sequence[Line], truths: Sequence[Line]) -> PageCounts:
+    """Compare the lines of a page. Texts are compared in NFKC with single blanks; case counts."""
     found = [(plain(text), quad) for text, quad in predicted]
-    wanted = [(plain(text), quad) for text, quad in truths]
-    bags = [Counter(WORD.findall("\n".join(text for text, _ in lines))) for lines in (found, wanted)]
-    placed = matches([quad for _, quad in found], [quad for _, quad in wanted], _overlap, THRESHOLD)
-    texts = ["\n".join(text for text, _ in lines) for lines in (found, wanted)]
-    return Read(
-        edits=Levenshtein.distance(*texts),
-        characters=len(texts[1]),
-        words=bags[1].total(),
-        words_predicted=bags[0].total(),
-        words_matched=(bags[0] & bags[1]).total(),
-        lines=len(wanted),
+    expected = [(plain(text), quad) for text, quad in truths]
+    found_text, expected_text = ("\n".join(text for text, _ in lines) for lines in (found, expected))
+    found_words, expected_words = (Counter(WORD.findall(text)) for text in (found_text, expected_text))
+    matched = matches([quad for _, quad in found], [quad for _, quad in expected], _overlap, THRESHOLD)
+    return PageCounts(
+        edits=Levenshtein.distance(found_text, expected_text),
+        characters=len(expected_text),
+        words=expected_words.total(),
+        words_predicted=found_words.total(),
+        words_matched=(found_words & expected_words).total(),
+        lines=len(expected),
         lines_predicted=len(found),
-        lines_placed=len(placed),
-        lines_read=sum(found[i][0] == wanted[j][0] for i, j, _ in placed),
-        iou=sum(share for _, _, share in placed),
+        lines_matched=len(matched),
+        lines_read=sum(found[i][0] == expected[j][0] for i, j, _ in matched),
+        iou=sum(share for _, _, share in matched),
     )
 
 
 def plain(text: str) -> str:
-    """Compatibility forms folded, runs of blanks one blank."""
+    """The text with compatibility forms folded (NFKC) and runs of blanks as one blank."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def _overlap(first: Quad, second: Quad) -> float:
-    """IoU, at no cost for quads whose upright bounds do not meet."""
+    """The IoU of two quads, computed only if their bounding boxes meet."""
     a, b = quad_bounds(first), quad_bounds(second)
     apart = a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
     return 0.0 if apart else quad_iou(first, second)

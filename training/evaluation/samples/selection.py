@@ -1,12 +1,13 @@
-"""From the command's words to the samples that are asked: shards or a public file, a split, a limit, examples, prompts."""
+"""Which samples an evaluation asks about: shards or public files, a split, a limit, few-shot examples, prompts."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.training.evaluation.samples.prompts import Style, chatml
-from qvl.training.evaluation.samples.public import Source, read_public
+from qvl.training.evaluation.samples.public import PublicSet, read_public
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample, Metric
 from qvl.training.evaluation.samples.shards import Split, Task, find_shards, read_shards
 from qvl.training.evaluation.samples.subset import limited, with_shots
@@ -17,13 +18,15 @@ METRICS_OF: dict[Task, tuple[Metric, ...]] = {
     "grounding": ("box", "grounded"),
     "ocr": ("ocr",),
 }
+CHOSEN_BY_LIKELIHOOD: Metric = "choice"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EvalSelection:
-    """What is evaluated: ``data`` names shards by path or URL, or public files (.json, .jsonl).
+    """What is evaluated. ``data`` names shards by path or URL, or public files (.json, .jsonl).
 
-    ``images``, ``kind`` and ``style`` matter for public files alone.
+    ``images``, ``kind`` and ``style`` apply to public files only. ``longest``: the most tokens of an answer, instead of the
+    metric's own number. ``conversation``: ask in ChatML, as stage 3 trains.
     """
 
     data: tuple[str, ...]
@@ -41,9 +44,9 @@ class EvalSelection:
     longest: int | None = None
     conversation: bool = False
 
-    def words(self) -> dict[str, Any]:
-        """For the results: no folders, nothing that does not matter."""
-        split = {"share": self.share} if self.split != "all" else {}
+    def description(self) -> dict[str, JsonValue]:
+        """The selection as the results state it: without folders, and without what does not apply."""
+        split: dict[str, JsonValue] = {"share": self.share} if self.split != "all" else {}
         return {
             "data": [PurePosixPath(path).name for path in self.data],
             "tasks": list(self.tasks),
@@ -63,38 +66,46 @@ class EvalSelection:
         return not any(path.endswith((".json", ".jsonl")) for path in self.data)
 
 
-def load_samples(asked: EvalSelection) -> list[EvalSample]:
-    """The samples, in a fixed order. Raises RecipeError, DataError."""
-    samples = limited(_read(asked, asked.data, asked.split), asked.limit, asked.seed)
-    if asked.shots:
-        other: Split = "all" if asked.shots_data or asked.split == "all" else "train"
-        examples = _read(asked, asked.shots_data or asked.data, other)
-        samples = with_shots(samples, examples, asked.shots, asked.seed)
-    if asked.conversation:
+def load_samples(selection: EvalSelection) -> list[EvalSample]:
+    """The selected samples in a fixed order. Raises RecipeError, DataError."""
+    samples = limited(_read(selection, selection.data, selection.split), selection.limit, selection.seed)
+    if selection.shots:
+        split: Split = "all" if selection.shots_data or selection.split == "all" else "train"
+        examples = _read(selection, selection.shots_data or selection.data, split)
+        samples = with_shots(samples, examples, selection.shots, selection.seed)
+    if selection.conversation:
         samples = [replace(sample, prompt=chatml(sample.prompt)) for sample in samples]
     return samples
 
 
-def _read(asked: EvalSelection, data: tuple[str, ...], split: Split) -> list[EvalSample]:
-    if asked.of_shards:
+def shortened(sample: EvalSample, longest: int) -> EvalSample:
+    """The sample with ``longest`` as the most tokens of its answer."""
+    return replace(sample, decoding=Decoding(longest, min(sample.decoding.min_new, longest)))
+
+
+def _read(selection: EvalSelection, data: tuple[str, ...], split: Split) -> list[EvalSample]:
+    if selection.of_shards:
         shards = [shard for each in data for shard in find_shards(each)]
-        samples = list(read_shards(shards, asked.tasks, split, asked.share, asked.seed))
-        return [_changed(asked, sample) for sample in samples]
+        samples = list(read_shards(shards, selection.tasks, split, selection.share, selection.seed))
+        return [_adapted(selection, sample) for sample in samples]
     if split != "all":
-        raise RecipeError("--split is for shards; a public file is a split of its own")
+        raise RecipeError("--split applies to shards only; a public file is already one split")
     paths = tuple(Path(each) for each in data)
-    images = (asked.images or paths[0].parent).resolve()
-    samples = read_public(Source(paths, images, asked.style, asked.metric, asked.longest), asked.kind)
-    allowed = {metric for task in asked.tasks for metric in METRICS_OF[task]}
+    images = (selection.images or paths[0].parent).resolve()
+    public = PublicSet(paths, images, selection.style, selection.metric, selection.longest)
+    samples = read_public(public, selection.kind)
+    allowed = {metric for task in selection.tasks for metric in METRICS_OF[task]}
     if samples[0].metric not in allowed:
-        raise RecipeError(f"{paths[0]}: scored by {samples[0].metric}, which is not of --task {' '.join(asked.tasks)}")
+        raise RecipeError(
+            f"{paths[0]}: is scored by {samples[0].metric}, which does not belong to --task {' '.join(selection.tasks)}"
+        )
     return samples
 
 
-def _changed(asked: EvalSelection, sample: EvalSample) -> EvalSample:
-    """With the metric and the length that were asked for, where they fit the sample's task."""
+def _adapted(selection: EvalSelection, sample: EvalSample) -> EvalSample:
+    """The sample with the selection's metric, if it fits the sample's task, and its longest answer."""
+    replaceable = [metric for metric in METRICS_OF["vqa"] if metric != CHOSEN_BY_LIKELIHOOD]
     metric = sample.metric
-    if asked.metric is not None and metric in METRICS_OF["vqa"] and asked.metric in METRICS_OF["vqa"][:-1]:
-        metric = asked.metric
-    longest = asked.longest or sample.decoding.max_new
-    return replace(sample, metric=metric, decoding=Decoding(longest, min(sample.decoding.min_new, longest)))
+    if sample.metric in METRICS_OF["vqa"] and selection.metric in replaceable:
+        metric = selection.metric
+    return shortened(replace(sample, metric=metric), selection.longest or sample.decoding.max_new)

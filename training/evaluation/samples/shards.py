@@ -1,8 +1,9 @@
-"""Samples out of our shards: the user's turns are the prompt, the last assistant turn is the truth."""
+"""Samples from our shards: all turns but the last are the prompt, the last assistant turn is the true answer."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
@@ -30,42 +31,43 @@ INDEX = ["key", "image_offsets", "image_sizes", "json_offset", "json_size", "sou
 Split = Literal["all", "heldout", "train"]
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ShardPaths:
     """A tar and its index, by path or URL."""
 
     tar: str
     parquet: str
 
 
-def find_shards(where: str | Path) -> list[Shard]:
-    """The shards of a dataset (a run's output, its folder of shards, or one tar), by path or URL.
+def find_shards(location: str | Path) -> list[ShardPaths]:
+    """The shards at a path or URL: of a run's output, of its folder of shards, or one tar.
 
-    Raises DataError where one is missing or has another size than ``dataset.json`` says.
+    Raises DataError if a file is missing, or if its size is not what ``dataset.json`` says.
     """
-    storage, text = Storage(), str(where)
+    storage, text = Storage(), str(location)
     text = text.rstrip("/") if not storage.is_local(text) else str(Path(text.removeprefix("file://")).resolve())
     if text.endswith(".tar"):
-        shard = Shard(text, f"{text.removesuffix('.tar')}.parquet")
-        lost = [file for file in shard if not storage.exists(file)]
+        shard = ShardPaths(text, f"{text.removesuffix('.tar')}.parquet")
+        lost = [file for file in (shard.tar, shard.parquet) if not storage.exists(file)]
         if lost:
-            raise DataError(f"{lost[0]}: not there; a tar needs its index beside it (`qvl mix index` makes one)")
+            raise DataError(f"{lost[0]}: does not exist; a tar needs its index beside it (`qvl mix index` writes one)")
         return [shard]
     dataset = open_dataset(text)
     problems = absent_files(dataset)
     if problems:
-        raise DataError(f"{problems[0]}; make the shards again, or evaluate others")
-    return [Shard(shard.tar, shard.index) for shard in dataset.shards]
+        raise DataError(f"{problems[0]}; build the shards again, or evaluate others")
+    return [ShardPaths(shard.tar, shard.index) for shard in dataset.shards]
 
 
 def read_shards(
-    shards: Sequence[Shard], tasks: Sequence[Task], split: Split = "all", share: float = 0.01, seed: int = 0
+    shards: Sequence[ShardPaths], tasks: Sequence[Task], split: Split = "all", share: float = 0.01, seed: int = 0
 ) -> Iterator[EvalSample]:
-    """Samples of these tasks in the order of the shards, on one side of the split by image.
+    """The samples of these tasks on one side of the split by image, in the order of the shards.
 
-    Raises DataError where an index does not fit its tar.
+    Raises DataError if an index does not belong to its tar.
     """
-    wanted = {name for name, (task, _) in SETS.items() if task in tasks}
-    stored = wanted | ({"vqa"} if "detection" in wanted else set())
+    requested = {name for name, (task, _) in SETS.items() if task in tasks}
+    stored = requested | ({"vqa"} if "detection" in requested else set())
     storage = Storage()
     for shard in shards:
         rows = [row for row in read_index(shard.parquet, INDEX).to_pylist() if row["task"] in stored]
@@ -75,7 +77,7 @@ def read_shards(
             for row in rows:
                 content = _content(shard.tar, data, row)
                 sample = _sample(shard.tar, row, content)
-                if sample is None or sample.set not in wanted:
+                if sample is None or sample.set not in requested:
                     continue
                 if split == "all" or _held_out(data, row, content, share, seed) == (split == "heldout"):
                     yield sample
@@ -88,12 +90,14 @@ def _content(tar: str, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         content = {}
     if content.get("id") != row["key"]:
-        raise DataError(f"{tar}: its index does not fit it at {row['key']}; take tar and index of one run")
+        raise DataError(
+            f"{tar}: its index does not match it at {row['key']}; use the tar and the index of the same run"
+        )
     return content
 
 
 def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSample | None:
-    """None where there is no question and answer. Raises DataError for an image that the sample does not have."""
+    """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it lacks."""
     turns = content["turns"]
     if len(turns) < 2 or turns[-1]["role"] != "assistant":
         return None
@@ -104,7 +108,9 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
     context = "".join(turn["text"] for turn in turns[:-1])
     numbers = image_numbers(context)
     if any(number >= len(spans) for number in numbers):
-        raise DataError(f"{tar}: {row['key']} speaks of image {max(numbers)}, it has {len(spans)}; lint what made it")
+        raise DataError(
+            f"{tar}: {row['key']} refers to image {max(numbers)} but has only {len(spans)}; lint the data it was built from"
+        )
     return EvalSample(
         id=row["key"],
         set=name,
@@ -119,7 +125,7 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
 
 
 def _held_out(data: memoryview, row: dict[str, Any], content: dict[str, Any], share: float, seed: int) -> bool:
-    """Whether any image of the sample is held out; a sample without image goes by its id."""
+    """Whether any image of the sample is held out. A sample without images goes by its id."""
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
     known = content["origin"].get("sha")
     if len(spans) == 1 and known:

@@ -1,4 +1,4 @@
-"""Which samples are asked: a seeded part of each set, and few-shot examples in front of the question."""
+"""A seeded subset of each set, and few-shot examples in front of each question."""
 
 import random
 from collections.abc import Sequence
@@ -11,28 +11,28 @@ from qvl.pipeline.markup import dialects
 from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
 from qvl.training.evaluation.samples.sample import EvalSample
 
-SPARE = 8  # more candidates than shots, for those that show the question's own image
+SPARE = 8  # extra candidates, because those that show the question's own image are skipped
 
 
 def limited(samples: Sequence[EvalSample], limit: int | None, seed: int) -> list[EvalSample]:
-    """At most ``limit`` samples of each set, chosen by the hash of their ids, in their order: no shard is preferred."""
+    """At most ``limit`` samples of each set, in their order. They are chosen by the hash of their ids, from all shards."""
     if limit is None:
         return list(samples)
-    by_set: dict[str, list[tuple[int, int]]] = {}
-    for place, sample in enumerate(samples):
+    ranks_by_set: dict[str, list[tuple[int, int]]] = {}
+    for index, sample in enumerate(samples):
         rank = xxhash.xxh3_64_intdigest(sample.id.encode(), seed)
-        by_set.setdefault(sample.set, []).append((rank, place))
-    chosen = sorted(place for ranks in by_set.values() for _, place in sorted(ranks)[:limit])
-    return [samples[place] for place in chosen]
+        ranks_by_set.setdefault(sample.set, []).append((rank, index))
+    chosen = sorted(index for ranks in ranks_by_set.values() for _, index in sorted(ranks)[:limit])
+    return [samples[index] for index in chosen]
 
 
 def with_shots(
     samples: Sequence[EvalSample], examples: Sequence[EvalSample], shots: int, seed: int
 ) -> list[EvalSample]:
-    """Each sample with ``shots`` examples of its own set (or else metric) before it: prompt, blank, answer, as released.
+    """Each sample after ``shots`` examples of its own set, or else of its metric: prompt, blank and answer, as released.
 
-    The examples depend on the sample's id and the seed alone, and never show the sample's own image. Raises RecipeError
-    where a set has too few.
+    The examples depend only on the sample's id and the seed, and never show the sample's own image. Raises RecipeError if a
+    set has too few examples.
     """
     if not shots:
         return list(samples)
@@ -44,12 +44,12 @@ def with_shots(
 
 
 def _with_shots(sample: EvalSample, pool: list[EvalSample], shots: int, seed: int) -> EvalSample:
-    draw = random.Random(f"{seed} {sample.id}")
-    drawn = draw.sample(pool, min(len(pool), shots + SPARE))
-    chosen = [example for example in drawn if not set(example.images) & set(sample.images)][:shots]
+    generator = random.Random(f"{seed} {sample.id}")
+    candidates = generator.sample(pool, min(len(pool), shots + SPARE))
+    chosen = [example for example in candidates if not set(example.images) & set(sample.images)][:shots]
     if len(chosen) < shots:
         raise RecipeError(
-            f"{sample.set}: {len(chosen)} of {shots} examples with other images; name more with --shots-data"
+            f"{sample.set}: only {len(chosen)} of {shots} examples show other images; name more data with --shots-data"
         )
     context = "".join(example.prompt + _answer(example) for example in chosen)
     images = tuple(image for example in chosen for image in example.images)
@@ -57,7 +57,7 @@ def _with_shots(sample: EvalSample, pool: list[EvalSample], shots: int, seed: in
 
 
 def _answer(example: EvalSample) -> str:
-    """The answer as it follows the example's prompt; a box has no blank before it, nor has what follows Chinese."""
+    """The answer as it follows the example's prompt. There is no blank before a box, nor after Chinese text."""
     if example.metric == "box":
         opening = TAGS[QWEN_VL].box[0]
         written = "".join(dialects.box(box) for box in example.boxes)

@@ -8,7 +8,7 @@ from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, table, tag, untrusted
 from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.training.heldout.questions import read_answered
+from qvl.training.heldout.questions import read_model_answers
 from qvl.training.pages.experiments.estimate import Estimate, estimate
 from qvl.training.pages.experiments.recipe import Figure
 from qvl.training.pages.experiments.results import MEASURES, ExperimentResults, against, curve
@@ -154,7 +154,7 @@ def _points(results: ExperimentResults, figure: Figure) -> Points:
 
 
 def _pictures(results: ExperimentResults) -> Section:
-    answered = {arm: read_answered(results.done[arm][0].answers) for arm in results.arms}
+    answered = {arm: read_model_answers(results.done[arm][0].answers) for arm in results.arms}
     return side_by_side([question.sample for question in results.asked], answered)
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.lock import output_lock
@@ -141,10 +143,10 @@ def _ask(run: ExperimentRun, asked: Sequence[Question], device: str) -> None:
     """Answers, losses, and the file that says that the run is done."""
     with measured(run.folder / "steps.json", ASKING):
         samples = [question.sample for question in asked]
-        words = {"questions": len(samples), "run": run.plan.name}
-        answered = evaluate_model(run.model, samples, words, run.folder / "eval", device)
+        description: dict[str, JsonValue] = {"questions": len(samples), "run": run.plan.name}
+        answered = evaluate_model(run.model, samples, description, run.folder / "eval", device)
         losses = held_out_loss(run.model, [question.told for question in asked])
-    found = values(asked, answered.answers, answered.values, losses)
+    found = values(asked, answered.answers, answered.scores, losses)
     replace_file(run.folder / "values.json", json.dumps({"values": found}).encode())
 
 

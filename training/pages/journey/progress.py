@@ -1,9 +1,9 @@
 """Losses and scores of the models of a journey as tables, and whether each moved in the stage that the paper says."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from qvl.pipeline.html.elements import Html, count, table, tag
+from qvl.training.evaluation.scores import SetScore
 from qvl.training.heldout.loss import DIALOGUE, OTHER, Loss, change
 from qvl.training.heldout.questions import DIALOGUE as ASKED_DIALOGUE
 
@@ -83,20 +83,20 @@ def loss_table(losses: Mapping[str, Mapping[str, Loss]], stages: Mapping[str, st
     return table(["task", "samples", "tokens", *(_title(name, stages) for name in losses)], rows, ".numbers.models")
 
 
-def score_table(sets: Mapping[str, Mapping[str, Any]], stages: Mapping[str, str]) -> Html:
+def score_table(sets: Mapping[str, Mapping[str, SetScore]], stages: Mapping[str, str]) -> Html:
     """Scores of decoded answers by set (rows) and model (columns)."""
     names = dict.fromkeys(name for found in sets.values() for name in found)
     rows = []
     for name in names:
         values = [found.get(name) for found in sets.values()]
-        best = max((value["score"] for value in values if value is not None), default=0.0)
+        best = max((value.score for value in values if value is not None), default=0.0)
         some = next(value for value in values if value is not None)
         cells = [
-            NOTHING if value is None else _cell(f"{value['score']:.1f}", value["standard_error"], 1,
-                                                value["score"] == best > 0, _expected(name, ASKED_DIALOGUE, model, stages))
+            NOTHING if value is None else _cell(f"{value.score:.1f}", value.standard_error, 1,
+                                                value.score == best > 0, _expected(name, ASKED_DIALOGUE, model, stages))
             for model, value in zip(sets, values, strict=True)
         ]  # fmt: skip
-        rows.append([_set_title(name), some["metric"].replace("_", " "), count(some["samples"]), *cells])
+        rows.append([_set_title(name), some.metric.replace("_", " "), count(some.samples), *cells])
     head = ["set", "metric", "samples", *(_title(name, stages) for name in sets)]
     return table(head, rows, ".numbers.models")
 

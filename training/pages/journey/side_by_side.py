@@ -67,7 +67,7 @@ def _row(at: int, sample: EvalSample, models: Mapping[str, ModelAnswers]) -> Htm
 
 
 def _answer(at: int, sample: EvalSample, expected: str, name: str, model: ModelAnswers) -> Html:
-    answer, value = model.answers[at], model.values[at]
+    answer, value = model.answers[at], model.scores[at]
     title = name if name != "start" else FIRST
     head = tag("h4", title, tag("b", f"{value:.2f}", attributes={"title": f"{sample.metric} of this sample"}))
     cut = Answer(answer.text if sample.metric in PLACED else answer.text[:TEXT_LIMIT], answer.fault, answer.likelihoods)

@@ -14,8 +14,8 @@ from qvl.training.evaluation.metrics.anls import anls
 from qvl.training.evaluation.metrics.box import best_iou
 from qvl.training.evaluation.metrics.cider import cider
 from qvl.training.evaluation.metrics.exact import exact, gqa_answer
-from qvl.training.evaluation.metrics.grounded import f1, grounded
-from qvl.training.evaluation.metrics.ocr import read
+from qvl.training.evaluation.metrics.grounded import count_grounding, f1
+from qvl.training.evaluation.metrics.ocr import count_page
 from qvl.training.evaluation.metrics.relaxed import relaxed
 from qvl.training.evaluation.metrics.vqa_score import normalised, vqa_score, without_punctuation
 from qvl.training.evaluation.metrics.words import words
@@ -146,8 +146,8 @@ def test_grounded_phrases() -> None:
         Phrase("a cat", ((0, 0, 0.5, 0.5),)),
         Phrase("fox", ((0, 0.5, 0.5, 1),)),
     ]
-    found = grounded(said, truths)
-    assert (found.truths, found.predictions, found.matched, found.placed) == (3, 3, 1, 2)
+    found = count_grounding(said, truths)
+    assert (found.truths, found.predictions, found.matched, found.boxes_matched) == (3, 3, 1, 2)
     assert f1(1, 3, 2) == pytest.approx((1 / 3, 1 / 2, 2 / 5))
     assert f1(0, 0, 3) == (0.0, 0.0, 0.0)
     assert f1(0, 0, 0) == (1.0, 1.0, 1.0)
@@ -156,12 +156,12 @@ def test_grounded_phrases() -> None:
 def test_ocr_counts() -> None:
     truths = [("Hello world", (0, 0, 1, 0, 1, 0.1, 0, 0.1)), ("二行", (0, 0.2, 1, 0.2, 1, 0.3, 0, 0.3))]
     said = [("Hello  world", (0, 0, 1, 0, 1, 0.08, 0, 0.08)), ("二个", (0, 0.6, 1, 0.6, 1, 0.7, 0, 0.7))]
-    page = read(said, truths)
+    page = count_page(said, truths)
     assert (page.edits, page.characters) == (1, len("Hello world\n二行"))
     assert (page.words, page.words_predicted, page.words_matched) == (4, 4, 3)
-    assert (page.lines, page.lines_predicted, page.lines_placed, page.lines_read) == (2, 2, 1, 1)
+    assert (page.lines, page.lines_predicted, page.lines_matched, page.lines_read) == (2, 2, 1, 1)
     assert page.iou == pytest.approx(0.8)
     assert page.similarity == pytest.approx(1 - 1 / 14)
-    assert read([], truths).similarity == 0.0
-    assert read([], []).similarity == 1.0
-    assert read([], truths).edits == 14
+    assert count_page([], truths).similarity == 0.0
+    assert count_page([], []).similarity == 1.0
+    assert count_page([], truths).edits == 14

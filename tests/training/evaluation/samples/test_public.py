@@ -9,7 +9,7 @@ import pytest
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.training.evaluation.samples import prompts
 from qvl.training.evaluation.samples.prompts import Style
-from qvl.training.evaluation.samples.public import Source, read_public
+from qvl.training.evaluation.samples.public import PublicSet, read_public
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 
@@ -21,7 +21,7 @@ def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: s
         lines = "\n".join(json.dumps(row) for row in content) if name.endswith("l") else json.dumps(content)
         path.write_text(lines)
         paths.append(path)
-    return read_public(Source(tuple(paths), folder / "images", style), kind)
+    return read_public(PublicSet(tuple(paths), folder / "images", style), kind)
 
 
 def test_refcoco(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
     assert (sample.metric, sample.decoding) == ("vqa_score", Decoding(10, 1))
     (trained,) = read(tmp_path, {"q.json": questions, "a.json": annotations}, "training")
     assert trained.prompt == "<img>0</img> Why? Answer:"
-    with pytest.raises(DataError, match="without an answer"):
+    with pytest.raises(DataError, match="have no answer"):
         read(tmp_path, {"q.json": questions})
 
 
@@ -106,13 +106,13 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         read(tmp_path, {"x.json": {"a": {"b": 1}}})
     with pytest.raises(RecipeError, match="refcoco"):
         read(tmp_path, {"x.json": []}, kind="cococo")
-    with pytest.raises(DataError, match="not the refcoco format"):
+    with pytest.raises(DataError, match="is not in the refcoco format"):
         read(tmp_path, {"x.jsonl": [{"sent": "x", "bbox": [1, 2, 3, 4]}]})
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(DataError, match="no JSON"):
-        read_public(Source((tmp_path / "bad.json",), tmp_path))
-    with pytest.raises(RecipeError, match="not there"):
-        read_public(Source((tmp_path / "none.json",), tmp_path))
+    with pytest.raises(DataError, match="is not JSON"):
+        read_public(PublicSet((tmp_path / "bad.json",), tmp_path))
+    with pytest.raises(RecipeError, match="does not exist"):
+        read_public(PublicSet((tmp_path / "none.json",), tmp_path))
 
 
 def test_the_task_must_fit_the_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
+from qvl.training.evaluation.scores import SetScore
 from qvl.training.evaluation.scoring import score
 from qvl.training.heldout.loss import OTHER, Loss
 from qvl.training.heldout.questions import ModelAnswers
@@ -78,7 +79,7 @@ def results(tmp_path: Path) -> JourneyResults:
     samples = load_samples(EvalSelection((str(out),), ("caption", "vqa", "grounding", "ocr")))
     answers = [Answer(HOSTILE) for _ in samples]
     scored = score(samples, answers)
-    answered = {model: ModelAnswers(scored.sets, answers, scored.scores) for model in MODELS}
+    answered = {model: ModelAnswers(scored.sets, answers, scored.per_sample) for model in MODELS}
     history = read_history(write_run(tmp_path / "run", {"pretrain": 20, "multitask": 20, "sft": 5}))
     costs = {"curate": Cost(2.0, 1.0, 300.0), "training": Cost(100.0, 90.0, 900.0)}
     part = JourneyPart("pairs", out)
@@ -127,8 +128,10 @@ def test_a_claim_holds_where_the_loss_fell_by_more_than_its_error(after: float, 
 
 
 def test_the_cell_of_the_papers_reason_is_outlined() -> None:
-    values = {"metric": "cider", "samples": 3, "score": 1.0, "standard_error": 0.1}
-    sets = {model: {"caption": values | {"score": 5.0 if model == "multitask" else 1.0}} for model in MODELS}
+    sets = {
+        model: {"caption": SetScore("cider", 3, 0, 5.0 if model == "multitask" else 1.0, 0.1, {}, {})}
+        for model in MODELS
+    }
     row = score_table(sets, STAGES).split("<tbody>")[1]
     cells = row.split("<td>")[1:]
     assert ["expected" in cell for cell in cells] == [False, False, False, False, True, False, False]
