@@ -31,7 +31,7 @@ from qvl.pipeline.curate.selection.manifests import SelectSummary
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
 
 MARK = "made for the benchmark"
@@ -60,13 +60,13 @@ def seconds(out: Path, changes: list[str], repeats: int = 1) -> dict[str, float]
     found = []
     for _ in range(repeats):
         start, spent = time.perf_counter(), time.process_time()
-        stored = Stored.open(out)
-        content = whatif(stored, apply_changes(stored.recipe, changes), ("source", "language")).content()
+        stored = StoredColumns.open(out)
+        counts = whatif(stored, apply_changes(stored.recipe, changes), ("source", "language")).counts()
         found.append((round(time.perf_counter() - start, 2), round(time.process_time() - spent, 2)))
     return {
         "wall_s": min(wall for wall, _ in found),
         "cpu_s": min(cpu for _, cpu in found),
-        "kept": content["kept_after"],
+        "kept": counts.kept_after,
     }
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,10 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.verdicts import KEEP
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from qvl.pipeline.finished.solve import Solved
+    from qvl.pipeline.finished.whatif import WhatIfCounts
 
 Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Argument(metavar="CHANGE...", help="clip.minimum=0.28 coyo.emoji=null")]
@@ -24,60 +27,76 @@ def whatif(
     as_json: Json = False,
 ) -> None:
     """What other thresholds would keep: exact counts from the stored columns, no image is read."""
+    from dataclasses import asdict
+
     from qvl.pipeline.finished.changes import apply_changes
-    from qvl.pipeline.finished.stored import Stored
+    from qvl.pipeline.finished.stored_columns import StoredColumns
     from qvl.pipeline.finished.whatif import whatif as ask
     from qvl.pipeline.storage.paths import parse_path
 
-    stored = Stored.open(parse_path(out))
+    stored = StoredColumns.open(parse_path(out))
     dimensions = [name for name in by.split(",") if name]
-    content = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).content()
+    counts = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).counts()
     if as_json:
-        typer.echo(json.dumps({"changes": changes or [], "dimensions": dimensions, **content}))
+        typer.echo(json.dumps({"changes": changes or [], "dimensions": dimensions, **asdict(counts)}))
     else:
-        print_whatif(dimensions, content)
+        print_whatif(dimensions, counts)
 
 
-def print_whatif(dimensions: list[str], content: dict[str, Any]) -> None:
-    """Funnel and mix, before and after."""
+def print_whatif(dimensions: list[str], counts: "WhatIfCounts") -> None:
+    """Print the funnel and the mix, before and after."""
     from rich.console import Console
+
+    console = Console()
+    console.print(_funnel_table(counts))
+    console.print(_mix_table(dimensions, counts))
+    console.print(
+        f"{counts.rows:,} rows: {counts.kept_before:,} kept before, {counts.kept_after:,} after "
+        f"({counts.gained:,} gained, {counts.lost:,} lost)",
+        highlight=False,
+    )
+    for line in cautions(counts):
+        console.print(line, style="yellow", highlight=False)
+
+
+def _funnel_table(counts: "WhatIfCounts") -> "Table":
+    """Rows by verdict, before and after."""
     from rich.table import Table
 
     from qvl.pipeline.finished.whatif import verdict_totals
 
-    console = Console()
-    before, after = (verdict_totals(content[when]) for when in ("before", "after"))
-    funnel = Table("verdict", title="Funnel", title_justify="left")
+    before, after = verdict_totals(counts.before), verdict_totals(counts.after)
+    table = Table("verdict", title="Funnel", title_justify="left")
     for name in ("before", "after", "difference"):
-        funnel.add_column(name, justify="right")
-    for word in sorted({*before, *after}, key=lambda word: (word != KEEP, -before[word] - after[word])):
-        funnel.add_row(word, f"{before[word]:,}", f"{after[word]:,}", f"{after[word] - before[word]:+,}")
-    console.print(funnel)
-    mix = Table(*dimensions, title="Mix", title_justify="left")
+        table.add_column(name, justify="right")
+    for verdict in sorted({*before, *after}, key=lambda verdict: (verdict != KEEP, -before[verdict] - after[verdict])):
+        difference = after[verdict] - before[verdict]
+        table.add_row(verdict, f"{before[verdict]:,}", f"{after[verdict]:,}", f"{difference:+,}")
+    return table
+
+
+def _mix_table(dimensions: list[str], counts: "WhatIfCounts") -> "Table":
+    """Rows by cell, before and after."""
+    from rich.table import Table
+
+    table = Table(*dimensions, title="Mix", title_justify="left")
     for name in ("rows", "kept before", "kept after", "gained", "lost", "share after"):
-        mix.add_column(name, justify="right")
-    for cell in sorted(content["by"], key=lambda cell: (cell["cell"][:1], -cell["rows"])):
-        share = cell["kept_after"] / content["kept_after"] if content["kept_after"] else 0.0
-        numbers = (cell[name] for name in ("rows", "kept_before", "kept_after", "gained", "lost"))
-        mix.add_row(*cell["cell"], *(f"{number:,}" for number in numbers), f"{share:.1%}")
-    console.print(mix)
-    console.print(
-        f"{content['rows']:,} rows: {content['kept_before']:,} kept before, {content['kept_after']:,} after "
-        f"({content['gained']:,} gained, {content['lost']:,} lost)",
-        highlight=False,
-    )
-    for line in cautions(content):
-        console.print(line, style="yellow", highlight=False)
+        table.add_column(name, justify="right")
+    for cell in sorted(counts.by, key=lambda cell: (cell.cell[:1], -cell.rows)):
+        share = cell.kept_after / counts.kept_after if counts.kept_after else 0.0
+        numbers = (cell.rows, cell.kept_before, cell.kept_after, cell.gained, cell.lost)
+        table.add_row(*cell.cell, *(f"{number:,}" for number in numbers), f"{share:.1%}")
+    return table
 
 
-def cautions(content: dict[str, Any]) -> list[str]:
-    """What the stored columns cannot tell."""
-    said = {
-        "unscored": "rows would pass so far but were never scored: counted neither as kept nor as lost",
-        "missing": "rows have no value that a changed filter asks for: they fail it",
-        "uncompared": "rows that would be let in were never compared with the benchmarks: counted as kept",
+def cautions(counts: "WhatIfCounts") -> list[str]:
+    """What the stored columns cannot tell, in lines."""
+    lines = {
+        "rows would pass so far but were never scored: counted neither as kept nor as lost": counts.unscored,
+        "rows have no value for a changed filter and fail it": counts.missing,
+        "rows would be let in that were never compared with the benchmarks: counted as kept": counts.uncompared,
     }
-    return [f"{content[name]:,} {text}" for name, text in said.items() if content[name]]
+    return [f"{rows:,} {text}" for text, rows in lines.items() if rows]
 
 
 def solve(
@@ -95,9 +114,10 @@ def solve(
     """The threshold that keeps a wanted share of a source, or the shares of the paper's Table 2."""
     from dataclasses import asdict
 
-    from qvl.pipeline.finished.solve import Target, table2_targets, write_solved
+    from qvl.pipeline.finished.solve import Target, table2_targets
     from qvl.pipeline.finished.solve import solve as find
-    from qvl.pipeline.finished.stored import Stored
+    from qvl.pipeline.finished.stored_columns import StoredColumns
+    from qvl.pipeline.finished.write_solved import write_solved
     from qvl.pipeline.recipe.recipe import load_recipe
     from qvl.pipeline.storage.paths import parse_path
 
@@ -105,7 +125,7 @@ def solve(
         raise typer.BadParameter("give --source and --keep, or --table2")
     if recipe is None and (table2 or write is not None):
         raise RecipeError("--table2 and --write need --recipe: the recipe of the run")
-    stored = Stored.open(parse_path(out))
+    stored = StoredColumns.open(parse_path(out))
     if table2 and recipe is not None:
         present = {name for _, name in stored.units}
         targets = [target for target in table2_targets(load_recipe(recipe)) if target.source in present]

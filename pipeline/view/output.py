@@ -13,7 +13,7 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_NAMES
-from qvl.pipeline.finished.stored import stored_recipe
+from qvl.pipeline.finished.stored_recipe import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Bytes, Unit

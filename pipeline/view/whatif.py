@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,8 +24,9 @@ from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR
 from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored import THREADS, DuplicateCandidates, Result, Stored
-from qvl.pipeline.finished.whatif import UNSCORED, Answer, whatif
+from qvl.pipeline.finished.stored_columns import THREADS, DuplicateCandidates, Result, StoredColumns
+from qvl.pipeline.finished.verdict_index import UNSCORED
+from qvl.pipeline.finished.whatif import Answer, whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import DERIVED, NumberThreshold, chosen_filters, purpose, thresholds
 from qvl.pipeline.view.output import Output
@@ -41,7 +42,7 @@ CARD = ("verdict", "source", "language", "width", "height", "caption")
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Remembering(Stored):
+class Remembering(StoredColumns):
     """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
 
     @cached_property
@@ -75,15 +76,17 @@ class Remembering(Stored):
     def missing(self, recipe: Recipe) -> list[int]:
         """Rules whose twins nobody has looked for yet."""
         numbers = [number for number, rule in enumerate(duplicate_rules(recipe)) if rule.semantic is None]
-        files = {number: self.twin_files(recipe, number) for number in numbers}
+        files = {number: self.candidate_files(recipe, number) for number in numbers}
         return [n for n, f in files.items() if str(f[0]) not in self.known and not all(path.is_file() for path in f)]
 
-    def twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
+    def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """Of the cache in the output where they are there, else found here and kept in memory."""
-        files = self.twin_files(recipe, rule)
+        files = self.candidate_files(recipe, rule)
         if str(files[0]) not in self.known:
             kept = all(path.is_file() for path in files)
-            self.known[str(files[0])] = super().twins(recipe, rule) if kept else self.make_twins(recipe, rule)
+            self.known[str(files[0])] = (
+                super().duplicate_candidates(recipe, rule) if kept else self.find_candidates(recipe, rule)
+            )
         return self.known[str(files[0])]
 
     def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
@@ -93,16 +96,16 @@ class Remembering(Stored):
 
 
 @dataclass(frozen=True)
-class WithoutTwins(Stored):
+class WithoutTwins(StoredColumns):
     """A run as if no two rows could meet in a duplicate rule."""
 
-    run: Stored
+    run: StoredColumns
 
     def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
         """Of the run."""
         yield from self.run.over_units(columns, function)
 
-    def twins(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
+    def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
         """None."""
         return DuplicateCandidates(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
 
@@ -137,14 +140,14 @@ class WhatIf:
             changed = apply_changes(stored.recipe, changes)
             searching = self._searching(stored, changed)
             answer = self._answer(stored, changed, tuple(changes), searching is None)
-        content = answer.content()
+        content = asdict(answer.counts())
         content.pop("by")
         after = answer.after == 0
         before = answer.before == 0
         galleries = {
             "entering": np.flatnonzero(after & ~before),
             "leaving": np.flatnonzero(before & ~after),
-            "waiting": np.flatnonzero(answer.after == answer.words.code(UNSCORED)),
+            "waiting": np.flatnonzero(answer.after == answer.verdicts.code(UNSCORED)),
         }
         return content | _cards(query, stored, answer, galleries) | {"searching": searching}
 
@@ -179,7 +182,7 @@ class WhatIf:
         if self.output.stored is None:
             raise DataError("only a curation can be asked what other thresholds would keep")
         if self.stored is None:
-            found = Stored.open(self.output.layout.out)
+            found = StoredColumns.open(self.output.layout.out)
             self.stored = Remembering(found.out, found.recipe, found.fingerprint)
         return self.stored
 
@@ -194,7 +197,7 @@ class WhatIf:
         return self.answers[changes]
 
 
-def _cards(query: Query, stored: Stored, answer: Answer, galleries: dict[str, np.ndarray]) -> dict[str, Any]:
+def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]) -> dict[str, Any]:
     """Cards of some rows of each gallery: the same ones while a slider moves, so that they do not flicker."""
     starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
     chosen = {}
@@ -203,7 +206,9 @@ def _cards(query: Query, stored: Stored, answer: Answer, galleries: dict[str, np
         some = numbers[np.argpartition(rank, SHOWN)[:SHOWN]] if len(numbers) > SHOWN else numbers
         owner = np.searchsorted(starts, some, side="right") - 1
         chosen[name] = {
-            sample_id(stored.units[unit][0], int(number - starts[unit])): answer.words.name(int(answer.after[number]))
+            sample_id(stored.units[unit][0], int(number - starts[unit])): answer.verdicts.name(
+                int(answer.after[number])
+            )
             for unit, number in zip(owner.tolist(), some.tolist(), strict=True)
         }
     wanted = [key for keys in chosen.values() for key in keys]
@@ -220,7 +225,7 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
     try:
         for rule in rules:
-            stored.twins(recipe, rule)
+            stored.duplicate_candidates(recipe, rule)
     except (QvlError, OSError) as error:
         search.set_exception(error)
     else:
@@ -230,10 +235,10 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
             search.set_exception(DataError("the search for duplicates broke off; what ended it stands in the terminal"))
 
 
-def _without_search(stored: Stored, recipe: Recipe) -> Answer:
+def _without_search(stored: StoredColumns, recipe: Recipe) -> Answer:
     """The answer of the filters; rows that a rule in force dropped stay dropped."""
     answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
-    codes = [answer.words.code(rule.reason) for rule in duplicate_rules(recipe)]
+    codes = [answer.verdicts.code(rule.reason) for rule in duplicate_rules(recipe)]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
     return answer

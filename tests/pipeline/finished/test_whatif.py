@@ -19,7 +19,7 @@ from qvl.pipeline.curate.run import run
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.solve import Target, solve
-from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import verdict_totals, whatif
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
 from tests.pipeline.samples import encoded, picture
@@ -114,17 +114,17 @@ def test_it_says_what_a_run_of_the_changed_recipe_does(
     data: Path, out: Path, tmp_path: Path, changes: list[str]
 ) -> None:
     recipe = apply_changes(load_recipe(data / "recipe.yaml"), changes)
-    stored = Stored.open(out)
+    stored = StoredColumns.open(out)
     answer = whatif(stored, apply_changes(stored.recipe, changes))
     curate(recipe, tmp_path / "changed")
-    found = answer.content()
-    assert {s: Counter(c) for s, c in found["after"].items()} == verdicts(tmp_path / "changed")
-    assert {s: Counter(c) for s, c in found["before"].items()} == verdicts(out)
+    found = answer.counts()
+    assert {s: Counter(c) for s, c in found.after.items()} == verdicts(tmp_path / "changed")
+    assert {s: Counter(c) for s, c in found.before.items()} == verdicts(out)
     kept = {id_: v == "keep" for path in (tmp_path / "changed", out) for id_, v in ids(path).items()}
-    assert len(kept) == found["rows"]
+    assert len(kept) == found.rows
     gained = sum(ids(tmp_path / "changed")[i] == "keep" != v for i, v in ids(out).items())
-    assert (found["gained"], found["lost"]) == (gained, found["kept_before"] + gained - found["kept_after"])
-    assert found["unscored"] == 0
+    assert (found.gained, found.lost) == (gained, found.kept_before + gained - found.kept_after)
+    assert found.unscored == 0
 
 
 def ids(out: Path) -> dict[str, str]:
@@ -132,35 +132,35 @@ def ids(out: Path) -> dict[str, str]:
 
 
 def test_no_change_changes_nothing(out: Path) -> None:
-    stored = Stored.open(out)
+    stored = StoredColumns.open(out)
     answer = whatif(stored, apply_changes(stored.recipe, []), ("source", "language", "format"))
     assert np.array_equal(answer.before, answer.after)
-    found = answer.content()
+    found = answer.counts()
     for name in ("rows", "kept_after", "unscored"):
-        assert sum(cell[name] for cell in found["by"]) == found[name]
+        assert sum(getattr(cell, name) for cell in found.by) == getattr(found, name)
 
 
 def test_rows_that_were_never_scored_are_said(data: Path, tmp_path: Path) -> None:
     frugal = {**content(data), "score": {"phash": {}}}
     curate(Recipe.model_validate(frugal), tmp_path / "out")
-    stored = Stored.open(tmp_path / "out")
-    found = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.1", "text_length.minimum=1"])).content()
-    assert found["unscored"] > 20
-    assert sum(cell["unscored"] for cell in found["by"]) == found["unscored"]
+    stored = StoredColumns.open(tmp_path / "out")
+    found = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.1", "text_length.minimum=1"])).counts()
+    assert found.unscored > 20
+    assert sum(cell.unscored for cell in found.by) == found.unscored
     without = apply_changes(stored.recipe, ["clip.minimum=0.1", "dedup.near_duplicate=null"])
-    assert whatif(stored, without).content()["unscored"] == 0, "without a rule on looks nothing is unknown"
+    assert whatif(stored, without).counts().unscored == 0, "without a rule on looks nothing is unknown"
 
 
 def test_rows_without_a_value_are_said(out: Path) -> None:
-    stored = Stored.open(out)
-    found = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.0"])).content()
+    stored = StoredColumns.open(out)
+    found = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.0"])).counts()
     missing = sum(r["clip"] is None and r["fault"] is None for _, t in read_ledger(out) for r in t.to_pylist())
-    assert found["missing"] == missing > 0
+    assert found.missing == missing > 0
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.25, 0.4])
 def test_a_solved_threshold_is_the_nearest_there_is(out: Path, keep: float) -> None:
-    stored = Stored.open(out)
+    stored = StoredColumns.open(out)
     (solved,) = solve(stored, [Target("web", keep)])
     clips = sorted(
         {r["clip"] for _, t in read_ledger(out, ["clip", "source"]) for r in t.to_pylist() if r["clip"] is not None}
@@ -176,14 +176,14 @@ def test_a_solved_threshold_is_the_nearest_there_is(out: Path, keep: float) -> N
 
 
 def test_a_maximum_can_be_solved_too(out: Path) -> None:
-    (solved,) = solve(Stored.open(out), [Target("web", 0.04)], "text_length.maximum")
+    (solved,) = solve(StoredColumns.open(out), [Target("web", 0.04)], "text_length.maximum")
     assert abs(solved.kept - 0.04) < 0.02
     assert 8 <= solved.value < 16
     assert solved.without > solved.kept
 
 
 def test_what_cannot_be_reached_is_said(out: Path) -> None:
-    (solved,) = solve(Stored.open(out), [Target("web", 1.0)])
+    (solved,) = solve(StoredColumns.open(out), [Target("web", 1.0)])
     assert solved.kept == pytest.approx(solved.without, abs=0.1)
     assert solved.without < 1
 
@@ -212,25 +212,25 @@ def test_all_targets_of_a_recipe_and_the_recipe_written(data: Path, out: Path, t
         ("nothing.minimum=1", "no filter nothing"),
         ("clip.minimum=high", "valid number"),
         ("clip.least=1", "not permitted"),
-        ("web.clip.minimum=[", "no value"),
+        ("web.clip.minimum=[", "not a value"),
         ("dedup.image=maybe", "valid boolean"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_one_line(out: Path, change: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        apply_changes(Stored.open(out).recipe, [change])
+        apply_changes(StoredColumns.open(out).recipe, [change])
 
 
 def test_of_an_unfinished_run_nothing_can_be_asked(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no finished select"):
-        Stored.open(tmp_path)
+        StoredColumns.open(tmp_path)
 
 
 def test_the_command_prints_what_it_counts(out: Path) -> None:
     result = CliRunner().invoke(app, ["whatif", str(out), "clip.minimum=0.3", "--by", "source", "--json"])
     found = json.loads(result.stdout)
-    stored = Stored.open(out)
+    stored = StoredColumns.open(out)
     answer = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.3"]))
-    assert found["kept_after"] == answer.kept == verdict_totals(answer.content()["after"])["keep"]
+    assert found["kept_after"] == answer.kept == verdict_totals(answer.counts().after)["keep"]
     printed = CliRunner().invoke(app, ["whatif", str(out), "clip.minimum=0.3"]).stdout
     assert f"{answer.kept:,} after" in printed

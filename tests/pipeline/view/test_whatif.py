@@ -9,7 +9,7 @@ import pytest
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif as exact
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view import whatif
@@ -22,13 +22,13 @@ LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A search for duplicates that waits until the event is set."""
-    go, find = threading.Event(), Remembering.twins
+    go, find = threading.Event(), Remembering.duplicate_candidates
 
     def waiting(stored: Remembering, recipe: Recipe, rule: int) -> Any:
         assert go.wait(30)
         return find(stored, recipe, rule)
 
-    monkeypatch.setattr(Remembering, "twins", waiting)
+    monkeypatch.setattr(Remembering, "duplicate_candidates", waiting)
     monkeypatch.setattr(whatif, "PATIENCE", 0.01)
     return go
 
@@ -54,10 +54,12 @@ def test_filters_answer_alone_until_duplicates_are_found(
     assert asked.searching() is None
     second = asked.ask(query, LOOSER, gone)
     assert second["searching"] is None
-    stored = Stored.open(Path(shutil.copytree(curated[0], tmp_path / "out")))  # this one leaves its findings there
-    whole = exact(stored, apply_changes(stored.recipe, LOOSER)).content()
+    stored = StoredColumns.open(
+        Path(shutil.copytree(curated[0], tmp_path / "out"))
+    )  # this one leaves its findings there
+    whole = exact(stored, apply_changes(stored.recipe, LOOSER)).counts()
     assert {name: second[name] for name in ("kept_after", "gained", "lost")} == {
-        name: whole[name] for name in ("kept_after", "gained", "lost")
+        name: getattr(whole, name) for name in ("kept_after", "gained", "lost")
     }
     # among the rows that enter are copies of one another
     assert second["gained"] < first["gained"] and second["lost"] >= first["lost"] == 0
@@ -79,7 +81,7 @@ def test_what_ends_the_search_is_told(
     def broken(stored: Remembering, recipe: Recipe, rule: int) -> Any:
         raise error
 
-    monkeypatch.setattr(Remembering, "twins", broken)
+    monkeypatch.setattr(Remembering, "duplicate_candidates", broken)
     asked, query, gone = WhatIf(output), output.query(cursor, "rows", []), threading.Event()
     asked.ask(query, LOOSER, gone)
     with pytest.raises(DataError, match=str(told)):

@@ -25,7 +25,7 @@ from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.duplicates.kmeans import nearest_cells, on_grid
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored import Stored
+from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.curate.scanned import scan_manifests
@@ -175,12 +175,12 @@ def test_whatif_tells_what_another_similarity_keeps(tmp_path: Path) -> None:
     write_scored(tmp_path / "a", made_up(4))
     write_scored(tmp_path / "b", made_up(4))
     select(tmp_path / "a", a_recipe(0.9), 50)
-    stored = Stored.open(tmp_path / "a")
+    stored = StoredColumns.open(tmp_path / "a")
     for similarity in (0.8, 0.9, 0.97):
         asked = whatif(stored, apply_changes(stored.recipe, [f"dedup.semantic_duplicate.similarity={similarity}"]))
         words = [row["verdict"] for row in select(tmp_path / "b", a_recipe(similarity), 50)]
         assert asked.kept == words.count("keep")
-        assert asked.content()["after"]["a"]["semantic_duplicate"] == words.count("semantic_duplicate")
+        assert asked.counts().after["a"]["semantic_duplicate"] == words.count("semantic_duplicate")
         for folder in ("select", "manifests/select", "ledger"):
             for path in (tmp_path / "b" / folder).iterdir():
                 path.unlink()
@@ -190,7 +190,7 @@ def test_whatif_tells_what_another_similarity_keeps(tmp_path: Path) -> None:
 def test_whatif_does_not_guess_other_cells(tmp_path: Path) -> None:
     write_scored(tmp_path, made_up(5))
     select(tmp_path, a_recipe(), 50)
-    stored = Stored.open(tmp_path)
+    stored = StoredColumns.open(tmp_path)
     with pytest.raises(RecipeError, match="no such cells"):
         whatif(stored, apply_changes(stored.recipe, ["dedup.semantic_duplicate.cells=3"]))
 

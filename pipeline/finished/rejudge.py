@@ -1,0 +1,87 @@
+"""The filters of a changed recipe over the stored columns of one unit; the duplicate rules are run afterwards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qvl.pipeline.base.arrays import flags
+from qvl.pipeline.curate.selection.judge import first_failed, scored_bits
+from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.finished.verdict_index import UNSCORED, VerdictIndex
+from qvl.pipeline.images.decode import BAD_PIXELS
+from qvl.pipeline.images.score_images import BAD
+from qvl.pipeline.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVerdicts:
+    """Codes of a unit's rows before, and after the changed filters.
+
+    ``missing`` counts rows that a changed filter drops because they have no value, ``uncompared`` rows let in that were
+    never compared with the benchmarks.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    missing: int
+    uncompared: int
+
+
+def changed_filters(old: Recipe, new: Recipe, source: str) -> list[tuple[int, str, Filter]]:
+    """Bit, name and settings of the active filters of a source that differ from the old recipe's."""
+    before = {name: chosen for _, name, chosen in old.filters_of(source).active()}
+    return [entry for entry in new.filters_of(source).active() if before.get(entry[1]) != entry[2]]
+
+
+def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts: VerdictIndex) -> UnitVerdicts:
+    """The verdicts of a unit. ``table`` holds ``verdict``, ``failed``, ``score_state`` and the columns of changed filters."""
+    stored = table["verdict"].combine_chunks()
+    before = verdicts.codes(stored)
+    failed, missing = failed_bits(table, source, old, new)
+    fault = _where(stored, lambda verdict: ":" in verdict and not verdict.startswith("benchmark:"))
+    fault &= np.asarray(table["failed"].to_numpy()) == 0
+    after = first_failed(failed).astype(np.uint16)
+    if new.score is not None:
+        passes_cheap = failed & ~scored_bits(new.filters_of(source), new.score) == 0
+        states = table["score_state"].combine_chunks()
+        undecodable = _where(states, lambda state: state.startswith(BAD))
+        fault &= ~undecodable
+        after[undecodable & passes_cheap] = verdicts.code(BAD_PIXELS)
+        if _needs_scores(new, source):
+            never_scored = _where(states, lambda state: state.startswith("not_scored:"))
+            after[never_scored & passes_cheap] = verdicts.code(UNSCORED)
+    after[fault] = before[fault]
+    contaminated = _where(stored, lambda verdict: verdict.startswith("benchmark:")) & (after == 0)
+    after[contaminated] = before[contaminated]
+    uncompared = (after == 0) & (before > 0) & (before <= len(FILTER_NAMES))
+    return UnitVerdicts(before, after, int((missing & ~fault).sum()), int(uncompared.sum()) if new.decontaminate else 0)
+
+
+def failed_bits(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Failed bits (uint32) under the new filters, and True for rows that a changed filter drops for lack of a value."""
+    failed = np.array(table["failed"].to_numpy(), np.uint32)
+    failed &= np.uint32(sum(1 << bit for bit, _, _ in new.filters_of(source).active()))
+    missing = np.zeros(len(table), bool)
+    for bit, _, chosen in changed_filters(old, new, source):
+        passed = chosen.keep(table)
+        missing |= flags(pc.is_null(passed))
+        mask = np.uint32(1 << bit)
+        failed = (failed & ~mask) | np.where(flags(pc.fill_null(passed, False)), np.uint32(0), mask)
+    return failed, missing
+
+
+def _needs_scores(recipe: Recipe, source: str) -> bool:
+    """True if a verdict of this source depends on what stage score measures."""
+    compares_looks = recipe.dedup.near_duplicate is not None or any(b.radius is not None for b in recipe.decontaminate)
+    return compares_looks or bool(scored_bits(recipe.filters_of(source), recipe.score))
+
+
+def _where(column: pa.DictionaryArray, condition: Callable[[str], bool]) -> np.ndarray:
+    """True for the rows of a dictionary column whose value meets the condition, which is asked once per value."""
+    table = np.array([condition(value) for value in column.dictionary.to_pylist()], bool)
+    result: np.ndarray = table[column.indices.to_numpy()] if len(table) else np.zeros(len(column), bool)
+    return result

@@ -1,0 +1,32 @@
+"""The recipe that a finished run left in its output."""
+
+from typing import Any
+
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.curate.recipe_note import read_recipe_note
+from qvl.pipeline.curate.selection.ledger import read_select_summary
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.storage.paths import AnyPath
+
+NO_READER = {"kind": "webdataset", "paths": ["-"]}
+NO_WEIGHTS = {"model": "-", "pretrained": "-"}
+
+
+def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
+    """The recipe of a finished run, without any path, and the fingerprint of its verdicts.
+
+    Raises RecipeError where select has not finished.
+    """
+    note, selected = read_recipe_note(out), read_select_summary(out)
+    if note is None or selected is None:
+        raise RecipeError(f"{out}: there is no finished select stage here; `qvl curate run` makes one")
+    content: dict[str, Any] = dict(note)
+    sources = [{**source, "name": name, "read": NO_READER} for name, source in content.pop("sources").items()]
+    benchmarks = content.pop("decontaminate", {})
+    clip = (content.get("score") or {}).get("clip") or {}
+    for model in ("english", "chinese"):
+        if clip.get(model):
+            clip[model] |= NO_WEIGHTS
+    known = {key: value for key, value in content.items() if key in Recipe.model_fields}
+    lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
+    return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint
