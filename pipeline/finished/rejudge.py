@@ -38,7 +38,7 @@ def changed_filters(old: Recipe, new: Recipe, source: str) -> list[tuple[int, st
 
 
 def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts: VerdictIndex) -> UnitVerdicts:
-    """The verdicts of a unit. ``table`` holds ``verdict``, ``failed``, ``score_state`` and the columns of changed filters."""
+    """The verdicts of a unit; ``table`` has its verdict, failed bits, score state and the columns of changed filters."""
     stored = table["verdict"].combine_chunks()
     before = verdicts.codes(stored)
     failed, missing = failed_bits(table, source, old, new)
