@@ -1,1 +1,1 @@
-"""What every room uses: errors, the model of recipes, worker pools, progress, array helpers."""
+"""What every room uses: errors, the base model of recipes, worker pools, progress, array helpers."""

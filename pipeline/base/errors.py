@@ -1,24 +1,24 @@
-"""The errors that a user can act on. Anything else is a bug and shows its traceback."""
+"""The errors that a user can act on. Any other exception is a bug and shows its traceback."""
 
 SIGNALLED = 143
-"""Exit status of a run that a signal stopped at a checkpoint."""
+"""Exit status of a run that a signal stopped after it saved a checkpoint."""
 
 
 class QvlError(Exception):
-    """One line that says what is wrong, where, and the way out. The command exits with 2."""
+    """Its message is one line: what is wrong, where, and what to do. The command exits with status 2."""
 
 
 class RecipeError(QvlError):
-    """The recipe cannot be read or asks for something that does not exist."""
+    """The recipe cannot be read, or asks for something that does not exist."""
 
 
 class StaleError(QvlError):
-    """The output folder holds the work of another recipe or of other inputs."""
+    """The output folder was built from a different recipe or from different inputs."""
 
 
 class ContractError(QvlError):
-    """The software broke its own promise: sums that do not add up, a second attempt with other bytes."""
+    """A guarantee of this software is broken: sums do not add up, or a second attempt gave different bytes."""
 
 
 class DataError(QvlError):
-    """The data is damaged beyond what the recipe tolerates."""
+    """The data is damaged beyond what the recipe tolerates, or a file of ours is corrupted."""

@@ -1,4 +1,4 @@
-"""What a run shows while it works: units, rows per second, time left, live drop counts."""
+"""What a run shows while it works: units done, rows per second, time left, and how many rows were dropped, by reason."""
 
 import sys
 from collections import Counter
@@ -12,7 +12,7 @@ LINES_WITHOUT_TERMINAL = 10
 
 
 class RunProgress:
-    """A bar per stage on a terminal; elsewhere (a log file) ten plain lines per stage. Writes to standard error."""
+    """One bar per stage on a terminal; elsewhere, such as in a log file, ten plain lines per stage. Writes to stderr."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, markup=False, emoji=False)
@@ -22,7 +22,7 @@ class RunProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[drops]}", style="dim", markup=False),  # reasons hold words of the data
+            TextColumn("{task.fields[drops]}", style="dim", markup=False),  # a reason may contain text from the data
         )
         self._bars = Progress(*columns, console=self.console, disable=not sys.stderr.isatty())
         self._task: TaskID | None = None
@@ -39,13 +39,13 @@ class RunProgress:
         self._bars.stop()
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
-        """A stage begins: ``total`` pieces of work, ``done`` of them reused."""
+        """Start a stage of ``total`` pieces of work, of which ``done`` are reused from an earlier run."""
         self._rows, self._done, self._total, self._drops = 0, done, total, Counter()
         self._name = name
         self._task = self._bars.add_task(name, total=total, completed=done, rate="", drops="")
 
     def advance(self, rows: int = 0, drops: dict[str, int] | None = None) -> None:
-        """One piece is done; it had ``rows`` rows and lost some, by reason."""
+        """One more piece is done. It had ``rows`` rows, and ``drops`` of them were dropped, by reason."""
         if self._task is None:
             return
         self._rows += rows

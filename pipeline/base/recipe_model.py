@@ -1,9 +1,9 @@
-"""The base of everything that is read from a recipe."""
+"""The base class of everything that is read from a recipe."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class RecipeModel(BaseModel):
-    """Immutable; an unknown key is an error, and so is a number that is none."""
+    """An immutable model. Unknown keys, NaN and infinity are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

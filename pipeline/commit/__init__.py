@@ -1,1 +1,1 @@
-"""How results become visible: attempts, manifests, fingerprints, the layout of an output, its lock and lease."""
+"""How results become visible: attempts, manifests, fingerprints, the layout of an output, its lock and its lease."""

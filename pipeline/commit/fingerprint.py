@@ -1,7 +1,7 @@
-"""Fingerprints: one hash for what determines a result, and for nothing else.
+"""Fingerprints: one hash over everything that determines a result, and over nothing else.
 
-A fingerprint covers recipe parts and input contents. It never covers hosts, absolute paths, worker counts or times, so
-the same work has the same fingerprint on a laptop and on a cluster.
+A fingerprint covers parts of the recipe and the contents of inputs. It never covers hosts, absolute paths, worker counts or
+times, so that the same work has the same fingerprint on a laptop and on a cluster.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ HASH_CHUNK = 1 << 22
 
 
 def content_hash(data: bytes | memoryview) -> str:
-    """128-bit xxh3 of ``data`` as 32 hex digits (not cryptographic: it identifies, it does not authenticate)."""
+    """128-bit xxh3 of ``data`` as 32 hex digits. Not cryptographic: it identifies data but does not authenticate it."""
     return xxhash.xxh3_128_hexdigest(data)
 
 
@@ -32,12 +32,12 @@ def file_hash(path: AnyPath) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Hash of a JSON-like value, independent of key order. Raises TypeError for what JSON cannot hold."""
+    """Hash of a JSON-like value, independent of the order of keys. Raises TypeError for values that JSON cannot hold."""
     return content_hash(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def merkle_root(hashes: Iterable[str]) -> str:
-    """Root over an ordered list of leaf hashes: a pairwise tree whose odd node moves up unchanged."""
+    """Root of the Merkle tree over an ordered list of hashes; a node without a partner moves up unchanged."""
     level = list(hashes)
     if not level:
         return content_hash(b"")
@@ -48,10 +48,10 @@ def merkle_root(hashes: Iterable[str]) -> str:
 
 
 def file_identity(storage: Storage, path: str) -> dict[str, Any]:
-    """Size and hash of the first and last 64 KiB: cheap to plan with, and free of times and paths.
+    """Size of a file and hash of its first and last 64 KiB: cheap enough for planning, and free of times and paths.
 
-    A change in the middle that keeps size and edges is caught later: pack compares every image with its scanned hash.
-    A file that cannot be read has an identity too; scan gives it its verdict.
+    A change in the middle that keeps the size and both ends is found later, when pack compares every image with the hash
+    that scan took. A file that cannot be read has an identity too; scan decides what becomes of it.
     """
     try:
         size = storage.size(path)

@@ -1,4 +1,4 @@
-"""Where things lie below an output folder. No other module spells these names."""
+"""The paths of the files of an output."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ P_co = TypeVar("P_co", bound=AnyPath, default=Path, covariant=True)
 
 @dataclass(frozen=True)
 class Layout(Generic[P_co]):
-    """Paths of one curation's output: of a folder (plain ``Layout``), or of any place (``Layout[AnyPath]``)."""
+    """The paths of one output: in a local folder (``Layout``), or in a folder or on a store (``Layout[AnyPath]``)."""
 
     out: P_co
 
     def _at(self, *names: str) -> P_co:
-        found: AnyPath = self.out
+        path: AnyPath = self.out
         for name in names:
-            found = found / name
-        return cast(P_co, found)
+            path = path / name
+        return cast(P_co, path)
 
     @property
     def lock(self) -> P_co:
@@ -90,5 +90,5 @@ class Layout(Generic[P_co]):
 
     @property
     def takedown(self) -> P_co:
-        """The journal of a takedown that is under way."""
+        """The journal of a takedown that is running."""
         return self._at(".revoke", "journal.json")

@@ -1,11 +1,13 @@
-"""The lock of an output on a store: numbered owner files, each created only where there is none, and kept alive by renewal.
+"""The lock of an output on a store: numbered owner files, created only if they do not exist, and renewed while a run lives.
 
-``OUT/.lock/00000007.json`` is the seventh owner; the highest number holds the output. A run takes over when that owner has
-released it, when it was a process of this machine that is gone, or when it has not renewed its lease for ``LEASE`` seconds
-by the store's own clock. Taking over is the creation of the next number, which only one run can win.
+``OUT/.lock/00000007.json`` is the seventh owner; the highest number holds the output. Another run may take over if that
+owner has released the output, if it was a process of this machine that has ended, or if it has not renewed its lease for
+``LEASE`` seconds by the clock of the store. It takes over by creating the file with the next number, which only one run
+can do.
 
-A run that lost the output to another (it slept, or could not reach the store) notices at the next result of its workers and
-stops. What its workers still commit cannot do harm: manifests are created, never replaced, and equal work gives equal bytes.
+A run that lost the output to another one (it was suspended, or could not reach the store) notices this at the next result
+of its workers and stops. What its workers still commit does no harm: manifests are never replaced, and equal work gives
+equal bytes. Libraries for distributed locks need a server of their own; this needs only the store.
 """
 
 import os
@@ -31,7 +33,7 @@ RENEWAL = 10.0  # seconds between renewals
 
 @dataclass
 class Lease:
-    """An owner file that is ours, until it is ``lost``."""
+    """An owner file of this run, until the run has ``lost`` it."""
 
     path: StorePath
     content: dict[str, Any]
@@ -39,16 +41,16 @@ class Lease:
     renewed: float = 0.0  # monotonic seconds
 
     def check(self) -> None:
-        """Raise QvlError once another run has taken the output over, or where the store cannot tell."""
+        """Raise QvlError if another run has taken over the output, or if the store cannot be reached to find out."""
         if not self.lost and time.monotonic() - self.renewed > LEASE:
             self.renew()
         if self.lost:
             raise QvlError(
-                f"{self.path.parent.parent}: another run took over while this one could not renew its lease; this one stops"
+                f"{self.path.parent.parent}: another run took over while this one could not renew its lease; this run stops"
             )
 
     def renew(self) -> None:
-        """Write the owner file again, unless it is no longer the highest."""
+        """Write the owner file again, unless it no longer has the highest number."""
         began = time.monotonic()
         if owners(self.path.parent)[-1:] != [self.path]:
             self.lost = True
@@ -65,9 +67,9 @@ class Lease:
 
 @contextmanager
 def hold(out: StorePath) -> Iterator[Callable[[], None]]:
-    """Hold an output for one run; yields a check that raises QvlError once it is lost.
+    """Hold an output for one run. Yields a check that raises QvlError once the lease is lost.
 
-    Raises QvlError at once where another run holds it, RecipeError where the store does not do what outputs need.
+    Raises QvlError at once if another run holds it, and RecipeError if the store lacks what outputs need.
     """
     lease = _acquire(Layout(out).lock)
     ended = threading.Event()
@@ -85,12 +87,12 @@ def _keep(lease: Lease, ended: threading.Event) -> None:
     while not lease.lost and not ended.wait(RENEWAL):
         try:
             lease.renew()
-        except QvlError:  # the store stays out of reach: ``check`` counts the seconds
+        except QvlError:  # the store cannot be reached: ``check`` counts the seconds
             continue
 
 
 def owners(folder: StorePath) -> list[StorePath]:
-    """Owner files by number; the last one counts."""
+    """Owner files, sorted by number; the last one is the owner."""
     return sorted(folder.glob("*.json"), key=str)
 
 
@@ -103,12 +105,12 @@ def _acquire(folder: StorePath) -> Lease:
         try:
             if before:
                 _refuse_living(before[-1], (now - before[-1].modified()).total_seconds())
-        except FileNotFoundError:  # another run took over and swept it away
+        except FileNotFoundError:  # another run took over and removed it
             continue
         mine = folder / f"{int(before[-1].stem) + 1 if before else 1:08d}.json"
         if mine.create(data) != data:
             continue
-        if owners(folder)[-1] != mine:  # others took over and went meanwhile, so that our number was free again
+        if owners(folder)[-1] != mine:  # other runs took over and ended meanwhile, so that our number was free again
             mine.unlink(missing_ok=True)
             continue
         for owner in before:
@@ -117,37 +119,39 @@ def _acquire(folder: StorePath) -> Lease:
 
 
 def _refuse_living(owner: StorePath, age: float) -> None:
-    """Raise QvlError unless the owner has ended, is known to be dead, or has let its lease run out."""
+    """Raise QvlError unless the owner has released the output, is known to be dead, or let its lease expire."""
     content = orjson.loads(owner.read_bytes())
     here = content["machine"] == _machine() != ""
     dead = here and _started(content["process"]) != content["started"]
     if not (content.get("released") or dead or age > LEASE):
         raise QvlError(
             f"{owner.parent.parent}: another run (process {content['process']} on {content['host']}) is writing here; wait "
-            f"for it or choose another --output. If it is dead: its lease ends in {max(0.0, LEASE - age):.0f} seconds"
+            f"for it or choose another --output. If it is dead, its lease expires in {max(0.0, LEASE - age):.0f} seconds"
         )
 
 
 def _store_time(folder: StorePath) -> Any:
-    """What time it is on the store's clock. Raises RecipeError where the store replaces a file that it must not."""
+    """The time by the clock of the store. Raises RecipeError if the store ignores conditional writes."""
     probe = folder / f"probe-{uuid.uuid4().hex}"
     try:
         if probe.create(b"first") != b"first" or probe.create(b"second") != b"first":
             raise RecipeError(
-                f"{folder.parent}: this store ignores conditional writes (If-None-Match), on which commits rest; "
+                f"{folder.parent}: this store ignores conditional writes (If-None-Match), which commits rely on; "
                 "choose another store or a local --output"
             )
         now = probe.modified()
     except FileNotFoundError:
-        raise RecipeError(f"{folder.parent}: no such bucket; create it first") from None
+        raise RecipeError(f"{folder.parent}: there is no such bucket; create it first") from None
     except PermissionError as error:
-        raise RecipeError(f"{folder.parent}: the store refuses ({error}); docs/cluster.md says how to log in") from None
+        raise RecipeError(
+            f"{folder.parent}: the store refuses access ({error}); docs/cluster.md says how to log in"
+        ) from None
     probe.unlink(missing_ok=True)
     return now
 
 
 def _machine() -> str:
-    """This machine since its start, and the space that process ids are of; empty where the system does not tell."""
+    """This machine since it booted, and its namespace of process ids; empty if the system does not report them."""
     try:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
@@ -155,7 +159,7 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str:
-    """When a process of this machine started, so that a number used twice is told apart; empty where there is none."""
+    """When a process of this machine started, which tells apart two processes with one id; empty if there is none."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:

@@ -20,9 +20,9 @@ from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 
 def create_manifest(path: AnyPath, content: Record) -> Record:
-    """Create the manifest if there is none; the first wins. Returns the manifest that counts.
+    """Create the manifest if none exists; the first one wins. Returns the manifest that counts.
 
-    ``content`` is a record (``qvl.pipeline.commit.records``). Raises ContractError when a committed manifest disagrees.
+    ``content`` is a record (``qvl.pipeline.commit.records``). Raises ContractError if a committed manifest disagrees.
     """
     data = _encoded(content)
     if _create(path, data) != data:
@@ -35,7 +35,7 @@ def _encoded(content: object) -> bytes:
 
 
 def _create(path: AnyPath, data: bytes) -> bytes:
-    """Create a file where there is none. Returns what lies there."""
+    """Create a file if none exists. Returns the content of the file that exists then."""
     if isinstance(path, StorePath):
         return path.create(data)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _disagreement(path: AnyPath, data: bytes) -> str:
     committed, content = read_manifest(path) or {}, json.loads(data)
     keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
     return (
-        f"{path}: a second attempt came to other results ({', '.join(keys)}); the work is not deterministic or its input "
+        f"{path}: a second attempt gave different results ({', '.join(keys)}); the work is not deterministic or its input "
         "changed while it ran. Check the input, then run again with --fresh"
     )
 
@@ -66,7 +66,7 @@ def read_manifest(path: AnyPath) -> dict[str, Any] | None: ...
 @overload
 def read_manifest(path: AnyPath, kind: type[Record]) -> Record | None: ...
 def read_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
-    """The committed manifest, or None where the work is not done. Raises DataError for one that was damaged since."""
+    """The committed manifest, or None if the work is not done. Raises DataError for a manifest that is corrupted."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def read_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
     try:
         return json.loads(data)
     except ValueError:
-        raise DataError(f"{path} is damaged; delete it and run the same command, that work is done again") from None
+        raise DataError(f"{path} is corrupted; delete it and run the same command again to redo that work") from None
 
 
 @overload
@@ -84,9 +84,9 @@ def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath]) ->
 @overload
 def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Record]) -> Record | None: ...
 def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Any] | None = None) -> Any:
-    """The manifest of work that is done and still there: of this fingerprint, with all its files.
+    """The manifest of finished work with this fingerprint, all of whose files still exist.
 
-    Anything else (left by an interrupted --fresh, files deleted by hand) is removed, so that the work is done again.
+    Any other manifest (left by an interrupted --fresh, or without its files) is removed, so that the work is done again.
     """
     content = read_manifest(path)
     if content is None:
@@ -98,7 +98,7 @@ def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], ki
 
 
 def restate_manifest(path: AnyPath, content: Record) -> Record:
-    """Create a summary's manifest; one of another fingerprint is left from before a change and makes way."""
+    """Create the manifest of a summary. A manifest with another fingerprint dates from before a change and is replaced."""
     before = read_manifest(path)
     if before is not None and before.get("fingerprint") != json.loads(_encoded(content))["fingerprint"]:
         path.unlink()
@@ -110,8 +110,8 @@ def committed_manifest(path: AnyPath) -> dict[str, Any]: ...
 @overload
 def committed_manifest(path: AnyPath, kind: type[Record]) -> Record: ...
 def committed_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
-    """The manifest of work that was reported done. Raises ContractError where it has none."""
+    """The manifest of work that was reported as done. Raises ContractError if there is none."""
     manifest = read_manifest(path) if kind is None else read_manifest(path, kind)
     if manifest is None:
-        raise ContractError(f"{path}: the work was reported done but has no manifest")
+        raise ContractError(f"{path}: the work was reported as done but has no manifest")
     return manifest

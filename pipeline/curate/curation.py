@@ -1,7 +1,6 @@
 """A recipe bound to an output folder, and its input files."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
@@ -9,7 +8,7 @@ from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_ta
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
-from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
+from qvl.pipeline.storage.paths import AnyPath, map_with_threads
 from qvl.pipeline.storage.reader import Storage
 
 
@@ -39,9 +38,5 @@ class Curation:
         def task(unit: Unit) -> ScanTask:
             return scan_task(self.recipe, self.recipe.source(unit.source), unit, self.out, storage)
 
-        return map_concurrently(slowest_input(units, storage), task, units)
-
-
-def slowest_input(units: list[Unit], storage: Storage) -> AnyPath:
-    """A path that stands for all inputs: the first on a store, where many requests at once pay off, or the local disk."""
-    return next((StorePath(unit.path) for unit in units if not storage.is_local(unit.path)), Path())
+        remote = any(not storage.is_local(unit.path) for unit in units)
+        return map_with_threads(task, units) if remote else [task(unit) for unit in units]

@@ -1,1 +1,1 @@
-"""Local paths, object stores behind fsspec, retries, Arrow files. The only room that knows where bytes are kept."""
+"""Local paths, object stores behind fsspec, retries, atomic replacement, Arrow files."""

@@ -1,6 +1,7 @@
-"""Reading files of an output. Mapped where they lie on a disk; from a store only the bytes that are asked for.
+"""Reading Parquet files and NumPy arrays of an output.
 
-Nothing that was read from a store is kept on this machine, so there is no cache that could grow or go stale.
+Files on a disk are memory-mapped; from a store only the bytes that are needed are read. Nothing that was read from a store
+is kept on this machine, so there is no cache that could grow or become stale.
 """
 
 import io
@@ -16,8 +17,8 @@ import pyarrow.parquet as pq
 from qvl.pipeline.storage.paths import AnyPath, StorePath
 from qvl.pipeline.storage.stores import open_filesystem, with_retries
 
-WHOLE_BYTES = 4 << 20  # a shorter parquet file comes from a store in one request, a longer one column by column
-ARRAY_HEADER = 512  # more than a header of ours has
+WHOLE_BYTES = 4 << 20  # a shorter Parquet file is read from a store in one request, a longer one column by column
+ARRAY_HEADER = 512  # bytes; more than the header of any array that we write
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def parquet_file(path: AnyPath) -> Iterator[Any]:
 
 
 def read_parquet(path: AnyPath, columns: list[str] | None = None) -> pa.Table:
-    """A parquet file of ours in this thread; half the cost of ``pq.read_table`` on small files."""
+    """A Parquet file of an output, read in this thread. On small files this takes half the time of ``pq.read_table``."""
 
     def read() -> pa.Table:
         with parquet_file(path) as file:
@@ -48,7 +49,7 @@ def read_parquet(path: AnyPath, columns: list[str] | None = None) -> pa.Table:
 
 
 def load_array(path: AnyPath) -> np.ndarray:
-    """An array of ours; read-only and mapped where it lies on a disk."""
+    """An array of an output; on a disk it is memory-mapped and read-only."""
     if isinstance(path, Path):
         mapped: np.ndarray = np.load(path, mmap_mode="r")
         return mapped
@@ -57,13 +58,13 @@ def load_array(path: AnyPath) -> np.ndarray:
 
 
 def load_slice(path: AnyPath, first: int, last: int) -> np.ndarray:
-    """Records [first, last) of a one-dimensional array of ours; the other bytes are not read."""
+    """Elements [first, last) of a one-dimensional array of an output; the other bytes are not read."""
     if isinstance(path, Path):
         return load_array(path)[first:last]
     head = io.BytesIO(path.read_range(0, ARRAY_HEADER))
     np.lib.format.read_magic(head)
     _, _, dtype = np.lib.format.read_array_header_1_0(head)
-    start, end = (head.tell() + record * dtype.itemsize for record in (first, last))
+    start, end = (head.tell() + element * dtype.itemsize for element in (first, last))
     return np.frombuffer(path.read_range(start, end) if end > start else b"", dtype)
 
 

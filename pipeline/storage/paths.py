@@ -1,7 +1,8 @@
-"""Outputs on stores behind fsspec (S3, ...): a place there, with the part of ``pathlib.Path`` that outputs use.
+"""Paths on stores behind fsspec (S3, ...), with the part of the interface of ``pathlib.Path`` that outputs use.
 
-Everything that a stage writes for another one lies below one ``AnyPath``: a local folder or such a URL. Files on a store are
-written whole and are never remembered: every read asks the store. Each call is repeated while the store stumbles.
+Everything that one stage writes for another is below one ``AnyPath``: a local folder or such a URL. Files on a store are
+written whole and never cached: every read asks the store. Each call is repeated while the store fails. universal-pathlib
+adds neither such retries to fsspec nor the atomic create that commits rely on.
 """
 
 import shutil
@@ -17,7 +18,7 @@ from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.storage.stores import CONCURRENT_REQUESTS, kind_of, open_filesystem, with_retries
 
-# stores whose file system can create a file only where there is none, in one step
+# stores whose fsspec file system can create a file atomically if none exists
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
 
 Item = TypeVar("Item")
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class StorePath:
-    """A file or folder on a store, by URL without a slash at its end. Picklable."""
+    """A file or folder on a store, by its URL without a trailing slash. Picklable."""
 
     url: str
 
@@ -66,11 +67,11 @@ class StorePath:
         return kind_of(self.url) == "directory"
 
     def size(self) -> int:
-        """Bytes. Raises FileNotFoundError."""
+        """Size in bytes. Raises FileNotFoundError."""
         return Storage().size(self.url)
 
     def modified(self) -> datetime:
-        """When the file was last written, by the store's clock. Raises FileNotFoundError."""
+        """When the file was last written, by the clock of the store. Raises FileNotFoundError."""
         filesystem, inner = open_filesystem(self.url)
         found: datetime = with_retries(lambda: filesystem.modified(inner))
         return found
@@ -81,11 +82,11 @@ class StorePath:
         return bytes(with_retries(lambda: filesystem.cat_file(inner)))
 
     def read_range(self, start: int, end: int) -> bytes:
-        """Bytes [start, end); fewer where the file ends before."""
+        """Bytes [start, end); fewer if the file ends earlier."""
         return Storage().read_range(self.url, start, end)
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
-        """Files of this folder whose names match, sorted; none where there is no folder."""
+        """Files of this folder whose names match, sorted; none if the folder does not exist."""
         filesystem, inner = open_filesystem(self.url)
         try:
             found = with_retries(lambda: filesystem.ls(inner, detail=False))
@@ -95,19 +96,19 @@ class StorePath:
         yield from (self / name for name in names if fnmatchcase(name, pattern))
 
     def write_bytes(self, data: bytes) -> None:
-        """Create or replace the file, in one step: a reader sees the old bytes or the new ones."""
+        """Create or replace the file in one step: a reader sees the old bytes or the new ones."""
         filesystem, inner = open_filesystem(self.url)
         with_retries(lambda: filesystem.pipe_file(inner, data))
 
     def upload(self, written: Path) -> None:
-        """A local file to here, in one step."""
+        """Upload a local file to this path, in one step."""
         filesystem, inner = open_filesystem(self.url)
         with_retries(lambda: filesystem.put_file(str(written), inner))
 
     def create(self, data: bytes) -> bytes:
-        """Write the file only where there is none (S3: ``If-None-Match: *``). Returns what lies there: the first wins.
+        """Write the file if none exists (S3: ``If-None-Match: *``). Returns the file's content: the first write wins.
 
-        What lies there is read back: the answer to a write that arrived may have been lost, and its repetition refused.
+        The content is read back, because the answer to a successful write may be lost, and its repetition is then refused.
         """
         filesystem, inner = open_filesystem(self.url)
 
@@ -116,7 +117,7 @@ class StorePath:
                 filesystem.pipe_file(inner, data, mode="create")
             except FileExistsError:
                 return
-            except OSError:  # stores say in many ways that a file is there already
+            except OSError:  # stores report in many ways that the file exists already
                 if not self.is_file():
                     raise
 
@@ -124,10 +125,10 @@ class StorePath:
         try:
             return self.read_bytes()
         except FileNotFoundError:
-            raise QvlError(f"{self}: was written and is not there; is something else deleting files?") from None
+            raise QvlError(f"{self}: was written but is missing; is another process deleting files?") from None
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Remove the file; on a store nothing tells whether it was there."""
+        """Remove the file. Some stores do not report whether it existed."""
         filesystem, inner = open_filesystem(self.url)
         try:
             with_retries(lambda: filesystem.rm_file(inner))
@@ -136,7 +137,7 @@ class StorePath:
                 raise
 
     def remove_tree(self) -> None:
-        """Remove everything below; a folder that is not there is fine."""
+        """Remove everything below this folder; a missing folder is fine."""
         filesystem, inner = open_filesystem(self.url)
         try:
             with_retries(lambda: filesystem.rm(inner, recursive=True))
@@ -148,16 +149,16 @@ AnyPath = Path | StorePath
 
 
 def parse_path(text: str | Path) -> AnyPath:
-    """The place that a user names, path or URL. Raises RecipeError for a store that cannot hold outputs."""
+    """The path or URL that a user typed. Raises RecipeError for a store that cannot hold outputs."""
     text = str(text)
     if text.partition(":/")[0] in CONDITIONAL and "://" not in text:
-        raise RecipeError(f"{text}: a URL has two slashes behind its colon")
+        raise RecipeError(f"{text}: a URL has two slashes after the colon")
     if Storage().is_local(text):
         return Path(text.removeprefix("file://"))
     protocol = text.partition("://")[0]
     if protocol not in CONDITIONAL:
         raise RecipeError(
-            f"{text}: outputs need a store that can create a file only where there is none; {protocol} is not known to. "
+            f"{text}: outputs need a store that can create a file only if it does not exist; {protocol} is not known to. "
             f"Choose a local folder or one of {', '.join(f'{name}://' for name in CONDITIONAL)}"
         )
     return StorePath(Storage().canonical(text).rstrip("/"))

@@ -13,24 +13,24 @@ from qvl.pipeline.storage.reader import Storage
 HASHES = st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=20)
 
 
-def test_the_order_of_keys_does_not_matter_and_that_of_lists_does() -> None:
+def test_a_fingerprint_depends_on_the_order_of_lists_but_not_of_keys() -> None:
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert fingerprint([1, 2]) != fingerprint([2, 1])
     assert fingerprint({"a": None}) != fingerprint({})
 
 
-def test_what_json_cannot_hold_is_refused() -> None:
+def test_a_value_that_json_cannot_hold_is_an_error() -> None:
     with pytest.raises(TypeError):
         fingerprint({"path": Path("/tmp")})
 
 
-def test_the_value_is_fixed_for_all_time() -> None:
+def test_fingerprints_never_change_between_versions() -> None:
     assert fingerprint({"a": [1, "x", None, 0.5]}) == content_hash(b'{"a":[1,"x",null,0.5]}')
     assert content_hash(b"") == "99aa06d3014798d86001c324468d497f"
 
 
 @given(HASHES, st.data())
-def test_a_merkle_root_changes_with_any_leaf_and_with_the_order(leaves: list[str], data: st.DataObject) -> None:
+def test_a_merkle_root_changes_with_any_leaf_and_with_their_order(leaves: list[str], data: st.DataObject) -> None:
     root = merkle_root(leaves)
     assert merkle_root(iter(leaves)) == root
     assert merkle_root([*leaves, "0" * 32]) != root
@@ -43,7 +43,7 @@ def test_a_merkle_root_changes_with_any_leaf_and_with_the_order(leaves: list[str
         assert merkle_root(leaves[::-1]) != root
 
 
-def test_identity_is_free_of_folders_and_times(tmp_path: Path, storage: Storage) -> None:
+def test_a_files_identity_does_not_depend_on_its_folder_or_time(tmp_path: Path, storage: Storage) -> None:
     for name in ("x/a.tar", "y/b.tar"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"same bytes")
@@ -52,7 +52,7 @@ def test_identity_is_free_of_folders_and_times(tmp_path: Path, storage: Storage)
 
 
 @pytest.mark.parametrize("at", [0, EDGE_BYTES - 1, -1, -EDGE_BYTES])
-def test_identity_sees_a_change_at_either_edge(tmp_path: Path, storage: Storage, at: int) -> None:
+def test_a_files_identity_changes_with_a_byte_at_either_end(tmp_path: Path, storage: Storage, at: int) -> None:
     path = tmp_path / "file"
     data = bytearray(3 * EDGE_BYTES)
     path.write_bytes(data)
@@ -62,7 +62,7 @@ def test_identity_sees_a_change_at_either_edge(tmp_path: Path, storage: Storage,
     assert file_identity(storage, str(path)) != before
 
 
-def test_identity_sees_the_size(tmp_path: Path, storage: Storage) -> None:
+def test_a_files_identity_changes_with_its_size(tmp_path: Path, storage: Storage) -> None:
     path = tmp_path / "file"
     seen = []
     for size in (0, 1, EDGE_BYTES, EDGE_BYTES + 1, 5 * EDGE_BYTES, 5 * EDGE_BYTES + 1):
@@ -71,7 +71,7 @@ def test_identity_sees_the_size(tmp_path: Path, storage: Storage) -> None:
     assert len({str(identity) for identity in seen}) == len(seen)
 
 
-def test_a_file_that_cannot_be_read_has_an_identity(tmp_path: Path, storage: Storage) -> None:
+def test_an_unreadable_file_has_an_identity(tmp_path: Path, storage: Storage) -> None:
     folder = tmp_path / "folder.tar"
     folder.mkdir()
     assert file_identity(storage, str(folder))["unreadable"] == "IsADirectoryError"

@@ -1,4 +1,4 @@
-"""The lock of an output on a store: one owner at a time, whatever dies, sleeps or races."""
+"""The lock of an output on a store: one owner at a time, even if processes die, are suspended or race."""
 
 import os
 import subprocess
@@ -53,12 +53,12 @@ def owner(out: StorePath) -> str:
 
 
 def someone_else(out: StorePath) -> None:
-    """An owner on another machine, who has just renewed."""
+    """An owner on another machine that has just renewed its lease."""
     content = {"machine": "elsewhere", "process": 1, "started": "1", "host": "far", "run": "x", "renewals": 3}
     (out / ".lock" / "00000004.json").write_bytes(orjson.dumps(content))
 
 
-def test_one_run_at_a_time_and_the_next_has_the_next_number(out: StorePath) -> None:
+def test_one_run_holds_the_output_and_the_next_run_gets_the_next_number(out: StorePath) -> None:
     with output_lock(out) as check:
         check()
         match = rf"another run \(process {os.getpid()} on .*lease ends in \d+ seconds"
@@ -69,14 +69,14 @@ def test_one_run_at_a_time_and_the_next_has_the_next_number(out: StorePath) -> N
         assert owner(out) == "00000002.json"
 
 
-def test_the_lock_is_free_again_after_an_error(out: StorePath) -> None:
+def test_the_lock_is_released_after_an_error(out: StorePath) -> None:
     with pytest.raises(RuntimeError), output_lock(out):
         raise RuntimeError
     with output_lock(out):
         pass
 
 
-def test_of_racing_runs_one_holds_the_output(out: StorePath) -> None:
+def test_when_runs_race_exactly_one_holds_the_output(out: StorePath) -> None:
     start, held = Barrier(6), Barrier(6)
 
     def try_it(_: int) -> bool:
@@ -93,7 +93,7 @@ def test_of_racing_runs_one_holds_the_output(out: StorePath) -> None:
         assert list(threads.map(try_it, range(6))).count(True) == 1
 
 
-def test_a_dead_process_of_this_machine_holds_nothing(out: StorePath, server: int) -> None:
+def test_when_a_process_of_this_machine_is_dead_its_lease_is_taken_over(out: StorePath, server: int) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as holder:
@@ -107,7 +107,9 @@ def test_a_dead_process_of_this_machine_holds_nothing(out: StorePath, server: in
             assert owner(out) == "00000002.json"
 
 
-def test_a_lease_of_another_machine_has_to_run_out(out: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lease_of_another_machine_is_taken_over_only_after_it_expired(
+    out: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     someone_else(out)
     with (
         pytest.raises(QvlError, match=r"process 1 on far\) is writing here.*ends in (5\d|60) seconds"),
@@ -134,7 +136,7 @@ def test_a_run_that_lost_the_output_stops_and_leaves_the_new_owner_alone(
     assert b"released" not in (out / ".lock" / "00000004.json").read_bytes()
 
 
-def test_a_run_that_overslept_goes_on_where_nobody_took_over(out: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_run_continues_if_no_other_run_took_over(out: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
     with output_lock(out) as check:
         monkeypatch.setattr(qvl.pipeline.commit.lease, "LEASE", -1.0)
         check()
@@ -143,7 +145,7 @@ def test_a_run_that_overslept_goes_on_where_nobody_took_over(out: StorePath, mon
             check()
 
 
-def test_a_store_that_ignores_conditions_is_refused(
+def test_a_store_that_ignores_conditional_writes_is_an_error(
     out: StorePath, server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with faulty_proxy(server) as port:
@@ -155,6 +157,6 @@ def test_a_store_that_ignores_conditions_is_refused(
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-def test_a_bucket_that_is_not_there_is_one_line(out: StorePath) -> None:
+def test_a_missing_bucket_is_an_error_of_one_line(out: StorePath) -> None:
     with pytest.raises(RecipeError, match="no such bucket"), output_lock(StorePath("s3://nowhere/x")):
         pass

@@ -1,13 +1,20 @@
 """Manifests: the first one wins, equal ones are accepted, others are errors."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.commit.manifests import create_manifest, read_manifest
+from qvl.pipeline.commit.manifests import (
+    committed_manifest,
+    create_manifest,
+    read_committed,
+    read_manifest,
+    restate_manifest,
+)
 from tests.pipeline.commit.listing import files
 
 
@@ -51,3 +58,40 @@ def test_when_many_threads_create_a_manifest_exactly_one_wins(tmp_path: Path) ->
         results = list(threads.map(write, range(32)))
     assert [result for result in results if result is not None] == [read_manifest(path)]
     assert files(tmp_path) == ["unit.json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    fingerprint: str
+    rows: int
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "files", "found"),
+    [("f", ["a"], True), ("g", ["a"], False), ("f", ["a", "gone"], False)],
+    ids=["finished", "another fingerprint", "a file is missing"],
+)
+def test_a_manifest_counts_only_with_its_fingerprint_and_files(
+    tmp_path: Path, fingerprint: str, files: list[str], found: bool
+) -> None:
+    """A manifest that does not count is removed, so that its work is done again."""
+    (tmp_path / "a").touch()
+    path, receipt = tmp_path / "unit.json", Receipt("f", 3)
+    create_manifest(path, receipt)
+    result = read_committed(path, fingerprint, [tmp_path / name for name in files], Receipt)
+    assert result == (receipt if found else None)
+    assert path.exists() == found
+
+
+def test_a_summary_of_another_fingerprint_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "select.json"
+    restate_manifest(path, Receipt("f", 3))
+    restate_manifest(path, Receipt("g", 4))
+    assert committed_manifest(path, Receipt) == Receipt("g", 4)
+    with pytest.raises(ContractError, match="different results"):
+        restate_manifest(path, Receipt("g", 5))
+
+
+def test_work_without_a_manifest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="has no manifest"):
+        committed_manifest(tmp_path / "unit.json", Receipt)

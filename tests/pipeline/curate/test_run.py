@@ -465,7 +465,7 @@ def test_the_order_of_sources_in_the_recipe_changes_nothing(data: Path, tmp_path
 def test_a_damaged_manifest_is_named_and_its_work_done_again(data: Path, out: Path) -> None:
     path = Layout(out).stage_manifest("select")
     path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"select.json is damaged; delete it"):
+    with pytest.raises(DataError, match=r"select.json is corrupted; delete it"):
         curate(data, out)
     path.unlink()
     curate(data, out)

@@ -1,4 +1,4 @@
-"""Places on a real S3 server program on loopback: racing writers, injected 500s, slow and lost answers."""
+"""Paths on a real S3 server on loopback: racing writers, injected 500s, slow and lost answers."""
 
 import os
 import pickle
@@ -59,14 +59,14 @@ def out(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
 @pytest.fixture
 def stumbling(server: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[StorePath]:
-    """The same behind the proxy, with short pauses."""
+    """The same behind a proxy that injects faults, with short pauses between retries."""
     monkeypatch.setattr(qvl.pipeline.storage.stores, "FIRST_PAUSE", 0.01)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own repetitions, with their pauses
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own retries pause too
     with faulty_proxy(server) as port:
         yield folder_at(port, f"p{content_hash(request.node.name.encode())[:12]}", monkeypatch)
 
 
-def test_a_store_has_the_paths_of_a_folder() -> None:
+def test_a_store_path_has_the_parts_of_a_local_path() -> None:
     path = parse_path("s3://bucket/run/") / "shards" / "a-000001.tar"
     assert str(path) == "s3://bucket/run/shards/a-000001.tar"
     assert (path.name, path.stem, path.suffix) == ("a-000001.tar", "a-000001", ".tar")
@@ -78,17 +78,17 @@ def test_a_store_has_the_paths_of_a_folder() -> None:
 
 
 @pytest.mark.parametrize("url", ["sftp://host/x", "https://host/x", "nonsense://x", "s3:/x/y://"])
-def test_a_store_without_conditional_create_is_refused(url: str) -> None:
-    with pytest.raises(RecipeError, match="create a file only where there is none"):
+def test_a_store_without_conditional_create_is_an_error(url: str) -> None:
+    with pytest.raises(RecipeError, match="create a file only if it does not exist"):
         parse_path(url)
 
 
-def test_a_url_that_lost_a_slash_is_no_folder() -> None:
+def test_a_url_that_lost_a_slash_is_an_error() -> None:
     with pytest.raises(RecipeError, match="two slashes"):
         parse_path(Path("s3://bucket/run"))
 
 
-def test_without_credentials_the_way_out_is_named(server: int) -> None:
+def test_when_credentials_are_missing_the_message_says_how_to_log_in(server: int) -> None:
     script = "from qvl.pipeline.storage.paths import parse_path; parse_path('s3://bucket/x').is_file()"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     found = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
@@ -97,7 +97,7 @@ def test_without_credentials_the_way_out_is_named(server: int) -> None:
     assert "QvlError: the store asks for credentials" in result.stderr
 
 
-def test_files_come_and_go(out: StorePath, tmp_path: Path) -> None:
+def test_files_are_written_listed_and_removed(out: StorePath, tmp_path: Path) -> None:
     assert not out.is_dir()
     assert list((out / "manifests").glob("*.json")) == []
     with attempt(out) as private:
@@ -122,7 +122,7 @@ def test_files_come_and_go(out: StorePath, tmp_path: Path) -> None:
     assert not out.is_dir()
 
 
-def test_arrays_and_tables_are_read_as_from_a_disk(
+def test_arrays_and_tables_are_read_from_a_store_as_from_a_disk(
     out: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = np.zeros(1000, [("low", "<u8"), ("group", "<u4"), ("row", "<u4")])
@@ -141,12 +141,12 @@ def test_arrays_and_tables_are_read_as_from_a_disk(
     assert read_parquet(out / "t.parquet", ["b"]).equals(table.select(["b"]))
 
 
-def test_the_first_manifest_wins_and_the_same_again_is_welcome(out: StorePath) -> None:
+def test_the_first_manifest_wins_and_equal_content_is_accepted(out: StorePath) -> None:
     path = out / "m.json"
     assert read_manifest(path) is None
     assert create_manifest(path, {"rows": 3, "hash": "a"}) == {"rows": 3, "hash": "a"}
     assert create_manifest(path, {"hash": "a", "rows": 3})["rows"] == 3
-    with pytest.raises(ContractError, match=r"other results \(rows\)"):
+    with pytest.raises(ContractError, match=r"different results \(rows\)"):
         create_manifest(path, {"rows": 4, "hash": "a"})
     assert read_manifest(path) == {"rows": 3, "hash": "a"}
     assert restate_manifest(path, {"rows": 5, "fingerprint": "new"})["rows"] == 5
@@ -156,7 +156,7 @@ def test_the_first_manifest_wins_and_the_same_again_is_welcome(out: StorePath) -
 
 
 @pytest.mark.parametrize("race", range(3))
-def test_of_racing_writers_one_wins(out: StorePath, race: int) -> None:
+def test_when_writers_race_exactly_one_wins(out: StorePath, race: int) -> None:
     start = Barrier(8)
 
     def write(number: int) -> bool:
@@ -173,7 +173,7 @@ def test_of_racing_writers_one_wins(out: StorePath, race: int) -> None:
     assert read_manifest(out / f"m{race}.json") == {"by": won.index(True)}
 
 
-def test_many_calls_are_under_way_at_once_and_answer_in_order(out: StorePath) -> None:
+def test_many_calls_run_at_once_and_answer_in_order(out: StorePath) -> None:
     for number in range(40):
         replace_file(out / f"{number}.json", str(number).encode())
     assert map_concurrently(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
@@ -183,7 +183,7 @@ FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse
 
 
 @pytest.mark.parametrize("faults", FAULTS, ids=" ".join)
-def test_a_store_that_stumbles_ends_in_one_manifest(stumbling: StorePath, faults: list[str]) -> None:
+def test_when_the_store_fails_at_times_there_is_one_manifest(stumbling: StorePath, faults: list[str]) -> None:
     Proxy.plan[:] = list(faults)
     assert create_manifest(stumbling / "m.json", {"rows": 7}) == {"rows": 7}
     assert not Proxy.plan, "every fault was met"
@@ -191,14 +191,14 @@ def test_a_store_that_stumbles_ends_in_one_manifest(stumbling: StorePath, faults
     assert read_manifest(stumbling / "m.json") == {"rows": 7}
 
 
-def test_a_write_whose_answer_is_lost_does_not_hide_a_disagreement(stumbling: StorePath) -> None:
+def test_when_the_answer_to_a_write_is_lost_a_disagreement_is_still_an_error(stumbling: StorePath) -> None:
     create_manifest(stumbling / "m.json", {"rows": 1})
     Proxy.plan[:] = ["lost", "refuse"]
     with pytest.raises(ContractError):
         create_manifest(stumbling / "m.json", {"rows": 2})
 
 
-def test_a_store_that_never_answers_is_one_line_and_no_missing_file(stumbling: StorePath) -> None:
+def test_when_a_store_never_answers_the_error_is_one_line_and_not_a_missing_file(stumbling: StorePath) -> None:
     replace_file(stumbling / "there.json", b"{}")
     Proxy.share, Proxy.faults = 1.0, ("refuse",)
     for act in (

@@ -1,4 +1,4 @@
-"""One set of calls for local files, file:// and remote URLs."""
+"""The same calls for local paths, file:// URLs and remote URLs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 
 @pytest.fixture(params=["local", "file", "memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, memory: fsspec.AbstractFileSystem) -> str:
-    """A folder with three files, under one of three kinds of address."""
+    """A folder with three files, as a local path, a file:// URL or a remote URL."""
     for name in NAMES:
         memory.pipe(f"/data/{name}", name.encode())
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -28,19 +28,19 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, memory: fsspec.Abstra
     return {"local": str(tmp_path), "file": f"file://{tmp_path}", "memory": "memory://data"}[request.param]
 
 
-def test_a_pattern_gives_sorted_paths_that_can_be_read(folder: str, storage: Storage) -> None:
+def test_glob_gives_sorted_paths_that_can_be_read(folder: str, storage: Storage) -> None:
     found = storage.glob(f"{folder}/*.tar")
     assert [storage.read(path) for path in found] == [b"a.tar", b"b.tar"]
     assert found == sorted(found)
     assert found == [storage.canonical(path) for path in found]
 
 
-def test_a_pattern_that_names_nothing_is_empty(folder: str, storage: Storage) -> None:
+def test_glob_of_a_pattern_without_matches_is_empty(folder: str, storage: Storage) -> None:
     assert storage.glob(f"{folder}/none-*.tar") == []
     assert storage.glob(f"{folder}/none.tar") == []
 
 
-def test_every_call_takes_the_address_as_it_was_given(folder: str, storage: Storage) -> None:
+def test_every_call_accepts_each_kind_of_path(folder: str, storage: Storage) -> None:
     path = f"{folder}/sub/c.tar"
     assert storage.exists(path)
     assert not storage.exists(f"{folder}/sub/d.tar")
@@ -53,19 +53,19 @@ def test_every_call_takes_the_address_as_it_was_given(folder: str, storage: Stor
         assert bytes(data) == b"sub/c.tar"
 
 
-def test_a_remote_file_is_removed_after_its_use(folder: str, storage: Storage) -> None:
+def test_the_copy_of_a_remote_file_is_removed_after_its_use(folder: str, storage: Storage) -> None:
     with storage.local(f"{folder}/a.tar") as local:
         assert local.is_file()
     assert local.is_file() == storage.is_local(folder)
 
 
-def test_an_empty_file_maps_to_an_empty_view(tmp_path: Path, storage: Storage) -> None:
+def test_an_empty_file_is_mapped_as_an_empty_view(tmp_path: Path, storage: Storage) -> None:
     (tmp_path / "empty").write_bytes(b"")
     with storage.mapped(str(tmp_path / "empty")) as data:
         assert len(data) == 0
 
 
-def test_views_outlive_the_context(tmp_path: Path, storage: Storage) -> None:
+def test_a_view_can_be_read_after_the_context_ended(tmp_path: Path, storage: Storage) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     with storage.mapped(str(tmp_path / "file")) as data:
         view = data[3:6]
@@ -76,3 +76,13 @@ def test_views_outlive_the_context(tmp_path: Path, storage: Storage) -> None:
 def test_a_missing_file_is_an_oserror(folder: str, storage: Storage) -> None:
     with pytest.raises(OSError), storage.mapped(f"{folder}/missing.tar"):
         pass
+
+
+def test_all_spellings_of_a_folder_give_a_file_one_identity(tmp_path: Path, storage: Storage) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.tar").write_bytes(b"a")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "b.tar").symlink_to("a.tar")
+    spellings = (f"{tmp_path}/real/a.tar", f"{tmp_path}/link/a.tar", f"file://{tmp_path}/real/../link/a.tar")
+    assert {storage.identity(path) for path in spellings} == {f"{tmp_path}/real/a.tar"}
+    assert storage.identity(f"{tmp_path}/link/b.tar") == f"{tmp_path}/real/b.tar"

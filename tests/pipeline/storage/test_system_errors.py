@@ -1,4 +1,4 @@
-"""Errors of the operating system during a run: one line that says whose file it is and what to do."""
+"""Errors of the operating system during a run: one line that names the file and says what to do."""
 
 import errno
 from pathlib import Path
@@ -13,40 +13,40 @@ OUT = Path("/data/out")
 
 
 @pytest.mark.parametrize(
-    ("number", "way"),
+    ("number", "remedy"),
     [
-        (errno.ENOSPC, "make room"),
+        (errno.ENOSPC, "free some space"),
         (errno.EROFS, "mount it for writing"),
-        (errno.EACCES, "mend the permissions"),
-        (errno.EIO, "look at the disk"),
+        (errno.EACCES, "fix the permissions"),
+        (errno.EIO, "check the disk"),
     ],
 )
 @pytest.mark.parametrize("name", [None, "/data/out/columns/x.parquet"])
-def test_the_way_out_follows_from_the_error(number: int, way: str, name: str | None) -> None:
+def test_an_error_of_the_system_is_explained_with_its_remedy(number: int, remedy: str, name: str | None) -> None:
     line = str(explained(OSError(number, "what the system says", name), OUT))
     assert line.startswith(f"{name or OUT}: what the system says")
-    assert way in line
+    assert remedy in line
     assert "the same command again" in line
-    assert ("make room" in line) == (number == errno.ENOSPC)
+    assert ("free some space" in line) == (number == errno.ENOSPC)
 
 
-def test_an_input_that_is_gone_is_named() -> None:
+def test_a_missing_input_file_is_named() -> None:
     gone = "/data/in/3.tar"
     for error in (FileNotFoundError(errno.ENOENT, "No such file", gone), FileNotFoundError(gone)):
         line = explained(error, OUT)
         assert isinstance(line, DataError)
-        assert str(line).startswith(f"{gone}: an input file is gone")
+        assert str(line).startswith(f"{gone}: an input file is missing")
 
 
-def test_a_file_of_the_output_that_is_gone_is_no_users_error() -> None:
+def test_a_missing_file_of_the_output_is_not_explained() -> None:
     assert explained(FileNotFoundError(errno.ENOENT, "No such file", "/data/out/ledger/x.parquet"), OUT) is None
     assert explained(OSError(errno.EBADF, "Bad file descriptor"), OUT) is None
 
 
-def test_what_a_store_says_of_its_files_has_a_way_out_too() -> None:
+def test_errors_of_a_store_about_its_files_are_explained() -> None:
     out = StorePath("s3://bucket/run")
     assert explained(FileNotFoundError("bucket/run/ledger/x.parquet"), out) is None
     assert isinstance(explained(FileNotFoundError("bucket/in/3.tar"), out), DataError)
-    assert "a store refuses: Access Denied (output s3://bucket/run)" in str(
+    assert "the store refuses access: Access Denied (output s3://bucket/run)" in str(
         explained(PermissionError("Access Denied"), out)
     )
