@@ -107,7 +107,7 @@ def test_when_a_process_of_this_machine_is_dead_its_lease_is_taken_over(out: Sto
             assert owner(out) == "00000002.json"
 
 
-def test_the_lease_of_another_machine_is_taken_over_only_after_it_expired(
+def test_another_machines_lease_is_taken_over_only_after_it_expired(
     out: StorePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     someone_else(out)
