@@ -1,4 +1,4 @@
-"""A conversation with a model folder: ChatML, images by number, boxes drawn on the last image."""
+"""A conversation with the model in a folder: ChatML, numbered images, boxes drawn on the last image."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -17,7 +17,7 @@ from qvl.model.weights.auto import load_model, load_processor
 
 
 class Chat:
-    """Keeps the turns; `ask` adds one and answers it."""
+    """Keeps the turns of a conversation; `ask` adds a question and its answer."""
 
     def __init__(self, folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> None:
         self.processor = load_processor(folder)
@@ -27,7 +27,7 @@ class Chat:
         self.image: Image.Image | None = None
 
     def ask(self, text: str, images: list[Path], length: int = 256, show: Callable[[str], None] | None = None) -> str:
-        """The answer, with its markup; `show` gets it piece by piece. Raises ModelError for what is no image."""
+        """The answer with its markup, passed to `show` piece by piece. Raises ModelError for a file that is not an image."""
         parts: list[dict[str, Any]] = [{"type": "image", "image": open_image(path)} for path in images]
         if parts:
             self.image = parts[-1]["image"]
@@ -45,7 +45,7 @@ class Chat:
         return answer
 
     def draw(self, answer: str, out: Path) -> int:
-        """Save the last image with the boxes of the answer; returns how many there are (0: nothing is written)."""
+        """Save the last image with the answer's boxes drawn on it. Returns their number; if 0, no file is written."""
         regions = find_regions(answer)
         if regions and self.image is not None:
             draw_regions(self.image, regions).save(out)
@@ -54,7 +54,7 @@ class Chat:
 
 
 def open_image(path: Path) -> Image.Image:
-    """An image as its viewer sees it (EXIF orientation applied)."""
+    """An image as a viewer shows it, with its EXIF orientation applied. Raises ModelError if it cannot be read."""
     try:
         with Image.open(path) as image:
             upright: Image.Image = ImageOps.exif_transpose(image)
@@ -64,7 +64,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def plain_answer(text: str) -> str:
-    """Without the tokens that end a turn."""
+    """The text up to the first token that ends a turn."""
     return text.split(TURN_END, maxsplit=1)[0].split(END_OF_TEXT, maxsplit=1)[0].strip()
 
 

@@ -1,4 +1,4 @@
-"""`qvl model info | import | export | chat`. Torch is imported inside the commands."""
+"""`qvl model info | import | export | chat`. Torch is imported inside the commands, so that help appears quickly."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import typer
 
 from qvl.model.network.errors import ModelError
 
-app = typer.Typer(help="The model: sizes, weights in and out, a conversation.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, import, export and talk to the model.", no_args_is_help=True)
 
 
 class Source(StrEnum):
-    """Whose weights are imported."""
+    """Kinds of weights that can be imported."""
 
     openclip = "openclip"
     qwen = "qwen"
@@ -24,14 +24,14 @@ class Source(StrEnum):
 
 
 class Target(StrEnum):
-    """Whose tensor names are exported."""
+    """Tensor names that can be exported."""
 
     transformers = "transformers"
     released = "released"
 
 
 class Precision(StrEnum):
-    """Of the weights written or run."""
+    """Number formats of weights and computation."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -40,7 +40,7 @@ class Precision(StrEnum):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """A ModelError is the user's to mend: its text alone, exit status 2."""
+    """Print a ModelError as a single line and exit with status 2: the user can fix its cause."""
     try:
         yield
     except ModelError as error:
@@ -50,10 +50,10 @@ def _one_line() -> Iterator[None]:
 
 @app.command()
 def info(
-    model: Annotated[str, typer.Argument(help="qwen-vl, small, tiny, nano, or a model folder")],
+    model: Annotated[str, typer.Argument(help="Preset (qwen-vl, small, tiny, nano) or model folder")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
-    """Parts of a model and their exact counts; nothing is allocated."""
+    """Show the exact number of parameters of each part of a model, without loading it."""
     from qvl.model.weights.auto import config_of
     from qvl.model.weights.info import parts
 
@@ -71,11 +71,15 @@ def info(
 
 @app.command("import")
 def import_(
-    source: Annotated[Source, typer.Argument(help="Whose weights")],
-    path: Annotated[Path, typer.Argument(help="Their folder, or file")],
-    out: Annotated[Path, typer.Argument(help="A model folder; one that holds another part is added to")],
-    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; theirs if not given")] = None,
-    start: Annotated[str, typer.Option(help="Preset of the parts not imported yet")] = "qwen-vl",
+    source: Annotated[Source, typer.Argument(help="Kind of weights to import")],
+    path: Annotated[Path, typer.Argument(help="Folder or file with the weights")],
+    out: Annotated[
+        Path, typer.Argument(help="Model folder to write; if it already holds other parts, this part is added")
+    ],
+    dtype: Annotated[
+        Precision | None, typer.Option(help="Number format of the written weights (default: unchanged)")
+    ] = None,
+    start: Annotated[str, typer.Option(help="Preset that describes the parts that are not imported yet")] = "qwen-vl",
 ) -> None:
     """Convert weights into a model folder, one tensor at a time."""
     import torch
@@ -83,19 +87,20 @@ def import_(
     from qvl.model.weights.convert import import_checkpoint
 
     with _one_line():
-        wanted = getattr(torch, dtype.value) if dtype else None
-        import_checkpoint(source.value, path, out, dtype=wanted, start=start)
+        import_checkpoint(source.value, path, out, dtype=getattr(torch, dtype.value) if dtype else None, start=start)
     typer.echo(f"{out}: {source.value} imported")
 
 
 @app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="A model folder")],
-    out: Annotated[Path, typer.Argument(help="A new folder")],
-    layout: Annotated[Target, typer.Option(help="Tensor names")] = Target.transformers,
-    dtype: Annotated[Precision | None, typer.Option(help="Of the weights written; as they are if not given")] = None,
+    out: Annotated[Path, typer.Argument(help="New folder to write")],
+    layout: Annotated[Target, typer.Option(help="Tensor names to write")] = Target.transformers,
+    dtype: Annotated[
+        Precision | None, typer.Option(help="Number format of the written weights (default: unchanged)")
+    ] = None,
 ) -> None:
-    """Write a folder that loads elsewhere with trust_remote_code, or the released tensor names."""
+    """Write a folder that other programs load with trust_remote_code, or weights under the released tensor names."""
     import torch
 
     from qvl.model.weights.convert import export_model
@@ -107,21 +112,23 @@ def export(
 
 @app.command()
 def chat(
-    model: Annotated[Path, typer.Argument(help="A model folder with its tokenizer")],
-    image: Annotated[list[Path] | None, typer.Option(help="Goes with the first question; repeatable")] = None,
-    ask: Annotated[str | None, typer.Option(help="One question instead of a conversation")] = None,
-    boxes: Annotated[Path, typer.Option(help="Where the image with boxes is saved")] = Path("boxes.png"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    dtype: Annotated[Precision | None, typer.Option(help="Of the computation; the weights' if not given")] = None,
-    length: Annotated[int, typer.Option(help="Most tokens of an answer")] = 256,
+    model: Annotated[Path, typer.Argument(help="Model folder that includes a tokenizer")],
+    image: Annotated[list[Path] | None, typer.Option(help="Image for the first question; may be repeated")] = None,
+    ask: Annotated[str | None, typer.Option(help="Ask one question and exit")] = None,
+    boxes: Annotated[Path, typer.Option(help="File for the image with boxes")] = Path("boxes.png"),
+    device: Annotated[str, typer.Option(help="Device to run on: cpu, cuda, cuda:1, ...")] = "cpu",
+    dtype: Annotated[
+        Precision | None, typer.Option(help="Number format to compute in (default: that of the weights)")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Maximum number of tokens in an answer")] = 256,
 ) -> None:
-    """Talk about images in the terminal; boxes in an answer are drawn on the last image and saved."""
+    """Talk about images in the terminal. Boxes in an answer are drawn on the last image, which is saved to a file."""
     import torch
 
     from qvl.model.commands.chat import Chat
 
     with _one_line():
-        talk = Chat(model, device, getattr(torch, dtype.value) if dtype else None)
+        conversation = Chat(model, device, getattr(torch, dtype.value) if dtype else None)
         images = list(image or [])
         while True:
             question = (
@@ -129,8 +136,8 @@ def chat(
             )
             if not question:
                 return
-            answer = talk.ask(question, images, length, lambda piece: typer.echo(piece, nl=False))
-            drawn = talk.draw(answer, boxes)
+            answer = conversation.ask(question, images, length, lambda piece: typer.echo(piece, nl=False))
+            drawn = conversation.draw(answer, boxes)
             if drawn:
                 typer.echo(f"{drawn} region(s) drawn: {boxes}")
             if ask is not None:

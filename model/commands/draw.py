@@ -1,7 +1,7 @@
-"""Boxes of an answer on its image (reference section 16: a coordinate v means v / 999 of the side).
+"""Draw the boxes of an answer on its image (reference section 16: a coordinate v means v / 999 of the side).
 
-Only for the `chat` demo: data is written and parsed by the markup module of the pipeline, which this package, meant to
-be used alone, does not import.
+Used only by `qvl model chat`. Data is written and parsed by the pipeline's markup room, which this package does not import
+because it must also work on its own.
 """
 
 import re
@@ -18,14 +18,14 @@ _POINT = re.compile(r"\(\s*(\d{1,4})\s*,\s*(\d{1,4})\s*\)")
 
 @dataclass(frozen=True)
 class Region:
-    """A phrase and the corners of its box or quad, as fractions of width and height."""
+    """A phrase and the corners of its box or quad as fractions of the image's width and height."""
 
     phrase: str
     corners: tuple[tuple[float, float], ...]
 
 
 def find_regions(answer: str) -> list[Region]:
-    """Boxes (2 points) and quads (4 points) of an answer, with the phrase before them; malformed ones are left out."""
+    """Boxes (2 points) and quads (4 points) of an answer, each with the phrase before it; malformed ones are skipped."""
     regions, phrase = [], ""
     for match in _TAGGED.finditer(answer):
         if match["phrase"] is not None:
@@ -41,7 +41,7 @@ def find_regions(answer: str) -> list[Region]:
 
 
 def draw_regions(image: Image.Image, regions: list[Region]) -> Image.Image:
-    """A copy of the image with every region outlined; one colour per phrase, its words beside it."""
+    """A copy of the image with every region outlined in its phrase's colour and labelled with the phrase."""
     picture = image.convert("RGB")
     pen = ImageDraw.Draw(picture)
     phrases = list(dict.fromkeys(region.phrase for region in regions))
@@ -50,10 +50,10 @@ def draw_regions(image: Image.Image, regions: list[Region]) -> Image.Image:
         colour = COLOURS[phrases.index(region.phrase) % len(COLOURS)]
         corners = [(x * picture.width, y * picture.height) for x, y in region.corners]
         pen.line([*corners, corners[0]], fill=colour, width=line, joint="curve")
-        words = region.phrase.encode("latin-1", "replace").decode("latin-1")
-        if words:
+        label = region.phrase.encode("latin-1", "replace").decode("latin-1")
+        if label:
             left, top = corners[0]
-            box = pen.textbbox((left + line, max(0, top - 14)), words)
+            box = pen.textbbox((left + line, max(0, top - 14)), label)
             pen.rectangle(box, fill=colour)
-            pen.text(box[:2], words, fill="white")
+            pen.text(box[:2], label, fill="white")
     return picture

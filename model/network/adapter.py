@@ -1,4 +1,4 @@
-"""Position-aware adapter: 256 learned queries read the patch features in one cross-attention (paper section 2.1).
+"""Position-aware adapter: 256 learned queries attend to the patch features in one cross-attention (paper section 2.1).
 
 Shapes: B images, N patches, V width of the ViT, Q queries, D width of the language model, K heads, E width of a head.
 """
@@ -12,7 +12,7 @@ from .positions import interpolate_positions, sincos_2d
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of queries, keys and values that differ; all of width D."""
+    """Multi-head attention in which queries, keys and values come from different inputs, all of width D."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class CrossAttention(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Patch features [B, N, V] -> image features [B, Q, D]; `ln_post` and `proj` stand beside it in the release.
+    """Patch features [B, N, V] -> image features [B, Q, D]. In the release, `ln_post` and `proj` are outside the adapter.
 
-    Positions are added to queries and keys, never to values. They are a buffer, so that no optimizer can train them;
-    the keys' positions are the queries' 16x16 table interpolated to the patch grid, not computed anew. (transformers
-    leaves buffers in float32 when it loads bfloat16 weights, hence the casts.)
+    Positions are added to queries and keys, never to values. They are a buffer, so that no optimizer can train them.
+    The keys' positions are the queries' 16x16 table interpolated to the patch grid; they are not computed separately.
+    (transformers leaves buffers in float32 when it loads bfloat16 weights, hence the casts.)
     """
 
     pos_embed: Tensor

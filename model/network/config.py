@@ -1,6 +1,6 @@
 """Configuration of Qwen-VL: vision, adapter and text, nested (paper section 2.1, table 1).
 
-The defaults are the released 9.6B model. This file travels with exported weights: it imports no other folder of ours.
+The defaults describe the released 9.6B model. This file is copied beside exported weights and imports only its neighbours.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -14,11 +14,11 @@ from transformers import AutoConfig, PreTrainedConfig, Qwen2Config
 from .errors import ModelError
 
 IGNORE = -100
-"""Label of a position without loss."""
+"""Label of a position that contributes no loss."""
 
 
 class VisionConfig(PreTrainedConfig):
-    """ViT without class token. `position_grid` is the side of the stored position table, in patches."""
+    """ViT without a class token. `position_grid` is the side of the stored position table, in patches."""
 
     model_type = "qwen_vl_vision"
     base_config_key = "vision_config"
@@ -36,8 +36,11 @@ class VisionConfig(PreTrainedConfig):
         layer_norm_eps: float = 1e-6,
         **kwargs: Any,
     ) -> None:
-        _demand(hidden_size % num_attention_heads == 0, f"vision width {hidden_size} over {num_attention_heads} heads")
-        _demand(image_size % patch_size == 0, f"image size {image_size} is no multiple of the patch {patch_size}")
+        _require(
+            hidden_size % num_attention_heads == 0,
+            f"vision width {hidden_size} is not a multiple of its {num_attention_heads} heads",
+        )
+        _require(image_size % patch_size == 0, f"image size {image_size} is not a multiple of patch size {patch_size}")
         self.image_size = image_size
         self.patch_size = patch_size
         self.hidden_size = hidden_size
@@ -50,7 +53,7 @@ class VisionConfig(PreTrainedConfig):
 
 
 class AdapterConfig(PreTrainedConfig):
-    """One cross-attention layer: `query_grid` squared learned queries of the language model's width."""
+    """One cross-attention layer with `query_grid` squared learned queries, as wide as the language model."""
 
     model_type = "qwen_vl_adapter"
     base_config_key = "adapter_config"
@@ -70,12 +73,12 @@ class AdapterConfig(PreTrainedConfig):
 
     @property
     def num_queries(self) -> int:
-        """Positions that one image takes in the language model."""
+        """Number of positions that one image takes in the language model."""
         return self.query_grid**2
 
 
 class QwenVLConfig(PreTrainedConfig):
-    """The whole model. Token ids are the released ones (reference section 13)."""
+    """The whole model. The default token ids are those of the release (reference section 13)."""
 
     model_type = "qwen_vl"
     sub_configs: ClassVar[dict[str, Any]] = {
@@ -106,16 +109,16 @@ class QwenVLConfig(PreTrainedConfig):
         kwargs["tie_word_embeddings"] = bool(getattr(self.text_config, "tie_word_embeddings", False))
         self.tie_word_embeddings: bool = kwargs["tie_word_embeddings"]
         width, heads = self.text_config.hidden_size, self.adapter_config.num_attention_heads
-        _demand(width % heads == 0, f"adapter width {width} over {heads} heads")
-        _demand(width % 4 == 0, f"adapter width {width} is no multiple of 4, which 2-D sines and cosines need")
+        _require(width % heads == 0, f"adapter width {width} is not a multiple of its {heads} heads")
+        _require(width % 4 == 0, f"adapter width {width} is not a multiple of 4, which 2-D sines and cosines need")
         super().__init__(**kwargs)
 
 
 def qwen_text_config(**changes: Any) -> Qwen2Config:
-    """Qwen-7B as Qwen2 (reference section 17); `changes` override single values.
+    """Qwen-7B expressed as Qwen2 (reference section 17); `changes` override single values.
 
-    No `pad_token_id`: it would become the embedding's padding_idx, and as padding is end-of-text here, the row of the
-    end of text would never get a gradient.
+    `pad_token_id` is left unset: it would become the embedding's padding_idx, and because padding is end-of-text here,
+    the end-of-text row would never receive a gradient.
     """
     values: dict[str, Any] = {
         "vocab_size": 151936,
@@ -150,6 +153,6 @@ def _text_config(value: PreTrainedConfig | dict[str, Any] | None) -> Any:
     return value
 
 
-def _demand(condition: bool, message: str) -> None:
+def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ModelError(f"configuration: {message} does not go")
+        raise ModelError(f"invalid configuration: {message}")

@@ -1,6 +1,6 @@
-"""Images to pixels as the release does it: RGB, bicubic squash to a square, CLIP's mean and standard deviation.
+"""Images to pixels exactly as in the release: RGB, bicubic resize to a square, CLIP's mean and standard deviation.
 
-Needs Pillow and numpy only. This file travels with exported weights.
+Needs only Pillow and numpy. This file is copied beside exported weights.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Picture = Image.Image | np.ndarray[Any, Any] | str | Path
 def to_rgb(image: Picture) -> Image.Image:
     """Any image (or a path to one) as 8-bit RGB.
 
-    Grey, palette and CMYK are converted; transparent pixels are laid on white (what a reader sees), 16-bit grey is
-    scaled instead of clipped. Raises ModelError for a file that is no image and for float pixels.
+    Grey, palette and CMYK images are converted; transparent pixels are composited on white (which is what a viewer
+    shows); 16-bit grey is scaled instead of clipped. Raises ModelError for unreadable files and for float pixels.
     """
     picture = _open(image)
     if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
         grey = np.asarray(picture).astype(np.int64)
         return Image.fromarray((grey // (257 if grey.max() > 255 else 1)).clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode == "F":
-        raise ModelError("a float image (mode F) has no defined white: convert it to 8 bits first")
+        raise ModelError("a float image (mode F) has no defined white level; convert it to 8 bits first")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
@@ -58,7 +58,7 @@ def _open(image: Picture) -> Image.Image:
 
 
 class QwenVLImageProcessor(BaseImageProcessor):
-    """Images -> `pixel_values`, float32 [M, 3, S, S]. Normalised boxes stay valid: nothing is cropped or padded."""
+    """Images -> `pixel_values`, float32 [M, 3, S, S]. Nothing is cropped or padded, so normalised boxes stay valid."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class QwenVLImageProcessor(BaseImageProcessor):
     def preprocess(
         self, images: Picture | Iterable[Any], return_tensors: str | None = None, **kwargs: Any
     ) -> BatchFeature:
-        """One image or any nesting of lists of them, in order."""
+        """The pixels of one image, or of arbitrarily nested lists of images, in order."""
         pixels = [self.pixels(image) for image in flatten_images(images)]
         data = {"pixel_values": np.stack(pixels)} if return_tensors and pixels else {"pixel_values": pixels}
         return BatchFeature(data=data, tensor_type=return_tensors)
@@ -90,7 +90,7 @@ class QwenVLImageProcessor(BaseImageProcessor):
 
 
 def flatten_images(images: Picture | Iterable[Any]) -> list[Picture]:
-    """The images of any nesting of lists and tuples, in order."""
+    """The images in arbitrarily nested lists and tuples, in order."""
     if isinstance(images, list | tuple):
         return [picture for inner in images if inner is not None for picture in flatten_images(inner)]
     return [images]  # type: ignore[list-item]

@@ -1,6 +1,6 @@
 """Language model: any causal LM of `transformers`, built from its config and fed through `inputs_embeds`.
 
-Only the body is used; the head is one linear layer of ours, so that logits can be computed where labels are.
+Only the body is used. The head is a linear layer of our own, so that logits can be computed only where there are labels.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -15,19 +15,21 @@ _HEAD_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "l
 
 
 def build_language_model(config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
-    """The body of the causal LM that `config` describes, with weights not yet meaningful.
+    """The body of the causal LM that `config` describes, with uninitialised weights.
 
-    Raises ModelError for a family whose head is more than one matrix: its logits would be silently wrong here.
+    Raises ModelError for a family whose head is more than a single matrix, because its logits would be silently wrong.
     """
     changes = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
     if changes:
-        raise ModelError(f"the head of {config.model_type!r} is more than one matrix: {', '.join(changes)}")
+        raise ModelError(
+            f"the head of {config.model_type!r} is more than a single matrix: it sets {', '.join(changes)}"
+        )
     body: PreTrainedModel = AutoModel.from_config(config, **kwargs)
     return body
 
 
 def embedding_name(body: PreTrainedModel) -> str:
-    """The dotted name of the input embedding inside the body (`embed_tokens`, `wte`, ...)."""
+    """The dotted name of the input embedding within the body (`embed_tokens`, `wte`, ...)."""
     table = body.get_input_embeddings()
     names: list[str] = [name for name, module in body.named_modules() if module is table]
     return names[0]

@@ -1,6 +1,7 @@
-"""Next-token loss that computes logits only where a label is.
+"""Next-token loss that computes logits only at positions that have a label.
 
-A row of logits is 608 KB in float32 at 151,936 tokens, so a full [2048, vocabulary] would be 1.24 GB per sequence.
+With 151,936 tokens a row of logits takes 608 KB in float32, so a full [2048, vocabulary] matrix would take 1.24 GB per
+sequence.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -15,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from .config import IGNORE
 
 CHUNK = 1024
-"""Labels whose logits exist at one time; the backward pass computes them again."""
+"""Number of labels whose logits exist at the same time; the backward pass recomputes them."""
 
 
 def label_loss(
@@ -24,11 +25,11 @@ def label_loss(
     head: Callable[[Tensor], Tensor],
     total: Tensor | int | None = None,
 ) -> Tensor:
-    """Cross-entropy of the token after each position, a float32 scalar.
+    """Cross-entropy of the token that follows each position, as a float32 scalar.
 
-    The sum over labels (other than IGNORE) is divided by `total`, or by the number of labels here when `total` is
-    None; give the number over all micro-batches and ranks for an exact mean. Without any label: zero, with gradients
-    of zero, so that every rank still takes part in the backward pass.
+    The sum over labels (other than IGNORE) is divided by `total`, or by the number of labels in this call if `total` is
+    None; pass the number over all micro-batches and ranks for an exact mean. If there is no label, the loss and its
+    gradients are zero, so that every rank still takes part in the backward pass.
     """
     losses_N = token_losses(hidden_BLD, labels_BL, head)
     if not len(losses_N):
@@ -37,7 +38,7 @@ def label_loss(
 
 
 def token_losses(hidden_BLD: Tensor, labels_BL: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-    """Cross-entropy of every label (other than IGNORE, and but the first of a row), float32 [N], row by row."""
+    """Cross-entropy of every label, float32 [N], row by row; skips IGNORE and the first label of each row."""
     targets_BL = labels_BL[:, 1:].to(hidden_BLD.device)
     keep_BL = targets_BL != IGNORE
     hidden_ND, targets_N = hidden_BLD[:, :-1][keep_BL], targets_BL[keep_BL]

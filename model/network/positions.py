@@ -1,4 +1,4 @@
-"""Positions of patches: the fixed 2-D sines and cosines, and the interpolation of a table to another grid."""
+"""Positions of patches: fixed 2-D sines and cosines, and the interpolation of a position table to another grid."""
 
 import torch
 from torch import Tensor
@@ -6,23 +6,23 @@ from torch.nn.functional import interpolate
 
 
 def sincos_2d(side: int, width: int) -> Tensor:
-    """Fixed positions of a `side` x `side` grid, as MAE computes them.
+    """Fixed position embeddings of a `side` x `side` grid, as in MAE.
 
-    The first half of the channels comes from the column (x), the second from the row (y); each half is
+    The first half of the channels encodes the column (x), the second the row (y); each half is
     [sines | cosines] with frequencies 10000^(-i / (width / 4)). Returns float32 [side * side, width], row by row.
     """
     steps = torch.arange(side, dtype=torch.float64)
     rows_N, columns_N = (grid.flatten() for grid in torch.meshgrid(steps, steps, indexing="ij"))
     quarter = width // 4
     frequency_F = 10000.0 ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
-    angles = [torch.outer(places_N, frequency_F) for places_N in (columns_N, rows_N)]
+    angles = [torch.outer(coordinates_N, frequency_F) for coordinates_N in (columns_N, rows_N)]
     return torch.cat([part for angle_NF in angles for part in (angle_NF.sin(), angle_NF.cos())], dim=1).float()
 
 
 def interpolate_positions(table_ND: Tensor, grid: tuple[int, int]) -> Tensor:
     """Bicubic interpolation of a square position table to `grid` = (rows, columns), in float32.
 
-    Returns [rows * columns, D] in the table's dtype; the table itself when the grid is its own.
+    Returns [rows * columns, D] in the table's dtype; the table itself if `grid` is already its grid.
     """
     side = round(len(table_ND) ** 0.5)
     if (side, side) == grid:

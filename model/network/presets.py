@@ -1,7 +1,7 @@
-"""Sizes under a name: `qwen-vl` (9.6B, exact), `small` (0.3B, one GPU), `tiny` and `nano` (seconds and minutes on a CPU).
+"""Named model sizes: `qwen-vl` (9.6B, as released), `small` (0.3B, one GPU), `tiny` (seconds on a CPU), `nano` (minutes).
 
-All share the released vocabulary, and all but `nano` 256 positions per image: `nano`, which learns something within minutes
-on a CPU, has 64.
+All use the released vocabulary. All use 256 positions per image except `nano`, which uses 64 so that it learns something
+within minutes on a CPU.
 """
 
 from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
@@ -11,7 +11,7 @@ PRESETS = ("qwen-vl", "small", "tiny", "nano")
 
 
 def preset(name: str) -> QwenVLConfig:
-    """A fresh configuration; ModelError for a name that is not in PRESETS."""
+    """A new configuration of that name. Raises ModelError for a name that is not in PRESETS."""
     if name == "qwen-vl":
         return QwenVLConfig()
     if name == "small":
@@ -53,7 +53,7 @@ def preset(name: str) -> QwenVLConfig:
                 tie_word_embeddings=True,
             ),
         )
-    raise ModelError(f"unknown preset {name!r}: there are {', '.join(PRESETS)}")
+    raise ModelError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
 
 
 def _vision(width: int, layers: int, heads: int, mlp: int) -> VisionConfig:

@@ -1,6 +1,6 @@
 """Processor: text with `<img></img>` and images -> token ids with 256 positions per image, and pixels.
 
-The chat template is ChatML with `Picture n:` (reference section 8). This file travels with exported weights.
+The chat template is ChatML with `Picture n:` (reference section 8). This file is copied beside exported weights.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -41,20 +41,20 @@ CHAT_TEMPLATE = (
 
 
 def expand_images(text: str, positions: int) -> tuple[str, int]:
-    """Every `<img>...</img>` (whatever is inside) with `positions` image tokens inside; and how many there are.
+    """The text with `positions` image tokens inside each `<img>...</img>`, whatever was inside; and the number of images.
 
-    Raises ModelError for a tag without its partner and for image tokens outside a pair.
+    Raises ModelError for unpaired tags and for image tokens outside a pair.
     """
     full = IMAGE_START + IMAGE_PAD * positions + IMAGE_END
     expanded, count = re.subn(rf"{IMAGE_START}(?:(?!{IMAGE_START}).)*?{IMAGE_END}", full, text, flags=re.DOTALL)
     tags = expanded.count(IMAGE_START), expanded.count(IMAGE_END), expanded.count(IMAGE_PAD)
     if tags != (count, count, count * positions):
-        raise ModelError(f"image tags do not pair up in {text[:80]!r}: {tags[0]} opened, {tags[1]} closed")
+        raise ModelError(f"unpaired image tags in {text[:80]!r}: {tags[0]} opened, {tags[1]} closed")
     return expanded, count
 
 
 class QwenVLProcessor(ProcessorMixin):
-    """Image processor and tokenizer in one; `image_seq_length` positions for every image."""
+    """Image processor and tokenizer combined. Every image takes `image_seq_length` positions."""
 
     def __init__(
         self,
@@ -79,21 +79,21 @@ class QwenVLProcessor(ProcessorMixin):
     ) -> BatchFeature:
         """Token ids, attention mask and pixels of a batch.
 
-        `text` holds `<img></img>` where an image stands; `images` (flat or nested) fill them in reading order.
-        Other keywords go to the tokenizer; a truncation that cuts an image is an error.
+        `text` contains `<img></img>` for every image; `images` (flat or nested) fill these slots in reading order. Other
+        keyword arguments go to the tokenizer. Raises ModelError if truncation would cut an image.
         """
         if text is None:
-            raise ModelError("text is missing; an image alone is `<img></img>`")
+            raise ModelError("text is missing; for an image without text pass `<img></img>`")
         pairs = [expand_images(row, self.image_seq_length) for row in ([text] if isinstance(text, str) else text)]
         pictures = [] if images is None else flatten_images(images)
-        places = [count for _, count in pairs]
-        if sum(places) != len(pictures):
-            raise ModelError(f"{len(pictures)} image(s) given, but the text has places for {sum(places)}: {places}")
+        slots = [count for _, count in pairs]
+        if sum(slots) != len(pictures):
+            raise ModelError(f"{len(pictures)} image(s) given, but the text has slots for {sum(slots)}: {slots}")
         kwargs.pop("videos", None), kwargs.pop("audio", None)
         kwargs = {"add_special_tokens": False, **kwargs.pop("text_kwargs", {}), **kwargs}
         encoded = self.tokenizer([row for row, _ in pairs], padding=padding, **kwargs)
         data: dict[str, Any] = dict(encoded)
-        self._refuse_cut_images(data["input_ids"], places)
+        self._refuse_cut_images(data["input_ids"], slots)
         if return_mm_token_type_ids:
             data["mm_token_type_ids"] = self.create_mm_token_type_ids(data["input_ids"])
         if pictures:
@@ -101,16 +101,18 @@ class QwenVLProcessor(ProcessorMixin):
         return BatchFeature(data=data, tensor_type=return_tensors)
 
     def create_mm_token_type_ids(self, input_ids: list[list[int]]) -> list[list[int]]:
-        """1 where an image feature goes, else 0."""
+        """1 at positions that hold an image feature, 0 elsewhere."""
         return [[int(token == self.image_token_id) for token in row] for row in input_ids]
 
-    def _refuse_cut_images(self, rows: list[list[int]], places: list[int]) -> None:
-        for row, (ids, count) in enumerate(zip(rows, places, strict=True)):
+    def _refuse_cut_images(self, rows: list[list[int]], slots: list[int]) -> None:
+        for row, (ids, count) in enumerate(zip(rows, slots, strict=True)):
             if sum(token == self.image_token_id for token in ids) != count * self.image_seq_length:
-                raise ModelError(f"row {row}: truncation cuts an image of {self.image_seq_length} positions")
+                raise ModelError(
+                    f"row {row}: truncation would cut an image, which takes {self.image_seq_length} positions"
+                )
 
     def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **kwargs: Any) -> MultiModalData:
-        """For vLLM: every image has the same number of positions, whatever its size."""
+        """Called by vLLM: every image takes the same number of positions, whatever its size."""
         images = len(image_sizes or [])
         return MultiModalData(num_image_tokens=[self.image_seq_length] * images, num_image_patches=[1] * images)
 

@@ -1,10 +1,10 @@
-"""Qwen-VL: vision tower, adapter, language model, and the splice of image features between `<img>` and `</img>`.
+"""Qwen-VL: vision tower, adapter and language model, with image features spliced in between `<img>` and `</img>`.
 
 Shapes: B sequences, L positions, M images in the whole batch, C colours, H x W pixels, Q positions of one image,
 D width and V vocabulary of the language model. Paper section 2; reference section 12.
 """
 
-# transformers types these interfaces for its own classes only:
+# transformers annotates these interfaces only for its own classes:
 # mypy: disable-error-code="no-untyped-call, override, misc, arg-type, no-any-return"
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .vision import VisionTransformer
 
 
 class QwenVLPreTrainedModel(PreTrainedModel):
-    """What `transformers` must know; and the first weights of every part."""
+    """What `transformers` must know about the model, and the initialisation of every part."""
 
     config_class = QwenVLConfig
     base_model_prefix = "model"
@@ -42,14 +42,14 @@ class QwenVLPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
     def checkpoint_activations(self) -> None:
-        """Recompute the blocks of ViT and language model in the backward pass, one block's activations at a time."""
+        """Recompute the blocks of the ViT and the language model in the backward pass, one block's activations at a time."""
         name = "activation_checkpointing_enable"  # transformers 5.2x renamed it
         enable = getattr(self, name) if hasattr(self, name) else self.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """First weights; `init` leaves alone what a checkpoint has filled (transformers 5 calls this after loading)."""
+        """Initialise a module; `init` skips tensors that a checkpoint has filled (transformers 5 calls this after loading)."""
         if isinstance(module, Adapter):
             init.trunc_normal_(module.query, std=0.02)
             init.normal_(module.proj, std=len(module.proj) ** -0.5)
@@ -67,7 +67,7 @@ class QwenVLPreTrainedModel(PreTrainedModel):
 
 
 class QwenVLModel(QwenVLPreTrainedModel):
-    """Everything but the head: token ids and pixels in, hidden states out."""
+    """The model without its head: token ids and pixels in, hidden states out."""
 
     def __init__(self, config: QwenVLConfig) -> None:
         super().__init__(config)
@@ -83,34 +83,34 @@ class QwenVLModel(QwenVLPreTrainedModel):
         self.language_model.set_input_embeddings(value)
 
     def encode_images(self, pixels_MCHW: Tensor) -> Tensor:
-        """Pixels [M, 3, H, W] -> features [M, Q, D], whatever the resolution."""
+        """Pixels [M, 3, H, W] -> features [M, Q, D] at any resolution."""
         patches_MNV = self.vision_tower(pixels_MCHW)
         features_MQD: Tensor = self.adapter(patches_MNV, self.vision_tower.grid(pixels_MCHW))
         return features_MQD
 
     def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """The interface name of `encode_images`: the features are in `pooler_output`, [M, Q, D]."""
+        """`encode_images` under the name that transformers expects: the features are in `pooler_output`, [M, Q, D]."""
         return BaseModelOutputWithPooling(pooler_output=self.encode_images(pixel_values))
 
     def get_placeholder_mask(self, input_ids_BL: Tensor, images: int) -> Tensor:
-        """Where image features go, [B, L]; an error when the places contradict the number of images."""
+        """Mask [B, L] of the positions of image features. Raises ModelError if they contradict the number of images."""
         mask_BL: Tensor = input_ids_BL == self.config.image_token_id
         size = self.config.adapter_config.num_queries
         counts = mask_BL.sum(dim=1).tolist()
         broken = [f"row {row} has {count}" for row, count in enumerate(counts) if count % size]
         if broken:
-            raise ModelError(f"image positions come in whole images of {size}: {'; '.join(broken)}")
+            raise ModelError(f"every image takes {size} positions, but {'; '.join(broken)}")
         if sum(counts) != images * size:
-            places = [count // size for count in counts]
-            raise ModelError(f"{images} image(s) given, but the token ids have places for {sum(places)}: {places}")
+            slots = [count // size for count in counts]
+            raise ModelError(f"{images} image(s) given, but the token ids have slots for {sum(slots)}: {slots}")
         return mask_BL
 
     def splice(self, input_ids_BL: Tensor, pixels_MCHW: Tensor | None) -> Tensor:
         """Embeddings [B, L, D] with the features of the images, in order, at the image positions.
 
-        Images follow the rows of the batch: first those of row 0, then those of row 1. While training, a batch
-        without image runs the vision path on a black image times zero, so that every rank does the same work (unless
-        nothing of that path trains: then no batch of the stage has images).
+        Images are in the order of the batch's rows: first those of row 0, then those of row 1. In training, a batch
+        without images runs a black image through the vision path and multiplies the result by zero, so that every rank
+        does the same work (unless nothing in that path is trained: then no batch of the stage has images).
         """
         embeds_BLD: Tensor = self.get_input_embeddings()(input_ids_BL)
         if pixels_MCHW is not None and len(pixels_MCHW):
@@ -137,11 +137,11 @@ class QwenVLModel(QwenVLPreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Ids [B, L] (or embeddings [B, L, D]) and pixels [M, 3, H, W] -> hidden states [B, L, D]."""
         if (input_ids is None) == (inputs_embeds is None):
-            raise ModelError("give either input_ids or inputs_embeds")
+            raise ModelError("pass exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
             inputs_embeds = self.splice(input_ids, pixel_values)
         elif pixel_values is not None:
-            raise ModelError("pixel_values go with input_ids: embeddings do not tell where the images are")
+            raise ModelError("pixel_values need input_ids: embeddings do not tell where the images are")
         output: BaseModelOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -153,7 +153,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
 
 
 class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
-    """The model with its head: loss where labels are, or logits to generate from."""
+    """The model with its head: the loss at labelled positions, or logits for generation."""
 
     def __init__(self, config: QwenVLConfig) -> None:
         super().__init__(config)
@@ -193,9 +193,9 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """With `labels` [B, L]: the loss (`label_loss`, over `num_items_in_batch`), and logits only if asked for.
+        """With `labels` [B, L]: the loss (`label_loss`, divided by `num_items_in_batch`), and logits only on request.
 
-        `logits_to_keep`: logits [B, ., V] of that many last positions, of the positions it lists, or of all (0, None).
+        `logits_to_keep`: logits [B, ., V] of that many last positions, of the listed positions, or of all (0 or None).
         """
         output = self.model(
             input_ids=input_ids,
@@ -224,7 +224,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, is_first_iteration: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
-        """Pixels go in with the prompt only; afterwards their features live in the KV cache."""
+        """Pixels are passed with the prompt only; afterwards their features are in the KV cache."""
         inputs: dict[str, Any] = super().prepare_inputs_for_generation(
             input_ids, is_first_iteration=is_first_iteration, **kwargs
         )
@@ -239,11 +239,11 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         input_ids: Tensor | None = None,
         **model_kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, Any]]:
-        """For beams: repeat the images of a row together (a b a b), not one by one (a a b b)."""
+        """For beam search: repeat the images of a row as a group (a b a b), not one by one (a a b b)."""
         pixels = model_kwargs.pop("pixel_values", None)
         if pixels is not None and input_ids is not None:
-            places_BL = self.model.get_placeholder_mask(input_ids, len(pixels))
-            images_of_row = (places_BL.sum(dim=1) // self.config.adapter_config.num_queries).tolist()
+            mask_BL = self.model.get_placeholder_mask(input_ids, len(pixels))
+            images_of_row = (mask_BL.sum(dim=1) // self.config.adapter_config.num_queries).tolist()
             pixels = torch.cat([part for row in pixels.split(images_of_row) for part in [row] * expand_size])
         input_ids, model_kwargs = super()._expand_inputs_for_generation(
             expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **model_kwargs

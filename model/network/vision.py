@@ -1,4 +1,4 @@
-"""Vision encoder: a plain pre-norm ViT, patch 14, no class token (paper section 2.1; ViT-bigG of OpenCLIP).
+"""Vision encoder: a plain pre-norm ViT with patch size 14 and no class token (paper section 2.1; OpenCLIP's ViT-bigG).
 
 Shapes: B images, C colours, H x W pixels, N patches, D width, K heads, E width of a head.
 """
@@ -16,7 +16,7 @@ from .positions import interpolate_positions
 
 
 class VisionAttention(nn.Module):
-    """Full self-attention. `qkv` holds [q | k | v], as OpenCLIP does; the release interleaves them per head."""
+    """Full self-attention. `qkv` holds [q | k | v] as in OpenCLIP; the release interleaves them per head."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class VisionAttention(nn.Module):
 
 
 class VisionMlp(nn.Module):
-    """Two layers with the exact GELU between them."""
+    """Two linear layers with an exact GELU between them."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class VisionMlp(nn.Module):
 
 
 class VisionBlock(GradientCheckpointingLayer):
-    """Norm, attention, norm, MLP, each half with a residual."""
+    """Norm and attention, then norm and MLP, each with a residual connection."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -73,10 +73,12 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.num_hidden_layers))
 
     def grid(self, pixels_BCHW: Tensor) -> tuple[int, int]:
-        """(rows, columns) of patches; an error where the pixels are no whole patches."""
+        """(rows, columns) of patches. Raises ModelError if the sides are not multiples of the patch size."""
         height, width = pixels_BCHW.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
-            raise ModelError(f"an image of {width}x{height} pixels is no multiple of the patch of {self.patch_size}")
+            raise ModelError(
+                f"the sides of an image of {width}x{height} pixels are not multiples of patch size {self.patch_size}"
+            )
         return height // self.patch_size, width // self.patch_size
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Tokenizer, and samples as token ids with labels."""
+"""The tokenizer, and the encoding of samples as token ids with labels."""

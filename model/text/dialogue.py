@@ -1,6 +1,6 @@
-"""Token ids and labels of one sample: the plain formats of stages 1-2 (Box B.1) and ChatML of stage 3.
+"""Token ids and labels of one sample: the plain formats of stages 1-2 (Box B.1) and the ChatML of stage 3.
 
-The strings come from the data; this file only tokenises them and says where the loss falls.
+The strings come from the data; this module only tokenises them and decides which tokens contribute to the loss.
 """
 
 from collections.abc import Sequence
@@ -19,29 +19,29 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass
 class Encoded:
-    """`labels[i]` is `ids[i]` where that token is learnt, else IGNORE (not shifted); `images` places in the ids."""
+    """`labels[i]` is `ids[i]` if that token is supervised, else IGNORE (not shifted); `ids` has slots for `images` images."""
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     images: int = 0
 
-    def add(self, ids: list[int], learnt: bool) -> None:
+    def add(self, ids: list[int], supervised: bool) -> None:
         """Append tokens."""
         self.ids += ids
-        self.labels += ids if learnt else [IGNORE] * len(ids)
+        self.labels += ids if supervised else [IGNORE] * len(ids)
 
 
 def encode_plain(
     tokenizer: PreTrainedTokenizerBase, segments: Sequence[tuple[str, bool]], positions: int = 256
 ) -> Encoded:
-    """Segments of (text, learnt), then the end of text, which is learnt.
+    """Segments of (text, supervised), followed by the end-of-text token, which is supervised.
 
-    Each segment is tokenised by itself, so that training cuts where a prompt ends at inference: the blank between
-    prompt and answer belongs to the answer. Raises ModelError for an image in a learnt segment.
+    Each segment is tokenised separately, so that training splits the text where a prompt ends at inference: the blank
+    between prompt and answer belongs to the answer. Raises ModelError for an image in a supervised segment.
     """
     encoded = Encoded()
-    for text, learnt in segments:
-        _add_text(encoded, tokenizer, text, learnt, positions)
+    for text, supervised in segments:
+        _add_text(encoded, tokenizer, text, supervised, positions)
     encoded.add([token_id(tokenizer, END_OF_TEXT)], True)
     return encoded
 
@@ -53,7 +53,7 @@ def encode_chatml(
     loss: Literal["released", "answers"] = "released",
     positions: int = 256,
 ) -> Encoded:
-    """ChatML turns with the loss mask of the release, or on answers alone.
+    """ChatML turns with the loss mask of the release, or with loss on answers only.
 
     `released`: the markers `<|im_start|>` and `<|im_end|>` + newline of every turn, and the content of assistant
     turns. `answers`: the content of assistant turns and their `<|im_end|>`.
@@ -71,7 +71,7 @@ def encode_chatml(
 
 
 def truncate(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, length: int) -> Encoded:
-    """The first `length` tokens; ModelError where that would cut an image or leave nothing to learn."""
+    """The first `length` tokens. Raises ModelError if that would cut an image or leave no supervised token."""
     if len(encoded.ids) <= length:
         return encoded
     ids, labels = encoded.ids[:length], encoded.labels[:length]
@@ -79,16 +79,18 @@ def truncate(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, length: int) 
     if ids.count(start) != ids.count(end) or ids.count(end) != encoded.images:
         raise ModelError(f"{encoded.images} image(s) and {len(encoded.ids)} tokens do not fit {length} tokens")
     if all(label == IGNORE for label in labels[1:]):
-        raise ModelError(f"nothing to learn is left in the first {length} of {len(encoded.ids)} tokens")
+        raise ModelError(f"the first {length} of {len(encoded.ids)} tokens contain no supervised token")
     return Encoded(ids, labels, encoded.images)
 
 
-def _add_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, text: str, learnt: bool, positions: int) -> None:
+def _add_text(
+    encoded: Encoded, tokenizer: PreTrainedTokenizerBase, text: str, supervised: bool, positions: int
+) -> None:
     expanded, images = expand_images(text, positions)
-    if images and learnt:
-        raise ModelError(f"an image inside text to learn: {text[:80]!r}")
+    if images and supervised:
+        raise ModelError(f"an image inside supervised text: {text[:80]!r}")
     encoded.images += images
-    encoded.add(_ids(tokenizer, expanded), learnt)
+    encoded.add(_ids(tokenizer, expanded), supervised)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Qwen's tokenizer from `qwen.tiktoken`, or any `tokenizer.json`, with the released special tokens (reference 13)."""
+"""Qwen's tokenizer from `qwen.tiktoken`, or any `tokenizer.json`, with the released special tokens (reference section 13)."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -16,22 +16,23 @@ from qvl.model.network.processor import IMAGE_END, IMAGE_PAD, IMAGE_START, QwenV
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 MARKUP = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", IMAGE_START, IMAGE_END, IMAGE_PAD)
 SPECIALS = (END_OF_TEXT, TURN_START, TURN_END, *(f"<|extra_{number}|>" for number in range(205)), *MARKUP)
-"""In the order of their ids, which follow the 151,643 ranks: 151643 .. 151859."""
+"""In the order of their ids, which follow the 151,643 ranks: 151643 to 151859."""
 
 VOCABULARY_UNIT = 64
+"""The embedding of a small vocabulary has a multiple of this many rows."""
 
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Splits every digit into its own token."""
+"""Among other things, this makes every digit a token of its own."""
 
 
 def build_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """A fast tokenizer that pads on the left, with every special token of the release.
+    """A fast tokenizer that pads on the left and has every special token of the release.
 
-    From ranks (`*.tiktoken`) the ids are the released ones. A `tokenizer.json` keeps its own ids; the special tokens
-    that it lacks come after them.
+    Built from ranks (`*.tiktoken`), its ids are those of the release. A `tokenizer.json` keeps its own ids, and the
+    special tokens that it lacks are added after them.
     """
     if path.suffix == ".json":
         tokenizer = Tokenizer.from_file(str(path))
@@ -51,21 +52,21 @@ def build_tokenizer(path: Path) -> PreTrainedTokenizerFast:
 
 
 def build_processor(path: Path, image_size: int = 448, positions: int = 256) -> QwenVLProcessor:
-    """The processor of a tokenizer file."""
+    """The processor that uses a tokenizer file."""
     return QwenVLProcessor(QwenVLImageProcessor(image_size), build_tokenizer(path), positions)
 
 
 def fit_vocabulary(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """For first weights: as many rows of embedding and head as a small tokenizer needs, never more than there are."""
+    """For untrained weights: reduce embedding and head to the rows that a small tokenizer needs; never enlarge them."""
     rows = -(-len(tokenizer) // VOCABULARY_UNIT) * VOCABULARY_UNIT
     config.text_config.vocab_size = min(config.text_config.vocab_size, rows)
 
 
 def match_config(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write the tokenizer's ids into the configuration; ModelError where the embedding has too few rows for them."""
+    """Write the tokenizer's ids into the configuration. Raises ModelError if the embedding has too few rows for them."""
     if len(tokenizer) > config.text_config.vocab_size:
         raise ModelError(
-            f"the tokenizer has {len(tokenizer)} tokens, the embedding {config.text_config.vocab_size} rows: "
+            f"the tokenizer has {len(tokenizer)} tokens but the embedding only {config.text_config.vocab_size} rows; "
             "resize the language model first (resize_token_embeddings)"
         )
     config.image_start_token_id = token_id(tokenizer, IMAGE_START)
@@ -76,15 +77,15 @@ def match_config(config: QwenVLConfig, tokenizer: PreTrainedTokenizerFast) -> No
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    """The id of a special token; ModelError where the tokenizer does not know it."""
+    """The id of a special token. Raises ModelError if the tokenizer does not have it."""
     number = tokenizer.convert_tokens_to_ids(token)
     if not isinstance(number, int) or number == tokenizer.unk_token_id:
-        raise ModelError(f"the tokenizer has no token {token!r}")
+        raise ModelError(f"the tokenizer does not have the token {token!r}")
     return number
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """Token bytes -> rank, of a tiktoken file: `base64 rank` per line, ranks 0, 1, 2, ..."""
+    """Token bytes -> rank from a tiktoken file, whose lines are `base64 rank` with ranks 0, 1, 2, ... Raises ModelError."""
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(path.read_bytes().splitlines()):
         token, _, rank = line.partition(b" ")
@@ -92,12 +93,12 @@ def read_ranks(path: Path) -> dict[bytes, int]:
             raise ModelError(f"{path} line {number + 1}: expected `base64 {number}`")
         ranks[base64.b64decode(token)] = number
     if not all(bytes([value]) in ranks for value in range(256)):
-        raise ModelError(f"{path}: not every single byte has a rank")
+        raise ModelError(f"{path}: some single byte has no rank")
     return ranks
 
 
 def ranks_to_tokenizer(ranks: dict[bytes, int]) -> Tokenizer:
-    """The same merges as tiktoken's: of all pairs, the one whose joined bytes have the lowest rank goes first."""
+    """A tokenizer with tiktoken's merges: of all pairs, the one whose joined bytes have the lowest rank is merged first."""
     letters = _byte_letters()
     text = {token: "".join(letters[value] for value in token) for token in ranks}
     merges = []
@@ -120,7 +121,7 @@ def ranks_to_tokenizer(ranks: dict[bytes, int]) -> Tokenizer:
 
 
 def _byte_letters() -> dict[int, str]:
-    """GPT-2's printable letter for each byte, which byte-level tokenizers write their vocabulary in."""
+    """GPT-2's printable letter for each byte; byte-level tokenizers write their vocabulary in these letters."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [value for value in range(256) if value not in printable]
     return {value: chr(value) for value in printable} | {value: chr(256 + at) for at, value in enumerate(hidden)}

@@ -1,4 +1,4 @@
-"""Loading and saving: the classes registered with transformers' Auto classes, and a loader that forgives nothing."""
+"""Loading and saving: registration with transformers' Auto classes, and a loader that tolerates no mismatch."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -28,14 +28,14 @@ from qvl.model.weights.foreign import read_json
 
 
 def register() -> None:
-    """Make `qwen_vl` known to AutoConfig, AutoModel, AutoModelForImageTextToText and AutoProcessor.
+    """Register `qwen_vl` with AutoConfig, AutoModel, AutoModelForImageTextToText and AutoProcessor.
 
-    After this `save_pretrained` writes the auto_map and the code too. Calling it again does nothing.
+    After this, `save_pretrained` also writes the auto_map and the code. Calling it again has no effect.
     """
     AutoConfig.register(QwenVLConfig.model_type, QwenVLConfig, exist_ok=True)
     AutoModel.register(QwenVLConfig, QwenVLModel, exist_ok=True)
     AutoModelForImageTextToText.register(QwenVLConfig, QwenVLForConditionalGeneration, exist_ok=True)
-    with suppress(ImportError):  # some versions hide this one class where torchvision is not installed
+    with suppress(ImportError):  # some versions hide this class if torchvision is not installed
         AutoImageProcessor.register(QwenVLConfig, QwenVLImageProcessor, exist_ok=True)
     AutoProcessor.register(QwenVLConfig, QwenVLProcessor, exist_ok=True)
     QwenVLConfig.register_for_auto_class()
@@ -46,7 +46,7 @@ def register() -> None:
 
 
 def config_of(name: str) -> QwenVLConfig:
-    """The configuration of a preset or of a model folder."""
+    """The configuration of a preset or of a model folder. Raises ModelError for a name that is neither."""
     if name in PRESETS:
         return preset(name)
     if not Path(name).is_dir():
@@ -60,10 +60,10 @@ def load_model(
     fresh: tuple[str, ...] = (),
     **kwargs: Any,
 ) -> QwenVLForConditionalGeneration:
-    """A model from a folder of ours; other keywords (`device_map`, `attn_implementation`) go to `from_pretrained`.
+    """Load one of our model folders; other keyword arguments (`device_map`, `attn_implementation`) go to `from_pretrained`.
 
-    Tensors whose name begins with one of `fresh` may be missing and get first weights: ("model.adapter.",) for the
-    start of stage 1. Any other missing, unexpected or misshapen tensor is a ModelError, where transformers only warns.
+    Tensors whose name begins with one of `fresh` may be missing and are then initialised: ("model.adapter.",) at the
+    start of stage 1. Any other missing, unexpected or misshapen tensor raises ModelError; transformers would only warn.
     """
     config = read_config(folder)
     try:
@@ -76,15 +76,15 @@ def load_model(
             **kwargs,
         )
     except SafetensorError as error:
-        raise ModelError(f"weights in {folder} are truncated or damaged: {error}") from error
+        raise ModelError(f"weights in {folder} are truncated or corrupted: {error}") from error
     model, report = loaded
     missing = sorted(name for name in report["missing_keys"] if not name.startswith(fresh or ("?",)))
     problems = {
         "missing": missing,
         "unexpected": sorted(report["unexpected_keys"]),
-        "contradicting config.json in shape": sorted(str(entry[0]) for entry in report["mismatched_keys"]),
+        "of another shape than config.json says": sorted(str(entry[0]) for entry in report["mismatched_keys"]),
     }
-    lines = [f"{len(names)} {word}: {', '.join(names[:50])}" for word, names in problems.items() if names]
+    lines = [f"{len(names)} {problem}: {', '.join(names[:50])}" for problem, names in problems.items() if names]
     if lines:
         raise ModelError("\n".join([f"wrong weights in {folder}", *lines]))
     result: QwenVLForConditionalGeneration = model
@@ -92,9 +92,11 @@ def load_model(
 
 
 def load_processor(folder: Path) -> QwenVLProcessor:
-    """The processor of a model folder; ModelError where it has none. Needs no Auto class, hence no torchvision."""
+    """The processor of a model folder, without Auto classes and so without torchvision. Raises ModelError if it has none."""
     if not (folder / "processor_config.json").is_file():
-        raise ModelError(f"{folder} has no processor_config.json: import with a tokenizer beside the weights")
+        raise ModelError(
+            f"{folder} has no processor_config.json; import it again with a tokenizer file beside the weights"
+        )
     values = read_json(folder / "processor_config.json")
     images, template = values["image_processor"], folder / "chat_template.jinja"
     return QwenVLProcessor(

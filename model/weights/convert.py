@@ -58,12 +58,12 @@ def import_checkpoint(
     start: str = "qwen-vl",
     shard_bytes: int = SHARD_BYTES,
 ) -> QwenVLConfig:
-    """Write foreign weights as (a part of) a model folder of ours; returns its configuration.
+    """Convert third-party weights to one of our model folders, or to a part of one; returns its configuration.
 
-    `causal-lm` takes a folder of any causal LM of transformers (SmolLM2, Qwen2.5, ...) as the language model.
-    A folder that already holds another part is added to: `openclip` and then `qwen` give the start of stage 1, in
-    which only the adapter is missing (`load_model(..., fresh=...)`). The parts that no import has described yet are
-    those of the preset `start`. Raises ModelError that lists wrong tensors.
+    `causal-lm` imports the folder of any causal LM of transformers (SmolLM2, Qwen2.5, ...) as the language model. If
+    `out` already holds another part, this part is added: `openclip` followed by `qwen` gives the start of stage 1, in
+    which only the adapter is missing (`load_model(..., fresh=...)`). Parts that have not been imported yet are described
+    by the preset `start`. Raises ModelError listing the tensors that are wrong.
     """
     stored = open_checkpoint(source)
     before = read_config(out) if (out / "config.json").is_file() else preset(start)
@@ -85,7 +85,7 @@ def import_checkpoint(
 def _recognise(
     kind: Kind, source: Path, stored: dict[str, Stored], before: QwenVLConfig
 ) -> tuple[QwenVLConfig, list[Link], re.Pattern[str]]:
-    """Configuration of the whole with this part in it, its links, and which foreign names nobody needs."""
+    """The configuration of the whole model with this part in it, the part's links, and the names that are ignored."""
     if kind == "qwen-vl":
         config = released_config(read_json(source / "config.json"))
         return config, released_links(config), RELEASED_IGNORED
@@ -115,12 +115,12 @@ def export_model(
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a model folder that stands alone: code, processor and weights, or the released layout of weights.
+    """Write a self-contained model folder (code, processor and weights), or the weights in the released layout.
 
-    Raises ModelError that lists missing, unexpected or misshapen tensors, before anything is written.
+    Raises ModelError listing missing, unexpected or misshapen tensors before anything is written.
     """
     if out.exists() and any(out.iterdir()):
-        raise ModelError(f"{out} is not empty: export into a new folder")
+        raise ModelError(f"{out} is not empty; export to a new folder")
     config, stored = read_config(source), open_checkpoint(source)
     shapes = expected_shapes(config)
     compare_names(source, shapes, stored)
@@ -143,30 +143,30 @@ def export_model(
 
 
 def expected_shapes(config: QwenVLConfig) -> Shapes:
-    """Name and shape of every tensor that a folder of this configuration must hold; nothing is allocated."""
+    """Name and shape of every tensor that a folder with this configuration must hold. Allocates nothing."""
     with torch.device("meta"):
         model = QwenVLForConditionalGeneration(config)
     tied = set(model.get_expanded_tied_weights_keys(all_submodels=True))
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
 
 
-def compare_names(where: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
-    """ModelError that lists what is missing and what is too much."""
+def compare_names(source: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
+    """Raise ModelError listing missing and unexpected tensors, if there are any."""
     missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     if missing or unexpected:
-        lines = [f"{where} does not hold the tensors that its configuration asks for"]
-        lines += [f"{len(names)} {word}: {_short(names)}" for word, names in _named(missing, unexpected) if names]
+        lines = [f"{source} does not hold the tensors that its configuration requires"]
+        lines += [f"{len(names)} {problem}: {_short(names)}" for problem, names in _named(missing, unexpected) if names]
         raise ModelError("\n".join(lines))
 
 
-def compare_shapes(where: Path, wanted: Shapes, plan: list[Planned]) -> None:
-    """ModelError that lists tensors whose shape contradicts the configuration."""
+def compare_shapes(source: Path, wanted: Shapes, plan: list[Planned]) -> None:
+    """Raise ModelError listing the tensors whose shape contradicts the configuration, if there are any."""
     found = {name: shape for planned in plan for name, shape in zip(planned.names, planned.shapes, strict=True)}
     wrong = [
         f"{name} {list(shape)}, expected {list(wanted[name])}" for name, shape in found.items() if wanted[name] != shape
     ]
     if wrong:
-        raise ModelError(f"{where}: {len(wrong)} tensor(s) contradict the configuration: {_short(wrong, '; ')}")
+        raise ModelError(f"{source}: {len(wrong)} tensor(s) contradict the configuration: {_short(wrong, '; ')}")
 
 
 def _named(missing: list[str], unexpected: list[str]) -> tuple[tuple[str, list[str]], ...]:

@@ -1,4 +1,4 @@
-"""The files of a model folder beside its weights: configuration, the code that reads it, tokenizer and processor."""
+"""The files beside the weights in a model folder: configuration, the code that reads it, tokenizer and processor."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -27,7 +27,7 @@ SHIPPED = (
     "image_processor",
     "processor",
 )
-"""Files that go with the weights, so that `trust_remote_code` finds them. They import only one another."""
+"""Files that are copied beside the weights, where `trust_remote_code` finds them. They import only one another."""
 
 NETWORK = Path(network.__file__).parent
 AUTO_MAP = {
@@ -42,13 +42,13 @@ PROCESSOR_FILES = ("processor_config.json", "chat_template.jinja", "tokenizer.js
 
 
 def read_config(folder: Path) -> QwenVLConfig:
-    """The configuration of a model folder of ours."""
+    """The configuration of one of our model folders."""
     values = read_json(folder / "config.json")
     return QwenVLConfig.from_dict(values)
 
 
 def write_model_files(folder: Path, config: QwenVLConfig) -> None:
-    """config.json with its auto_map, generation_config.json, and the code."""
+    """Write config.json with its auto_map, generation_config.json, and the code."""
     config.auto_map = dict(AUTO_MAP)
     config.architectures = ["QwenVLForConditionalGeneration"]
     config.save_pretrained(folder)
@@ -61,14 +61,14 @@ def write_model_files(folder: Path, config: QwenVLConfig) -> None:
 
 
 def copy_processor(source: Path, out: Path) -> None:
-    """Tokenizer and processor, where the source has them."""
+    """Copy the tokenizer and processor files that the source has."""
     for name in PROCESSOR_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
 
 
 def import_tokenizer(source: Path, out: Path, config: QwenVLConfig) -> None:
-    """A processor from the source's `qwen.tiktoken` or `tokenizer.json`, where it has one; its ids go into `config`."""
+    """Write a processor made from the source's `qwen.tiktoken` or `tokenizer.json`, if any; its ids go into `config`."""
     folder = source if source.is_dir() else source.parent
     for name in ("qwen.tiktoken", "tokenizer.json"):
         if (folder / name).is_file():
@@ -80,7 +80,7 @@ def import_tokenizer(source: Path, out: Path, config: QwenVLConfig) -> None:
 
 
 def save_processor(processor: QwenVLProcessor, out: Path) -> None:
-    """Tokenizer, chat template and processor_config.json, with the auto_map that finds the classes elsewhere."""
+    """Write tokenizer, chat template and processor_config.json with the auto_map that lets other programs find the classes."""
     processor.save_pretrained(out)
     values = read_json(out / "processor_config.json")
     values["auto_map"] = {"AutoProcessor": AUTO_MAP["AutoProcessor"]}

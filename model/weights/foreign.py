@@ -1,4 +1,4 @@
-"""Foreign configurations: the released Qwen-VL's and Qwen's `config.json`, OpenCLIP's `open_clip_config.json`."""
+"""Third-party configurations: the released Qwen-VL's and Qwen's `config.json`, OpenCLIP's `open_clip_config.json`."""
 
 import json
 from pathlib import Path
@@ -12,25 +12,25 @@ HEAD_WIDTH = 128
 """Width of an adapter head."""
 
 END_OF_TEXT = 151643
-"""Its released id; a tokenizer beside the weights overrides it."""
+"""Id of the end-of-text token in the release; a tokenizer beside the weights overrides it."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; ModelError where there is none."""
+    """Read a JSON object. Raises ModelError if the file is missing or is not JSON."""
     if not path.is_file():
         raise ModelError(f"no {path.name} in {path.parent}")
     try:
         value: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise ModelError(f"{path} is no JSON: {error}") from error
+        raise ModelError(f"{path} is not JSON: {error}") from error
     return value
 
 
 def released_config(values: dict[str, Any]) -> QwenVLConfig:
-    """Our configuration from the released Qwen-VL's."""
+    """Our configuration of the released Qwen-VL."""
     text, visual = released_text_config(values), values.get("visual")
     if visual is None:
-        raise ModelError("config.json has no `visual`: this is Qwen, not Qwen-VL (import it as `qwen`)")
+        raise ModelError("config.json has no `visual`: this is Qwen, not Qwen-VL; import it as `qwen`")
     start = int(visual["image_start_id"])
     vision = VisionConfig(
         image_size=visual["image_size"],
@@ -50,10 +50,12 @@ def released_config(values: dict[str, Any]) -> QwenVLConfig:
 
 
 def released_text_config(values: dict[str, Any]) -> Any:
-    """Qwen v1 as Qwen2; `intermediate_size` there counts both halves."""
+    """Qwen v1 expressed as Qwen2. Qwen v1 counts both halves of the gated MLP in `intermediate_size`."""
     heads = values["num_attention_heads"]
     if values.get("kv_channels", values["hidden_size"] // heads) * heads != values["hidden_size"]:
-        raise ModelError("config.json: kv_channels x num_attention_heads is not hidden_size; not supported")
+        raise ModelError(
+            "config.json: kv_channels x num_attention_heads differs from hidden_size, which is not supported"
+        )
     return qwen_text_config(
         vocab_size=values["vocab_size"],
         hidden_size=values["hidden_size"],
@@ -70,12 +72,12 @@ def released_text_config(values: dict[str, Any]) -> Any:
 
 
 def to_released(config: QwenVLConfig) -> dict[str, Any]:
-    """The released `config.json` for our configuration; ModelError where that layout cannot say it."""
+    """The released `config.json` of our configuration. Raises ModelError if that layout cannot express it."""
     text, vision, adapter = config.text_config, config.vision_config, config.adapter_config
     if text.model_type != "qwen2" or text.num_key_value_heads != text.num_attention_heads:
-        raise ModelError(f"the released layout holds Qwen v1 only, not {text.model_type!r} with grouped keys")
+        raise ModelError(f"the released layout can only express Qwen v1, not {text.model_type!r} or grouped keys")
     if adapter.num_attention_heads != max(1, text.hidden_size // HEAD_WIDTH):
-        raise ModelError(f"the released layout has adapter heads of {HEAD_WIDTH}")
+        raise ModelError(f"the released layout requires adapter heads of width {HEAD_WIDTH}")
     return {
         "architectures": ["QWenLMHeadModel"],
         "model_type": "qwen",
@@ -106,16 +108,16 @@ def to_released(config: QwenVLConfig) -> dict[str, Any]:
 
 
 def openclip_config(source: Path, stored: dict[str, Stored]) -> VisionConfig:
-    """The vision configuration of an OpenCLIP ViT, from its tensors' shapes and, for the heads, its config file.
+    """The vision configuration of an OpenCLIP ViT, from the shapes of its tensors and, for the heads, its config file.
 
-    Without `open_clip_config.json` only the widths whose head width is known from OpenCLIP's own models are taken.
+    Without `open_clip_config.json`, only widths are accepted whose head width is known from OpenCLIP's own models.
     """
     try:
         width, _, patch, _ = stored["visual.conv1.weight"].shape
         rows = stored["visual.positional_embedding"].shape[0]
         mlp = stored["visual.transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
     except KeyError as error:
-        raise ModelError(f"{source} is no OpenCLIP ViT: there is no tensor {error}") from error
+        raise ModelError(f"{source} is not an OpenCLIP ViT: tensor {error} is missing") from error
     blocks = {name.split(".")[3] for name in stored if name.startswith("visual.transformer.resblocks.")}
     side = round((rows - 1) ** 0.5)
     return VisionConfig(
@@ -134,9 +136,9 @@ def _head_width(source: Path, width: int) -> int:
     if file.is_file():
         model = read_json(file)["model_cfg"]
         if model.get("quick_gelu"):
-            raise ModelError(f"{file}: quick_gelu; this vision tower computes the exact GELU only")
+            raise ModelError(f"{file}: the model uses quick_gelu, but this vision tower only computes the exact GELU")
         return int(model["vision_cfg"].get("head_width", 64))
     known = {1664: 104, 1408: 88, 1280: 80, 1024: 64, 768: 64}
     if width not in known:
-        raise ModelError(f"{file} is not there, and the head width of a ViT {width} wide is not known without it")
+        raise ModelError(f"{file} is missing, and without it the head width of a ViT of width {width} is unknown")
     return known[width]

@@ -1,4 +1,4 @@
-"""What trains in which stage (paper table 8; reference section 2), and how deep a parameter lies in the ViT."""
+"""What is trained in which stage (paper table 8; reference section 2), and the depth of a parameter in the ViT."""
 
 import hashlib
 import re
@@ -22,14 +22,14 @@ TRAINED: dict[Stage, tuple[str, ...]] = {
     "multitask": ("vision", "adapter", "language"),
     "sft": ("adapter", "language"),
 }
-"""`ln_post` and `proj` belong to the adapter and train with it, as the paper says (the released code freezes them).
+"""`ln_post` and `proj` belong to the adapter and are trained with it, as in the paper (the released code freezes them).
 
-`language` is ours: the words of samples without their pictures, for a language model that nobody trained before."""
+`language` is our own stage: it trains an untrained language model on the text of samples without their images."""
 
 
 @dataclass(frozen=True)
 class PartCount:
-    """Parameters of one part, and how many of them train."""
+    """Number of parameters of one part, and how many of them are trained."""
 
     part: str
     parameters: int
@@ -37,13 +37,13 @@ class PartCount:
 
 
 def freeze_for_stage(model: nn.Module, stage: Stage, frozen_vision_blocks: int = 0) -> list[PartCount]:
-    """Set `requires_grad` of every parameter for a stage; returns the table to print before training.
+    """Set `requires_grad` of every parameter for a stage; returns the table that is printed before training.
 
-    `frozen_vision_blocks` freezes the ViT's stem and that many first blocks on top. The fixed positions are buffers
-    and never train. Embedding and head of the language model freeze together with it, tied or not.
+    `frozen_vision_blocks` additionally freezes the ViT's stem and that many of its first blocks. The fixed positions are
+    buffers and are never trained. The language model's embedding and head are frozen with it, whether tied or not.
     """
     if stage not in TRAINED:
-        raise ModelError(f"unknown stage {stage!r}: there are {', '.join(TRAINED)}")
+        raise ModelError(f"unknown stage {stage!r}; choose one of {', '.join(TRAINED)}")
     counts = {part: [0, 0] for part in PARTS}
     for name, parameter in model.named_parameters():
         part = part_of(name)
@@ -56,15 +56,15 @@ def freeze_for_stage(model: nn.Module, stage: Stage, frozen_vision_blocks: int =
 
 
 def part_of(name: str) -> str:
-    """`vision`, `adapter` or `language`."""
+    """The part that a parameter belongs to: `vision`, `adapter` or `language`."""
     for part, prefixes in PARTS.items():
         if name.startswith(prefixes):
             return part
-    raise ModelError(f"parameter {name!r} belongs to no part of the model")
+    raise ModelError(f"parameter {name!r} does not belong to any part of the model")
 
 
 def vision_depth(name: str) -> int | None:
-    """0 for the ViT's stem, 1 for its first block and so on; None outside of the ViT (for layer-wise decay)."""
+    """0 for the ViT's stem, 1 for its first block and so on; None outside the ViT. Used for layer-wise decay."""
     if part_of(name) != "vision":
         return None
     block = re.search(r"\.blocks\.(\d+)\.", name)
@@ -72,7 +72,7 @@ def vision_depth(name: str) -> int | None:
 
 
 def tensor_hashes(model: nn.Module) -> dict[str, str]:
-    """SHA-256 of every tensor's bytes: equal before and after exactly where nothing moved."""
+    """SHA-256 of every tensor's bytes: equal before and after training exactly for tensors that did not change."""
     import torch
 
     return {

@@ -1,4 +1,4 @@
-"""Exact counts of a model's parts, from its configuration alone (meta device: nothing is allocated)."""
+"""Exact parameter counts of a model's parts, computed from its configuration alone (on the meta device, without memory)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 
 @dataclass(frozen=True)
 class Part:
-    """Numbers in the tensors of one part; `fixed` is what no stage trains (positions)."""
+    """Number of values in the tensors of one part; `fixed` counts those that no stage trains (positions)."""
 
     name: str
     parameters: int
@@ -18,7 +18,7 @@ class Part:
 
 
 def parts(config: QwenVLConfig) -> list[Part]:
-    """Vision, adapter, its ln_post + proj, language model; and all of them."""
+    """The vision tower, the adapter, its ln_post + proj, the language model, and the total."""
     with torch.device("meta"):
         model = QwenVLForConditionalGeneration(config)
     tied = model.get_expanded_tied_weights_keys(all_submodels=True)

@@ -1,6 +1,6 @@
-"""Maps of tensors: the released Qwen-VL, Qwen and OpenCLIP on one side, ours on the other (reference section 12, 17).
+"""How tensors of the released Qwen-VL, of Qwen and of OpenCLIP correspond to ours (reference sections 12 and 17).
 
-One Link ties one foreign tensor to one or more of ours, with the two functions that turn one side into the other.
+A Link connects one third-party tensor to one or more of ours, with the functions that convert each side to the other.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -20,7 +20,7 @@ Many = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Link:
-    """`split` makes our tensors from theirs, `join` theirs from ours."""
+    """`split` computes our tensors from theirs, `join` computes theirs from ours."""
 
     theirs: str
     ours: tuple[str, ...]
@@ -29,20 +29,20 @@ class Link:
 
 
 RELEASED_IGNORED = re.compile(r"rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$")
-"""Buffers that old Qwen checkpoints carry and nobody needs."""
+"""Buffers of old Qwen checkpoints that are not needed."""
 
 QWEN_IGNORED = re.compile(rf"{RELEASED_IGNORED.pattern}|^transformer\.visual\.")
 OPENCLIP_IGNORED = re.compile(r"^(?!visual\.)|^visual\.(class_embedding|proj|ln_post\.(weight|bias))$")
-"""The text tower; and the class token, final norm and projection, which Qwen-VL drops."""
+"""The text tower, and the class token, final norm and projection, which Qwen-VL does not have."""
 
 
 def released_links(config: QwenVLConfig) -> list[Link]:
-    """The whole released layout: `transformer.visual.*`, `transformer.*`, `lm_head`."""
+    """The complete released layout: `transformer.visual.*`, `transformer.*`, `lm_head`."""
     return [*_vision_released(config), *_adapter_released(config), *language_links(config)]
 
 
 def language_links(config: QwenVLConfig) -> list[Link]:
-    """Qwen v1 -> Qwen2: c_attn is q | k | v, `w2` the gate and `w1` the up projection."""
+    """Qwen v1 -> Qwen2: c_attn is [q | k | v], `w2` is the gate and `w1` the up projection."""
     body = "model.language_model"
     links = [_same("transformer.wte.weight", f"{body}.embed_tokens.weight")]
     for layer in range(config.text_config.num_hidden_layers):
@@ -65,17 +65,15 @@ def language_links(config: QwenVLConfig) -> list[Link]:
 
 
 def causal_lm_links(prefix: str, ours: Iterable[str]) -> list[Link]:
-    """A causal LM of transformers, whose body stands under `prefix`: the names stay, one level deeper."""
+    """A causal LM of transformers whose body is named `prefix`: its names are kept, one level deeper."""
     body = "model.language_model."
     links = [_same(f"{prefix}.{name.removeprefix(body)}", name) for name in ours if name.startswith(body)]
     return links + [_same(name, name) for name in ours if name == "lm_head.weight"]
 
 
 def openclip_links(config: QwenVLConfig) -> list[Link]:
-    """The vision tower of an OpenCLIP checkpoint; q, k, v stay as they are, the class token's position goes."""
-    stem = [
-        Link("visual.positional_embedding", ("model.vision_tower.positional_embedding",), _drop_first, _no_way_back)
-    ]
+    """The vision tower of an OpenCLIP checkpoint: q, k and v are kept, the class token's position is dropped."""
+    stem = [Link("visual.positional_embedding", ("model.vision_tower.positional_embedding",), _drop_first, _no_inverse)]
     return stem + [
         _same(f"visual.{_openclip_name(name)}", f"model.vision_tower.{name}")
         for name in _vision_names(config)
@@ -127,7 +125,7 @@ def deinterleave_qkv(packed: Tensor, heads: int) -> Tensor:
 
 
 def interleave_qkv(packed: Tensor, heads: int) -> Tensor:
-    """The inverse of `deinterleave_qkv`: the order of Megatron and of the release."""
+    """The inverse of `deinterleave_qkv`: gives the order of Megatron and of the release."""
     rows: Tensor = packed.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2)
     return rows
 
@@ -152,5 +150,5 @@ def _drop_first(theirs: Tensor) -> Many:
     return (theirs[1:],)
 
 
-def _no_way_back(ours: Many) -> Tensor:
-    raise NotImplementedError("OpenCLIP's class token is not kept, so there is no way back")
+def _no_inverse(ours: Many) -> Tensor:
+    raise NotImplementedError("OpenCLIP's class token is dropped on import, so this layout cannot be exported")

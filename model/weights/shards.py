@@ -1,6 +1,7 @@
-"""Safetensors in and out, one tensor at a time: memory is bounded by the largest tensor, not by the model or a shard.
+"""Read and write safetensors one tensor at a time: memory is bounded by the largest tensor, not by a shard or the model.
 
-The format is 8 bytes of header length, a JSON header (dtype, shape, byte offsets), then the bytes.
+The safetensors library writes a file from tensors that are all in memory, which does not serve for a 19 GB model. The format
+is the header's length in 8 bytes, a JSON header (dtype, shape, byte offsets), then the tensors' bytes.
 """
 
 import json
@@ -36,7 +37,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor that has not been read; `load` reads it."""
+    """A tensor in a file; `load` reads it."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -44,17 +45,19 @@ class Stored:
 
 
 def open_checkpoint(path: Path) -> dict[str, Stored]:
-    """Every tensor of a weight file, or of a folder of them, by name.
+    """Every tensor of a weight file, or of a folder of weight files, by name.
 
-    Takes `.safetensors` and torch pickles (`.bin`, `.pt`, `.pth`; read with weights_only). A folder's index, where
-    there is one, says which files belong. Raises ModelError for missing, truncated or unreadable files.
+    Reads `.safetensors` and torch pickles (`.bin`, `.pt`, `.pth`, with weights_only). If a folder has an index, the index
+    says which files belong to it. Raises ModelError for missing, truncated or unreadable files.
     """
     tensors: dict[str, Stored] = {}
     for file in [path] if path.is_file() else _weight_files(path):
         found = _open_safetensors(file) if file.suffix == ".safetensors" else _open_pickle(file)
-        twice = tensors.keys() & found.keys()
-        if twice:
-            raise ModelError(f"{file}: {len(twice)} tensor(s) are in another file too: {', '.join(sorted(twice)[:5])}")
+        repeated = tensors.keys() & found.keys()
+        if repeated:
+            raise ModelError(
+                f"{file}: {len(repeated)} tensor(s) are also in another file: {', '.join(sorted(repeated)[:5])}"
+            )
         tensors |= found
     return tensors
 
@@ -63,15 +66,15 @@ def _weight_files(folder: Path) -> list[Path]:
     for index in (folder / INDEX, folder / "pytorch_model.bin.index.json"):
         if index.is_file():
             names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            lost = [name for name in names if not (folder / name).is_file()]
-            if lost:
-                raise ModelError(f"{index} lists {len(lost)} file(s) that are not there: {', '.join(lost)}")
+            missing = [name for name in names if not (folder / name).is_file()]
+            if missing:
+                raise ModelError(f"{index} lists {len(missing)} file(s) that do not exist: {', '.join(missing)}")
             return [folder / name for name in names]
     for pattern in ("*.safetensors", "*.bin", "*.pt", "*.pth"):
         files = sorted(folder.glob(pattern))
         if files:
             return files
-    raise ModelError(f"no weights in {folder}: neither .safetensors nor .bin, .pt or .pth")
+    raise ModelError(f"no weights in {folder}: there is no .safetensors, .bin, .pt or .pth file")
 
 
 def _open_safetensors(file: Path) -> dict[str, Stored]:
@@ -79,7 +82,9 @@ def _open_safetensors(file: Path) -> dict[str, Stored]:
     header.pop("__metadata__", None)
     end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if start + end != file.stat().st_size:
-        raise ModelError(f"{file} is truncated or damaged: {file.stat().st_size} bytes, its header says {start + end}")
+        raise ModelError(
+            f"{file} is truncated or corrupted: {file.stat().st_size} bytes, its header says {start + end}"
+        )
     return {name: _stored(file, start, name, entry) for name, entry in header.items()}
 
 
@@ -87,18 +92,18 @@ def _read_header(file: Path) -> tuple[dict[str, Any], int]:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(file.stat().st_size, 100_000_000):
-            raise ModelError(f"{file} is truncated or no safetensors file: header of {length} bytes")
+            raise ModelError(f"{file} is truncated or not a safetensors file: its header has {length} bytes")
         text = stream.read(length)
     try:
         header: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ModelError(f"{file} is truncated or no safetensors file: {error}") from error
+        raise ModelError(f"{file} is truncated or not a safetensors file: {error}") from error
     return header, 8 + length
 
 
 def _stored(file: Path, start: int, name: str, entry: dict[str, Any]) -> Stored:
     if entry["dtype"] not in _DTYPES:
-        raise ModelError(f"{file}: tensor {name} has dtype {entry['dtype']}; known: {', '.join(_DTYPES)}")
+        raise ModelError(f"{file}: tensor {name} has dtype {entry['dtype']}; supported: {', '.join(_DTYPES)}")
     dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
     first, last = entry["data_offsets"]
     if last - first != math.prod(shape) * dtype.itemsize:
@@ -126,7 +131,7 @@ def _open_pickle(file: Path) -> dict[str, Stored]:
 
 @dataclass(frozen=True)
 class Planned:
-    """Tensors to write together: their names, shapes and dtype are known before `make` computes them."""
+    """Tensors that are written together. Their names, shapes and dtype are known before `make` computes them."""
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
@@ -139,7 +144,7 @@ class Planned:
 
 
 def write_shards(folder: Path, stem: str, plan: list[Planned], limit: int = SHARD_BYTES) -> dict[str, str]:
-    """Write `stem-00001-of-0000n.safetensors`; returns tensor name -> file name. Each file appears whole or not."""
+    """Write `stem-00001-of-0000n.safetensors`; returns the file name of each tensor. A file appears complete or not at all."""
     shards = list(_fill(plan, limit))
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
@@ -150,7 +155,7 @@ def write_shards(folder: Path, stem: str, plan: list[Planned], limit: int = SHAR
 
 
 def write_index(folder: Path, weight_map: dict[str, str]) -> None:
-    """The index that `transformers` reads; sizes are those of the files' tensors."""
+    """Write the index that `transformers` reads; sizes are those of the tensors in the files."""
     tensors = open_all(folder, sorted(set(weight_map.values())))
     total = sum(math.prod(tensors[name].shape) * tensors[name].dtype.itemsize for name in weight_map)
     text = json.dumps({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}, indent=2)
@@ -171,7 +176,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file in one step."""
+    """Write a small file atomically."""
     with replacing(path) as part:
         part.write_text(text + "\n")
 

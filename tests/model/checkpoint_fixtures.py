@@ -1,4 +1,4 @@
-"""Fixtures of small random checkpoints, in the released layout and in ours."""
+"""Session fixtures: small random checkpoints in the released layout and in ours."""
 
 from pathlib import Path
 

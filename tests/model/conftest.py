@@ -1,4 +1,4 @@
-"""Shared small checkpoints. No test here needs a network; all need the extra `train` (torch, transformers)."""
+"""Shared small checkpoints. No test needs a network connection; all need the extra `train` (torch, transformers)."""
 
 import os
 from importlib.util import find_spec
@@ -15,4 +15,4 @@ if INSTALLED:
 
 
 def pytest_report_header() -> str | None:
-    return None if INSTALLED else "tests/model is left out: torch and transformers (extra `train`) are not installed"
+    return None if INSTALLED else "tests/model is skipped: torch and transformers (extra `train`) are not installed"

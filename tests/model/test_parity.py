@@ -1,4 +1,4 @@
-"""The model against the plain reference: features, logits, loss and gradients, at 224 and 448."""
+"""The model compared with the plain reference: features, logits, loss and gradients at 224 and 448 pixels."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def reference_weights() -> reference.Weights:
 
 
 def rows() -> list[list[int]]:
-    """Two images in one row, text around and between; a row of text alone, padded at the right."""
+    """One row with two images and text around and between them, and one row with only text, padded on the right."""
     first = [5, 9, *image_span(), 11, 30, *image_span(), 7, 8, 44]
     second = [100, 101, 102, 7, 7, 9, 13]
     return [first, second]
@@ -40,7 +40,7 @@ def batch(ids: list[list[int]], fill: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("side", [224, 448])
-def test_forward_loss_and_gradients(imported: Path, side: int) -> None:
+def test_logits_loss_and_gradients_equal_the_plain_reference(imported: Path, side: int) -> None:
     torch.manual_seed(side)
     ids, pixels = rows(), torch.randn(2, 3, side, side, dtype=torch.float64)
     w = reference_weights()
@@ -69,7 +69,7 @@ def test_forward_loss_and_gradients(imported: Path, side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [224, 448])
-def test_image_features(imported: Path, side: int) -> None:
+def test_image_features_equal_the_plain_reference(imported: Path, side: int) -> None:
     model = load_model(imported, dtype=torch.float64)
     w = reference_weights()
     image = torch.randn(3, side, side, dtype=torch.float64)
@@ -80,7 +80,7 @@ def test_image_features(imported: Path, side: int) -> None:
     )
 
 
-def test_positions_are_interpolated_and_not_computed_anew(imported: Path) -> None:
+def test_adapter_positions_are_interpolated_not_recomputed(imported: Path) -> None:
     from qvl.model.network.positions import interpolate_positions, sincos_2d
 
     table = sincos_2d(16, 256)
@@ -93,8 +93,8 @@ def test_positions_are_interpolated_and_not_computed_anew(imported: Path) -> Non
     assert torch.equal(interpolate_positions(half, (32, 32)), interpolate_positions(half.float(), (32, 32)).bfloat16())
 
 
-def test_values_get_no_positions(imported: Path) -> None:
-    """With one single query-key score for all patches the output is the mean value: positions must not be in it."""
+def test_adapter_values_carry_no_positions(imported: Path) -> None:
+    """If all patches have the same query-key score, the output is the mean value, which must not contain positions."""
     adapter = load_model(imported, dtype=torch.float64).model.adapter
     with torch.no_grad():
         adapter.attn.k_proj.weight.zero_()
@@ -106,7 +106,7 @@ def test_values_get_no_positions(imported: Path) -> None:
     torch.testing.assert_close(adapter(patches, (16, 16)), before)
 
 
-def test_sdpa_equals_eager_at_head_width_104() -> None:
+def test_sdpa_equals_eager_attention_at_head_width_104() -> None:
     from qvl.model.network.config import VisionConfig
     from qvl.model.network.vision import VisionAttention
 
@@ -117,7 +117,7 @@ def test_sdpa_equals_eager_at_head_width_104() -> None:
     torch.testing.assert_close(attention(x), attention.out_proj(eager.transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-5)
 
 
-def test_padding_side_does_not_matter(imported: Path) -> None:
+def test_logits_do_not_depend_on_the_padding_side(imported: Path) -> None:
     model = load_model(imported).eval()
     ids = rows()[1]
     plain = model(torch.tensor([ids])).logits[0]

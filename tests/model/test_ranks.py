@@ -1,4 +1,4 @@
-"""Two processes, one of them with text alone: the same gradients on both, and nobody waits for ever."""
+"""Two processes, one of which has only text: both get the same gradients and neither waits forever."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ dist.destroy_process_group()
 """
 
 
-def test_a_rank_of_text_alone_does_not_hang_the_others(tmp_path: Path) -> None:
+def test_ranks_finish_with_equal_gradients_when_one_of_them_has_only_text(tmp_path: Path) -> None:
     here = Path(__file__).parents[2]
     command = [sys.executable, "-c", WORKER, str(here), str(tmp_path / "store")]
     ranks = [subprocess.Popen([*command, str(rank)], cwd=here, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]

@@ -1,4 +1,4 @@
-"""At home in transformers: an exported folder in a fresh process, Auto classes, generate, device maps, init."""
+"""Integration with transformers: an exported folder in a new process, Auto classes, generate, device maps, initialisation."""
 
 import json
 import subprocess
@@ -55,8 +55,8 @@ def prompt(folder: Path) -> dict[str, torch.Tensor]:
     return dict(processor(images=[Image.radial_gradient("L")], text=texts, return_tensors="pt", padding=True))
 
 
-def test_an_exported_folder_loads_in_a_fresh_process(exported: Path, tmp_path: Path) -> None:
-    """Plain transformers, no package of ours on the path, another working directory: the same logits and tokens."""
+def test_exported_folder_loads_in_a_new_process_without_this_package(exported: Path, tmp_path: Path) -> None:
+    """With plain transformers, without this package and in another working directory: equal logits and tokens."""
     script = tmp_path / "fresh.py"
     script.write_text(FRESH)
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "PATH": "", "PYTHONPATH": ""}
@@ -73,7 +73,7 @@ def test_an_exported_folder_loads_in_a_fresh_process(exported: Path, tmp_path: P
     assert len(list(exported.glob("*.safetensors"))) > 1
 
 
-def test_shipped_files_import_only_one_another() -> None:
+def test_copied_files_import_only_one_another() -> None:
     for name in SHIPPED:
         lines = (Path(__file__).parents[2] / "model" / "network" / f"{name}.py").read_text().splitlines()
         for line in lines:
@@ -82,7 +82,7 @@ def test_shipped_files_import_only_one_another() -> None:
                 assert line.split()[1].removeprefix(".") in SHIPPED, f"{name}: {line}"
 
 
-def test_auto_classes_of_this_package(exported: Path) -> None:
+def test_auto_classes_give_the_classes_of_this_package(exported: Path) -> None:
     assert type(AutoConfig.from_pretrained(exported)).__module__ == "qvl.model.network.config"
     assert type(AutoModelForImageTextToText.from_pretrained(exported)) is QwenVLForConditionalGeneration
     try:
@@ -92,8 +92,8 @@ def test_auto_classes_of_this_package(exported: Path) -> None:
     assert type(AutoProcessor.from_pretrained(exported)).__module__ == "qvl.model.network.processor"
 
 
-def test_save_pretrained_round_trip(exported: Path, tmp_path: Path) -> None:
-    """save_pretrained alone writes a folder that carries its code, like `export`."""
+def test_save_pretrained_writes_a_folder_that_carries_its_code(exported: Path, tmp_path: Path) -> None:
+    """Like `export`, but by save_pretrained alone."""
     model = load_model(exported)
     model.save_pretrained(tmp_path)
     load_processor(exported).save_pretrained(tmp_path)
@@ -107,8 +107,8 @@ def test_save_pretrained_round_trip(exported: Path, tmp_path: Path) -> None:
     assert load_processor(tmp_path).tokenizer.get_vocab() == load_processor(exported).tokenizer.get_vocab()
 
 
-def test_loading_does_not_draw_first_weights_over_loaded_ones(exported: Path) -> None:
-    """transformers 5 calls `_init_weights` after loading; nothing that was in the files may change."""
+def test_loading_does_not_reinitialise_loaded_weights(exported: Path) -> None:
+    """transformers 5 calls `_init_weights` after loading, which must not change what was in the files."""
     from qvl.model.weights.shards import open_checkpoint
 
     stored = open_checkpoint(exported)
@@ -117,7 +117,7 @@ def test_loading_does_not_draw_first_weights_over_loaded_ones(exported: Path) ->
             assert torch.equal(tensor, stored[name].load()), name
 
 
-def test_a_missing_adapter_gets_proper_first_weights(exported: Path, tmp_path: Path) -> None:
+def test_missing_adapter_is_initialised_when_it_may_be_missing(exported: Path, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     state = {name: tensor for name, tensor in load_model(exported).state_dict().items() if "adapter" not in name}
@@ -134,8 +134,8 @@ def test_a_missing_adapter_gets_proper_first_weights(exported: Path, tmp_path: P
         assert float(tensor.abs().max()) < 1.01, name
 
 
-def test_generate_equals_step_by_step_without_cache(exported: Path) -> None:
-    """Greedy with KV cache and left padding, a batch with an image and one without, equals each row alone, uncached."""
+def test_generate_equals_uncached_decoding_step_by_step(exported: Path) -> None:
+    """Greedy decoding of a batch (one row with an image, one without; KV cache, left padding) equals each row alone, uncached."""
     model, batch = load_model(exported).eval(), prompt(exported)
     tokens = model.generate(**batch, max_new_tokens=6, do_sample=False, eos_token_id=None)
     length = batch["input_ids"].shape[1]
@@ -149,7 +149,7 @@ def test_generate_equals_step_by_step_without_cache(exported: Path) -> None:
             ids = torch.cat([ids, best.view(1, 1)], dim=1)
 
 
-def test_the_vision_path_runs_once_per_prompt(exported: Path) -> None:
+def test_generate_runs_the_vision_path_once_per_prompt(exported: Path) -> None:
     model, batch = load_model(exported).eval(), prompt(exported)
     calls: list[int] = []
     model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
@@ -157,7 +157,7 @@ def test_the_vision_path_runs_once_per_prompt(exported: Path) -> None:
     assert calls == [1]
 
 
-def test_beams_keep_the_images_of_a_row_together(exported: Path) -> None:
+def test_beam_search_keeps_the_images_of_a_row_together(exported: Path) -> None:
     model = load_model(exported).eval()
     ids = torch.tensor([[START, *[PAD] * 256, START + 1] * 2])
     pixels = torch.arange(2.0).view(2, 1, 1, 1).expand(2, 3, 224, 224)
@@ -170,13 +170,13 @@ def test_beams_keep_the_images_of_a_row_together(exported: Path) -> None:
     assert beams.shape[0] == 2
 
 
-def test_generation_stops_at_both_ends(exported: Path) -> None:
+def test_generate_stops_at_end_of_text_and_at_end_of_turn(exported: Path) -> None:
     model = load_model(exported)
     assert model.generation_config.eos_token_id == [RANKS, RANKS + 2]
     assert model.generation_config.pad_token_id == RANKS
 
 
-def test_device_maps(exported: Path, tmp_path: Path) -> None:
+def test_model_loads_with_a_device_map(exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     whole, batch = load_model(exported).eval(), prompt(exported)
     with torch.no_grad():
@@ -189,8 +189,8 @@ def test_device_maps(exported: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(model(**batch).logits, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_the_row_of_the_end_of_text_learns(exported: Path) -> None:
-    """Padding is end-of-text; as the embedding's padding_idx it would freeze that row."""
+def test_embedding_row_of_end_of_text_is_trained(exported: Path) -> None:
+    """Padding is end-of-text: as the embedding's padding_idx it would freeze that row."""
     model = load_model(exported).train()
     ids = torch.tensor([[5, RANKS, 7, 9]])
     model(ids, labels=ids).loss.backward()
@@ -198,7 +198,7 @@ def test_the_row_of_the_end_of_text_learns(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_attention_implementations_agree(exported: Path, implementation: str) -> None:
+def test_attention_implementations_give_equal_logits(exported: Path, implementation: str) -> None:
     batch = prompt(exported)
     model = load_model(exported, attn_implementation=implementation).eval()
     assert model.model.language_model.config._attn_implementation == implementation

@@ -1,4 +1,4 @@
-"""The loss at labels alone equals the loss over everything, in chunks, with any total."""
+"""The loss computed only at labels equals the loss over all logits, also in chunks and with any total."""
 
 import pytest
 import torch
@@ -10,24 +10,26 @@ from qvl.model.network.config import IGNORE
 from qvl.model.network.loss import label_loss
 
 
-def everything(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
+def loss_over_all_logits(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
     logits = head(hidden)[:, :-1].flatten(0, 1)
     return torch.nn.functional.cross_entropy(logits, labels[:, 1:].flatten(), ignore_index=IGNORE)
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.integers(1, 3), length=st.integers(2, 9), share=st.floats(0.1, 1), seed=st.integers(0, 99))
-def test_equals_the_loss_over_all_logits(rows: int, length: int, share: float, seed: int) -> None:
+def test_label_loss_equals_the_loss_over_all_logits(rows: int, length: int, share: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     head = torch.nn.Linear(6, 11, bias=False)
     hidden = torch.randn(rows, length, 6, generator=generator)
     labels = torch.randint(11, (rows, length), generator=generator)
     labels[torch.rand(rows, length, generator=generator) > share] = IGNORE
     labels[0, -1] = 3
-    torch.testing.assert_close(label_loss(hidden, labels, head), everything(hidden, labels, head))
+    torch.testing.assert_close(label_loss(hidden, labels, head), loss_over_all_logits(hidden, labels, head))
 
 
-def test_chunks_give_the_same_gradients_and_never_all_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_label_loss_in_chunks_gives_equal_gradients_without_computing_all_logits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     head, labels = torch.nn.Linear(6, 11, bias=False), torch.randint(11, (2, 40))
     hidden, rows = torch.randn(2, 40, 6, requires_grad=True), []
     head.register_forward_hook(lambda _module, inputs, _output: rows.append(len(inputs[0])))
@@ -40,7 +42,7 @@ def test_chunks_give_the_same_gradients_and_never_all_logits(monkeypatch: pytest
         torch.testing.assert_close(one, other)
 
 
-def test_the_head_sees_label_positions_only() -> None:
+def test_label_loss_applies_the_head_only_at_labelled_positions() -> None:
     head, labels = torch.nn.Linear(6, 11, bias=False), torch.full((3, 50), IGNORE)
     labels[1, 20:23] = 4
     labels[2, 0] = 4  # nothing predicts the first token
@@ -50,7 +52,7 @@ def test_the_head_sees_label_positions_only() -> None:
     assert rows == [3]
 
 
-def test_no_label_is_zero_with_gradients() -> None:
+def test_label_loss_is_zero_with_zero_gradients_when_there_is_no_label() -> None:
     head, hidden = torch.nn.Linear(6, 11, bias=False), torch.randn(2, 5, 6, requires_grad=True)
     loss = label_loss(hidden, torch.full((2, 5), IGNORE), head)
     loss.backward()
@@ -60,7 +62,7 @@ def test_no_label_is_zero_with_gradients() -> None:
     assert hidden.grad is not None
 
 
-def test_a_given_total_makes_micro_batches_add_up() -> None:
+def test_label_loss_of_micro_batches_adds_up_when_the_total_is_passed() -> None:
     head, hidden, labels = torch.nn.Linear(6, 11, bias=False), torch.randn(4, 9, 6), torch.randint(11, (4, 9))
     labels[0, 2:] = IGNORE
     total = int((labels[:, 1:] != IGNORE).sum())

@@ -1,4 +1,4 @@
-"""Exact counts, and configurations that contradict themselves."""
+"""Exact parameter counts, and configurations whose values contradict each other."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from qvl.model.network.presets import PRESETS, preset
 from qvl.model.weights.info import parts
 
 
-def test_counts_of_the_released_size() -> None:
+def test_parts_of_the_released_size_have_the_published_counts() -> None:
     counts = {part.name: part for part in parts(preset("qwen-vl"))}
     assert counts["vision"].parameters == 1_842_770_688
     assert counts["adapter"].parameters == 75_005_952
@@ -23,11 +23,11 @@ def test_counts_of_the_released_size() -> None:
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("small", 250e6, 350e6), ("tiny", 5e6, 15e6), ("nano", 15e6, 25e6)]
 )
-def test_small_presets(name: str, least: float, most: float) -> None:
+def test_small_presets_have_about_their_stated_size(name: str, least: float, most: float) -> None:
     assert least < parts(preset(name))[-1].parameters < most
 
 
-def test_every_preset_has_the_released_vocabulary_and_image_length() -> None:
+def test_presets_have_the_released_vocabulary_and_image_length() -> None:
     for name in PRESETS:
         config = preset(name)
         assert config.text_config.vocab_size == 151936
@@ -36,18 +36,18 @@ def test_every_preset_has_the_released_vocabulary_and_image_length() -> None:
         assert config.vision_config.layer_norm_eps == config.adapter_config.layer_norm_eps == 1e-6
 
 
-def test_a_wrong_name_lists_the_right_ones() -> None:
+def test_preset_lists_the_known_names_when_the_name_is_unknown() -> None:
     with pytest.raises(ModelError, match="qwen-vl, small, tiny, nano"):
         preset("huge")
 
 
 @pytest.mark.parametrize("wrong", [{"num_attention_heads": 15}, {"image_size": 225}])
-def test_contradictions(wrong: dict[str, int]) -> None:
-    with pytest.raises(ModelError, match="configuration"):
+def test_configuration_raises_when_its_sizes_contradict_each_other(wrong: dict[str, int]) -> None:
+    with pytest.raises(ModelError, match="invalid configuration: .* not a multiple of"):
         VisionConfig(**wrong)
 
 
-def test_a_head_with_more_than_a_matrix_is_refused() -> None:
+def test_build_language_model_raises_when_the_head_is_more_than_one_matrix() -> None:
     from transformers import Gemma2Config
 
     from qvl.model.network.language import build_language_model
@@ -56,7 +56,7 @@ def test_a_head_with_more_than_a_matrix_is_refused() -> None:
         build_language_model(Gemma2Config())
 
 
-def test_configuration_round_trip() -> None:
+def test_configuration_is_equal_after_a_round_trip() -> None:
     config = preset("small")
     again = QwenVLConfig.from_dict(config.to_dict())
     assert again.to_dict() == config.to_dict()

@@ -1,4 +1,4 @@
-"""Token ids: against a plain byte-pair encoder, and golden sequences of every format with the released vocabulary."""
+"""Token ids: compared with a plain byte-pair encoder and with golden sequences of every format in the released vocabulary."""
 
 import unicodedata
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def released_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def plain_bpe(ranks: dict[bytes, int], text: str) -> list[int]:
-    """Join the neighbours whose bytes together have the lowest rank, until none has one."""
+    """Repeatedly join the two neighbours whose joined bytes have the lowest rank, until no joined pair has a rank."""
     ids = []
     for word in regex.findall(PATTERN, unicodedata.normalize("NFC", text)):
         data = word.encode()
@@ -62,13 +62,17 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize("text", SAMPLES)
-def test_small_vocabulary_equals_plain_bpe(tokenizer: PreTrainedTokenizerFast, ranks_file: Path, text: str) -> None:
+def test_tokens_of_a_small_vocabulary_equal_plain_bpe(
+    tokenizer: PreTrainedTokenizerFast, ranks_file: Path, text: str
+) -> None:
     assert tokenizer(text)["input_ids"] == plain_bpe(read_ranks(ranks_file), text)
 
 
 @needs_released_ranks
 @pytest.mark.parametrize("text", SAMPLES)
-def test_released_vocabulary_equals_plain_bpe(released_tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+def test_tokens_of_the_released_vocabulary_equal_plain_bpe(
+    released_tokenizer: PreTrainedTokenizerFast, text: str
+) -> None:
     ids = released_tokenizer(text)["input_ids"]
     assert ids == plain_bpe(read_ranks(REAL_RANKS), text)
     assert released_tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
@@ -76,7 +80,7 @@ def test_released_vocabulary_equals_plain_bpe(released_tokenizer: PreTrainedToke
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=40))
-def test_any_text_equals_plain_bpe_and_comes_back(text: str) -> None:
+def test_tokens_of_any_text_equal_plain_bpe_and_decode_to_the_text(text: str) -> None:
     ranks = {token: rank for rank, token in enumerate(small_ranks())}
     tokenizer = SMALL()
     ids = tokenizer(text)["input_ids"]
@@ -102,7 +106,7 @@ SMALL = _once()
 
 
 @needs_released_ranks
-def test_released_ids(released_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_special_tokens_have_the_released_ids(released_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     table = {
         "<|endoftext|>": 151643,
         "<|im_start|>": 151644,
@@ -135,8 +139,10 @@ def test_released_ids(released_tokenizer: PreTrainedTokenizerFast, tmp_path: Pat
 
 @needs_released_ranks
 @pytest.mark.parametrize("task", list(FORMATS))
-def test_golden_formats(released_tokenizer: PreTrainedTokenizerFast, task: str) -> None:
-    """Every format of Box B.1: the exact tokens, and the loss from the first token after the prompt on."""
+def test_encode_plain_gives_the_golden_tokens_of_every_format(
+    released_tokenizer: PreTrainedTokenizerFast, task: str
+) -> None:
+    """Every format of Box B.1: the exact tokens, with loss from the first token after the prompt."""
     segments, context, answer = FORMATS[task]
     image = [151857, *[151859] * 256, 151858]
     expanded = [part for token in context for part in (image if token == "image" else [token])]
@@ -148,7 +154,7 @@ def test_golden_formats(released_tokenizer: PreTrainedTokenizerFast, task: str) 
 
 
 @needs_released_ranks
-def test_golden_chatml(released_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_encode_chatml_gives_the_golden_tokens(released_tokenizer: PreTrainedTokenizerFast) -> None:
     turns, ids, released, answers = CHATML
     encoded = encode_chatml(released_tokenizer, turns, positions=2)
     assert encoded.ids == ids
@@ -157,7 +163,7 @@ def test_golden_chatml(released_tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 @needs_released_ranks
-def test_lengths_that_the_reference_measured(released_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_encoded_lengths_equal_those_measured_with_the_reference(released_tokenizer: PreTrainedTokenizerFast) -> None:
     quad, box = "<quad>(568,121),(625,131),(624,182),(567,172)</quad>", "<box>(568,121),(625,131)</box>"
     assert len(released_tokenizer(quad)["input_ids"]) == 35
     assert len(released_tokenizer(box)["input_ids"]) == 19
@@ -165,7 +171,7 @@ def test_lengths_that_the_reference_measured(released_tokenizer: PreTrainedToken
     assert released_tokenizer("English: the")["input_ids"][-1] == released_tokenizer(" the")["input_ids"][0]
 
 
-def test_mask_equals_the_plain_one(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_encode_chatml_masks_what_the_plain_implementation_masks(tokenizer: PreTrainedTokenizerFast) -> None:
     import tests.model.plain_qwen_vl as reference
 
     turns = [("user", "the cat"), ("assistant", "in an answer"), ("user", "and the"), ("assistant", "on it")]
@@ -179,8 +185,8 @@ def test_mask_equals_the_plain_one(tokenizer: PreTrainedTokenizerFast) -> None:
     assert encoded.labels == reference.chatml_labels(contents, ids, roles)
 
 
-def test_the_chat_template_gives_the_tokens_of_training(ranks_file: Path) -> None:
-    """The prompt that `chat` builds is the beginning of the sequence that stage 3 learns."""
+def test_chat_template_gives_the_tokens_that_training_sees(ranks_file: Path) -> None:
+    """The prompt that `chat` builds is a prefix of the sequence that stage 3 trains on."""
     from PIL import Image
 
     processor = build_processor(ranks_file)
@@ -203,16 +209,18 @@ def test_the_chat_template_gives_the_tokens_of_training(ranks_file: Path) -> Non
     assert "Picture 4: <img></img>" in processor.apply_chat_template(later)
 
 
-def test_bad_samples(tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(ModelError, match="do not pair up"):
+def test_encode_raises_when_images_are_unpaired_or_supervised(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError, match="unpaired image tags"):
         encode_plain(tokenizer, [("<img>0 the", False)])
-    with pytest.raises(ModelError, match="do not pair up"):
+    with pytest.raises(ModelError, match="unpaired image tags"):
         encode_plain(tokenizer, [("the <imgpad>", False)])
-    with pytest.raises(ModelError, match="text to learn"):
+    with pytest.raises(ModelError, match="inside supervised text"):
         encode_chatml(tokenizer, [("assistant", "<img>0</img>")])
 
 
-def test_truncation_never_cuts_an_image(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_truncate_raises_when_it_would_cut_an_image_or_leave_nothing_supervised(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     sample = encode_plain(tokenizer, [("<img>0</img>the", False), (" answer and the other", True)])
     short = truncate(sample, tokenizer, len(sample.ids) - 2)
     assert short.ids == sample.ids[:-2]
@@ -220,14 +228,14 @@ def test_truncation_never_cuts_an_image(tokenizer: PreTrainedTokenizerFast) -> N
     assert truncate(sample, tokenizer, 4096) is sample
     with pytest.raises(ModelError, match="do not fit 100 tokens"):
         truncate(sample, tokenizer, 100)
-    with pytest.raises(ModelError, match="nothing to learn"):
+    with pytest.raises(ModelError, match="contain no supervised token"):
         truncate(sample, tokenizer, 259)
     eight = encode_plain(tokenizer, [("<img>0</img>" * 8, False), ("the", True)])
     with pytest.raises(ModelError, match=r"8 image\(s\) and 2067 tokens do not fit 2048"):
         truncate(eight, tokenizer, 2048)
 
 
-def test_a_tokenizer_json_keeps_its_ids_and_gains_the_markers(
+def test_build_tokenizer_keeps_the_ids_of_a_tokenizer_json_and_adds_the_markers(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -243,20 +251,20 @@ def test_a_tokenizer_json_keeps_its_ids_and_gains_the_markers(
     match_config(config, other)
     assert (config.image_start_token_id, config.image_token_id) == (11, 13)
     config.text_config.vocab_size = 13
-    with pytest.raises(ModelError, match="14 tokens, the embedding 13 rows"):
+    with pytest.raises(ModelError, match="14 tokens but the embedding only 13 rows"):
         match_config(config, other)
 
 
-def test_damaged_ranks(tmp_path: Path) -> None:
+def test_read_ranks_raises_when_the_file_is_corrupted(tmp_path: Path) -> None:
     lines = write_ranks(tmp_path / "x", small_ranks()).read_bytes().splitlines()
     (tmp_path / "gap").write_bytes(b"\n".join(lines[:9] + lines[10:]))
     with pytest.raises(ModelError, match="line 10"):
         read_ranks(tmp_path / "gap")
     (tmp_path / "short").write_bytes(b"\n".join(lines[:99]))
-    with pytest.raises(ModelError, match="every single byte"):
+    with pytest.raises(ModelError, match="some single byte has no rank"):
         read_ranks(tmp_path / "short")
 
 
-def test_special_tokens_are_as_many_as_released() -> None:
+def test_there_are_as_many_special_tokens_as_in_the_release() -> None:
     assert len(SPECIALS) == 217
     assert len(set(SPECIALS)) == 217

@@ -1,4 +1,4 @@
-"""Import and export: the same tensors back, errors that list, memory bounded by the largest tensor."""
+"""Import and export: tensors survive the round trip, errors list what is wrong, memory is bounded by the largest tensor."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from qvl.model.weights.shards import open_checkpoint
 from tests.model.small_checkpoints import RANKS, released_weights, small_ranks, write_ranks, write_released
 
 
-def test_import_then_export_gives_the_same_tensors_back(imported: Path, tmp_path: Path) -> None:
+def test_export_gives_the_imported_tensors_back_unchanged(imported: Path, tmp_path: Path) -> None:
     export_model(imported, tmp_path / "back", layout="released", shard_bytes=300_000)
     wanted, found = released_weights(), open_checkpoint(tmp_path / "back")
     assert len(list((tmp_path / "back").glob("*.safetensors"))) > 3
@@ -26,7 +26,7 @@ def test_import_then_export_gives_the_same_tensors_back(imported: Path, tmp_path
         assert torch.equal(found[name].load(), tensor), name
 
 
-def test_the_exported_release_can_be_imported_again(imported: Path, tmp_path: Path) -> None:
+def test_import_reads_what_export_wrote_in_the_released_layout(imported: Path, tmp_path: Path) -> None:
     export_model(imported, tmp_path / "back", layout="released")
     shutil.copy(imported / "config.json", tmp_path / "first.json")
     import_checkpoint("qwen-vl", tmp_path / "back", tmp_path / "again")
@@ -36,7 +36,7 @@ def test_the_exported_release_can_be_imported_again(imported: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("shape", [(30, 5), (30,)])
-def test_interleaving_is_its_own_inverse_pair(shape: tuple[int, ...]) -> None:
+def test_interleave_qkv_inverts_deinterleave_qkv(shape: tuple[int, ...]) -> None:
     packed = torch.randn(shape)
     assert torch.equal(deinterleave_qkv(interleave_qkv(packed, 5), 5), packed)
     assert torch.equal(interleave_qkv(deinterleave_qkv(packed, 5), 5), packed)
@@ -44,12 +44,12 @@ def test_interleaving_is_its_own_inverse_pair(shape: tuple[int, ...]) -> None:
     assert deinterleave_qkv(rows, 2).tolist() == [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]
 
 
-def test_the_formula_of_the_reference_for_openclip() -> None:
+def test_interleave_qkv_equals_the_formula_of_the_reference() -> None:
     weight = torch.randn(3 * 16 * 4, 10)
     assert torch.equal(interleave_qkv(weight, 16), weight.view(3, 16, 4, 10).transpose(0, 1).reshape(-1, 10))
 
 
-def test_bfloat16_on_the_way(released: Path, tmp_path: Path) -> None:
+def test_import_converts_to_bfloat16_on_request(released: Path, tmp_path: Path) -> None:
     import_checkpoint("qwen-vl", released, tmp_path / "half", dtype=torch.bfloat16)
     model = load_model(tmp_path / "half")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
@@ -60,7 +60,7 @@ def test_bfloat16_on_the_way(released: Path, tmp_path: Path) -> None:
     assert torch.equal(model.lm_head.weight, wanted)
 
 
-def test_missing_and_unexpected_tensors_are_listed(tmp_path: Path) -> None:
+def test_import_lists_missing_and_unexpected_tensors(tmp_path: Path) -> None:
     weights = released_weights()
     del weights["transformer.h.1.mlp.w2.weight"], weights["transformer.visual.proj"]
     weights["transformer.visual.extra"] = torch.zeros(2)
@@ -72,7 +72,7 @@ def test_missing_and_unexpected_tensors_are_listed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_config_that_contradicts_the_weights(tmp_path: Path) -> None:
+def test_import_raises_when_the_config_contradicts_the_weights(tmp_path: Path) -> None:
     weights = released_weights()
     weights["transformer.visual.attn_pool.kv_proj.weight"] = torch.zeros(256, 25)
     write_released(tmp_path / "broken", weights)
@@ -80,19 +80,19 @@ def test_a_config_that_contradicts_the_weights(tmp_path: Path) -> None:
         import_checkpoint("qwen-vl", tmp_path / "broken", tmp_path / "out")
 
 
-def test_loading_checks_shapes_names_and_files(imported: Path, tmp_path: Path) -> None:
+def test_loading_raises_when_a_shape_contradicts_the_config(imported: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(imported, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["intermediate_size"] = 100
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"contradicting config\.json in shape.*mlp\.down_proj"):
+    with pytest.raises(ModelError, match=r"of another shape than config\.json says.*mlp\.down_proj"):
         load_model(folder)
     with pytest.raises(ModelError, match="contradict the configuration"):
         export_model(folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize("cut", [3, 60, -7])
-def test_truncated_safetensors(imported: Path, tmp_path: Path, cut: int) -> None:
+def test_loading_raises_when_a_safetensors_file_is_truncated(imported: Path, tmp_path: Path, cut: int) -> None:
     folder = shutil.copytree(imported, tmp_path / "model")
     file = next(folder.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:cut])
@@ -102,19 +102,19 @@ def test_truncated_safetensors(imported: Path, tmp_path: Path, cut: int) -> None
         load_model(folder)
 
 
-def test_a_lost_shard_is_named(released: Path, tmp_path: Path) -> None:
+def test_import_names_the_shard_that_is_missing(released: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(released, tmp_path / "model")
     (folder / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(ModelError, match="model-00002-of-00003"):
         import_checkpoint("qwen-vl", folder, tmp_path / "out")
 
 
-def test_export_refuses_a_folder_that_is_not_empty(imported: Path) -> None:
+def test_export_raises_when_the_folder_is_not_empty(imported: Path) -> None:
     with pytest.raises(ModelError, match="not empty"):
         export_model(imported, imported)
 
 
-def test_torch_pickles_are_read_without_code(tmp_path: Path) -> None:
+def test_torch_pickles_are_read_without_running_their_code(tmp_path: Path) -> None:
     torch.save({"state_dict": {"module.a": torch.ones(3, 2)}}, tmp_path / "x.pt")
     assert torch.equal(open_checkpoint(tmp_path / "x.pt")["a"].load(), torch.ones(3, 2))
     torch.save({"a": Path("code")}, tmp_path / "bad.pt")
@@ -122,7 +122,7 @@ def test_torch_pickles_are_read_without_code(tmp_path: Path) -> None:
         open_checkpoint(tmp_path / "bad.pt")
 
 
-def test_a_tied_model_leaves_the_head_out(tmp_path: Path) -> None:
+def test_export_of_a_tied_model_leaves_the_head_out(tmp_path: Path) -> None:
     from qvl.model.network.presets import preset
     from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
     from qvl.model.weights.folder import write_model_files
@@ -151,7 +151,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
 
-def test_memory_is_bounded_by_the_largest_tensor(released: Path, tmp_path: Path) -> None:
+def test_import_needs_memory_for_its_largest_tensor_only(released: Path, tmp_path: Path) -> None:
     """A sharded checkpoint of 110 MB whose largest tensor has 12 MB, written as one file: the peak is near that tensor."""
     small = released_weights()
     weights = {
@@ -188,7 +188,7 @@ def enlarged(name: str, shape: torch.Size) -> list[int]:
     return first + [sizes.get(size, size) for size in shape[len(first) :]]
 
 
-def test_the_arithmetic_for_the_released_size() -> None:
+def test_import_of_the_released_size_fits_the_stated_memory() -> None:
     """Float32 in, bfloat16 out: a tensor as read and as converted, three times in the worst link (join of q, k, v)."""
     from qvl.model.network.presets import preset
     from qvl.model.weights.convert import expected_shapes
@@ -198,7 +198,7 @@ def test_the_arithmetic_for_the_released_size() -> None:
     assert largest * (4 + 4 + 2) < 20e9
 
 
-def test_another_causal_lm_as_the_language_model(tmp_path: Path) -> None:
+def test_import_takes_another_causal_lm_as_the_language_model(tmp_path: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(

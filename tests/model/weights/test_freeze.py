@@ -1,4 +1,4 @@
-"""Freezing by stage, proven by bits: what is frozen stays as it was, everything else moves."""
+"""Freezing by stage, checked on bits: frozen tensors do not change in training, all others do."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from tests.model.test_batches import row_of, toy
 
 @pytest.mark.parametrize("stage", list(TRAINED))
 @pytest.mark.parametrize("tied", [False, True])
-def test_frozen_bits_stay_and_the_rest_moves(stage: str, tied: bool) -> None:
+def test_training_a_stage_changes_exactly_the_tensors_that_are_not_frozen(stage: str, tied: bool) -> None:
     model = toy(tie_word_embeddings=tied).train()
     table = freeze_for_stage(model, stage)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -33,7 +33,7 @@ def test_frozen_bits_stay_and_the_rest_moves(stage: str, tied: bool) -> None:
     assert sum(row.trained for row in table) == sum(parameter.numel() for parameter in trained)
 
 
-def test_ln_post_and_proj_train_with_the_adapter() -> None:
+def test_ln_post_and_proj_are_trained_with_the_adapter() -> None:
     model = toy()
     freeze_for_stage(model, "sft")
     assert model.model.adapter.proj.requires_grad
@@ -42,7 +42,7 @@ def test_ln_post_and_proj_train_with_the_adapter() -> None:
     assert not isinstance(model.model.adapter.pos_embed, torch.nn.Parameter)
 
 
-def test_first_blocks_can_stay_frozen() -> None:
+def test_freeze_for_stage_keeps_the_first_vision_blocks_frozen_on_request() -> None:
     model = toy()
     freeze_for_stage(model, "multitask", frozen_vision_blocks=1)
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
@@ -51,7 +51,7 @@ def test_first_blocks_can_stay_frozen() -> None:
     assert model.model.vision_tower.blocks[1].ln_1.weight.requires_grad
 
 
-def test_depths_for_layer_wise_decay() -> None:
+def test_vision_depth_counts_from_the_stem() -> None:
     assert vision_depth("model.vision_tower.conv1.weight") == 0
     assert vision_depth("model.vision_tower.positional_embedding") == 0
     assert vision_depth("model.vision_tower.ln_pre.bias") == 0
@@ -60,6 +60,6 @@ def test_depths_for_layer_wise_decay() -> None:
     assert vision_depth("lm_head.weight") is None
 
 
-def test_unknown_stage() -> None:
+def test_freeze_for_stage_lists_the_stages_when_the_name_is_unknown() -> None:
     with pytest.raises(ModelError, match="language, pretrain, multitask, sft"):
         freeze_for_stage(toy(), "dpo")
