@@ -1,1 +1,1 @@
-"""Box annotations (GRIT, Visual Genome, RefCOCO) to grounding samples."""
+"""Turns box annotations (GRIT, Visual Genome, RefCOCO, COCO) and question-answer sets into samples."""

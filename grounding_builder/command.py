@@ -1,6 +1,7 @@
-"""``qvl ground``: the command line of the grounding builder. Wiring only; heavy imports stay inside the commands."""
+"""``qvl ground``: the command line of the grounding builder. Heavy imports stay inside the commands."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +12,19 @@ from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, Reci
 if TYPE_CHECKING:
     from qvl.grounding_builder.build.source_pictures import SourcePictures
 
-app = typer.Typer(no_args_is_help=True, help="Turn box annotations into grounding samples; check anybody's.")
+app = typer.Typer(
+    no_args_is_help=True, help="Turn box annotations into grounding samples, and check box annotations in any file."
+)
 
-Data = Annotated[Path, typer.Argument(metavar="FILE", help="Shard (.tar), .json or .jsonl", show_default=False)]
-Images = Annotated[Path | None, typer.Option(help="Folder that image paths start from")]
-Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file that the list goes to")]
+Data = Annotated[Path, typer.Argument(metavar="FILE", help="Shard (.tar), .json or .jsonl file", show_default=False)]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder that image paths are relative to (default: the file's folder)")
+]
+Target = Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write the list to")]
 
 
 def source_pictures(recipe: Path) -> "SourcePictures":
-    """The pictures of a recipe's input rows, for `qvl view`."""
+    """The images of a recipe's input rows, for `qvl view`."""
     from qvl.grounding_builder.build.source_pictures import SourcePictures
 
     return SourcePictures(recipe)
@@ -34,7 +39,7 @@ def build(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Annotations to shards, ledger and report; resumes by itself."""
+    """Build shards, ledger and report from annotations. An interrupted build resumes when run again."""
     from qvl.grounding_builder.build.recipe import load_recipe
     from qvl.grounding_builder.build.run import run
 
@@ -44,7 +49,7 @@ def build(
 
 @app.command()
 def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
-    """Write the exclusion list of a recipe's benchmarks to a file, for curation and for made pages."""
+    """Write the exclusion list of a recipe's benchmarks to a file that `qvl curate` and `qvl text` read."""
     from qvl.grounding_builder.build.benchmarks import exclusion
     from qvl.grounding_builder.build.recipe import load_recipe
     from qvl.grounding_builder.build.run import write_exclusion
@@ -58,12 +63,12 @@ def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
 
 @app.command()
 def lint(file: Data, images: Images = None, as_json: Json = False) -> None:
-    """Check boxes that somebody else wrote. Exit 1 where something is wrong."""
-    from qvl.grounding_builder.lint import lint_file, print_findings
+    """Check the boxes in a file. Exits with 1 if something is wrong."""
+    from qvl.grounding_builder.lint import lint_file, print_report
 
-    found = lint_file(file, images)
+    report = lint_file(file, images)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(asdict(report)))
     else:
-        print_findings(file, found)
-    raise typer.Exit(1 if found["findings"] else 0)
+        print_report(file, report)
+    raise typer.Exit(1 if report.findings else 0)

@@ -1,7 +1,7 @@
-"""Check boxes that anybody wrote in Qwen-VL's markup: a shard of ours, or JSON / JSON lines of conversations.
+"""Check boxes in Qwen-VL's markup, in one of our shards or in JSON or JSON lines of conversations from any origin.
 
-JSON records are ours (``turns``) or the release's (``conversations`` of ``from``/``value``, or ``messages`` of
-``role``/``content``), with images as ``<img>PATH</img>`` or under ``image``/``images``.
+A JSON record has our ``turns``, ``conversations`` of ``from``/``value`` or ``messages`` of ``role``/``content``. Its images
+are written as ``<img>PATH</img>`` or listed under ``image`` or ``images``.
 """
 
 import re
@@ -21,7 +21,7 @@ from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
 from qvl.pipeline.storage.reader import Storage
 
-PLACES_SHOWN = 3
+LOCATIONS_SHOWN = 3
 IMAGE = re.compile(r"<img>(.*?)</img>")
 TOP = 999
 MEANINGS = {
@@ -29,71 +29,86 @@ MEANINGS = {
     "zero_area": "a side of length 0",
     "1000": "a coordinate of 1000: the grid ends at 999",
     "outside": "a coordinate below 0 or above 1000",
-    "malformed": "a box without two points, a quad without four",
-    "unclosed": "a tag that is not closed, or not opened",
-    "exif_rotated": "the image file is stored rotated: boxes may be of either view",
-    "size_mismatch": "width and height of the record are not the file's",
+    "malformed": "a box that does not have two points, or a quad that does not have four",
+    "unclosed": "a tag that is not closed or not opened",
+    "exif_rotated": "the image file is stored rotated: boxes may refer to either view",
+    "size_mismatch": "width and height in the record differ from those of the file",
     "image": "the image file is missing or cannot be read",
-    "unreadable": "a record that is no JSON or has no text",
+    "unreadable": "a record that is not JSON or has no text",
 }
 
 
-@dataclass
-class Findings:
-    """What was seen, and by kind: how often and where first."""
+@dataclass(slots=True)
+class Finding:
+    """One kind of fault: how often it occurs, and its first locations."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LintReport:
+    """What was checked, and what is wrong, by kind in alphabetical order."""
 
     records: int = 0
     boxes: int = 0
     images: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    places: dict[str, list[str]] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
 
-    def add(self, kind: str, place: str, what: str = "") -> None:
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        if len(self.places.setdefault(kind, [])) < PLACES_SHOWN:
-            self.places[kind].append(f"{place}: {what}" if what else place)
+    def add(self, kind: str, location: str, detail: str = "") -> None:
+        finding = self.findings.setdefault(kind, Finding())
+        finding.count += 1
+        if len(finding.first) < LOCATIONS_SHOWN:
+            finding.first.append(f"{location}: {detail}" if detail else location)
 
 
-@dataclass
-class Record:
-    """``pictures``: name and bytes (None where missing). ``size`` is what the record claims, in pixels."""
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image of a record; ``data`` is None if its file is missing."""
 
-    place: str
+    name: str
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LintRecord:
+    """A record to check. ``size`` is the width and height in pixels that it states, if it does."""
+
+    location: str
     texts: list[str]
-    pictures: list[tuple[str, bytes | None]]
+    images: list[NamedImage]
     size: tuple[int, int] | None = None
 
 
-def lint_file(path: Path, images: Path | None = None) -> dict[str, Any]:
-    """Counts, and ``findings`` by kind with their first places. Image paths start from ``images`` or the file's folder."""
+def lint_file(path: Path, images: Path | None = None) -> LintReport:
+    """Check a file. Image paths are relative to ``images`` or to the file's folder. Raises RecipeError and DataError."""
     if not path.is_file():
         raise RecipeError(f"{path}: no such file")
-    found = Findings()
-    for record in _records(path, images or path.parent, found):
-        found.records += 1
+    report = LintReport()
+    for record in _records(path, images or path.parent, report):
+        report.records += 1
         for text in record.texts:
-            check_text(text, record.place, found)
-        for name, data in record.pictures:
-            check_image(name, data, record, found)
-    kinds = {kind: {"count": found.counts[kind], "first": found.places[kind]} for kind in sorted(found.counts)}
-    return {"records": found.records, "boxes": found.boxes, "images": found.images, "findings": kinds}
+            check_text(text, record.location, report)
+        for image in record.images:
+            check_image(image, record, report)
+    report.findings = dict(sorted(report.findings.items()))
+    return report
 
 
-def check_text(text: str, place: str, found: Findings) -> None:
-    """Tags and numbers of one text."""
+def check_text(text: str, location: str, report: LintReport) -> None:
+    """Check the tags and numbers of one text."""
     for kind in unclosed(text):
-        found.add("unclosed", place, f"<{kind}>")
-    for mark in tag_pairs(text):
-        if mark.kind == "ref":
+        report.add("unclosed", location, f"<{kind}>")
+    for pair in tag_pairs(text):
+        if pair.kind == "ref":
             continue
-        found.boxes += 1
-        written = text[mark.start : mark.end]
-        for kind in numbers_faults(mark.kind, mark.numbers):
-            found.add(kind, place, written)
+        report.boxes += 1
+        for fault in coordinate_faults(pair.kind, pair.numbers):
+            report.add(fault, location, text[pair.start : pair.end])
 
 
-def numbers_faults(kind: str, numbers: tuple[float, ...]) -> list[str]:
-    """What is wrong with the numbers of one tag, as written."""
+def coordinate_faults(kind: str, numbers: tuple[float, ...]) -> list[str]:
+    """What is wrong with the coordinates of one box or quad tag, as they are written."""
     size = 4 if kind == "box" else 8
     if not numbers or len(numbers) % size:
         return ["malformed"]
@@ -111,35 +126,37 @@ def numbers_faults(kind: str, numbers: tuple[float, ...]) -> list[str]:
     return faults
 
 
-def check_image(name: str, data: bytes | None, record: Record, found: Findings) -> None:
-    """The file behind a record."""
-    found.images += 1
-    seen = picture(data) if data is not None else "image_missing"
-    if not isinstance(seen, Picture):
-        found.add("image", record.place, f"{name} {seen}")
+def check_image(image: NamedImage, record: LintRecord, report: LintReport) -> None:
+    """Check an image file of a record."""
+    report.images += 1
+    found = picture(image.data) if image.data is not None else "image_missing"
+    if not isinstance(found, Picture):
+        report.add("image", record.location, f"{image.name} {found}")
         return
-    if seen.orientation != 1:
-        found.add("exif_rotated", record.place, f"{name} has orientation {seen.orientation}")
-    if record.size is not None and record.size != (seen.width, seen.height):
-        claimed = f"{record.size[0]} x {record.size[1]}"
-        found.add("size_mismatch", record.place, f"{name} is {seen.width} x {seen.height}, not {claimed}")
+    if found.orientation != 1:
+        report.add("exif_rotated", record.location, f"{image.name} has orientation {found.orientation}")
+    if record.size is not None and record.size != (found.width, found.height):
+        stated = f"{record.size[0]} x {record.size[1]}"
+        report.add("size_mismatch", record.location, f"{image.name} is {found.width} x {found.height}, not {stated}")
 
 
-def _records(path: Path, images: Path, found: Findings) -> Iterator[Record]:
+def _records(path: Path, images: Path, report: LintReport) -> Iterator[LintRecord]:
+    """All records of a file; unreadable ones are added to the report."""
     if path.suffix == ".tar":
-        yield from _shard(path, found)
+        yield from _shard(path, report)
         return
     for number, row in enumerate(_rows(path), 1):
+        location = f"{path.name}:{number}"
         try:
-            record = _record(orjson.loads(row) if isinstance(row, bytes) else row, f"{path.name}:{number}", images)
+            record = _record(orjson.loads(row) if isinstance(row, bytes) else row, location, images)
         except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError, ValueError):
-            found.add("unreadable", f"{path.name}:{number}")
+            report.add("unreadable", location)
             continue
         yield record
 
 
 def _rows(path: Path) -> Iterator[Any]:
-    """Lines as bytes, or the elements of a JSON list."""
+    """The lines of a file as bytes, or the elements of a JSON list."""
     if path.suffix in (".jsonl", ".ndjson"):
         with path.open("rb") as lines:
             yield from lines
@@ -147,19 +164,19 @@ def _rows(path: Path) -> Iterator[Any]:
     try:
         content = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise DataError(f"{path}: not JSON: {error}; JSON lines end in .jsonl") from None
+        raise DataError(f"{path}: not JSON: {error}; a file of JSON lines must be named .jsonl") from None
     yield from content if isinstance(content, list) else [content]
 
 
-def _record(row: dict[str, Any], place: str, images: Path) -> Record:
+def _record(row: dict[str, Any], location: str, folder: Path) -> LintRecord:
     texts = _texts(row)
     names = [name for text in texts for name in IMAGE.findall(text) if not name.strip().isdigit()]
     for key in ("image", "images"):
         value = row.get(key)
         names += [value] if isinstance(value, str) else [name for name in value or [] if isinstance(name, str)]
-    pictures = [(name, _bytes(images / name)) for name in dict.fromkeys(names) if "://" not in name]
-    claimed = (int(row["width"]), int(row["height"])) if row.get("width") and row.get("height") else None
-    return Record(place, texts, pictures, claimed)
+    images = [NamedImage(name, _bytes(folder / name)) for name in dict.fromkeys(names) if "://" not in name]
+    size = (int(row["width"]), int(row["height"])) if row.get("width") and row.get("height") else None
+    return LintRecord(location, texts, images, size)
 
 
 def _texts(row: dict[str, Any]) -> list[str]:
@@ -174,31 +191,32 @@ def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _shard(path: Path, found: Findings) -> Iterator[Record]:
+def _shard(path: Path, report: LintReport) -> Iterator[LintRecord]:
     with Storage().mapped(str(path)) as data:
         index = index_tar(data)
         if index.fault:
-            found.add("unreadable", path.name, index.fault)
+            report.add("unreadable", path.name, index.fault)
         for sample in group(index.members):
+            location = f"{path.name}:{sample.key}"
             if sample.meta is None:
-                found.add("unreadable", f"{path.name}:{sample.key}", "no JSON")
+                report.add("unreadable", location, "no JSON")
                 continue
             row = orjson.loads(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
             image = sample.image
-            pictures = [(image.name, bytes(data[image.offset : image.offset + image.size]))] if image else []
-            yield Record(f"{path.name}:{sample.key}", _texts(row), list(pictures))
+            images = [NamedImage(image.name, bytes(data[image.offset : image.offset + image.size]))] if image else []
+            yield LintRecord(location, _texts(row), images)
 
 
-def print_findings(path: Path, found: dict[str, Any]) -> None:
-    """A table of what is wrong, or a line that nothing is."""
+def print_report(path: Path, report: LintReport) -> None:
+    """Print a table of what is wrong, or one line if nothing is."""
     console = Console()
-    seen = f"{found['records']:,} records, {found['boxes']:,} boxes, {found['images']:,} images"
-    if not found["findings"]:
-        console.print(f"{path}: {seen}: nothing wrong", highlight=False)
+    checked = f"{report.records:,} records, {report.boxes:,} boxes, {report.images:,} images"
+    if not report.findings:
+        console.print(f"{path}: {checked}: nothing wrong", highlight=False)
         return
-    table = Table(title=f"{path}: {seen}", title_justify="left")
+    table = Table(title=f"{path}: {checked}", title_justify="left")
     for head in ("what", "count", "meaning", "first"):
         table.add_column(head, justify="right" if head == "count" else "left", overflow="fold")
-    for kind, finding in found["findings"].items():
-        table.add_row(kind, f"{finding['count']:,}", MEANINGS.get(kind, ""), "\n".join(finding["first"]))
+    for kind, finding in report.findings.items():
+        table.add_row(kind, f"{finding.count:,}", MEANINGS.get(kind, ""), "\n".join(finding.first))
     console.print(table)

@@ -1,4 +1,4 @@
-"""The exclusion list from the benchmarks' own files."""
+"""Build the exclusion list from the benchmarks' own files."""
 
 import posixpath
 from collections.abc import Iterator
@@ -20,10 +20,11 @@ IMAGES_PER_PIECE = 10_000
 class Benchmark(RecipeModel):
     """Images that must not be trained on.
 
-    ``refs``: files of references (.p, or parquet with ``file_name``); every image with a split that is not train.
-    ``coco``: COCO JSON of a val or test set, every image in it. ``ids``: text files, one ``coco:1`` per line. ``images``:
-    globs of image files, excluded by bytes and by look. With ``image_folder`` the images of ``refs`` (whose names
-    ``instances`` knows) and of ``coco`` are looked at as well; without it only their ids are known.
+    ``refs``: files of references (.p, or parquet with ``file_name``); excludes every image in a split other than train.
+    ``coco``: COCO JSON of a val or test set; excludes every image in it. ``ids``: text files with one id such as ``coco:1``
+    per line. ``images``: globs of image files, excluded by their bytes and by their perceptual hashes. If ``image_folder``
+    is set, the images of ``coco`` and of ``refs`` (whose file names are in ``instances``) are excluded in the same way;
+    otherwise only by id.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+]{0,40}$")]
@@ -36,14 +37,14 @@ class Benchmark(RecipeModel):
 
 
 class Exclude(RecipeModel):
-    """All benchmarks, and in how many bits perceptual hashes may differ."""
+    """The benchmarks, and the most bits in which perceptual hashes of the same image may differ."""
 
     benchmarks: tuple[Benchmark, ...] = ()
     radius: int = Field(default=RADIUS, ge=0, le=RADIUS)
 
 
 def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
-    """One list of everything. Raises RecipeError for files that are not there, DataError for damaged ones."""
+    """The exclusion list of all benchmarks. Raises RecipeError for missing files and DataError for corrupted ones."""
     result = Exclusion(radius=spec.radius)
     for benchmark in spec.benchmarks:
         names = [*_refs(benchmark, result, storage), *_coco(benchmark, result, storage)]
@@ -59,7 +60,7 @@ def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
 
 
 def _refs(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator[str]:
-    """Adds ids; gives the file names of the images."""
+    """Add the ids of the references' images; yields the images' file names."""
     for pattern in benchmark.refs:
         path = find_units((pattern.translate(GLOB_ESCAPES),), storage)[0].path
         if path.endswith(".parquet"):
@@ -71,14 +72,13 @@ def _refs(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator
         result.add_ids(benchmark.name, [f"coco:{number}" for number in numbers])
         if benchmark.image_folder is not None:
             if benchmark.instances is None:
-                raise RecipeError(
-                    f"{benchmark.name}: image_folder with refs needs instances, which knows the file names"
-                )
+                raise RecipeError(f"{benchmark.name}: image_folder with refs needs instances, which has the file names")
             known = instances(benchmark.instances)[0]
             yield from (known[number][0] for number in numbers)
 
 
 def _coco(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator[str]:
+    """Add the ids of the images in COCO files; yields the images' file names."""
     for path in benchmark.coco:
         with storage.mapped(_existing(path, storage)) as data:
             for part in slices(data, IMAGES_PER_PIECE, "images"):
@@ -89,5 +89,5 @@ def _coco(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator
 
 def _existing(path: str, storage: Storage) -> str:
     if not storage.exists(path):
-        raise RecipeError(f"{path}: no such file; the exclusion list must be whole, or evaluation images leak")
+        raise RecipeError(f"{path}: no such file; without it, evaluation images could leak into the training data")
     return path

@@ -1,15 +1,15 @@
-"""Drafts to samples: leaks, images, sizes; every row and every box that goes has its reason."""
+"""Drafts to samples: checks for leaks, images and sizes. Every dropped row and every dropped box has a reason."""
 
 import struct
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import xxhash
+from cachetools import LRUCache
+from pydantic import JsonValue
 
-from qvl.grounding_builder.build.pictures import disagreement
+from qvl.grounding_builder.build.image_size import disagreement
 from qvl.grounding_builder.drafts.drafts import FILES, NOT_TRAIN, Annotations, Draft, Item, Piece
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
@@ -21,23 +21,23 @@ from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.storage.reader import Storage
 
 GROUNDING_VERSION = 2
-KEPT_PICTURES = 8  # consecutive rows share an image
+RECENT_IMAGES = 8  # consecutive rows often share an image
 CORNERS = struct.Struct("<4d")
 WORD_LIST = pa.list_(pa.string())
 COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("regions", pa.int32()),  # boxes that came in
-    ("lost", WORD_LIST),  # a reason for every box that went
-    ("flags", WORD_LIST),  # a word for every oddity of a box that stays
-    ("benchmarks", WORD_LIST),  # that hold the row's image
-    ("tasks", WORD_LIST),  # of its samples
-    ("image", pa.uint64()),  # first half of the image's hash, of kept rows
-    ("boxes", pa.list_(pa.uint64())),  # a hash for every different box of a kept row
+    ("regions", pa.int32()),  # number of boxes in the row
+    ("lost", WORD_LIST),  # a reason for every dropped box
+    ("flags", WORD_LIST),  # a name for every oddity of a kept box
+    ("benchmarks", WORD_LIST),  # that contain the row's image
+    ("tasks", WORD_LIST),  # of the row's samples
+    ("image", pa.uint64()),  # first half of the image's hash; kept rows only
+    ("boxes", pa.list_(pa.uint64())),  # a hash of every distinct box; kept rows only
 ]
 
 
 @dataclass
 class Grounding:
-    """A ``qvl.pipeline.builders.builder.Builder``: annotations of several sources, minus what the exclusion list holds."""
+    """A ``qvl.pipeline.builders.builder.Builder``: annotations of several sources, without images on the exclusion list."""
 
     name: str
     sources: tuple[Annotations, ...]
@@ -45,18 +45,18 @@ class Grounding:
     columns: list[tuple[str, pa.DataType]] = field(default_factory=lambda: list(COLUMNS))
 
     def units(self) -> list[BuildUnit]:
-        storage, found = Storage(), []
+        storage, units = Storage(), []
         for source in self.sources:
             for piece in source.pieces(storage):
                 name = piece.path.rsplit("/", 1)[-1]
                 folder = xxhash.xxh3_64_hexdigest(_tail(piece.path).encode())[:8]
                 unit = f"{source.name}-{folder}-{piece.number:06d}"
-                found.append(BuildUnit(unit, source.name, f"{name}#{piece.number}", piece))
-        if len({unit.id for unit in found}) != len(found):
-            raise ContractError("two parts of one source have the same name; give their files two sources")
-        return found
+                units.append(BuildUnit(unit, source.name, f"{name}#{piece.number}", piece))
+        if len({unit.id for unit in units}) != len(units):
+            raise ContractError("two parts of one source have the same name; put their files into separate sources")
+        return units
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+    def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
         piece: Piece = unit.payload
         return {
             "version": GROUNDING_VERSION,
@@ -66,30 +66,23 @@ class Grounding:
         }
 
     def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
-        storage, pictures = Storage(), Pictures(self.exclusion)
+        storage, images = Storage(), Images(self.exclusion)
         for row, draft in enumerate(self._source(unit).drafts(unit.payload, storage)):
-            yield self._finish(unit, row, draft, pictures)
+            yield self._built_row(unit, row, draft, images)
 
     def _source(self, unit: BuildUnit) -> Annotations:
         return next(source for source in self.sources if source.name == unit.source)
 
-    def _finish(self, unit: BuildUnit, row: int, draft: Draft, pictures: "Pictures") -> BuiltRow:
-        """Ask the exclusion list, look at the image, write the samples."""
-        hit, found = None if draft.verdict == NOT_TRAIN else self.exclusion.by_id(draft.ids), None
-        if hit is None and draft.verdict is None:
-            found, hit = pictures.get(draft)
+    def _built_row(self, unit: BuildUnit, row: int, draft: Draft, images: "Images") -> BuiltRow:
+        """Check the draft against the exclusion list and its image, and write its samples."""
+        image, hit = self._look_up(draft, images)
         if hit is not None:
             draft.drop(hit.verdict)
         elif draft.verdict is None:
-            reason = found if isinstance(found, str) or found is None else disagreement(found, draft.size, draft.scaled)
-            if reason is not None:
-                draft.drop(reason)
-            elif not draft.items:
-                draft.drop("no_regions")
+            _check_image(draft, image)
         if draft.verdict is not None and len(draft.lost) != draft.regions:
-            raise ContractError(f"{unit.name} row {row}: {draft.regions} boxes, {len(draft.lost)} reasons")
-        samples: list[Sample] = []
-        columns: dict[str, Any] = {
+            raise ContractError(f"{unit.name} row {row}: {draft.regions} boxes, but {len(draft.lost)} reasons")
+        columns: dict[str, object] = {
             "regions": draft.regions,
             "lost": draft.lost,
             "flags": draft.flags if draft.verdict is None else [],
@@ -98,36 +91,52 @@ class Grounding:
             "image": None,
             "boxes": [],
         }
-        if draft.verdict is None and isinstance(found, Picture):
-            columns |= {"image": int(found.sha[:16], 16), "boxes": _boxes(draft.items)}
-            samples = [_sample(unit, row, n, draft, item, found) for n, item in enumerate(draft.items)]
-        return BuiltRow(draft.verdict or KEEP, draft.key, samples, columns)
+        if draft.verdict is not None or not isinstance(image, Picture):
+            return BuiltRow(draft.verdict or KEEP, draft.key, [], columns)
+        columns |= {"image": int(image.sha[:16], 16), "boxes": _boxes(draft.items)}
+        samples = [_sample(unit, row, number, draft, image) for number in range(len(draft.items))]
+        return BuiltRow(KEEP, draft.key, samples, columns)
+
+    def _look_up(self, draft: Draft, images: "Images") -> tuple[Picture | str | None, Hit | None]:
+        """The draft's image, or why it cannot be read, and its entry on the exclusion list.
+
+        The list is searched by id first; the image is read only if it is still needed.
+        """
+        hit = None if draft.verdict == NOT_TRAIN else self.exclusion.by_id(draft.ids)
+        return images.get(draft) if hit is None and draft.verdict is None else (None, hit)
 
 
-class Pictures:
-    """The last few images of a part, each read, hashed and compared with the exclusion list once."""
+def _check_image(draft: Draft, image: Picture | str | None) -> None:
+    """Drop the row if its image cannot be used or if it has no samples."""
+    reason = disagreement(image, draft.size, draft.scaled) if isinstance(image, Picture) else image
+    if reason is not None:
+        draft.drop(reason)
+    elif not draft.items:
+        draft.drop("no_regions")
+
+
+class Images:
+    """The last few images of a unit, each read, hashed and looked up in the exclusion list only once."""
 
     def __init__(self, exclusion: Exclusion) -> None:
         self._exclusion = exclusion
         self._storage = Storage()
-        self._recent: OrderedDict[str, tuple[Picture | str, Hit | None]] = OrderedDict()
+        self._recent: LRUCache[str, tuple[Picture | str, Hit | None]] = LRUCache(RECENT_IMAGES)
 
     def get(self, draft: Draft) -> tuple[Picture | str, Hit | None]:
-        """The image, or why there is none; and whether it belongs to a benchmark."""
+        """The image, or why it cannot be read; and its entry on the exclusion list."""
         if not isinstance(draft.image, str):
-            return self._judge(picture(draft.image))
+            return self._look_up(picture(draft.image))
         if draft.image not in self._recent:
-            self._recent[draft.image] = self._judge(read_picture(draft.image, self._storage))
-            if len(self._recent) > KEPT_PICTURES:
-                self._recent.popitem(last=False)
+            self._recent[draft.image] = self._look_up(read_picture(draft.image, self._storage))
         return self._recent[draft.image]
 
-    def _judge(self, found: Picture | str) -> tuple[Picture | str, Hit | None]:
-        hit = self._exclusion.by_image(found.data, found.sha) if isinstance(found, Picture) else None
-        return found, hit
+    def _look_up(self, image: Picture | str) -> tuple[Picture | str, Hit | None]:
+        return image, self._exclusion.by_image(image.data, image.sha) if isinstance(image, Picture) else None
 
 
-def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, item: Item, found: Picture) -> Sample:
+def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, image: Picture) -> Sample:
+    item = draft.items[number]
     content = {
         "id": f"{sample_id(unit.id, row)}-{number}",
         "source": unit.source,
@@ -135,17 +144,17 @@ def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, item: Item, fo
         "language": item.language,
         "turns": item.turns,
         "regions": item.regions,
-        "origin": {"file": unit.name, "row": row, "key": draft.key, "url": draft.url, "sha": found.sha},
+        "origin": {"file": unit.name, "row": row, "key": draft.key, "url": draft.url, "sha": image.sha},
     }
-    return Sample(content, [(found.extension, found.data, found.width, found.height)])
+    return Sample(content, [(image.extension, image.data, image.width, image.height)])
 
 
 def _boxes(items: list[Item]) -> list[int]:
-    """Each different box of a row, in order: the same number wherever the same box of an image comes again."""
+    """The hashes of a row's distinct boxes, in order; equal boxes have equal hashes in every row."""
     boxes = dict.fromkeys(tuple(region["box"]) for item in items for region in item.regions)
     return [xxhash.xxh3_64_intdigest(CORNERS.pack(*box)) for box in boxes]
 
 
 def _tail(path: str) -> str:
-    """The last two parts of a path: the same wherever the data lies."""
+    """The last two components of a path, which are the same wherever the data is stored."""
     return "/".join(path.split("/")[-2:])

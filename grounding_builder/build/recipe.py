@@ -1,4 +1,4 @@
-"""The recipe of a grounding dataset: sources, benchmarks that must not leak, shards."""
+"""The recipe of a grounding dataset: its sources, the benchmarks that must not leak, its shards."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,14 +20,14 @@ KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
 
 
 class Pack(RecipeModel):
-    """Shards of ``shard_rows`` samples in an order fixed by ``seed``."""
+    """Shards of ``shard_rows`` samples, in an order determined by ``seed``."""
 
     shard_rows: int = Field(default=5_000, ge=1)
     seed: int = 0
 
 
 class GroundingRecipe(RecipeModel):
-    """A dataset called ``name``. Without ``exclude`` nothing is held back: then ``leaks: allowed`` must say so."""
+    """A dataset called ``name``. Without ``exclude`` no image is held back, which ``leaks: allowed`` must confirm."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
@@ -42,13 +42,13 @@ class GroundingRecipe(RecipeModel):
             raise ValueError("two sources have the same name")
         if self.leaks == "refused" and not self.exclude.benchmarks:
             raise ValueError(
-                "exclude.benchmarks is empty: evaluation images would be trained on (leaks: allowed says yes)"
+                "exclude.benchmarks is empty: evaluation images would be trained on (set leaks: allowed to accept this)"
             )
         return self
 
 
 def load_recipe(path: Path) -> GroundingRecipe:
-    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    """Read a recipe; relative paths start from its folder. Raises RecipeError with one line per mistake."""
     return read_recipe(path, GroundingRecipe, _anchor_paths, KINDS)
 
 

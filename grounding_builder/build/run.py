@@ -1,4 +1,4 @@
-"""One build: exclusion list, dataset, report."""
+"""Build a grounding dataset: exclusion list, shards, report."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ EXCLUSION = "exclusion.parquet"
 def run(
     recipe: GroundingRecipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False
 ) -> tuple[dict[str, Any], AnyPath]:
-    """Build and report. Returns ``dataset.json`` and the page's path; ``OUT/exclusion.parquet`` is the firewall."""
+    """Build the dataset, ``OUT/exclusion.parquet`` and the report. Returns ``dataset.json`` and the path of the page."""
     excluded = exclusion(recipe.exclude, Storage())
     dataset = build(
         Grounding(recipe.name, recipe.sources, excluded),
@@ -41,6 +41,6 @@ def run(
 
 
 def write_exclusion(excluded: Exclusion, path: Path) -> None:
-    """The list as a file, in one step."""
+    """Write the list to a file atomically."""
     with replacing(path) as temporary:
         excluded.write(temporary)

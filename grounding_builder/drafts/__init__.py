@@ -1,1 +1,1 @@
-"""Annotations before their image has been looked at: regions, spans, drafts."""
+"""Annotations before their image is read: regions, spans, drafts."""

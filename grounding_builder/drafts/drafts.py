@@ -1,4 +1,4 @@
-"""What every source turns an annotation into, before its image was looked at."""
+"""What every source turns an annotation into before its image is read."""
 
 import re
 from abc import ABC, abstractmethod
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from qvl.grounding_builder.drafts.regions import Boxes, Region, regions_of
 from qvl.pipeline.base.recipe_model import RecipeModel
@@ -20,17 +20,17 @@ from qvl.pipeline.storage.reader import Storage
 
 Task = Literal["grounded_caption", "referring", "region_caption", "vqa"]
 BLANKS = re.compile(r"\s+")
-# recipe keys that say where files lie; what is in them has identities of its own
+# recipe keys that contain paths: fingerprints cover the contents of these files instead
 FILES = frozenset(
     ("refs", "instances", "image_folder", "image_data", "regions", "objects", "questions", "answers", "annotations", "paths",
      "coco", "ids", "images")
 )  # fmt: skip
-NOT_TRAIN = "not_train"  # a row of a split that is not asked for
+NOT_TRAIN = "not_train"  # the row belongs to a split that the recipe does not use
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """A sample without its image: task, language, turns, regions."""
+    """A sample without its image."""
 
     task: Task
     language: str
@@ -38,13 +38,14 @@ class Item:
     regions: list[Region]
 
 
-@dataclass
+@dataclass(slots=True)
 class Draft:
-    """One input row. ``verdict`` is the reason of its drop, or None; then ``items`` are its samples.
+    """One input row. ``verdict`` is the reason for its drop, or None; in that case ``items`` are its samples.
 
-    ``image`` is a path, or the bytes. ``ids`` are what the exclusion list is asked. ``size`` is what the annotation refers
-    to in pixels, ``scaled`` whether a smaller copy will do. ``regions`` boxes came in, ``lost`` holds a reason for each
-    that went, ``flags`` one word per oddity of those that stay.
+    ``image`` is a path or the image's bytes. ``ids`` are looked up in the exclusion list. ``size`` is the image size in
+    pixels that the annotation refers to, and ``scaled`` says whether a smaller copy of the image is acceptable. ``regions``
+    is the number of boxes in the row, ``lost`` holds a reason for every dropped box, ``flags`` a name for every oddity of a
+    kept box.
     """
 
     key: str
@@ -60,27 +61,28 @@ class Draft:
     flags: list[str] = field(default_factory=list)
 
     def drop(self, reason: str) -> "Draft":
-        """The row goes, and every box that it still had goes with it."""
+        """Drop the row and all of its boxes that were not dropped before."""
         self.verdict, self.items = reason, []
         self.lost += [reason] * (self.regions - len(self.lost))
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an input file: the unit of work. ``identity`` tells a change of its bytes; ``payload`` is the source's."""
+    """A part of an input file: the unit of work. ``identity`` changes with its bytes; ``payload`` belongs to the source."""
 
     path: str
     number: int
-    identity: dict[str, Any]
+    identity: dict[str, JsonValue]
     payload: Any = None
 
 
 class Annotations(RecipeModel, ABC):
-    """A named source of annotations. ``language``: of its texts; ``auto`` asks the share of Han letters.
+    """A named source of annotations.
 
-    ``markup``: what happens to text that holds training markers. ``per_image``: at most so many phrases of one image
-    become ``referring`` and ``region_caption`` samples, each of which carries a copy of the image.
+    ``language``: the language of its texts; ``auto`` decides by the share of Han characters. ``markup``: what happens to
+    text that contains training markers. ``per_image``: the most phrases of one image that become ``referring`` and
+    ``region_caption`` samples, each of which contains a copy of the image.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
@@ -91,17 +93,18 @@ class Annotations(RecipeModel, ABC):
 
     @abstractmethod
     def pieces(self, storage: Storage) -> list[Piece]:
-        """The parts of all files, in a fixed order. Raises RecipeError for what is not there."""
+        """The parts of all files, in a fixed order. Raises RecipeError for missing files."""
 
     @abstractmethod
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
         """Every input row of a part, in order."""
 
-    def speaks(self, text: str) -> str:
+    def language_of(self, text: str) -> str:
+        """The prompt language of a text."""
         return prompt_language(text) if self.language == "auto" else self.language
 
     def plain(self, text: str) -> str | None:
-        """A text of one line that is safe to train on; None where it holds markers and the recipe drops those."""
+        """The text on one line, safe to train on; None if it contains markers and the recipe drops such rows."""
         text = BLANKS.sub(" ", text).strip()
         if not has_marker(text):
             return text
@@ -109,16 +112,16 @@ class Annotations(RecipeModel, ABC):
 
 
 def referring(phrase: str, boxes: list[Box], language: str) -> Item:
-    """Phrase to all of its boxes."""
+    """A sample that asks for all boxes of a phrase."""
     return Item("referring", language, referring_turns(phrase, boxes), regions_of(phrase, boxes))
 
 
 def region_caption(phrase: str, box: Box, language: str) -> Item:
-    """Box to phrase."""
+    """A sample that asks for the phrase of a box."""
     return Item("region_caption", language, region_caption_turns(box, phrase, language), regions_of(phrase, [box]))
 
 
 def both_ways(phrase: str, boxes: list[Box], language: str, tasks: tuple[Task, ...]) -> list[Item]:
-    """The samples of a phrase: one ``referring``, and a ``region_caption`` per box, as far as ``tasks`` asks for them."""
+    """The samples of a phrase that ``tasks`` include: one ``referring``, and one ``region_caption`` per box."""
     items = [referring(phrase, boxes, language)] if "referring" in tasks else []
     return items + [region_caption(phrase, box, language) for box in boxes if "region_caption" in tasks]

@@ -1,4 +1,4 @@
-"""Pixels of an annotation to fractions that can be trusted, or the reason why not."""
+"""Boxes in annotated pixels to validated fractions of the image, or the reason for their drop."""
 
 from typing import Any, Literal
 
@@ -8,16 +8,17 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.markup.coordinates import Box, collapses
 
 DECIMALS = 6
-NARROW = 0.01  # far wider than a cell of the grid: only narrower sides need a look
+NARROW = 0.01  # far wider than a cell of the grid: only narrower sides can collapse
 Region = dict[str, Any]
 
 
 class Boxes(RecipeModel):
-    """What a box must be. ``min_side`` in annotated pixels; ``min_visible``: share of the box inside the image.
+    """Which boxes are valid.
 
-    A box of which less is visible contradicts the image's size. ``whole_image``: share of the image's area from which a
-    box is flagged as saying nothing, ``drop_whole`` drops it. ``collapsed``: what happens to a box that has no area on
-    the grid of 0..999.
+    ``min_side``: in annotated pixels. ``min_visible``: the smallest share of a box that must be inside the image; a box of
+    which less is visible contradicts the image's size. ``whole_image``: the share of the image's area from which a box is
+    flagged as uninformative; ``drop_whole`` drops it. ``collapsed``: what happens to a box without area on the grid of
+    0..999.
     """
 
     min_side: float = Field(default=1.0, ge=0)
@@ -28,7 +29,7 @@ class Boxes(RecipeModel):
 
 
 def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
-    """Fractions of a box given by its corners x1, y1, x2, y2 in pixels, clipped to the image; or the reason of its drop."""
+    """A box given by its corners in pixels, as fractions clipped to the image; or the reason for its drop."""
     x1, y1, x2, y2 = corners
     if not (x1 - x1 == 0 and y1 - y1 == 0 and x2 - x2 == 0 and y2 - y2 == 0):
         return "box:not_a_number"
@@ -58,7 +59,7 @@ def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
 
 
 def fit_xywh(bbox: list[float], width: float, height: float, rule: Boxes) -> Box | str:
-    """The same for x, y, width, height: the far corner is x + w, not x + w - 1."""
+    """``fit`` for a box given as x, y, width, height. The far corner is x + w, not x + w - 1."""
     if len(bbox) != 4:
         return "box:malformed"
     x, y, w, h = bbox
@@ -66,12 +67,12 @@ def fit_xywh(bbox: list[float], width: float, height: float, rule: Boxes) -> Box
 
 
 def covers(box: Box, rule: Boxes) -> bool:
-    """Whether the box is nearly the whole image."""
+    """Whether the box covers nearly the whole image."""
     return (box[2] - box[0]) * (box[3] - box[1]) >= rule.whole_image
 
 
 def flags(boxes: list[Box], rule: Boxes) -> list[str]:
-    """What is odd about kept boxes, once per box: ``whole_image``, ``widened``."""
+    """The oddities of kept boxes, one entry per box and oddity: ``whole_image``, ``widened``."""
     found = []
     for box in boxes:
         wide, high = box[2] - box[0], box[3] - box[1]
@@ -83,5 +84,5 @@ def flags(boxes: list[Box], rule: Boxes) -> list[str]:
 
 
 def regions_of(phrase: str, boxes: list[Box]) -> list[Region]:
-    """The structure beside the text: one entry per box."""
+    """The regions of a phrase, one per box."""
     return [{"phrase": phrase, "image": 0, "box": list(box)} for box in boxes]

@@ -1,7 +1,7 @@
-"""Which of a caption's nested spans to keep: the best set without overlap, by dynamic programming.
+"""Choose which of a caption's nested spans to keep: the best set of disjoint spans, by dynamic programming.
 
-The paper keeps "as many box labels as possible" greedily and gives no algorithm. Here the set is optimal: most boxes, then
-most characters, then the highest score. Earliest-end-first greedy finds as many spans but shorter phrases.
+The paper greedily keeps "as many box labels as possible" and gives no algorithm. Here the set is optimal: most boxes, then
+most characters, then the highest score. A greedy choice by earliest end finds equally many spans, but shorter phrases.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from qvl.pipeline.markup.coordinates import Box
 
 @dataclass(slots=True)
 class Span:
-    """A phrase ``caption[start:end]`` (characters), all its boxes, and the sum of their scores."""
+    """A phrase ``caption[start:end]`` (in characters), all of its boxes, and the sum of their scores."""
 
     start: int
     end: int
@@ -23,7 +23,7 @@ class Span:
 
 
 def choose(spans: list[Span]) -> list[Span]:
-    """The disjoint spans with the greatest (boxes, characters, score), in order. O(n log n)."""
+    """The set of disjoint spans with the greatest (boxes, characters, score), in order. O(n log n)."""
     if len(spans) < 2:
         return spans
     ordered = sorted(spans, key=attrgetter("end", "start"))
@@ -31,7 +31,7 @@ def choose(spans: list[Span]) -> list[Span]:
         return ordered
     ends = [span.end for span in ordered]
     best: list[tuple[int, int, float]] = [(0, 0, 0.0)]
-    taken: list[int] = []  # place in ``best`` before the span where it is taken, else -1
+    taken: list[int] = []  # index in ``best`` before the span if the span is taken, else -1
     for span in ordered:
         before = bisect_right(ends, span.start)
         boxes, characters, score = best[before]
@@ -43,12 +43,13 @@ def choose(spans: list[Span]) -> list[Span]:
 
 
 def _walk(ordered: list[Span], taken: list[int]) -> list[Span]:
-    chosen, place = [], len(ordered)
-    while place:
-        before = taken[place - 1]
+    """The spans that were taken on the way to the last entry of ``best``."""
+    chosen, index = [], len(ordered)
+    while index:
+        before = taken[index - 1]
         if before < 0:
-            place -= 1
+            index -= 1
         else:
-            chosen.append(ordered[place - 1])
-            place = before
+            chosen.append(ordered[index - 1])
+            index = before
     return chosen[::-1]

@@ -1,7 +1,7 @@
 """The numbers of the report, from the ledger and the shards.
 
-Counts of rows, boxes and tasks are of everything; distributions and phrases are of the first ``SAMPLED`` samples, which
-the seeded order makes a fair draw.
+Rows, boxes and tasks are counted over everything. Distributions and phrases are taken from the first ``SAMPLED`` samples,
+which are a random sample because the order is shuffled by a seed.
 """
 
 from collections import Counter
@@ -34,17 +34,17 @@ Counts = dict[str, Counter[str]]
 Hashes = npt.NDArray[np.uint64]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Card:
-    """A sample to be drawn."""
+    """A sample to be shown."""
 
     content: dict[str, Any]
     image: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class Figures:
-    """Nested counters are by source, then by word."""
+    """Nested counters are by source, then by reason, flag, benchmark, task or language."""
 
     dataset: dict[str, Any]
     rows: Counter[str] = field(default_factory=Counter)
@@ -55,7 +55,9 @@ class Figures:
     leaks: Counts = field(default_factory=dict)
     tasks: Counts = field(default_factory=dict)
     languages: Counts = field(default_factory=dict)
-    per_image: Counter[int] = field(default_factory=Counter)  # different boxes, over all samples of an image
+    per_image: Counter[int] = field(
+        default_factory=Counter
+    )  # number of images by their distinct boxes over all samples
     per_sample: Counter[int] = field(default_factory=Counter)
     areas: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
@@ -65,7 +67,7 @@ class Figures:
     cards: dict[str, list[Card]] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON values."""
+        """Everything except the images, as JSON values: the content of ``report.json``."""
         names = (
             "rows",
             "verdicts",
@@ -98,11 +100,11 @@ class Figures:
 
 
 def collect(out: AnyPath) -> Figures:
-    """Read a finished build. Raises ContractError where there is none."""
+    """The figures of a finished build. Raises ContractError if there is none."""
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset)
     if dataset is None:
-        raise ContractError(f"{out}: there is no finished build here; `qvl ground build` makes one")
+        raise ContractError(f"{out}: no finished build here; `qvl ground build` creates one")
     figures = Figures(dataset)
     pairs = [pair for unit in dataset["lineage"]["units"] for pair in _ledger(layout.ledger(unit), figures)]
     figures.per_image = boxes_per_image(pairs)
@@ -112,7 +114,7 @@ def collect(out: AnyPath) -> Figures:
 
 
 def _ledger(path: AnyPath, figures: Figures) -> Iterator[Hashes]:
-    """Verdicts, lost boxes, flags and leaks of one unit; gives the images and boxes of its kept rows."""
+    """Count verdicts, dropped boxes, flags and leaks of one unit; yields the images and boxes of its kept rows."""
     columns = ["source", "verdict", "regions", "lost", "flags", "benchmarks", "image", "boxes"]
     with parquet_file(path) as file:
         for batch in file.iter_batches(65_536, columns=columns, use_threads=False):
@@ -128,7 +130,7 @@ def _ledger(path: AnyPath, figures: Figures) -> Iterator[Hashes]:
 
 
 def image_boxes(batch: pa.RecordBatch) -> Hashes:
-    """One row (image, box) per box, and one (image, 0) per ledger row, so that images without boxes count too."""
+    """A row (image, box) per box and a row (image, 0) per ledger row, so that images without boxes are counted too."""
     images, boxes = batch["image"], batch["boxes"]
     owners = images.take(pc.list_parent_indices(boxes))
     first = np.concatenate([owners.to_numpy(zero_copy_only=False), images.to_numpy(zero_copy_only=False)])
@@ -137,7 +139,7 @@ def image_boxes(batch: pa.RecordBatch) -> Hashes:
 
 
 def boxes_per_image(pairs: list[Hashes]) -> Counter[int]:
-    """How many images have how many different boxes."""
+    """The number of images by their number of distinct boxes."""
     if not pairs:
         return Counter()
     each = np.unique(np.concatenate(pairs), axis=0)
@@ -158,20 +160,20 @@ def _shard(path: AnyPath, index: AnyPath, figures: Figures) -> None:
     with Storage().mapped(str(path)) as data:
         for row in table.to_pylist():
             content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-            _content(content, figures)
+            _count_boxes(content, figures)
             cards = figures.cards.setdefault(f"{content['task']}/{content['source']}", [])
-            if len(cards) < PER_CELL and row["image_offsets"] and _fresh(content, cards):
+            if len(cards) < PER_CELL and row["image_offsets"] and _is_new_image(content, cards):
                 start, size = row["image_offsets"][0], row["image_sizes"][0]
                 cards.append(Card(content, bytes(data[start : start + size])))
 
 
-def _fresh(content: dict[str, Any], cards: list[Card]) -> bool:
-    """Whether the picture is not in the row of cards yet."""
+def _is_new_image(content: dict[str, Any], cards: list[Card]) -> bool:
+    """Whether no card shows this image yet."""
     return all(card.content["origin"]["sha"] != content["origin"]["sha"] for card in cards)
 
 
-def _content(content: dict[str, Any], figures: Figures) -> None:
-    """Boxes and phrases of one sample."""
+def _count_boxes(content: dict[str, Any], figures: Figures) -> None:
+    """Count the boxes and phrases of one sample."""
     figures.sampled += 1
     figures.per_sample[len(content["regions"])] += 1
     for region in content["regions"]:
@@ -184,7 +186,7 @@ def _content(content: dict[str, Any], figures: Figures) -> None:
 
 
 def _length(phrase: str) -> int:
-    """Words; of a text without blanks between words its characters."""
+    """The number of words; in scripts without blanks between words, of characters."""
     return len(phrase.split()) if phrase.isascii() else len(phrase.replace(" ", ""))
 
 
@@ -194,7 +196,7 @@ def _bucket(value: float, edges: tuple[float, ...]) -> str:
 
 
 def _cells(box: tuple[float, float, float, float]) -> Iterator[tuple[int, int]]:
-    """Cells of the heat map whose centre the box covers."""
+    """The cells of the heat map whose centre is inside the box, as (row, column)."""
     for row in range(GRID):
         for column in range(GRID):
             x, y = (column + 0.5) / GRID, (row + 0.5) / GRID

@@ -1,1 +1,1 @@
-"""Readers of annotation files, one module for each source."""
+"""Readers of annotation files, one module per source."""

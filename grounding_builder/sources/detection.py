@@ -1,6 +1,6 @@
 """COCO-style detection JSON (COCO, Objects365, LVIS): all boxes of a category are one expression.
 
-An input row is an image with its annotations. The file is read whole: about 200 bytes of memory per annotation.
+An input row is an image with its annotations. The file is read whole and takes about 200 bytes of memory per annotation.
 """
 
 import posixpath
@@ -24,8 +24,11 @@ Labels = list[tuple[str, list[Box]]]
 
 
 class Detection(Annotations):
-    """``crowd`` annotations (a region full of things) are dropped. ``max_boxes``: a category with more boxes in an image is
-    dropped, since its answer would not fit. ``vqa`` among the tasks asks for all objects of the image at once."""
+    """COCO-style annotations. ``crowd`` annotations (a region full of objects) are dropped.
+
+    ``max_boxes``: a category with more boxes in an image is dropped, because its answer would be too long. The task ``vqa``
+    asks for all objects of the image at once.
+    """
 
     kind: Literal["detection"] = "detection"
     annotations: str
@@ -61,7 +64,7 @@ class Detection(Annotations):
         if not labels:
             return draft.drop(draft.lost[0] if draft.lost else "no_regions")
         draft.flags = flags([box for _, boxes in labels for box in boxes], self.boxes)
-        language = self.speaks(labels[0][0])
+        language = self.language_of(labels[0][0])
         for name, boxes in labels:
             draft.items += both_ways(name, boxes, language, self.tasks)
         if "vqa" in self.tasks:
@@ -70,8 +73,8 @@ class Detection(Annotations):
         return draft
 
     def _labels(self, draft: Draft, annotations: list[Record], names: dict[Any, str], size: tuple[int, int]) -> Labels:
-        """Category names with their boxes, in order of first appearance."""
-        found: dict[str, list[Box]] = {}
+        """Category names with their boxes, in order of first appearance. The reasons of dropped boxes go to the draft."""
+        labels: dict[str, list[Box]] = {}
         for annotation in annotations:
             name = self.plain(names.get(annotation["category_id"], "").replace("_", " "))
             box = fit_xywh(annotation["bbox"], *size, self.boxes)
@@ -83,10 +86,10 @@ class Detection(Annotations):
             if reason is not None or not name or isinstance(box, str):
                 draft.lost.append(reason or "no_category")
             else:
-                found.setdefault(name, []).append(box)
-        for name in [name for name, boxes in found.items() if len(boxes) > self.max_boxes]:
-            draft.lost += ["too_many_boxes"] * len(found.pop(name))
-        return list(found.items())
+                labels.setdefault(name, []).append(box)
+        for name in [name for name, boxes in labels.items() if len(boxes) > self.max_boxes]:
+            draft.lost += ["too_many_boxes"] * len(labels.pop(name))
+        return list(labels.items())
 
 
 def _load(path: str, storage: Storage) -> Record:
@@ -96,5 +99,5 @@ def _load(path: str, storage: Storage) -> Record:
         raise DataError(f"{path}: not JSON: {error}") from None
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
-        raise DataError(f"{path}: not a detection file, it has no {', '.join(missing)}")
+        raise DataError(f"{path}: not a detection file: it has no {', '.join(missing)}")
     return content

@@ -1,7 +1,7 @@
-"""GRIT (made for Kosmos-2): captions whose phrases have boxes, from img2dataset tars, parquet or JSON lines.
+"""GRIT (the data of Kosmos-2): captions whose phrases have boxes, in img2dataset tars, parquet or JSON lines.
 
-Spans index the caption as it came, in characters (code points), and are stored as floats. Nothing may touch the caption
-before it is cut. An input row is a caption.
+Spans index the original caption in characters (code points) and are stored as floats, so the caption must not be changed
+before its phrases are cut out. An input row is a caption.
 """
 
 import posixpath
@@ -39,11 +39,11 @@ COLUMNS = ["key", "id", "url", "caption", "width", "height", "noun_chunks", "ref
 
 
 class Grit(Annotations):
-    """``paths`` are globs of .tar (img2dataset, annotations in the samples' JSON), .parquet or .jsonl; for the last two
-    images come from a column of bytes, or from ``image_folder`` under ``KEY.jpg``.
+    """``paths`` are globs of .tar (img2dataset, annotations in the samples' JSON), .parquet or .jsonl files.
 
-    ``phrases``: the expanded expressions, or those and the noun chunks together. ``min_score`` of the detector.
-    ``per_image`` is 1 by default: every sample carries a copy of the image.
+    For .parquet and .jsonl, images come from a column of bytes or from ``image_folder``, as ``KEY.jpg``. ``phrases``: the
+    expanded expressions only, or these together with the noun chunks. ``min_score``: the lowest accepted detector score.
+    ``per_image`` is 1 by default because every sample contains a copy of the image.
     """
 
     kind: Literal["grit"] = "grit"
@@ -72,7 +72,7 @@ class Grit(Annotations):
             yield from self._jsonl(piece.path, storage)
 
     def _tar(self, path: str, storage: Storage) -> Iterator[Draft]:
-        """Samples in the order of the tar, then the rows that img2dataset could not download."""
+        """The samples in the order of the tar, then the rows that img2dataset could not download."""
         statuses = _statuses(path, storage)
         with storage.mapped(path) as data:
             index = index_tar(data)
@@ -91,8 +91,8 @@ class Grit(Annotations):
                 start = sample.image.offset
                 yield self.draft({**status, **record, "key": sample.key}, data[start : start + sample.image.size])
         for key, status in statuses.items():
-            word = str(status.get("status"))
-            yield Draft(key).drop("unreadable:missing_in_tar" if word == SUCCESS else f"download:{word}")
+            outcome = str(status.get("status"))
+            yield Draft(key).drop("unreadable:missing_in_tar" if outcome == SUCCESS else f"download:{outcome}")
         if index.fault:
             yield Draft("").drop(f"unreadable:{index.fault}")
 
@@ -117,7 +117,7 @@ class Grit(Annotations):
                     yield Draft(str(number)).drop("unreadable:bad_json")
 
     def draft(self, record: Record, image: Bytes | None = None) -> Draft:
-        """One row. ``width`` and ``height`` of GRIT are those of the original file: only their ratio is trusted."""
+        """The draft of one row. GRIT's ``width`` and ``height`` are those of the original file: only their ratio is used."""
         key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
         width = record.get("original_width") or record.get("width")
         height = record.get("original_height") or record.get("height")
@@ -145,11 +145,11 @@ class Grit(Annotations):
 
     @cached_property
     def _rule(self) -> Boxes:
-        """The rule for boxes that come as fractions: a side has no pixels there."""
+        """The rule for boxes given as fractions, whose sides have no length in pixels."""
         return self.boxes.model_copy(update={"min_side": 0.0})
 
     def _spans(self, draft: Draft, caption: str, rows: list[list[float]]) -> list[Span]:
-        """Spans that stay; the reason of every box that does not goes to the draft."""
+        """The spans that are kept. The reasons of dropped boxes go to the draft."""
         draft.regions, rule = len(rows), self._rule
         found: dict[tuple[int, int], Span] = {}
         for row in rows:
@@ -172,28 +172,28 @@ class Grit(Annotations):
                 span.score += row[6]
         chosen = choose(list(found.values()))
         if len(chosen) < len(found):
-            gone = sum(len(s.boxes) for s in found.values()) - sum(len(s.boxes) for s in chosen)
-            draft.lost += ["nested"] * gone
+            dropped = sum(len(s.boxes) for s in found.values()) - sum(len(s.boxes) for s in chosen)
+            draft.lost += ["nested"] * dropped
         return chosen
 
     def _items(self, caption: str, spans: list[Span]) -> list[Item]:
-        """The caption with its boxes; then phrases, the best scored first. Equal words are one expression."""
-        language = self.speaks(caption)
+        """The caption with its boxes, then its phrases by descending score; phrases that differ only in case are one."""
+        language = self.language_of(caption)
         items: list[Item] = []
         if "grounded_caption" in self.tasks:
             regions: list[Region] = []
             for span in spans:
                 regions += regions_of(caption[span.start : span.end], span.boxes)
-            places = [(span.start, span.end, span.boxes) for span in spans]
-            items.append(Item("grounded_caption", language, grounded_caption_turns(caption, places, language), regions))
+            turns = grounded_caption_turns(caption, [(span.start, span.end, span.boxes) for span in spans], language)
+            items.append(Item("grounded_caption", language, turns, regions))
         if "referring" not in self.tasks and "region_caption" not in self.tasks:
             return items
         phrases: dict[str, Span] = {}
         for span in sorted(spans, key=lambda span: (-span.score / len(span.boxes), span.start)):
-            words = caption[span.start : span.end].casefold()
-            same = phrases.get(words)
+            phrase = caption[span.start : span.end].casefold()
+            same = phrases.get(phrase)
             if same is None:
-                phrases[words] = Span(span.start, span.end, list(span.boxes), span.score)
+                phrases[phrase] = Span(span.start, span.end, list(span.boxes), span.score)
             else:
                 same.boxes += [box for box in span.boxes if box not in same.boxes]
         for span in list(phrases.values())[: self.per_image]:
@@ -202,7 +202,7 @@ class Grit(Annotations):
 
 
 def trimmed(caption: str, start: int, end: int) -> tuple[int, int]:
-    """The span without blanks and punctuation at its ends; outside of the caption it stays as it is."""
+    """The span without blanks and punctuation at its ends. A span outside the caption is returned unchanged."""
     if not 0 <= start < end <= len(caption):
         return start, end
     while start < end and caption[start] in TRIMMED:
@@ -217,29 +217,29 @@ def _text_fault(caption: str, start: int, end: int) -> str | None:
         return "empty_phrase"
     if not 0 <= start < end <= len(caption):
         return "span:outside"
-    cut = (start > 0 and _one_word(caption[start - 1 : start + 1])) or _one_word(caption[end - 1 : end + 1])
-    return "span:inside_word" if cut else None
+    inside = (start > 0 and _same_word(caption[start - 1 : start + 1])) or _same_word(caption[end - 1 : end + 1])
+    return "span:inside_word" if inside else None
 
 
-def _one_word(around: str) -> bool:
-    """Whether two neighbours belong to one word; scripts without blanks between words are not asked."""
-    return len(around) == 2 and around.isalnum() and max(around) < "\u2e80"
+def _same_word(pair: str) -> bool:
+    """Whether two adjacent characters belong to one word; always False in scripts without blanks between words."""
+    return len(pair) == 2 and pair.isalnum() and max(pair) < "\u2e80"
 
 
 def escaped(caption: str, spans: list[Span]) -> tuple[str, list[Span]]:
-    """Markers made harmless piece by piece, so that spans still fit."""
-    pieces, moved, at, length = [], [], 0, 0
+    """The caption with its markers escaped, and the spans moved to match."""
+    pieces, moved, position, length = [], [], 0, 0
     for span in spans:
-        before, phrase = markers.escape(caption[at : span.start]), markers.escape(caption[span.start : span.end])
+        before, phrase = markers.escape(caption[position : span.start]), markers.escape(caption[span.start : span.end])
         start = length + len(before)
         moved.append(Span(start, start + len(phrase), span.boxes, span.score))
         pieces += [before, phrase]
-        length, at = start + len(phrase), span.end
-    return "".join([*pieces, markers.escape(caption[at:])]), moved
+        length, position = start + len(phrase), span.end
+    return "".join([*pieces, markers.escape(caption[position:])]), moved
 
 
 def _annotations(record: Record, phrases: str) -> list[list[float]]:
-    """Rows of [start, end, x1, y1, x2, y2, score]; a union holds equal rows once. JSON inside a string is read too."""
+    """Rows of [start, end, x1, y1, x2, y2, score], without repetitions in a union. They may be JSON inside a string."""
     names = ("ref_exps",) if phrases == "ref_exps" else ("ref_exps", "noun_chunks")
     found: list[list[float]] = []
     for name in names:
@@ -255,7 +255,7 @@ def _ids(record: Record) -> tuple[str, ...]:
 
 
 def _records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """Rows of a batch; nested lists of numbers are taken apart at once, which is several times as quick."""
+    """The rows of a batch. Nested lists of numbers are converted a column at a time, which is several times as fast."""
     columns = [_nested(column) if column.type in NESTED else column.to_pylist() for column in batch.columns]
     names = batch.schema.names
     for values in zip(*columns, strict=True):
@@ -270,7 +270,7 @@ def _nested(column: pa.Array) -> list[list[list[float]]]:
 
 
 def _cell(value: Any) -> Bytes | None:
-    """Image bytes of a cell, also of Hugging Face's {bytes, path}."""
+    """The image bytes in a cell, which may be a Hugging Face {bytes, path}."""
     value = value.get("bytes") if isinstance(value, dict) else value
     return value if isinstance(value, bytes) else None
 
@@ -284,9 +284,9 @@ def _rows(path: str, storage: Storage) -> int:
 
 
 def _statuses(path: str, storage: Storage) -> dict[str, Record]:
-    """img2dataset's table beside a tar, by key; empty where there is none."""
-    beside = path.removesuffix(".tar") + ".parquet"
-    if not storage.exists(beside):
+    """The rows of img2dataset's table beside a tar, by key; empty if there is no table."""
+    table = path.removesuffix(".tar") + ".parquet"
+    if not storage.exists(table):
         return {}
-    with storage.local(beside) as local:
+    with storage.local(table) as local:
         return {str(record["key"]): record for record in pq.read_table(local).to_pylist()}

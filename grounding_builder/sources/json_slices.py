@@ -21,29 +21,29 @@ import xxhash
 from qvl.pipeline.base.errors import DataError
 
 CHUNK = 8 << 20
-KEY_REACH = 256  # bytes before a bracket in which its key must stand
+KEY_REACH = 256  # a bracket's key must be within this many bytes before it
 STRUCTURE = np.zeros(256, np.int8)
 STRUCTURE[list(b"[{")] = 1
 STRUCTURE[list(b"]}")] = -1
 IS_STRUCTURE = STRUCTURE != 0
 IS_STRUCTURE[ord(",")] = True
 
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
-    """Whole elements ``first`` .. ``first + count - 1``, in bytes ``start`` .. ``end``; ``digest`` of those bytes."""
+    """The elements ``first`` to ``first + count - 1`` in bytes ``start`` to ``end``; ``digest`` is these bytes' hash."""
 
     first: int
     count: int
     start: int
     end: int
     digest: str
-    mapping: bool = False  # elements of an object, not of an array
+    mapping: bool = False  # the elements are those of an object, not of an array
 
     def parse(self, data: memoryview) -> Any:
-        """The elements: a list, or a dict. Raises DataError where they are no JSON."""
+        """The elements as a list, or as a dict if ``mapping``. Raises DataError if they are not JSON."""
         opening, closing = (b"{", b"}") if self.mapping else (b"[", b"]")
         try:
             return orjson.loads(opening + bytes(data[self.start : self.end]) + closing)
@@ -52,58 +52,59 @@ class Slice:
 
 
 def slices(data: memoryview, per_slice: int, key: str | None = None) -> list[Slice]:
-    """Pieces of ``per_slice`` elements of the top-level array or object, or of the array under a top-level ``key``.
+    """Slices of ``per_slice`` elements of the top-level array or object, or of the array under a top-level ``key``.
 
-    Raises DataError where there is no such array, or where the file ends inside it.
+    Raises DataError if there is no such array or the file ends inside it.
     """
-    found: list[Slice] = []
+    cut: list[Slice] = []
     start, count, first, mapping = -1, 0, 0, False
-    for kind, place in _separators(data, key):
+    for kind, position in _separators(data, key):
         if kind in b"[{":
-            start, mapping = place + 1, kind == ord("{")
+            start, mapping = position + 1, kind == ord("{")
             continue
         count += 1
         last = kind != ord(",")
-        if last and not bytes(data[start:place]).strip():
+        if last and not bytes(data[start:position]).strip():
             break
         if last or count == per_slice:
-            digest = xxhash.xxh3_128_hexdigest(data[start:place])
-            found.append(Slice(first, count, start, place, digest, mapping))
-            first, count, start = first + count, 0, place + 1
-    return found
+            digest = xxhash.xxh3_128_hexdigest(data[start:position])
+            cut.append(Slice(first, count, start, position, digest, mapping))
+            first, count, start = first + count, 0, position + 1
+    return cut
 
 
 def _separators(data: memoryview, key: str | None) -> Iterator[tuple[int, int]]:
-    """The opening bracket, every comma between elements, the closing bracket: (character, place)."""
+    """The opening bracket, every comma between elements and the closing bracket, as (character, position)."""
     base = 1 if key is None else 2
     opened = False
-    for codes, places, depths in _structure(data):
+    for codes, positions, depths in _structure(data):
         shallow = np.flatnonzero(depths <= base)
-        for code, place, depth in zip(
-            codes[shallow].tolist(), places[shallow].tolist(), depths[shallow].tolist(), strict=True
+        for code, position, depth in zip(
+            codes[shallow].tolist(), positions[shallow].tolist(), depths[shallow].tolist(), strict=True
         ):
             if not opened:
-                if code in b"[{" and depth == base and _named(data, place, key):
+                if code in b"[{" and depth == base and _named(data, position, key):
                     opened = True
-                    yield code, place
+                    yield code, position
             elif depth == base and code == ord(","):
-                yield code, place
+                yield code, position
             elif depth == base - 1:
-                yield code, place
+                yield code, position
                 return
-    where = f"the array {key!r}" if key else "an array"
-    raise DataError(f"{where} is {'not closed: the file was cut' if opened else 'missing'}")
+    array = f"the array {key!r}" if key else "an array"
+    raise DataError(f"{array} is {'not closed: the file is truncated' if opened else 'missing'}")
 
 
-def _named(data: memoryview, place: int, key: str | None) -> bool:
+def _named(data: memoryview, position: int, key: str | None) -> bool:
+    """Whether the bracket at ``position`` is the value of ``key``."""
     if key is None:
         return True
-    before = bytes(data[max(0, place - KEY_REACH) : place]).rstrip()
+    before = bytes(data[max(0, position - KEY_REACH) : position]).rstrip()
     return before.endswith(b":") and before[:-1].rstrip().endswith(f'"{key}"'.encode())
 
 
-def _structure(data: memoryview) -> Iterator[tuple[npt.NDArray[np.uint8], Places, Places]]:
-    """Brackets and commas outside of strings: their codes, places, and the depth behind an opening or closing one."""
+def _structure(data: memoryview) -> Iterator[tuple[npt.NDArray[np.uint8], Positions, Positions]]:
+    """Brackets and commas outside strings: their codes, positions, and the nesting depth after each of them."""
     start, inside, depth = 0, 0, 0
     while start < len(data):
         end = min(len(data), start + CHUNK)
@@ -111,19 +112,19 @@ def _structure(data: memoryview) -> Iterator[tuple[npt.NDArray[np.uint8], Places
             end += 1
         codes = np.frombuffer(data[start:end], np.uint8)
         quotes = _quotes(codes)
-        places = np.flatnonzero(IS_STRUCTURE[codes])
-        outside = (np.searchsorted(quotes, places) + inside) % 2 == 0
-        places = places[outside]
-        kinds = codes[places]
+        positions = np.flatnonzero(IS_STRUCTURE[codes])
+        outside = (np.searchsorted(quotes, positions) + inside) % 2 == 0
+        positions = positions[outside]
+        kinds = codes[positions]
         depths = depth + np.cumsum(STRUCTURE[kinds], dtype=np.int64)
-        yield kinds, places + start, depths
+        yield kinds, positions + start, depths
         inside = (inside + len(quotes)) % 2
         depth = int(depths[-1]) if len(depths) else depth
         start = end
 
 
-def _quotes(codes: npt.NDArray[np.uint8]) -> Places:
-    """Places of quotes that are not escaped: those behind an even run of backslashes."""
+def _quotes(codes: npt.NDArray[np.uint8]) -> Positions:
+    """Positions of quotes that are not escaped: those that follow an even number of backslashes."""
     quotes = np.flatnonzero(codes == ord('"'))
     slashes = np.flatnonzero(codes == ord("\\"))
     if len(slashes) == 0:

@@ -1,7 +1,7 @@
-"""RefCOCO, RefCOCO+, RefCOCOg: ``refs(*.p)`` beside ``instances.json``, and the usual re-packagings.
+"""RefCOCO, RefCOCO+, RefCOCOg: ``refs(*.p)`` with ``instances.json``, and two common re-packagings.
 
-An input row is an expression. The box is that of the annotation, the file that of the image record: ``file_name`` of a
-reference carries an extra suffix.
+An input row is an expression. The box comes from the annotation and the file name from the image record, because the
+``file_name`` of a reference has an additional suffix.
 """
 
 import posixpath
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task, both_ways
 from qvl.grounding_builder.drafts.regions import fit, flags
@@ -26,14 +27,17 @@ from qvl.pipeline.storage.reader import Storage
 SPLIT_BY = re.compile(r"refs\((\w+)\)")
 COCO_NUMBER = re.compile(r"(\d{12})")
 GOOGLE = (
-    "{}: the google split divides objects, not images, so that validation images are in its train part; take refs(unc).p "
+    "{}: the google split divides objects, not images, so its train part contains validation images; use refs(unc).p "
     "(RefCOCO, RefCOCO+) or refs(umd).p (RefCOCOg), or set allow_google: true"
 )
 
 
 class RefCoco(Annotations):
-    """``refs`` names one file. ``format``: ``refer`` is the original pickle with ``instances``; ``jxu124`` and
-    ``vlm_r1`` are a parquet and a JSON re-packaging. ``split``: only these rows are kept, by default train."""
+    """``refs`` is one file.
+
+    ``format``: ``refer`` is the original pickle, which needs ``instances``; ``jxu124`` and ``vlm_r1`` are re-packagings as
+    parquet and as JSON. ``split``: only rows of this split are kept.
+    """
 
     kind: Literal["refcoco"] = "refcoco"
     refs: str
@@ -52,9 +56,9 @@ class RefCoco(Annotations):
             raise RecipeError(GOOGLE.format(name))
         if self.format == "refer" and (self.instances is None or not storage.exists(self.instances)):
             raise RecipeError(
-                f"{self.name}: {self.instances or 'instances'}: format refer needs instances.json beside refs"
+                f"{self.name}: {self.instances or 'instances'}: format refer needs instances.json in addition to refs"
             )
-        identity = {"refs": file_identity(storage, found[0].path)}
+        identity: dict[str, JsonValue] = {"refs": file_identity(storage, found[0].path)}
         if self.instances is not None:
             identity["instances"] = file_identity(storage, self.instances)
         return [Piece(found[0].path, 0, identity)]
@@ -72,7 +76,7 @@ class RefCoco(Annotations):
             yield draft
 
     def _fill(self, draft: Draft, sentence: str, corners: Box) -> None:
-        """The samples of an expression, or the reason why there are none."""
+        """Fill in the samples of an expression, or drop the row."""
         phrase = self.plain(sentence)
         if not phrase:
             draft.drop("markup" if phrase is None else "empty_phrase")
@@ -83,7 +87,7 @@ class RefCoco(Annotations):
             draft.drop(box)
             return
         draft.flags = flags([box], self.boxes)
-        draft.items = both_ways(phrase, [box], self.speaks(phrase), self.tasks)
+        draft.items = both_ways(phrase, [box], self.language_of(phrase), self.tasks)
 
     def _draft(self, key: str, split: str, file_name: str, size: tuple[int, int]) -> Draft:
         draft = Draft(key, None, posixpath.join(self.image_folder, file_name), coco_ids(file_name), size, regions=1)
@@ -101,7 +105,7 @@ class RefCoco(Annotations):
             yield draft, sentence, corners_of(bbox)
 
     def _jxu124(self, piece: Piece, storage: Storage) -> Iterator[tuple[Draft, str, Box]]:
-        """The box of ``raw_anns`` (x, y, width, height) counts: the column ``bbox`` is xyxy in some versions."""
+        """Reads the box in ``raw_anns`` (x, y, width, height), because the column ``bbox`` is xyxy in some versions."""
         for row in parquet_rows(piece.path, storage):
             image, annotation = orjson.loads(row["raw_image_info"]), orjson.loads(row["raw_anns"])
             for number, sentence in enumerate(row["sentences"]):
@@ -111,7 +115,7 @@ class RefCoco(Annotations):
                 yield draft, sentence["sent"], corners_of(annotation["bbox"])
 
     def _vlm_r1(self, piece: Piece, storage: Storage) -> Iterator[tuple[Draft, str, Box]]:
-        """``solution`` is x1, y1, x2, y2 in pixels; ``bbox_list`` ends a pixel early and is not read."""
+        """Reads ``solution``, which is x1, y1, x2, y2 in pixels; the boxes in ``bbox_list`` end one pixel too early."""
         for number, row in enumerate(orjson.loads(storage.read(piece.path))):
             size = (int(row["width"]), int(row["height"]))
             draft = self._draft(str(number), "train", posixpath.basename(row["image"]), size)
@@ -123,7 +127,7 @@ GLOB_ESCAPES = str.maketrans({"[": "[[]"})
 
 
 def corners_of(bbox: Sequence[float] | None) -> Box:
-    """x, y, width, height to corners: the far one is x + w. What is no box becomes one without numbers."""
+    """x, y, width, height to corners; the far corner is x + w. Anything that is not a box becomes a box of NaN."""
     if bbox is None or len(bbox) != 4:
         return (float("nan"),) * 4
     x, y, w, h = bbox
@@ -131,13 +135,13 @@ def corners_of(bbox: Sequence[float] | None) -> Box:
 
 
 def coco_ids(file_name: str) -> tuple[str, ...]:
-    """The COCO id inside a file name such as ``COCO_train2014_000000581857.jpg``."""
+    """The COCO id in a file name such as ``COCO_train2014_000000581857.jpg``."""
     match = COCO_NUMBER.search(file_name)
     return (f"coco:{int(match[1])}",) if match else ()
 
 
 def load_refs(path: str, storage: Storage) -> list[dict[str, Any]]:
-    """References of a ``refs(*.p)``. Raises DataError for a pickle that calls anything or holds something else."""
+    """The references in a ``refs(*.p)``. Raises DataError for a pickle that would run code or has other content."""
     refs = load_plain(storage.read(path))
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise DataError(f"{path}: not a list of references")
@@ -145,8 +149,11 @@ def load_refs(path: str, storage: Storage) -> list[dict[str, Any]]:
 
 
 def expressions(refs: list[dict[str, Any]]) -> list[tuple[str, int, int, str, str]]:
-    """Key, image, annotation, split and words of every expression, in order. Plain tuples: the garbage collector need not
-    walk them, while the dictionaries that they come from cost it a third of a build's time."""
+    """Key, image id, annotation id, split and text of every expression, in order.
+
+    These are plain tuples because the garbage collector does not traverse tuples of plain values; traversing the
+    dictionaries that they come from took a third of a build's time.
+    """
     return [
         (f"{ref['ref_id']}-{sentence['sent_id']}", ref["image_id"], ref["ann_id"], ref["split"], sentence["sent"])
         for ref in refs
@@ -156,14 +163,14 @@ def expressions(refs: list[dict[str, Any]]) -> list[tuple[str, int, int, str, st
 
 @lru_cache(maxsize=4)
 def instances(path: str) -> tuple[dict[int, tuple[str, int, int]], dict[int, tuple[float, ...]]]:
-    """Images (file name, width, height) and boxes (x, y, width, height in pixels) of a COCO file, by id."""
+    """Images (file name, width, height) and boxes (x, y, width, height in pixels) of a COCO file, both by id."""
     content = orjson.loads(Storage().read(path))
     images = {record["id"]: (record["file_name"], record["width"], record["height"]) for record in content["images"]}
     return images, {record["id"]: tuple(record["bbox"]) for record in content["annotations"]}
 
 
 def parquet_rows(path: str, storage: Storage, batch_rows: int = 1_024) -> Iterator[dict[str, Any]]:
-    """Rows of a parquet file, a batch in memory at a time."""
+    """The rows of a parquet file, with one batch in memory at a time. Raises DataError."""
     with storage.local(path) as local:
         try:
             with pq.ParquetFile(local, memory_map=True) as file:

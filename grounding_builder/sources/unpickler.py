@@ -1,4 +1,4 @@
-"""Pickles of strangers: plain containers and numbers come out, anything that would call code is refused.
+"""Read untrusted pickles: plain containers and numbers are loaded, anything that would run code is refused.
 
 The RefCOCO files are Python 2 pickles of lists, dicts, strings and numbers. Nothing in them needs an import, so every
 import is refused, whatever its name.
@@ -12,19 +12,19 @@ from qvl.pipeline.base.errors import DataError
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Loads what needs no import: None, numbers, strings, lists, tuples, dicts, sets."""
+    """Loads only what needs no import: None, numbers, strings, lists, tuples, dicts, sets."""
 
     def find_class(self, module: str, name: str, /) -> NoReturn:
-        raise DataError(f"the pickle wants to import {module}.{name}: refused, annotations need no code")
+        raise DataError(f"the pickle imports {module}.{name}, which is refused: annotations need no code")
 
     def persistent_load(self, pid: Any, /) -> NoReturn:
-        raise DataError("the pickle refers to objects outside of it: refused")
+        raise DataError("the pickle refers to objects outside itself, which is refused")
 
 
 def load_plain(data: bytes) -> Any:
-    """The content of a pickle. Raises DataError for one that calls anything, or that is damaged."""
+    """The content of a pickle. Raises DataError if it would run code or is corrupted."""
     try:
         return PlainUnpickler(io.BytesIO(data), encoding="latin1").load()
     except (pickle.UnpicklingError, EOFError, IndexError, KeyError, ValueError, UnicodeDecodeError, MemoryError, TypeError,
             AttributeError, OverflowError) as error:  # fmt: skip
-        raise DataError(f"not a whole pickle: {type(error).__name__} {error}") from None
+        raise DataError(f"the pickle is truncated or corrupted: {type(error).__name__} {error}") from None

@@ -1,8 +1,8 @@
 """Visual Genome: regions, objects and question-answers, each file an array with one element per image.
 
-Boxes are x, y, width, height in pixels of ``image_data.json``; regions write ``width``/``height``, objects ``w``/``h``, the
-top key of regions is ``id`` or ``image_id``. Files of gigabytes are cut into pieces of whole images. An input row is a
-region, an object, or a question.
+Boxes are x, y, width, height in pixels of ``image_data.json``. Regions have the keys ``width`` and ``height``, objects have
+``w`` and ``h``; the image id of regions is ``id`` or ``image_id``. Files of several gigabytes are cut into pieces of whole
+images. An input row is a region, the objects with one name in an image, or a question.
 """
 
 import posixpath
@@ -30,8 +30,11 @@ FILES = ("regions", "objects", "questions")
 
 
 class VisualGenome(Annotations):
-    """Files that are left out are not read. ``merge_overlap``: two regions of an image with the same words (articles,
-    case and punctuation aside) and at least this intersection over union are one."""
+    """Any of the three annotation files may be omitted.
+
+    ``merge_overlap``: two regions of an image whose phrases are equal (ignoring articles, case and punctuation) and whose
+    intersection over union is at least this are merged.
+    """
 
     kind: Literal["visual_genome"] = "visual_genome"
     image_data: str
@@ -55,7 +58,7 @@ class VisualGenome(Annotations):
                 for number, part in enumerate(slices(data, IMAGES_PER_PIECE)):
                     found.append(Piece(path, number, {"digest": part.digest, "images": images}, (name, part)))
         if not found:
-            raise RecipeError(f"{self.name}: name at least one of {', '.join(FILES)}")
+            raise RecipeError(f"{self.name}: set at least one of {', '.join(FILES)}")
         return found
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
@@ -83,30 +86,30 @@ class VisualGenome(Annotations):
             yield draft
 
     def _objects(self, element: Record, images: dict[int, Record]) -> Iterator[Draft]:
-        """All objects of an image that bear one name are one expression with several boxes: the row is the name."""
+        """All objects of an image with the same name are one row: an expression with several boxes."""
         named: dict[str, list[Record]] = {}
-        for thing in element["objects"]:
-            names = thing.get("names") or [thing.get("name", "")]
-            named.setdefault(str(names[0]), []).append(thing)
+        for item in element["objects"]:
+            names = item.get("names") or [item.get("name", "")]
+            named.setdefault(str(names[0]), []).append(item)
         kept: dict[str, list[Box]] = {}
-        for name, things in named.items():
-            draft = self._draft(things[0]["object_id"], element["image_id"], images, len(things))
+        for name, objects in named.items():
+            draft = self._draft(objects[0]["object_id"], element["image_id"], images, len(objects))
             corners = [
-                [t["x"], t["y"], t["w"] if "w" in t else t["width"], t["h"] if "h" in t else t["height"]]
-                for t in things
+                [o["x"], o["y"], o["w"] if "w" in o else o["width"], o["h"] if "h" in o else o["height"]]
+                for o in objects
             ]
             self._phrase(draft, name, corners, kept)
             yield draft
 
     def _phrase(self, draft: Draft, text: str, corners: list[list[float]], kept: dict[str, list[Box]]) -> None:
-        """The samples of a phrase with its boxes; what repeats an earlier one of the image is merged into it."""
+        """Fill in the samples of a phrase. Boxes that repeat an earlier one of the same phrase in the image are merged."""
         phrase = self.plain(text)
         if draft.verdict is None and not phrase:
             draft.drop("markup" if phrase is None else "empty_phrase")
         if draft.verdict is not None or not phrase:
             return
         width, height = draft.size or (0, 0)
-        same = kept.setdefault(words_of(phrase), [])
+        same = kept.setdefault(normalised(phrase), [])
         boxes: list[Box] = []
         for corner in corners:
             box = fit_xywh(corner, width, height, self.boxes) if width > 0 and height > 0 else "size_mismatch"
@@ -124,35 +127,35 @@ class VisualGenome(Annotations):
             draft.drop("per_image")
             return
         draft.flags = flags(boxes, self.boxes)
-        draft.items = both_ways(phrase.rstrip("."), boxes, self.speaks(phrase), self.tasks)
+        draft.items = both_ways(phrase.rstrip("."), boxes, self.language_of(phrase), self.tasks)
 
     def _questions(self, element: Record, images: dict[int, Record]) -> Iterator[Draft]:
         for qa in element["qas"]:
             draft = self._draft(qa["qa_id"], qa["image_id"], images, 0)
             if draft.verdict is None:
-                vqa(self, draft, qa["question"], qa["answer"])
+                fill_vqa(self, draft, qa["question"], qa["answer"])
             yield draft
 
 
-def vqa(source: Annotations, draft: Draft, question: str, answer: str) -> None:
-    """The sample of a question, or the reason why there is none."""
-    asked, said = source.plain(question), source.plain(answer)
-    if asked is None or said is None:
+def fill_vqa(source: Annotations, draft: Draft, question: str, answer: str) -> None:
+    """Fill in the sample of a question, or drop the row."""
+    safe_question, safe_answer = source.plain(question), source.plain(answer)
+    if safe_question is None or safe_answer is None:
         draft.drop("markup")
-    elif not asked or not said:
-        draft.drop("empty_answer" if asked else "empty_question")
+    elif not safe_question or not safe_answer:
+        draft.drop("empty_answer" if safe_question else "empty_question")
     else:
-        language = source.speaks(asked)
-        draft.items = [Item("vqa", language, vqa_turns(asked, said, language), [])]
+        language = source.language_of(safe_question)
+        draft.items = [Item("vqa", language, vqa_turns(safe_question, safe_answer, language), [])]
 
 
-def words_of(phrase: str) -> str:
-    """What two near-identical phrases share: words in lower case without articles and punctuation."""
+def normalised(phrase: str) -> str:
+    """The phrase in lower case without articles and punctuation: equal for phrases that say the same."""
     return " ".join(NOISE.sub(" ", phrase.casefold()).split())
 
 
 def vg_ids(record: Record) -> tuple[str, ...]:
-    """All ids that a benchmark may know the image by."""
+    """All ids by which a benchmark may refer to the image."""
     ids: tuple[str, ...] = (f"vg:{record['image_id']}",)
     for key, prefix in (("coco_id", "coco"), ("flickr_id", "flickr")):
         if record.get(key) is not None:
@@ -162,7 +165,7 @@ def vg_ids(record: Record) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)
 def image_data(path: str) -> dict[int, Record]:
-    """``image_data.json`` by image id."""
+    """The records of ``image_data.json`` by image id. Raises DataError."""
     try:
         return {record["image_id"]: record for record in orjson.loads(Storage().read(path))}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
@@ -170,6 +173,6 @@ def image_data(path: str) -> dict[int, Record]:
 
 
 def elements(part: Slice, path: str, storage: Storage) -> Any:
-    """The parsed elements of a piece."""
+    """The parsed elements of a slice."""
     with storage.mapped(path) as data:
         return part.parse(data)

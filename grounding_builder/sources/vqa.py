@@ -1,6 +1,6 @@
-"""Question-answer sets: VQAv2, GQA, TextVQA, DocVQA, ChartQA, OCR-VQA, AI2D, DVQA, each by its released files.
+"""Question-answer sets (VQAv2, GQA, TextVQA, DocVQA, ChartQA, OCR-VQA, AI2D, DVQA), each read from its released files.
 
-Of VQAv2's ten answers the most confident counts (paper, appendix A). An input row is a question.
+Of VQAv2's ten answers per question the most confident one is used (paper, appendix A). An input row is a question.
 """
 
 import posixpath
@@ -13,7 +13,7 @@ import orjson
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task
 from qvl.grounding_builder.sources.json_slices import slices
 from qvl.grounding_builder.sources.refcoco import coco_ids
-from qvl.grounding_builder.sources.visual_genome import elements, image_data, vg_ids, vqa
+from qvl.grounding_builder.sources.visual_genome import elements, fill_vqa, image_data, vg_ids
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.paths import find_units
@@ -28,7 +28,7 @@ OCRVQA_TRAIN = 1
 
 
 class Question(NamedTuple):
-    """``image`` is a file name below the image folder; ``split`` is empty where the file says nothing."""
+    """``image`` is a file name below the image folder; ``split`` is empty if the file does not say."""
 
     key: str
     image: str
@@ -39,8 +39,11 @@ class Question(NamedTuple):
 
 
 class Vqa(Annotations):
-    """``questions`` names the set's question file (for AI2D a glob of files); ``answers`` VQAv2's annotation file;
-    ``image_data`` Visual Genome's, by which GQA's images are recognised on the exclusion list."""
+    """One question-answer set.
+
+    ``questions``: its question file (for AI2D, a glob of files). ``answers``: the annotation file of VQAv2. ``image_data``:
+    Visual Genome's image_data.json, through which GQA's images are recognised on the exclusion list.
+    """
 
     kind: Literal["vqa"] = "vqa"
     set: Set
@@ -54,9 +57,9 @@ class Vqa(Annotations):
     def pieces(self, storage: Storage) -> list[Piece]:
         if self.set == "vqav2" and (self.answers is None or not storage.exists(self.answers)):
             raise RecipeError(
-                f"{self.name}: {self.answers or 'answers'}: VQAv2 needs its annotation file beside the questions"
+                f"{self.name}: {self.answers or 'answers'}: VQAv2 needs its annotation file in addition to the questions"
             )
-        beside = {
+        others = {
             name: file_identity(storage, path) for name, path in (("a", self.answers), ("i", self.image_data)) if path
         }
         found: list[Piece] = []
@@ -66,7 +69,7 @@ class Vqa(Annotations):
                 continue
             with storage.mapped(unit.path) as data:
                 for number, part in enumerate(slices(data, QUESTIONS_PER_PIECE, ARRAY_KEYS.get(self.set))):
-                    found.append(Piece(unit.path, number, {"digest": part.digest, **beside}, part))
+                    found.append(Piece(unit.path, number, {"digest": part.digest, **others}, part))
         return found
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
@@ -76,21 +79,21 @@ class Vqa(Annotations):
             content = elements(piece.payload, piece.path, storage)
         if self.set == "vqav2":
             content = _joined(content, str(self.answers), storage)
-        for asked in READERS[self.set](content):
-            ids = asked.ids + coco_ids(asked.image)
+        for question in READERS[self.set](content):
+            ids = question.ids + coco_ids(question.image)
             if self.set == "gqa" and self.image_data is not None:
-                record = image_data(self.image_data).get(_number(asked.image))
+                record = image_data(self.image_data).get(_number(question.image))
                 ids += vg_ids(record) if record else ()
-            draft = Draft(asked.key, None, posixpath.join(self.image_folder, asked.image), ids)
-            if asked.split not in ("", self.split):
+            draft = Draft(question.key, None, posixpath.join(self.image_folder, question.image), ids)
+            if question.split not in ("", self.split):
                 draft.drop(NOT_TRAIN)
             else:
-                vqa(self, draft, asked.question, asked.answer)
+                fill_vqa(self, draft, question.question, question.answer)
             yield draft
 
 
 def most_confident(answers: list[Record]) -> str:
-    """Among the answers of the highest confidence the most frequent one; among equals the first given."""
+    """The most frequent of the answers with the highest confidence; ties go to the first."""
     best = max((CONFIDENCE.get(a.get("answer_confidence", "no"), 0) for a in answers), default=0)
     sure = [a for a in answers if CONFIDENCE.get(a.get("answer_confidence", "no"), 0) == best]
     sure.sort(key=lambda a: a.get("answer_id", 0))
@@ -98,12 +101,12 @@ def most_confident(answers: list[Record]) -> str:
 
 
 def most_frequent(answers: list[str]) -> str:
-    """The answer given most often; among equals the first."""
+    """The most frequent answer; ties go to the first."""
     return Counter(answers).most_common(1)[0][0] if answers else ""
 
 
 def _joined(questions: list[Record], path: str, storage: Storage) -> Iterator[Record]:
-    """VQAv2's questions with their annotations; the annotation file is cut along the same piece size."""
+    """VQAv2's questions joined with their annotations, which are read in slices of the same size."""
     wanted = {question["question_id"] for question in questions}
     found: dict[int, Record] = {}
     with storage.mapped(path) as data:
@@ -155,11 +158,11 @@ def _ocrvqa(rows: dict[str, Record]) -> Iterator[Question]:
 
 
 def _ai2d(content: Record) -> Iterator[Question]:
-    """The choices belong to the question; the answer is the text of the right one."""
+    """The choices become part of the question; the answer is the text of the correct choice."""
     for question, row in content["questions"].items():
         texts = [str(text) for text in row["answerTexts"]]
-        asked = f"{question} Options: {'; '.join(texts)}."
-        yield Question(row["questionId"], content["imageName"], asked, texts[row["correctAnswer"]])
+        with_options = f"{question} Options: {'; '.join(texts)}."
+        yield Question(row["questionId"], content["imageName"], with_options, texts[row["correctAnswer"]])
 
 
 def _dvqa(rows: list[Record]) -> Iterator[Question]:

@@ -49,7 +49,7 @@ class QwenVLPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialise a module; `init` skips tensors that a checkpoint has filled (transformers 5 calls this after loading)."""
+        """Initialise a module; `init` skips tensors that a checkpoint filled (transformers 5 calls this after loading)."""
         if isinstance(module, Adapter):
             init.trunc_normal_(module.query, std=0.02)
             init.normal_(module.proj, std=len(module.proj) ** -0.5)

@@ -19,7 +19,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass
 class Encoded:
-    """`labels[i]` is `ids[i]` if that token is supervised, else IGNORE (not shifted); `ids` has slots for `images` images."""
+    """`labels[i]` is `ids[i]` if that token is supervised, else IGNORE (not shifted); `ids` holds `images` images."""
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)

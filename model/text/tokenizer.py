@@ -1,4 +1,4 @@
-"""Qwen's tokenizer from `qwen.tiktoken`, or any `tokenizer.json`, with the released special tokens (reference section 13)."""
+"""Qwen's tokenizer from `qwen.tiktoken`, or any `tokenizer.json`, with the special tokens of the release (reference 13)."""
 
 # mypy: disable-error-code="no-untyped-call"
 

@@ -80,7 +80,7 @@ def import_tokenizer(source: Path, out: Path, config: QwenVLConfig) -> None:
 
 
 def save_processor(processor: QwenVLProcessor, out: Path) -> None:
-    """Write tokenizer, chat template and processor_config.json with the auto_map that lets other programs find the classes."""
+    """Write tokenizer, chat template and processor_config.json with the auto_map through which transformers finds them."""
     processor.save_pretrained(out)
     values = read_json(out / "processor_config.json")
     values["auto_map"] = {"AutoProcessor": AUTO_MAP["AutoProcessor"]}

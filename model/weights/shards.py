@@ -144,7 +144,7 @@ class Planned:
 
 
 def write_shards(folder: Path, stem: str, plan: list[Planned], limit: int = SHARD_BYTES) -> dict[str, str]:
-    """Write `stem-00001-of-0000n.safetensors`; returns the file name of each tensor. A file appears complete or not at all."""
+    """Write `stem-00001-of-0000n.safetensors`; returns tensor name -> file name. A file appears complete or not at all."""
     shards = list(_fill(plan, limit))
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):

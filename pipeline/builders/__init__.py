@@ -1,1 +1,1 @@
-"""Datasets that are made rather than filtered: the build loop, text, and foreign WebDataset tars."""
+"""Datasets that are made rather than filtered: the build loop, text and dialogues, and third-party WebDataset tars."""

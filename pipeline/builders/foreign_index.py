@@ -1,4 +1,4 @@
-"""An index and ``dataset.json`` beside tars that hold samples in our format already: nothing is copied or rewritten."""
+"""Write an index and ``dataset.json`` beside tars whose samples are already in our format, without copying anything."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,15 +22,15 @@ FIELDS = ("id", "source", "task", "language", "turns", "origin")
 
 
 def tars_of(folder: Path) -> list[Path]:
-    """The tars of a folder in order of their names. Raises RecipeError where there is none."""
+    """The tars of a folder, sorted by name. Raises RecipeError if there are none."""
     found = sorted(folder.glob("*.tar")) if folder.is_dir() else []
     if not found:
-        raise RecipeError(f"{folder}: no folder with *.tar files")
+        raise RecipeError(f"{folder}: not a folder with *.tar files")
     return found
 
 
 def is_own(tar: Path) -> bool:
-    """Whether the first JSON of a tar is a sample in our format. Raises DataError for a file that is no whole tar."""
+    """Whether the first JSON of a tar is a sample in our format. Raises DataError for a truncated or corrupted tar."""
     with Storage().mapped(str(tar)) as data:
         for member in _members(tar, data):
             if member.name.endswith(".json"):
@@ -50,25 +50,23 @@ def _members(tar: Path, data: memoryview) -> list[Member]:
 
 
 def index_beside(folder: Path, name: str) -> dict[str, Any]:
-    """Write the indexes, then ``dataset.json``, which it returns. Raises DataError, and RecipeError for a foreign table."""
+    """Write the indexes, then ``dataset.json``, and return the latter.
+
+    Raises DataError for samples that are not in our format, and RecipeError for a table that is not one of our indexes.
+    """
     tars = tars_of(folder)
     for tar in tars:
-        beside = tar.with_suffix(".parquet")
-        if beside.exists() and pq.read_schema(beside).names != INDEX.names:
-            raise RecipeError(f"{beside}: not an index of ours, it would be written over; move it, or give --output")
+        existing = tar.with_suffix(".parquet")
+        if existing.exists() and pq.read_schema(existing).names != INDEX.names:
+            raise RecipeError(
+                f"{existing} is not one of our indexes and would be overwritten; move it, or use --output"
+            )
     shards, counts = [], {kind: Counter[str]() for kind in COUNTED}
     for tar in tars:
         table = _index(tar)
         for kind, count in counts.items():
             count.update(table[kind.removesuffix("s")].to_pylist())
-        target = tar.with_suffix(".parquet")
-        with replacing(target) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        sizes = sum(map(sum, table["image_sizes"].to_pylist()))
-        shards.append(
-            {"shard": tar.stem, "samples": table.num_rows, "bytes": tar.stat().st_size, "image_bytes": sizes,
-             "hash": file_hash(tar), "index_hash": file_hash(target)}
-        )  # fmt: skip
+        shards.append(_write_index(tar, table))
     lineage = {"indexed": [tar.name for tar in tars], "rows": sum(shard["samples"] for shard in shards)}
     content = {
         "name": name,
@@ -84,8 +82,23 @@ def index_beside(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
+def _write_index(tar: Path, table: pa.Table) -> dict[str, Any]:
+    """Write the index of a tar, and return the shard's entry in ``dataset.json``."""
+    target = tar.with_suffix(".parquet")
+    with replacing(target) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return {
+        "shard": tar.stem,
+        "samples": table.num_rows,
+        "bytes": tar.stat().st_size,
+        "image_bytes": sum(map(sum, table["image_sizes"].to_pylist())),
+        "hash": file_hash(tar),
+        "index_hash": file_hash(target),
+    }
+
+
 def _index(tar: Path) -> pa.Table:
-    """A sample's images stand before its JSON, as the shard writer puts them; a JSON ends the sample."""
+    """The index of a tar. As the shard writer writes them, a sample's images come before its JSON, which ends the sample."""
     rows, start = [], 0
     with Storage().mapped(str(tar)) as data:
         waiting: list[Member] = []
@@ -97,7 +110,7 @@ def _index(tar: Path) -> pa.Table:
                 rows.append(row | {"offset": start, "size": end - start})
                 start, waiting = end, []
         if waiting:
-            raise DataError(f"{tar}: {waiting[0].name} belongs to no sample; convert with --output")
+            raise DataError(f"{tar}: {waiting[0].name} does not belong to a sample; convert the tar with --output")
     columns = [pa.array([row[field.name] for row in rows], field.type) for field in INDEX]
     return pa.table(columns, INDEX)
 
@@ -107,20 +120,22 @@ def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
     try:
         content = orjson.loads(data[json.offset : json.offset + json.size])
         key, turns, origin = content["id"], content["turns"], content["origin"]
-        words = {name: content[name] for name in ("source", "task", "language")}
+        labels = {name: content[name] for name in ("source", "task", "language")}
         length = sum(len(turn["text"]) for turn in turns)
-        place = {"origin_file": origin["file"], "origin_row": origin["row"]}
+        provenance = {"origin_file": origin["file"], "origin_row": origin["row"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{tar}: {json.name} is no sample of ours ({error!r}); convert with --output") from None
+        raise DataError(
+            f"{tar}: {json.name} is not a sample in our format ({error!r}); convert the tar with --output"
+        ) from None
     if json.name != f"{key}.json" or any(not image.name.startswith(f"{key}.") for image in images):
-        raise DataError(f"{tar}: {json.name} does not follow its own images; convert with --output")
+        raise DataError(f"{tar}: {json.name} does not follow its own images; convert the tar with --output")
     try:
         headers = [read_header(data[image.offset : image.offset + image.size]) for image in images]
     except HeaderError as error:
         raise DataError(f"{tar}: an image of {key} cannot be read: {error}") from None
     return {
         "key": key, "image_offsets": [image.offset for image in images], "image_sizes": [image.size for image in images],
-        "json_offset": json.offset, "json_size": json.size, **words, "text_length": length,
+        "json_offset": json.offset, "json_size": json.size, **labels, "text_length": length,
         "widths": [header.width for header in headers], "heights": [header.height for header in headers],
-        "extensions": [image.name.rpartition(".")[2] for image in images], **place,
+        "extensions": [image.name.rpartition(".")[2] for image in images], **provenance,
     }  # fmt: skip

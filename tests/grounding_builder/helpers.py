@@ -1,4 +1,4 @@
-"""Small pictures and builds for the tests."""
+"""Small images and builds for the tests."""
 
 import io
 import json
@@ -25,7 +25,7 @@ DATA = EXAMPLES / "grounding"
 
 
 def jpeg(width: int, height: int, orientation: int = 1, shade: int = 90) -> bytes:
-    """A picture with something to see on it."""
+    """A picture with a visible shape on it."""
     image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     image.paste((shade, 200, 40), (width // 4, height // 5, width // 2, height // 2))
     exif = Image.Exif()
@@ -47,18 +47,18 @@ def table(path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def drafts(source: Annotations) -> list[Draft]:
-    """All rows of a source, images not looked at."""
+    """All rows of a source, without reading images."""
     storage = Storage()
     return [draft for piece in source.pieces(storage) for draft in source.drafts(piece, storage)]
 
 
 def answers(draft: Draft, task: str = "referring") -> list[str]:
-    """Texts of a row's samples of one task, all turns in one."""
+    """The texts of a row's samples of one task, with all turns joined."""
     return ["".join(turn["text"] for turn in item.turns) for item in draft.items if item.task == task]
 
 
 def make(source: Annotations, out: Path, exclusion: Exclusion | None = None) -> list[dict[str, Any]]:
-    """Build one source; the audited ledger's rows in order."""
+    """Build one source and audit it; returns the ledger's rows in order."""
     builder = Grounding("test", (source,), exclusion or Exclusion())
     dataset = build(builder, out, SerialPool(), RunProgress(), shard_rows=50, seed=0)
     assert audit(out)["discrepancy"] is None

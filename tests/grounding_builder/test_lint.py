@@ -1,4 +1,4 @@
-"""Lint: every kind of fault in other people's data, and none where there is none."""
+"""Lint reports every kind of fault, and nothing in valid data."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.grounding_builder.helpers import jpeg
 def lint(path: Path, *texts: str, **more: Any) -> dict[str, int]:
     turns = [{"from": "user" if n % 2 == 0 else "assistant", "value": text} for n, text in enumerate(texts)]
     path.write_text(json.dumps([{"id": "1", "conversations": turns, **more}]))
-    return {kind: finding["count"] for kind, finding in lint_file(path)["findings"].items()}
+    return {kind: finding.count for kind, finding in lint_file(path).findings.items()}
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def lint(path: Path, *texts: str, **more: Any) -> dict[str, int]:
         ("<quad>(1,1),(9,1),(9,5)</quad>", {"malformed": 1}),
     ],
 )
-def test_numbers_and_tags(tmp_path: Path, text: str, kinds: dict[str, int]) -> None:
+def test_lint_counts_faults_of_tags_and_coordinates(tmp_path: Path, text: str, kinds: dict[str, int]) -> None:
     assert lint(tmp_path / "data.json", "look", text) == kinds
 
 
-def test_images(tmp_path: Path) -> None:
+def test_lint_counts_faults_of_image_files(tmp_path: Path) -> None:
     (tmp_path / "turned.jpg").write_bytes(jpeg(40, 20, orientation=6))
     (tmp_path / "good.jpg").write_bytes(jpeg(40, 20))
     file = tmp_path / "data.json"
@@ -48,12 +48,12 @@ def test_images(tmp_path: Path) -> None:
     assert lint(file, "hi", image="none.jpg") == {"image": 1}
 
 
-def test_lines_that_are_no_records_are_counted(tmp_path: Path) -> None:
+def test_lint_counts_unreadable_records_and_raises_on_unreadable_files(tmp_path: Path) -> None:
     file = tmp_path / "data.jsonl"
     good = {"messages": [{"role": "user", "content": "<box>(1,2),(3,4)</box>"}]}
     file.write_text("\n".join([json.dumps(good), "nonsense", "[1]", json.dumps({"turns": [{"text": "x"}]})]))
     found = lint_file(file)
-    assert (found["records"], found["boxes"], found["findings"]["unreadable"]["count"]) == (2, 1, 2)
+    assert (found.records, found.boxes, found.findings["unreadable"].count) == (2, 1, 2)
     file.with_suffix(".json").write_text("nonsense")
     with pytest.raises(DataError, match="not JSON"):
         lint_file(file.with_suffix(".json"))
@@ -61,7 +61,7 @@ def test_lines_that_are_no_records_are_counted(tmp_path: Path) -> None:
         lint_file(tmp_path / "none.json")
 
 
-def test_command(tmp_path: Path) -> None:
+def test_lint_command_exits_with_1_when_something_is_wrong(tmp_path: Path) -> None:
     lint(tmp_path / "bad.json", "<box>(3,2),(1,4)</box>")
     result = CliRunner().invoke(app, ["lint", str(tmp_path / "bad.json")])
     assert result.exit_code == 1 and "swapped" in result.output

@@ -1,4 +1,4 @@
-"""Integration with transformers: an exported folder in a new process, Auto classes, generate, device maps, initialisation."""
+"""Integration with transformers: an exported folder in a new process, Auto classes, generation, device maps."""
 
 import json
 import subprocess
@@ -135,7 +135,7 @@ def test_missing_adapter_is_initialised_when_it_may_be_missing(exported: Path, t
 
 
 def test_generate_equals_uncached_decoding_step_by_step(exported: Path) -> None:
-    """Greedy decoding of a batch (one row with an image, one without; KV cache, left padding) equals each row alone, uncached."""
+    """Greedy decoding of a batch with KV cache and left padding equals decoding each row alone without a cache."""
     model, batch = load_model(exported).eval(), prompt(exported)
     tokens = model.generate(**batch, max_new_tokens=6, do_sample=False, eos_token_id=None)
     length = batch["input_ids"].shape[1]

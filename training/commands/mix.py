@@ -125,7 +125,8 @@ def index(
         raise RecipeError(f"{tars[own.index(True)]}: in our format already; index such tars without --output")
     if output is not None:
         with resumable(output):
-            found, reasons = convert(tars, output, called, language, open_pool(workers, None))  # type: ignore[arg-type]
+            converted = convert(tars, output, called, language, open_pool(workers, None))  # type: ignore[arg-type]
+            found, reasons = converted.dataset, converted.left_out
     elif all(own):
         found = index_beside(folder, called)
     else:

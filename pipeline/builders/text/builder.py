@@ -1,11 +1,11 @@
-"""Text and dialogues as a builder of the base: files to units, drafts to ledger rows and samples."""
+"""The builder of text and dialogues: files become units, drafts become ledger rows and samples."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.verdicts import KEEP
@@ -19,7 +19,7 @@ from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.paths import find_units, owned
 from qvl.pipeline.storage.reader import Storage
 
-TEXT_VERSION = 1  # of what the code makes of equal inputs: raise it when samples change
+TEXT_VERSION = 1  # raise it when a change of the code changes samples
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("language", CATEGORY),
     ("characters", pa.int32()),
@@ -32,7 +32,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
 class TextBuilder:
     """A ``qvl.pipeline.builders.builder.Builder``. A unit is a file.
 
-    A change of an image is not noticed by itself, only a change of its text.
+    A unit is not rebuilt when only an image changes: its fingerprint covers the text file, not the images.
     """
 
     recipe: TextRecipe
@@ -45,12 +45,12 @@ class TextBuilder:
 
     def units(self) -> list[BuildUnit]:
         storage = Storage()
-        found = [
+        files = [
             unit for source in self.recipe.sources for unit in owned(find_units(source.paths, storage), source.name)
         ]
-        return [BuildUnit(unit.id, unit.source, unit.name, unit.path) for unit in found]
+        return [BuildUnit(unit.id, unit.source, unit.name, unit.path) for unit in files]
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
+    def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
         return {
             "version": TEXT_VERSION,
             "source": self._source(unit).model_dump(mode="json", exclude=set(FILES)),
@@ -60,9 +60,9 @@ class TextBuilder:
 
     def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         for row, draft in enumerate(self._source(unit).drafts(unit.payload, Storage())):
-            yield self._made(unit, row, draft)
+            yield self._built_row(unit, row, draft)
 
-    def _made(self, unit: BuildUnit, row: int, draft: Draft) -> BuiltRow:
+    def _built_row(self, unit: BuildUnit, row: int, draft: Draft) -> BuiltRow:
         hits = (self.exclusion.by_image(picture.data, picture.sha) for picture in draft.pictures)
         hit = next((hit for hit in hits if hit is not None), None)
         if draft.verdict != KEEP or hit is not None:
@@ -93,7 +93,7 @@ class TextBuilder:
 
 
 def text_builder(recipe: TextRecipe) -> TextBuilder:
-    """The builder of a recipe, with its exclusion list. Raises RecipeError where that is not there."""
+    """The builder of a recipe, with its exclusion list. Raises RecipeError if the list does not exist."""
     if recipe.exclusion is None:
         return TextBuilder(recipe, Exclusion())
     path = Path(recipe.exclusion)

@@ -1,4 +1,4 @@
-"""Dialogues: roles in order, pictures numbered and brought along, boxes in the text read into regions."""
+"""Dialogues: roles in order, images numbered and included, boxes in the text parsed into regions."""
 
 import posixpath
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
-from qvl.pipeline.builders.text.rows import Broken, json_rows
+from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture, read_picture
@@ -25,9 +25,9 @@ TOP = 999
 class Chat(TextSource):
     """JSON lines, or a ``.json`` list; see ``qvl.pipeline.builders.text.messages`` for the layouts.
 
-    ``image_folder``: where image paths start. ``places``: ``keep`` lets ``<ref>``, ``<box>`` and ``<quad>`` stand where they
-    are well-formed; rows with any other marker are dropped then, never escaped. ``characters``: of a dialogue, at most.
-    ``images``: at most; 7 fill a sequence of 2048 tokens.
+    ``image_folder``: the folder that image paths are relative to. ``places``: ``keep`` keeps well-formed ``<ref>``,
+    ``<box>`` and ``<quad>``; rows with any other marker are then dropped, never escaped. ``characters``: the most characters
+    of a dialogue. ``images``: the most images of a dialogue; 7 fill a sequence of 2048 tokens.
     """
 
     kind: Literal["chat"] = "chat"
@@ -39,8 +39,8 @@ class Chat(TextSource):
     def drafts(self, path: str, storage: Storage) -> Iterator[Draft]:
         seen: set[str] = set()
         for number, row in enumerate(json_rows(path, storage)):
-            if isinstance(row, Broken):
-                yield Draft(str(number), f"unreadable:{row.why}")
+            if isinstance(row, UnreadableRow):
+                yield Draft(str(number), f"unreadable:{row.reason}")
                 continue
             key = str(row.get("id", number))
             try:
@@ -50,25 +50,25 @@ class Chat(TextSource):
 
     def _draft(self, key: str, turns: list[Turn], storage: Storage, seen: set[str]) -> Draft:
         check_order(turns)
-        found = [(role, part) for role, parts in turns for part in parts if isinstance(part, ImagePart)]
-        if any(role != "user" for role, _ in found):
+        images = [(role, part) for role, parts in turns for part in parts if isinstance(part, ImagePart)]
+        if any(role != "user" for role, _ in images):
             raise LayoutError("image_in_answer")
-        if len(found) > self.images:
+        if len(images) > self.images:
             raise LayoutError("too_many_images")
-        written, regions = self._written(turns)
-        text = "".join(turn["text"] for turn in written)
+        rendered, regions = self._rendered(turns)
+        text = "".join(turn["text"] for turn in rendered)
         if len(text) > self.characters:
             raise LayoutError("too_long")
-        digest = content_hash("\0".join([text, *(part.path for _, part in found)]).encode("utf-8", "surrogatepass"))
+        digest = content_hash("\0".join([text, *(part.path for _, part in images)]).encode("utf-8", "surrogatepass"))
         if digest in seen:
             raise LayoutError("duplicate")
         seen.add(digest)
-        pictures = [self._picture(part.path, storage) for _, part in found]
-        return Draft(key, KEEP, [written], self.speaks(_words(turns)), pictures, regions)
+        pictures = [self._picture(part.path, storage) for _, part in images]
+        return Draft(key, KEEP, [rendered], self.speaks(_plain_text(turns)), pictures, regions)
 
-    def _written(self, turns: list[Turn]) -> tuple[Turns, list[dict[str, Any]]]:
-        """Turns as they are trained on, and the regions that they name: on the last picture shown before."""
-        written: Turns = []
+    def _rendered(self, turns: list[Turn]) -> tuple[Turns, list[dict[str, Any]]]:
+        """Turns as they are trained on, and the regions that they name, each on the last image shown before it."""
+        rendered: Turns = []
         regions: list[dict[str, Any]] = []
         number = 0
         for role, parts in turns:
@@ -80,34 +80,34 @@ class Chat(TextSource):
                     continue
                 text += self._text(part)
                 regions += _regions(part, number - 1)
-            written.append({"role": role, "text": text.strip()})
-        return written, regions
+            rendered.append({"role": role, "text": text.strip()})
+        return rendered, regions
 
     def _text(self, text: str) -> str:
-        """A piece of text that is safe to train on. Raises LayoutError for one that is not."""
+        """The text as it is safe to train on. Raises LayoutError if it is not."""
         if self.places == "drop":
             safe = self.safe(text)
             if safe is None:
                 raise LayoutError("markup")
             return safe
-        if unclosed(text) or any(not _inside(mark) for mark in tag_pairs(text)):
+        if unclosed(text) or any(not _well_formed(pair) for pair in tag_pairs(text)):
             raise LayoutError("malformed_place")
         if any(match.group() not in PLACES for match in MARKER.finditer(text)):
             raise LayoutError("markup")
         return text
 
     def _picture(self, path: str, storage: Storage) -> Picture:
-        """The file that a dialogue names. Addresses are not fetched: strangers would choose what this machine calls."""
+        """The image that a dialogue names. URLs are not fetched: untrusted data must not decide what is requested."""
         if "://" in path:
             raise LayoutError("image_address")
-        found = read_picture(posixpath.join(self.image_folder, path), storage)
-        if isinstance(found, str):
-            raise LayoutError(found)
-        return found
+        picture = read_picture(posixpath.join(self.image_folder, path), storage)
+        if isinstance(picture, str):
+            raise LayoutError(picture)
+        return picture
 
 
 def check_order(turns: list[Turn]) -> None:
-    """An optional system turn, then user and assistant in turn, the assistant last; nobody is silent."""
+    """Raise LayoutError unless user and assistant alternate after an optional system turn, and no turn is empty."""
     roles = [role for role, _ in turns]
     rest = roles[1:] if roles[:1] == ["system"] else roles
     if not rest or len(rest) % 2 or rest != ["user", "assistant"] * (len(rest) // 2):
@@ -116,16 +116,16 @@ def check_order(turns: list[Turn]) -> None:
         raise LayoutError("empty_turn")
 
 
-def _inside(mark: TagPair) -> bool:
-    """Whether a tag holds what it should: words, or whole boxes or quads of 0..999."""
-    if mark.kind == "ref":
-        return bool(mark.inside.strip())
-    size = 4 if mark.kind == "box" else 8
-    return bool(mark.numbers) and not len(mark.numbers) % size and all(0 <= value <= TOP for value in mark.numbers)
+def _well_formed(pair: TagPair) -> bool:
+    """Whether a pair of tags contains what it should: text, or complete boxes or quads with coordinates in 0..999."""
+    if pair.kind == "ref":
+        return bool(pair.inside.strip())
+    size = 4 if pair.kind == "box" else 8
+    return bool(pair.numbers) and not len(pair.numbers) % size and all(0 <= value <= TOP for value in pair.numbers)
 
 
 def _regions(text: str, number: int) -> list[dict[str, Any]]:
-    """Places that a text names, as fractions."""
+    """The boxes and quads that a text names, as fractions, on the image ``number``."""
     regions: list[dict[str, Any]] = []
     for phrase in parsing.parse(text):
         regions += [{"phrase": phrase.text, "image": number, "box": list(box)} for box in phrase.boxes]
@@ -135,7 +135,7 @@ def _regions(text: str, number: int) -> list[dict[str, Any]]:
     return regions
 
 
-def _words(turns: list[Turn]) -> str:
-    """What is said by user and assistant, without pictures and tags."""
-    said = " ".join(part for role, parts in turns if role != "system" for part in parts if isinstance(part, str))
-    return MARKER.sub(" ", said)
+def _plain_text(turns: list[Turn]) -> str:
+    """The text of user and assistant without images and tags."""
+    text = " ".join(part for role, parts in turns if role != "system" for part in parts if isinstance(part, str))
+    return MARKER.sub(" ", text)

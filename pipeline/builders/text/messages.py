@@ -1,10 +1,10 @@
-"""The usual layouts of dialogues, read into one: turns of a role and parts, a part is text or an image's path.
+"""The usual layouts of dialogues, all read into turns. A turn has a role and parts; a part is text or the path of an image.
 
-* ``messages``: ``[{"role", "content"}]``; content is text, or parts ``{"type": "text"|"image"|"image_url", ...}``
+* ``messages``: ``[{"role", "content"}]``; content is text, or a list of parts ``{"type": "text"|"image"|"image_url", ...}``
 * ``conversations``: ``[{"from", "value"}]``, as LLaVA, ShareGPT and Qwen-VL's fine-tuning write them
 * ``text``: one ChatML string
 
-Images stand in the text as ``Picture 1: <img>PATH</img>`` (Qwen-VL), or as ``<image>`` with the paths under ``image`` or
+Images appear in the text as ``Picture 1: <img>PATH</img>`` (Qwen-VL), or as ``<image>`` with the paths under ``image`` or
 ``images`` (LLaVA).
 """
 
@@ -18,12 +18,12 @@ NAMED = re.compile(r"(?:Picture[ ]\d+:[ ]?)?<img>(.*?)</img>\n?|<image>\n?", re.
 
 
 class LayoutError(ValueError):
-    """The row's verdict."""
+    """The row is not a dialogue; the message is its verdict."""
 
 
 @dataclass(frozen=True)
 class ImagePart:
-    """A picture in a turn: its path as the row gives it."""
+    """An image in a turn: its path as written in the row, or empty until it is filled in."""
 
     path: str
 
@@ -33,16 +33,19 @@ Turn = tuple[str, list[Part]]
 
 
 def read_turns(row: dict[str, Any]) -> list[Turn]:
-    """All turns of a row. Raises LayoutError with the verdict of a row that is no dialogue."""
+    """All turns of a row. Raises LayoutError for a row that is not a dialogue."""
     turns = _turns(row)
-    places = sum(isinstance(part, ImagePart) and not part.path for _, parts in turns for part in parts)
+    slots = sum(isinstance(part, ImagePart) and not part.path for _, parts in turns for part in parts)
     paths = row.get("images", row.get("image")) or []
     paths = [paths] if isinstance(paths, str) else paths
-    if places != len(paths) or not all(isinstance(path, str) for path in paths):
+    if slots != len(paths) or not all(isinstance(path, str) for path in paths):
         raise LayoutError("image_count")
-    waiting = iter(paths)
+    remaining = iter(paths)
     return [
-        (role, [ImagePart(next(waiting)) if isinstance(part, ImagePart) and not part.path else part for part in parts])
+        (
+            role,
+            [ImagePart(next(remaining)) if isinstance(part, ImagePart) and not part.path else part for part in parts],
+        )
         for role, parts in turns
     ]
 
@@ -77,7 +80,7 @@ def _role(name: Any) -> str:
 
 
 def _part(part: Any) -> Part:
-    """A part of a content list. Addresses are not fetched: only files can be named."""
+    """A part of a content list. URLs are not fetched: an image can only be a file."""
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
@@ -89,10 +92,10 @@ def _part(part: Any) -> Part:
 
 
 def _split(text: str) -> list[Part]:
-    """Text and pictures in their order; ``<image>`` becomes a picture without a path yet."""
+    """Text and images in order; ``<image>`` becomes an image without a path."""
     parts: list[Part] = []
-    at = 0
+    position = 0
     for match in NAMED.finditer(text):
-        parts += [text[at : match.start()], ImagePart((match[1] or "").strip())]
-        at = match.end()
-    return [part for part in [*parts, text[at:]] if part]
+        parts += [text[position : match.start()], ImagePart((match[1] or "").strip())]
+        position = match.end()
+    return [part for part in [*parts, text[position:]] if part]

@@ -16,8 +16,11 @@ Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
 
 
 class TextRecipe(RecipeModel):
-    """Sources in, a dataset called ``name`` out. ``exclusion``: a list of benchmark images (``qvl ground exclude``, ``qvl
-    curate hash``); dialogues about one of them are dropped."""
+    """A dataset called ``name``, built from ``sources``.
+
+    ``exclusion``: a list of benchmark images (written by ``qvl ground exclude`` or ``qvl curate hash``); dialogues about one
+    of them are dropped.
+    """
 
     name: SourceName
     sources: tuple[Source, ...] = Field(min_length=1)
@@ -34,7 +37,7 @@ class TextRecipe(RecipeModel):
 
 
 def load_recipe(path: Path) -> TextRecipe:
-    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    """Read a recipe; relative paths start from its folder. Raises RecipeError with one line per mistake."""
     return read_recipe(path, TextRecipe, _anchor_paths)
 
 

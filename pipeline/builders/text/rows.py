@@ -1,4 +1,4 @@
-"""Rows of JSON files, one at a time, in whatever of the usual layouts they come."""
+"""Rows of JSON-lines files and of JSON lists, one at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ import orjson
 from qvl.pipeline.storage.reader import Storage
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A row that is no JSON object: ``why`` goes behind ``unreadable:``."""
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row that is not a JSON object. Its verdict is ``unreadable:<reason>``."""
 
-    why: str
+    reason: str
 
 
-def json_rows(path: str, storage: Storage) -> Iterator[dict[str, Any] | Broken]:
-    """Objects of a JSON-lines file, or of a ``.json`` file that is one list (read whole). Blank lines are no rows."""
+def json_rows(path: str, storage: Storage) -> Iterator[dict[str, Any] | UnreadableRow]:
+    """The objects of a JSON-lines file, or of a ``.json`` file that holds one list (read whole). Blank lines are skipped."""
     with storage.local(path) as local, local.open("rb") as file:
         if local.suffix == ".json":
             yield from _listed(file.read())
@@ -27,19 +27,19 @@ def json_rows(path: str, storage: Storage) -> Iterator[dict[str, Any] | Broken]:
                 yield _object(line)
 
 
-def _listed(data: bytes) -> Iterator[dict[str, Any] | Broken]:
+def _listed(data: bytes) -> Iterator[dict[str, Any] | UnreadableRow]:
     try:
         rows = orjson.loads(data)
     except orjson.JSONDecodeError:
-        yield Broken("json")
+        yield UnreadableRow("json")
         return
     for row in rows if isinstance(rows, list) else [rows]:
-        yield row if isinstance(row, dict) else Broken("no_object")
+        yield row if isinstance(row, dict) else UnreadableRow("no_object")
 
 
-def _object(line: bytes) -> dict[str, Any] | Broken:
+def _object(line: bytes) -> dict[str, Any] | UnreadableRow:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return Broken("json")
-    return row if isinstance(row, dict) else Broken("no_object")
+        return UnreadableRow("json")
+    return row if isinstance(row, dict) else UnreadableRow("no_object")

@@ -1,4 +1,4 @@
-"""From a recipe to shards and the report: what ``qvl text build`` and the demo call."""
+"""Build and report a text dataset: called by ``qvl text build`` and by the demo."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from qvl.pipeline.storage.paths import AnyPath
 def run(
     recipe: TextRecipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False
 ) -> tuple[dict[str, Any], AnyPath]:
-    """Build and report. Returns ``dataset.json`` and the page's place."""
+    """Build the dataset and write its report. Returns ``dataset.json`` and the path of the page."""
     dataset = build(
         text_builder(recipe), out, pool, progress, shard_rows=recipe.shard_rows, seed=recipe.seed, fresh=fresh
     )

@@ -1,4 +1,4 @@
-"""What both kinds of text have in common: where it lies, what is safe, what a row becomes."""
+"""What both kinds of text sources share: their files, what text is safe to train on, and what a row becomes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.pipeline.storage.reader import Storage
 
-FILES = frozenset(("paths", "image_folder"))  # recipe keys that say where files lie
+FILES = frozenset(("paths", "image_folder"))  # recipe keys that contain paths, which are not part of fingerprints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """One input row: ``keep`` with the turns of its samples, or the reason why there are none.
+    """One input row: ``keep`` with the turns of its samples, or the reason for its drop.
 
-    ``pictures`` and ``regions`` belong to the one sample of a dialogue.
+    A dialogue is one sample; ``pictures`` and ``regions`` are its images and regions.
     """
 
     key: str
@@ -35,8 +35,11 @@ class Draft:
 
 
 class TextSource(RecipeModel, ABC):
-    """A named source. ``language``: of its texts; ``auto`` finds out. ``markup``: rows with training markers in their
-    text are dropped, or the markers made harmless."""
+    """A named source of text.
+
+    ``language``: the language of its texts; ``auto`` detects it. ``markup``: rows whose text contains training markers are
+    dropped, or the markers are escaped.
+    """
 
     name: SourceName
     paths: tuple[str, ...] = Field(min_length=1)
@@ -52,7 +55,7 @@ class TextSource(RecipeModel, ABC):
         return prompt_language(text) if self.language == "auto" else self.language
 
     def safe(self, text: str) -> str | None:
-        """The text where it can be trained on as text; None where it holds markers and the recipe drops those."""
+        """The text as it is safe to train on; None if it contains markers and the recipe drops such rows."""
         if not has_marker(text):
             return text
         return markers.escape(text) if self.markup == "escape" else None

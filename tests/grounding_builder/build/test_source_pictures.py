@@ -1,4 +1,4 @@
-"""Pictures of input rows by unit and row: of kept rows those that the samples hold, of dropped rows too."""
+"""Images of input rows by unit and row: those of kept rows equal the samples' images, and dropped rows have theirs too."""
 
 import shutil
 from collections import defaultdict
@@ -31,19 +31,19 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_they_are_those_of_the_samples(out: Path) -> None:
+def test_pictures_of_kept_rows_equal_those_of_the_samples(out: Path) -> None:
     pictures, seen = source_pictures(RECIPE), defaultdict[str, int](int)
     for sample in scan_dataset(open_dataset(str(out))):
         unit, row = split_sample_id(sample.key.rpartition("-")[0])
         source = sample.content()["source"]
-        if seen[source] < 6:  # of each source a few: each call walks through its file
+        if seen[source] < 6:  # only a few of each source, because each call reads through its file
             found = pictures(unit, row)
             assert found is not None and xxhash.xxh3_128_hexdigest(found) == sample.content()["origin"]["sha"]
         seen[source] += 1
     assert set(seen) == {"grit", "visual_genome", "refcoco", "coco", "vqav2"}
 
 
-def test_rows_that_were_dropped_have_theirs(out: Path) -> None:
+def test_pictures_of_dropped_rows_are_found(out: Path) -> None:
     output = Output.open(out, Given(pictures=source_pictures(RECIPE)))
     cursor, shown = output.database.cursor(), set[str]()
     for path in sorted((out / "ledger").glob("*.parquet")):
@@ -54,7 +54,7 @@ def test_rows_that_were_dropped_have_theirs(out: Path) -> None:
     assert {"leak:id", "leak:bytes", "leak:perceptual", "markup", "merged", "not_train"} <= shown
 
 
-def test_a_picture_that_was_taken_down_is_not_shown(out: Path, tmp_path: Path) -> None:
+def test_picture_is_not_shown_when_it_was_taken_down(out: Path, tmp_path: Path) -> None:
     taken = Path(shutil.copytree(out, tmp_path / "out"))
     sample = next(each for each in scan_dataset(open_dataset(str(taken))) if each.content()["source"] == "refcoco")
     key = sample.key.rpartition("-")[0]
@@ -65,14 +65,14 @@ def test_a_picture_that_was_taken_down_is_not_shown(out: Path, tmp_path: Path) -
         picture(output, output.database.cursor(), "rows", key, 0, 160)
 
 
-def test_nothing_for_units_and_rows_that_are_none(out: Path) -> None:
+def test_pictures_are_none_when_the_unit_or_row_does_not_exist(out: Path) -> None:
     pictures = source_pictures(RECIPE)
     assert pictures("grit-00000000-000000", 0) is None
     unit = next((out / "ledger").glob("refcoco*.parquet")).stem
     assert pictures(unit, 10**6) is None
 
 
-def test_a_picture_that_is_gone(out: Path, tmp_path: Path) -> None:
+def test_pictures_raise_when_the_image_file_is_missing(out: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(ROOT / "examples" / "grounding", tmp_path / "grounding"))
     shutil.copy(RECIPE, tmp_path / "recipe.yaml")
     pictures = source_pictures(tmp_path / "recipe.yaml")

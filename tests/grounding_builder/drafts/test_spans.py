@@ -1,4 +1,4 @@
-"""The optimal choice of spans, against brute force and against greedy."""
+"""The optimal choice of spans, compared with brute force and with a greedy choice."""
 
 import itertools
 import random
@@ -43,7 +43,7 @@ SPANS = st.lists(
 
 
 @given(SPANS)
-def test_nothing_is_better(spans: list[Span]) -> None:
+def test_choose_finds_the_best_disjoint_set(spans: list[Span]) -> None:
     sets = (s for n in range(len(spans) + 1) for s in itertools.combinations(spans, n) if disjoint(s))
     best = max(value(list(s)) for s in sets)
     chosen = choose(spans)
@@ -51,8 +51,8 @@ def test_nothing_is_better(spans: list[Span]) -> None:
     assert chosen == sorted(chosen, key=lambda s: s.start)
 
 
-def test_longer_phrases_than_greedy_at_the_same_count() -> None:
-    """20 characters or so against 27 on random nested captions, as many spans."""
+def test_choose_keeps_longer_phrases_than_greedy_at_the_same_count() -> None:
+    """On random nested captions: about 27 characters compared with about 20, with equally many spans."""
     rng = random.Random(1)
     kept, shorter, longer = 0, 0, 0
     for _ in range(500):
@@ -67,7 +67,7 @@ def test_longer_phrases_than_greedy_at_the_same_count() -> None:
     assert longer > 1.15 * shorter
 
 
-def test_boxes_count_before_characters_and_scores_last() -> None:
+def test_choose_ranks_boxes_before_characters_before_scores() -> None:
     assert choose([span(0, 30), span(2, 5, 2)]) == [span(2, 5, 2)]
     assert choose([span(0, 30), span(2, 5), span(6, 9)]) == [span(2, 5), span(6, 9)]
     assert choose([span(0, 9), span(2, 9)]) == [span(0, 9)]

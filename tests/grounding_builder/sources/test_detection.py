@@ -22,7 +22,7 @@ def detection(folder: Path, annotations: list[dict[str, Any]], **more: Any) -> D
     return Detection(name="coco", annotations=path, image_folder=str(folder), **more)
 
 
-def test_all_boxes_of_a_category_and_the_whole_image(tmp_path: Path) -> None:
+def test_draft_asks_for_each_category_and_for_all_objects(tmp_path: Path) -> None:
     things = [thing(1, [0, 0, 100, 100]), thing(2, [200, 100, 100, 100]), thing(1, [300, 0, 100, 100])]
     (draft,) = drafts(detection(tmp_path, things))
     fox, light = "<ref>fox</ref>", "<ref>traffic light</ref>"
@@ -34,7 +34,7 @@ def test_all_boxes_of_a_category_and_the_whole_image(tmp_path: Path) -> None:
     assert draft.ids == ("coco:9",)
 
 
-def test_reasons(tmp_path: Path) -> None:
+def test_every_dropped_box_has_its_reason(tmp_path: Path) -> None:
     things = [
         thing(1, [0, 0, 100, 100]), thing(1, [10, 10, 50, 0], id=918), thing(1, [0, 0, 9, 9], iscrowd=1),
         thing(3, [0, 0, 9, 9]), thing(7, [0, 0, 9, 9]), *[thing(2, [n, 0, 9, 9]) for n in range(4)],
@@ -48,7 +48,7 @@ def test_reasons(tmp_path: Path) -> None:
     assert empty.verdict == "no_regions"
 
 
-def test_a_foreign_file_says_so(tmp_path: Path) -> None:
+def test_drafts_raise_when_the_file_is_not_a_detection_file(tmp_path: Path) -> None:
     source = detection(tmp_path, [])
     dump(tmp_path / "i.json", {"images": []})
     with pytest.raises(DataError, match="no annotations, categories"):

@@ -1,4 +1,4 @@
-"""GRIT rows: spans, scores, boxes; and what known converters get wrong."""
+"""GRIT rows: spans, scores and boxes, and mistakes that known converters make."""
 
 import io
 import json
@@ -18,7 +18,7 @@ LEFT, RIGHT = (0.1, 0.2, 0.3, 0.4), (0.5, 0.2, 0.7, 0.4)
 
 
 def row(caption: str, *spans: tuple[Any, tuple[float, ...], float], **more: Any) -> dict[str, Any]:
-    """A record whose spans are named by their words, as floats."""
+    """A record whose spans are given by their text, or by positions, and stored as floats."""
     found = []
     for words, box, score in spans:
         start, end = (caption.index(words), caption.index(words) + len(words)) if isinstance(words, str) else words
@@ -27,7 +27,7 @@ def row(caption: str, *spans: tuple[Any, tuple[float, ...], float], **more: Any)
             "noun_chunks": [], **more}  # fmt: skip
 
 
-def one(record: dict[str, Any], source: Grit = SOURCE) -> Draft:
+def draft_of(record: dict[str, Any], source: Grit = SOURCE) -> Draft:
     draft = source.draft(record)
     assert draft.verdict is None or len(draft.lost) == draft.regions
     return draft
@@ -37,18 +37,18 @@ def caption_of(draft: Draft) -> str:
     return next(item.turns[1]["text"] for item in draft.items if item.task == "grounded_caption")
 
 
-def test_the_cards_example() -> None:
-    """Two expressions of which one holds the other; the noun chunks together do better."""
+def test_draft_chooses_disjoint_spans_of_the_dataset_cards_example() -> None:
+    """One of its two expressions contains the other; with the noun chunks, more boxes can be kept."""
     caption = "a wire hanger with a paper cover that reads we heart our customers"
     cover = [0.019644100219011307, 0.31054004033406574, 0.9622142865754519, 0.9603442351023356, 0.79298526]
     hanger = [0.019422357885505368, 0.027634161214033764, 0.9593302408854166, 0.969467560450236, 0.67520964]
     record = {"key": "k", "caption": caption, "width": 1024, "height": 693,
               "noun_chunks": [[19.0, 32.0, *cover], [0.0, 13.0, *hanger]],
               "ref_exps": [[19.0, 66.0, *cover], [0.0, 66.0, *hanger]]}  # fmt: skip
-    draft = one(record)
+    draft = draft_of(record)
     assert caption_of(draft) == f" <ref>{caption}</ref><box>(19,28),(958,968)</box>"
     assert (draft.regions, draft.lost, draft.flags) == (2, ["nested"], ["whole_image"])
-    union = one(record, Grit(name="grit", paths=("none",), phrases="union"))
+    union = draft_of(record, Grit(name="grit", paths=("none",), phrases="union"))
     assert caption_of(union) == (
         " <ref>a wire hanger</ref><box>(19,28),(958,968)</box> with "
         "<ref>a paper cover that reads we heart our customers</ref><box>(20,310),(961,959)</box>"
@@ -56,13 +56,13 @@ def test_the_cards_example() -> None:
     assert (union.regions, union.lost) == (4, ["nested", "nested"])
 
 
-def test_spans_count_code_points_also_behind_an_emoji() -> None:
-    draft = one(row("👩‍👧 😀 a red fox runs", ("a red fox", LEFT, 0.9)))
+def test_spans_count_code_points_after_an_emoji() -> None:
+    draft = draft_of(row("👩‍👧 😀 a red fox runs", ("a red fox", LEFT, 0.9)))
     assert caption_of(draft) == " 👩‍👧 😀 <ref>a red fox</ref><box>(100,200),(300,400)</box> runs"
 
 
-def test_several_boxes_of_one_span_stay_together() -> None:
-    draft = one(
+def test_boxes_of_one_span_stay_together() -> None:
+    draft = draft_of(
         row("bees on a flower", ("bees", LEFT, 0.9), ("a flower", (0, 0, 0.5, 0.5), 0.85), ("bees", RIGHT, 0.7))
     )
     both = "<box>(100,200),(300,400)</box><box>(500,200),(699,400)</box>"
@@ -73,21 +73,21 @@ def test_several_boxes_of_one_span_stay_together() -> None:
     assert len(answers(draft, "region_caption")) == 3
 
 
-def test_equal_words_at_two_places_are_two_phrases_of_the_caption_and_one_expression() -> None:
+def test_equal_phrases_are_marked_separately_in_the_caption_and_are_one_expression() -> None:
     caption = "a cat and a cat"
-    draft = one(row(caption, ((0, 5), LEFT, 0.9), ((10, 15), RIGHT, 0.9)))
+    draft = draft_of(row(caption, ((0, 5), LEFT, 0.9), ((10, 15), RIGHT, 0.9)))
     assert caption_of(draft).count("<ref>a cat</ref><box>") == 2
     assert len(answers(draft)) == 1 and answers(draft)[0].count("<box>") == 2
 
 
-def test_reasons_of_lost_boxes() -> None:
+def test_every_dropped_box_has_its_reason() -> None:
     caption = "a red fox, runs"
     spans = [
         ("a red fox,", LEFT, 0.9), ("a red fox", LEFT, 0.9), ("runs", RIGHT, 0.64), ((3, 6), LEFT, 0.9),
         ((0, 99), LEFT, 0.9), ((9, 11), LEFT, 0.9), ((-2, 4), LEFT, 0.9), ("runs", (0.5, 0.5, 0.4, 0.6), 0.9),
         ("runs", (0.5, 0.5, 0.5, 0.6), 0.9),
     ]  # fmt: skip
-    draft = one(row(caption, *spans))
+    draft = draft_of(row(caption, *spans))
     assert caption_of(draft) == " <ref>a red fox</ref><box>(100,200),(300,400)</box>, runs"
     assert sorted(draft.lost) == [
         "box:swapped", "box:zero_area", "duplicate", "empty_phrase", "low_score", "span:inside_word", "span:outside",
@@ -95,17 +95,17 @@ def test_reasons_of_lost_boxes() -> None:
     ]  # fmt: skip
 
 
-def test_chinese_has_no_word_boundaries() -> None:
-    draft = one(row("一只红色的狐狸跑", ("红色的狐狸", LEFT, 0.9)))
+def test_spans_in_chinese_may_begin_and_end_anywhere() -> None:
+    draft = draft_of(row("一只红色的狐狸跑", ("红色的狐狸", LEFT, 0.9)))
     assert draft.items[0].turns[0]["text"] == "<img>0</img>Generate the caption in Chinese with grounding:"
     assert caption_of(draft) == " 一只<ref>红色的狐狸</ref><box>(100,200),(300,400)</box>跑"
     assert draft.items[0].language == "zh"
 
 
-def test_markup_in_the_caption_drops_the_row_or_is_escaped() -> None:
+def test_caption_with_markers_is_dropped_or_escaped() -> None:
     record = row("see <box> near a fox <|endoftext|>", ("a fox", LEFT, 0.9))
-    assert one(record).verdict == "markup"
-    draft = one(record, Grit(name="grit", paths=("none",), markup="escape"))
+    assert draft_of(record).verdict == "markup"
+    draft = draft_of(record, Grit(name="grit", paths=("none",), markup="escape"))
     assert caption_of(draft) == " see < box> near <ref>a fox</ref><box>(100,200),(300,400)</box> < |endoftext|>"
 
 
@@ -119,39 +119,39 @@ def test_markup_in_the_caption_drops_the_row_or_is_escaped() -> None:
         ({**row("a fox"), "ref_exps": "[[0, 5"}, "unreadable:bad_spans"),
     ],
 )
-def test_rows_that_go(record: dict[str, Any], verdict: str) -> None:
-    assert one(record).verdict == verdict
+def test_row_without_usable_spans_is_dropped(record: dict[str, Any], verdict: str) -> None:
+    assert draft_of(record).verdict == verdict
 
 
-def test_spans_as_json_text_are_read() -> None:
+def test_spans_are_read_from_json_text() -> None:
     record = row("a fox", ("a fox", LEFT, 0.9))
-    assert one({**record, "ref_exps": json.dumps(record["ref_exps"])}).verdict is None
+    assert draft_of({**record, "ref_exps": json.dumps(record["ref_exps"])}).verdict is None
 
 
-def test_phrases_per_image() -> None:
+def test_per_image_keeps_the_phrase_with_the_highest_score() -> None:
     record = row("a fox by a tree", ("a fox", LEFT, 0.7), ("a tree", RIGHT, 0.9))
-    draft = one(record, Grit(name="grit", paths=("none",)))
+    draft = draft_of(record, Grit(name="grit", paths=("none",)))
     assert answers(draft) == ["<img>0</img><ref>a tree</ref><box>(500,200),(699,400)</box>"]
 
 
-def test_trimmed() -> None:
+def test_trimmed_removes_blanks_and_punctuation_at_the_ends() -> None:
     assert trimmed("a fox, ", 0, 7) == (0, 5)
     assert trimmed("  , ", 0, 4) in {(4, 4)}
     assert trimmed("一只猫。", 0, 4) == (0, 3)
 
 
-# the bugs of a known converter (MMGroundingDINO's grit2odvg), as tests that they are not here
-def test_the_phrase_is_judged_not_the_caption() -> None:
-    draft = one(row("bad. " * 80 + "a fox", ("a fox", LEFT, 0.9)))
+# the next three tests: mistakes of a known converter (MMGroundingDINO's grit2odvg)
+def test_long_caption_does_not_drop_its_short_phrase() -> None:
+    draft = draft_of(row("bad. " * 80 + "a fox", ("a fox", LEFT, 0.9)))
     assert answers(draft) == ["<img>0</img><ref>a fox</ref><box>(100,200),(300,400)</box>"]
 
 
-def test_boxes_do_not_depend_on_a_stale_width() -> None:
-    boxes = [one(row("a fox", ("a fox", LEFT, 0.9), width=w, height=w // 2)).items[0].regions for w in (400, 1000)]
+def test_boxes_do_not_depend_on_the_stated_width() -> None:
+    boxes = [draft_of(row("a fox", ("a fox", LEFT, 0.9), width=w, height=w // 2)).items[0].regions for w in (400, 1000)]
     assert boxes[0] == boxes[1]
 
 
-def test_every_file_and_every_row_group_is_read(tmp_path: Path) -> None:
+def test_every_file_and_every_row_is_read(tmp_path: Path) -> None:
     for number in range(4):
         record = row("a fox", ("a fox", LEFT, 0.9))
         table(tmp_path / f"coyo_{number}_snappy.parquet", [{**record, "key": f"{number}-{n}"} for n in range(3)])
@@ -159,7 +159,7 @@ def test_every_file_and_every_row_group_is_read(tmp_path: Path) -> None:
     assert [draft.key for draft in drafts(source)] == [f"{n}-{k}" for n in range(4) for k in range(3)]
 
 
-def test_files_are_cut_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_cut_into_pieces_without_losing_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qvl.grounding_builder.sources.grit.ROWS_PER_PIECE", 4)
     monkeypatch.setattr("qvl.grounding_builder.sources.grit.BATCH_ROWS", 3)
     table(tmp_path / "a.parquet", [{**row("a fox", ("a fox", LEFT, 0.9)), "key": str(n)} for n in range(10)])
@@ -167,8 +167,8 @@ def test_files_are_cut_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [draft.key for draft in drafts(source)] == [str(n) for n in range(10)]
 
 
-def test_img2dataset_shards_padding_and_failures(tmp_path: Path) -> None:
-    """A padded square breaks relative boxes; a smaller copy with the same ratio does not; EXIF is refused."""
+def test_img2dataset_tar_gives_padded_rotated_and_failed_images_their_verdicts(tmp_path: Path) -> None:
+    """Padding to a square invalidates relative boxes, a smaller copy does not; EXIF rotations are refused."""
     pictures = [jpeg(400, 200), jpeg(200, 100), jpeg(256, 256), jpeg(400, 200, orientation=8), b"<html>gone</html>"]
     with tarfile.open(tmp_path / "00000.tar", "w") as tar:
         for number, data in enumerate(pictures):
@@ -193,7 +193,7 @@ def test_img2dataset_shards_padding_and_failures(tmp_path: Path) -> None:
     assert made[0]["regions"] == [{"phrase": "a fox", "image": 0, "box": [0.1, 0.2, 0.3, 0.4]}]
 
 
-def test_image_bytes_in_the_table_and_in_a_folder(tmp_path: Path) -> None:
+def test_images_are_read_from_the_table_or_from_a_folder(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "b.jpg").write_bytes(jpeg(400, 200))
     record = row("a fox", ("a fox", LEFT, 0.9))
@@ -205,6 +205,6 @@ def test_image_bytes_in_the_table_and_in_a_folder(tmp_path: Path) -> None:
     assert [r["verdict"] for r in ledger] == ["keep", "keep", "image_missing", "unreadable:bad_json"]
 
 
-def test_a_pattern_without_files_is_an_error() -> None:
+def test_pieces_raise_when_no_file_matches() -> None:
     with pytest.raises(RecipeError, match="no such file"):
         drafts(SOURCE)

@@ -1,4 +1,4 @@
-"""Pieces of huge JSON arrays are what the whole file holds."""
+"""The slices of a JSON array together contain exactly its elements."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def whole(data: bytes, key: str | None = None, per_slice: int = 2) -> list[Any]:
 
 @settings(max_examples=60)
 @given(st.lists(VALUES, max_size=6), VALUES, st.sampled_from([7, 64, 1 << 20]), st.sampled_from([None, 1]))
-def test_every_element_once(elements: list[Any], other: Any, chunk: int, indent: int | None) -> None:
+def test_slices_contain_every_element_once(elements: list[Any], other: Any, chunk: int, indent: int | None) -> None:
     before, json_slices.CHUNK = json_slices.CHUNK, chunk
     try:
         assert whole(json.dumps(elements, indent=indent).encode()) == elements
@@ -36,7 +36,7 @@ def test_every_element_once(elements: list[Any], other: Any, chunk: int, indent:
         json_slices.CHUNK = before
 
 
-def test_objects_counts_and_digests() -> None:
+def test_slices_of_an_object_have_counts_and_digests() -> None:
     data = memoryview(b'{"a": 1, "b": [2], "c": {"d": 3}}')
     first, second = slices(data, 2)
     assert first.parse(data) == {"a": 1, "b": [2]} and second.parse(data) == {"c": {"d": 3}}
@@ -46,9 +46,9 @@ def test_objects_counts_and_digests() -> None:
     assert slices(memoryview(b"[]"), 2) == []
 
 
-def test_cut_and_foreign_files_say_so() -> None:
-    for text, words in ((b"[1, 2, [3", "not closed"), (b"hello", "missing"), (b"", "missing")):
-        with pytest.raises(DataError, match=words):
+def test_slices_raise_when_the_array_is_truncated_or_missing() -> None:
+    for text, problem in ((b"[1, 2, [3", "not closed"), (b"hello", "missing"), (b"", "missing")):
+        with pytest.raises(DataError, match=problem):
             slices(memoryview(text), 2)
     with pytest.raises(DataError, match="'data' is missing"):
         slices(memoryview(b'{"nodata": [1]}'), 2, "data")

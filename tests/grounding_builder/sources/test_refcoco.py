@@ -1,4 +1,4 @@
-"""RefCOCO: splits, boxes, files; every expression of the two photographs checked by hand against the picture."""
+"""RefCOCO: splits, boxes and files. Every expression of two photographs was checked by hand against the image."""
 
 import json
 import pickle
@@ -17,7 +17,7 @@ DEMO = RefCoco(
     instances=str(DATA / "refcoco" / "instances.json"),
     image_folder=str(DATA / "images"),
 )
-# expression, the string by hand from the corners in pixels of 500 x 375 and 640 x 480: round(999 x / W)
+# expression, and its box computed by hand from the corners in pixels of images of 500 x 375 and 640 x 480: round(999 x / W)
 BY_HAND = [
     ("water bottle with a blue cap", "(440,679),(519,919)"),  # 220 255 260 345
     ("chair at the far left", "(4,277),(178,562)"),  # 2 104 89 211
@@ -43,8 +43,8 @@ BY_HAND = [
 
 
 @pytest.mark.parametrize(("expression", "box"), BY_HAND)
-def test_by_hand(expression: str, box: str) -> None:
-    """Two samples of each expression: 40 strings."""
+def test_samples_equal_those_written_by_hand(expression: str, box: str) -> None:
+    """Two samples per expression: 40 strings."""
     (draft,) = [d for d in DEMO_DRAFTS if d.items and d.items[0].regions[0]["phrase"] == expression]
     assert answers(draft) == [f"<img>0</img><ref>{expression}</ref><box>{box}</box>"]
     assert answers(draft, "region_caption") == [f"<img>0</img><ref>This</ref><box>{box}</box> is {expression}"]
@@ -55,7 +55,7 @@ def test_by_hand(expression: str, box: str) -> None:
 DEMO_DRAFTS = drafts(DEMO)
 
 
-def test_only_train_rows_stay_and_all_are_counted() -> None:
+def test_only_rows_of_the_train_split_are_kept() -> None:
     verdicts = [draft.verdict for draft in DEMO_DRAFTS]
     assert len(verdicts) == 136 and verdicts.count("not_train") == 30 and verdicts.count(None) == 106
     assert {draft.ids for draft in DEMO_DRAFTS if draft.verdict == "not_train"} == {
@@ -63,14 +63,14 @@ def test_only_train_rows_stay_and_all_are_counted() -> None:
     }  # fmt: skip
 
 
-def test_the_file_is_that_of_the_image_record() -> None:
+def test_image_file_is_that_of_the_image_record() -> None:
     assert str(DEMO_DRAFTS[0].image).endswith("/COCO_train2014_000000000001.jpg")
     assert coco_ids("COCO_train2014_000000581857_16.jpg") == ("coco:581857",)
     assert coco_ids("2317001.jpg") == ()
 
 
 def refer(folder: Path, name: str = "refs(unc).p", **changes: Any) -> RefCoco:
-    """One image of 400 x 200 and one reference, with changes."""
+    """A source with one image of 400 x 200 pixels and one reference, with changes."""
     ref = {"ref_id": 1, "ann_id": 5, "category_id": 1, "image_id": 9, "file_name": "COCO_train2014_000000000009_5.jpg",
            "split": "train", "sent_ids": [0], "sentences": sentences("a fox")}  # fmt: skip
     image = {"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 400, "height": 200}
@@ -86,20 +86,20 @@ def sentences(*texts: str) -> list[dict[str, Any]]:
     return [{"sent": text, "raw": text, "sent_id": n, "tokens": text.split()} for n, text in enumerate(texts)]
 
 
-def test_the_google_split_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_google_split_is_refused_unless_allowed(tmp_path: Path) -> None:
     source = refer(tmp_path, "refs(google).p")
-    with pytest.raises(RecipeError, match="divides objects, not images"):
+    with pytest.raises(RecipeError, match="divides objects, not images, so its train part contains validation images"):
         drafts(source)
     assert len(drafts(source.model_copy(update={"allow_google": True}))) == 1
 
 
-def test_the_far_corner_is_x_plus_w(tmp_path: Path) -> None:
+def test_far_corner_of_a_box_is_x_plus_width(tmp_path: Path) -> None:
     (draft,) = drafts(refer(tmp_path))
     assert answers(draft) == ["<img>0</img><ref>a fox</ref><box>(250,250),(749,749)</box>"]
     assert draft.items[0].regions == [{"phrase": "a fox", "image": 0, "box": [0.25, 0.25, 0.75, 0.75]}]
 
 
-def test_reasons(tmp_path: Path) -> None:
+def test_every_dropped_row_has_its_reason(tmp_path: Path) -> None:
     texts = sentences("a fox", "a  fox ", "  ", "a <box> fox", "a fox")
     found = drafts(refer(tmp_path / "a", sentences=texts))
     assert [draft.verdict for draft in found] == [None, None, "empty_phrase", "markup", "duplicate"]
@@ -108,7 +108,7 @@ def test_reasons(tmp_path: Path) -> None:
     assert [d.verdict for d in drafts(refer(tmp_path / "d", split="testAB"))] == ["not_train"]
 
 
-def test_files_that_do_not_fit_their_annotation(tmp_path: Path) -> None:
+def test_rows_are_dropped_when_the_image_does_not_fit_the_annotation(tmp_path: Path) -> None:
     image = "COCO_train2014_000000000009.jpg"
     for name, data, verdict in (
         ("a", jpeg(200, 400), "size_mismatch"), ("b", jpeg(200, 100), "size_mismatch"), ("c", None, "image_missing"),
@@ -121,7 +121,7 @@ def test_files_that_do_not_fit_their_annotation(tmp_path: Path) -> None:
         assert [row["verdict"] for row in make(source, tmp_path / name / "out")] == [verdict]
 
 
-def test_a_hostile_pickle_and_a_foreign_one(tmp_path: Path) -> None:
+def test_refs_raise_when_the_pickle_is_hostile_or_has_other_content(tmp_path: Path) -> None:
     source = refer(tmp_path)
     Path(source.refs).write_bytes(b"cposix\nsystem\n(S'true'\ntR.")
     with pytest.raises(DataError, match=r"posix\.system"):
@@ -133,8 +133,8 @@ def test_a_hostile_pickle_and_a_foreign_one(tmp_path: Path) -> None:
         drafts(source.model_copy(update={"instances": None}))
 
 
-def test_jxu124_takes_the_box_of_the_raw_annotation(tmp_path: Path) -> None:
-    """Its column ``bbox`` is x, y, x, y in some versions."""
+def test_jxu124_reads_the_box_of_the_raw_annotation(tmp_path: Path) -> None:
+    """The column ``bbox`` is x, y, x, y in some versions."""
     image = {"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 400, "height": 200}
     annotation = json.dumps({"bbox": [100.0, 50.0, 200.0, 100.0]})
     rows = [{"ref_id": 3, "split": "train", "bbox": [100.0, 50.0, 300.0, 150.0], "raw_image_info": json.dumps(image),
@@ -146,7 +146,7 @@ def test_jxu124_takes_the_box_of_the_raw_annotation(tmp_path: Path) -> None:
     assert drafts(source)[0].ids == ("coco:9",)
 
 
-def test_vlm_r1_takes_the_solution_not_the_list_that_ends_early(tmp_path: Path) -> None:
+def test_vlm_r1_reads_the_solution_not_the_list_that_ends_early(tmp_path: Path) -> None:
     row = {"image": "coco/train2014/COCO_train2014_000000000009.jpg", "normal_caption": "a fox", "problem": "...",
            "solution": [100, 50, 300, 150], "bbox_list": [100, 50, 299, 149], "width": 400, "height": 200}  # fmt: skip
     source = RefCoco(name="r", format="vlm_r1", refs=dump(tmp_path / "r.json", [row]), image_folder=str(tmp_path))

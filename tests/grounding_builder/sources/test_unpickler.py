@@ -1,4 +1,4 @@
-"""Pickles of strangers: plain data loads, code never runs."""
+"""Untrusted pickles: plain data is loaded, code never runs."""
 
 import os
 import pickle
@@ -23,27 +23,27 @@ class Hostile:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_a_pickle_that_calls_something_is_refused(tmp_path: Path, protocol: int) -> None:
+def test_load_plain_raises_when_the_pickle_runs_code(tmp_path: Path, protocol: int) -> None:
     target = tmp_path / "owned"
     data = pickle.dumps([{"ref_id": 1}, Hostile(target)], protocol)
-    with pytest.raises(DataError, match="wants to import"):
+    with pytest.raises(DataError, match=r"the pickle imports .*, which is refused"):
         load_plain(data)
     assert not target.exists()
 
 
-def test_harmless_looking_imports_are_refused_too() -> None:
+def test_load_plain_raises_on_every_import() -> None:
     for data in (b"cbuiltins\neval\n(S'1'\ntR.", b"c__builtin__\ngetattr\n.", b"ccollections\nOrderedDict\n(tR."):
         with pytest.raises(DataError, match="refused"):
             load_plain(data)
 
 
-def test_python_2_pickles_load() -> None:
+def test_load_plain_reads_python_2_pickles() -> None:
     assert load_plain(b"(lp0\n(dp1\nS'sent'\np2\nS'caf\\xe9'\np3\nsa.") == [{"sent": "caf\xe9"}]
     refs = load_plain((DATA / "refcoco" / "refs(unc).p").read_bytes())
     assert refs[0]["sentences"][0]["sent"] == "water bottle with a blue cap"
 
 
-def test_damaged_pickles_are_one_line() -> None:
+def test_load_plain_raises_when_the_pickle_is_corrupted() -> None:
     for data in (b"", b"hello", pickle.dumps([1, 2, 3])[:-4], b"\x80\x04]q\x00(K\x01"):
         with pytest.raises(DataError):
             load_plain(data)

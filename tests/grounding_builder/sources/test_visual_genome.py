@@ -1,11 +1,11 @@
-"""Visual Genome: both shapes of its files, odd boxes, near-identical regions, questions."""
+"""Visual Genome: both layouts of its files, invalid boxes, near-identical regions, questions."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qvl.grounding_builder.sources.visual_genome import VisualGenome, words_of
+from qvl.grounding_builder.sources.visual_genome import VisualGenome, normalised
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.storage.reader import Storage
 from tests.grounding_builder.helpers import answers, drafts, dump, jpeg, make
@@ -34,14 +34,14 @@ def genome(folder: Path, **files: Any) -> VisualGenome:
 
 
 @pytest.mark.parametrize("key", ["id", "image_id"])
-def test_regions_under_either_key(tmp_path: Path, key: str) -> None:
+def test_regions_are_read_under_either_image_key(tmp_path: Path, key: str) -> None:
     (draft,) = drafts(genome(tmp_path, regions=[{key: 2, "regions": [region(1, "a red  fox.")]}]))
     assert answers(draft) == ["<img>0</img><ref>a red fox</ref><box>(250,250),(749,749)</box>"]
     assert draft.ids == ("vg:2", "coco:57870")
     assert str(draft.image).endswith("VG_100K_2/2.jpg")
 
 
-def test_odd_regions_have_reasons(tmp_path: Path) -> None:
+def test_every_dropped_region_has_its_reason(tmp_path: Path) -> None:
     regions = [
         region(1, "a fox"), region(2, "The fox.", (101, 50, 200, 100)), region(3, "a fox", (0, 0, 50, 50)),
         region(4, "sky", (10, -904, 60, 60)), region(5, "edge", (-10, 0, 60, 60)), region(6, "far", (-100, 0, 120, 60)),
@@ -55,7 +55,7 @@ def test_odd_regions_have_reasons(tmp_path: Path) -> None:
     assert all(row["regions"] == 1 and len(row["lost"]) == (row["verdict"] != "keep") for row in ledger)
 
 
-def test_objects_of_one_name_are_one_expression(tmp_path: Path) -> None:
+def test_objects_with_one_name_are_one_expression(tmp_path: Path) -> None:
     things = [
         {"object_id": 1, "x": 0, "y": 0, "w": 100, "h": 100, "names": ["window"], "synsets": []},
         {"object_id": 2, "x": 200, "y": 0, "w": 100, "h": 100, "names": ["window"]},
@@ -68,7 +68,7 @@ def test_objects_of_one_name_are_one_expression(tmp_path: Path) -> None:
     assert answers(door, "region_caption") == ["<img>0</img><ref>This</ref><box>(0,500),(100,699)</box> is door"]
 
 
-def test_questions_become_vqa(tmp_path: Path) -> None:
+def test_questions_become_vqa_samples(tmp_path: Path) -> None:
     qas = [{"qa_id": 1, "image_id": 2, "question": "What is it?", "answer": "A fox.", "a_objects": []},
            {"qa_id": 2, "image_id": 2, "question": "Why?", "answer": ""}]  # fmt: skip
     found = drafts(genome(tmp_path, questions=[{"id": 2, "qas": qas}]))
@@ -76,14 +76,16 @@ def test_questions_become_vqa(tmp_path: Path) -> None:
     assert found[1].verdict == "empty_answer"
 
 
-def test_images_without_record_or_file(tmp_path: Path) -> None:
+def test_rows_are_dropped_when_the_image_record_or_file_is_missing(tmp_path: Path) -> None:
     regions = [{"id": 9, "regions": [region(1, "a fox")]}, {"id": 3, "regions": [region(2, "a fox")]}]
     source = genome(tmp_path, regions=regions)
     (tmp_path / "VG_100K_2" / "2.jpg").unlink()
     assert [row["verdict"] for row in make(source, tmp_path / "out")] == ["no_image_data", "image_missing"]
 
 
-def test_pieces_hold_whole_images_and_know_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_contain_whole_images_and_change_identity_with_their_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("qvl.grounding_builder.sources.visual_genome.IMAGES_PER_PIECE", 2)
     content: list[dict[str, Any]] = [{"id": 2, "regions": [region(n, f"fox {n}", (n, 0, 50, 50))]} for n in range(5)]
     source = genome(tmp_path, regions=content)
@@ -95,20 +97,20 @@ def test_pieces_hold_whole_images_and_know_their_bytes(tmp_path: Path, monkeypat
     assert len(make(source, tmp_path / "out")) == 5
 
 
-def test_per_image_cap(tmp_path: Path) -> None:
+def test_per_image_drops_further_phrases(tmp_path: Path) -> None:
     regions = [region(n, f"fox {n}", (n * 60, 0, 50, 50)) for n in range(4)]
     source = genome(tmp_path, regions=[{"id": 2, "regions": regions}]).model_copy(update={"per_image": 2})
     assert [draft.verdict for draft in drafts(source)] == [None, None, "per_image", "per_image"]
 
 
-def test_near_identical_words() -> None:
-    assert words_of("The man, in a  hat.") == words_of("man in the Hat") == "man in hat"
-    assert words_of("man") != words_of("woman")
+def test_normalised_is_equal_for_phrases_that_say_the_same() -> None:
+    assert normalised("The man, in a  hat.") == normalised("man in the Hat") == "man in hat"
+    assert normalised("man") != normalised("woman")
 
 
-def test_missing_and_damaged_files_say_so(tmp_path: Path) -> None:
+def test_pieces_raise_when_files_are_missing_or_truncated(tmp_path: Path) -> None:
     source = genome(tmp_path)
-    with pytest.raises(RecipeError, match="name at least one"):
+    with pytest.raises(RecipeError, match="set at least one of regions, objects, questions"):
         drafts(source)
     with pytest.raises(RecipeError, match="no such file"):
         drafts(source.model_copy(update={"regions": str(tmp_path / "none.json")}))

@@ -1,4 +1,4 @@
-"""Question-answer sets, each in its released shape."""
+"""Question-answer sets, each in its released layout."""
 
 from pathlib import Path
 from typing import Any
@@ -16,26 +16,26 @@ def rows(folder: Path, kind: Set, content: Any, name: str = "q.json", **more: An
     return drafts(Vqa(name="vqa", set=kind, questions=path, image_folder="/images", **more))
 
 
-def given(answer: str, confidence: str, number: int) -> dict[str, Any]:
+def graded(answer: str, confidence: str, number: int) -> dict[str, Any]:
     return {"answer": answer, "answer_confidence": confidence, "answer_id": number}
 
 
-def test_the_most_confident_answer() -> None:
-    """Not the most frequent one: one sure "two" beats three guesses of "three"."""
-    assert most_confident([given("three", "maybe", n) for n in (1, 2, 3)] + [given("two", "yes", 4)]) == "two"
-    sure = [given("a", "yes", 1), given("b", "yes", 2), given("b", "yes", 3), given("c", "no", 4)]
+def test_most_confident_prefers_confidence_to_frequency() -> None:
+    """A single confident "two" wins over three less confident "three"."""
+    assert most_confident([graded("three", "maybe", n) for n in (1, 2, 3)] + [graded("two", "yes", 4)]) == "two"
+    sure = [graded("a", "yes", 1), graded("b", "yes", 2), graded("b", "yes", 3), graded("c", "no", 4)]
     assert most_confident(sure) == "b"
-    assert most_confident([given("late", "yes", 9), given("early", "yes", 2)]) == "early"
+    assert most_confident([graded("late", "yes", 9), graded("early", "yes", 2)]) == "early"
     assert most_confident([]) == ""
     assert most_frequent(["x", "y", "y"]) == "y"
 
 
-def test_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
+def test_vqav2_joins_questions_with_their_annotations(tmp_path: Path) -> None:
     questions = [
         {"image_id": 9, "question": "What is it?", "question_id": 90},
         {"image_id": 9, "question": "?", "question_id": 91},
     ]
-    annotations = [{"question_id": 90, "image_id": 9, "answers": [given("dog", "maybe", 1), given("fox", "yes", 2)]}]
+    annotations = [{"question_id": 90, "image_id": 9, "answers": [graded("dog", "maybe", 1), graded("fox", "yes", 2)]}]
     beside = dump(tmp_path / "a.json", {"info": {"annotations": "x"}, "annotations": annotations})
     first, second = rows(tmp_path, "vqav2", {"license": [], "questions": questions}, answers=beside)
     assert answers(first, "vqa") == ["<img>0</img> What is it? Answer: fox"]
@@ -45,7 +45,7 @@ def test_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
         rows(tmp_path, "vqav2", {"questions": questions})
 
 
-def test_gqa_knows_its_images_by_visual_genome(tmp_path: Path) -> None:
+def test_gqa_images_get_the_ids_of_visual_genome(tmp_path: Path) -> None:
     content = {"07333408": {"imageId": "2", "question": "Is it red?", "answer": "yes", "fullAnswer": "Yes, it is."}}
     images = dump(
         tmp_path / "image_data.json", [{"image_id": 2, "coco_id": 57870, "url": "x", "width": 1, "height": 1}]
@@ -55,7 +55,7 @@ def test_gqa_knows_its_images_by_visual_genome(tmp_path: Path) -> None:
     assert draft.ids == ("vg:2", "coco:57870") and draft.image == "/images/2.jpg"
 
 
-def test_text_and_document_sets(tmp_path: Path) -> None:
+def test_textvqa_and_docvqa_use_the_expected_answer(tmp_path: Path) -> None:
     text = {
         "question_id": 1,
         "question": "brand?",
@@ -77,7 +77,7 @@ def test_text_and_document_sets(tmp_path: Path) -> None:
     assert answers(draft, "vqa") == ["<img>0</img> date? Answer: 1/8/93"] and draft.image == "/images/documents/x.png"
 
 
-def test_charts_books_diagrams(tmp_path: Path) -> None:
+def test_chartqa_ocrvqa_ai2d_and_dvqa_are_read(tmp_path: Path) -> None:
     (chart,) = rows(tmp_path, "chartqa", [{"imgname": "1.png", "query": "How many?", "label": 14}])
     assert answers(chart, "vqa") == ["<img>0</img> How many? Answer: 14"]
     book = {
@@ -100,7 +100,7 @@ def test_charts_books_diagrams(tmp_path: Path) -> None:
     assert answers(draft, "vqa") == ["<img>0</img> Value of A? Answer: 7"]
 
 
-def test_braces_stay_and_markup_goes(tmp_path: Path) -> None:
+def test_braces_are_kept_and_markers_drop_the_row(tmp_path: Path) -> None:
     asked = [
         {"imgname": "1.png", "query": "{0} %s?", "label": "{}"},
         {"imgname": "1.png", "query": "<img>?", "label": "x"},

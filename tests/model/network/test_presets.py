@@ -43,7 +43,7 @@ def test_preset_lists_the_known_names_when_the_name_is_unknown() -> None:
 
 @pytest.mark.parametrize("wrong", [{"num_attention_heads": 15}, {"image_size": 225}])
 def test_configuration_raises_when_its_sizes_contradict_each_other(wrong: dict[str, int]) -> None:
-    with pytest.raises(ModelError, match="invalid configuration: .* not a multiple of"):
+    with pytest.raises(ModelError, match=r"invalid configuration: .* not a multiple of"):
         VisionConfig(**wrong)
 
 

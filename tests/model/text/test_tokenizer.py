@@ -1,4 +1,4 @@
-"""Token ids: compared with a plain byte-pair encoder and with golden sequences of every format in the released vocabulary."""
+"""Token ids, compared with a plain byte-pair encoder and with golden sequences of every format."""
 
 import unicodedata
 from collections.abc import Callable

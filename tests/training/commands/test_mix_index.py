@@ -192,7 +192,7 @@ def test_a_takedown_from_a_converted_dataset_lasts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("nowhere",), "no folder with"), (("cats", "--language", "fr"), "choose auto, en or zh")],
+    [(("nowhere",), "not a folder with"), (("cats", "--language", "fr"), "choose auto, en or zh")],
 )
 def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 2))

@@ -1,4 +1,4 @@
-"""Running text: nothing lost, nothing twice, cut where a reader would."""
+"""Running text is cut at sensible points, without losing or repeating anything."""
 
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ def drafts(path: Path, **settings: Any) -> list[Draft]:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from(" \n.。"), max_size=2_000))
-def test_pieces_hold_all_the_text_and_fit(text: str) -> None:
+def test_pieces_contain_all_text_and_fit_the_limit(text: str) -> None:
     found = list(pieces(text, 100))
     assert all(0 < len(piece) <= 100 for piece in found if piece)
     assert "".join("".join(found).split()) == "".join(text.split())
 
 
-def test_long_text_is_cut_at_sentences() -> None:
+def test_pieces_end_at_sentences() -> None:
     text = "One is here. " * 20 + "第二句在这里。" * 20
     assert all(piece[-1] in ".。" for piece in pieces(text, 100))
 
 
-def test_paragraphs_of_a_file_are_packed_and_lines_joined(tmp_path: Path) -> None:
+def test_paragraphs_of_a_file_are_joined_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"{ENGLISH[:40]}\n{ENGLISH[40:]}\r\n\r\nIt was\n  late.\n\n中文\n的一行。\n", "utf-8-sig")
     (draft,) = drafts(path)
@@ -41,7 +41,7 @@ def test_paragraphs_of_a_file_are_packed_and_lines_joined(tmp_path: Path) -> Non
     assert "It was\nlate." in kept.samples[0][0]["text"]
 
 
-def test_a_file_becomes_rows_and_a_row_samples(tmp_path: Path) -> None:
+def test_long_file_becomes_rows_and_long_row_becomes_samples(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("\n\n".join(f"{ENGLISH} {i}" for i in range(10)), "utf-8")
     assert len(drafts(path, characters=200)) == 5
@@ -65,14 +65,14 @@ def test_a_file_becomes_rows_and_a_row_samples(tmp_path: Path) -> None:
         ('{"text": "这是一个用中文写的句子，它应该留在数据里面，因为它足够长。"}'.encode(), "keep"),
     ],
 )
-def test_each_row_has_its_verdict(tmp_path: Path, row: bytes, verdict: str) -> None:
+def test_every_row_has_its_verdict(tmp_path: Path, row: bytes, verdict: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(row)
     (draft,) = drafts(path)
     assert draft.verdict == verdict
 
 
-def test_repetitions_and_other_encodings(tmp_path: Path) -> None:
+def test_repetitions_and_other_encodings_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(orjson.dumps({"text": ENGLISH}) + b"\n\n" + orjson.dumps({"text": f" {ENGLISH.upper()}"}))
     assert [draft.verdict for draft in drafts(path)] == ["keep", "duplicate"]

@@ -1,0 +1,64 @@
+"""Third-party samples in our format; whole datasets are tested in tests/training/commands/test_mix_index.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qvl.pipeline.builders.foreign_samples import LeftOutError, Provenance, foreign_sample
+from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.sources.tar_index import index_tar
+from qvl.pipeline.sources.webdataset import group
+from tests.pipeline.builders.foreign_tars import png, write_tar
+
+
+def convert(folder: Path, *members: tuple[str, bytes]) -> Sample:
+    data = memoryview(write_tar(folder / "0.tar", members).read_bytes())
+    (sample,) = group(index_tar(data).members)
+    return foreign_sample(Provenance("cats-000000", "cats", "0.tar"), 7, sample, data, "auto")
+
+
+def talk(question: str, answer: str) -> bytes:
+    return json.dumps(
+        {"conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]}
+    ).encode()
+
+
+def test_foreign_sample_of_a_caption_copies_the_image_and_normalises_blanks(tmp_path: Path) -> None:
+    sample = convert(tmp_path, ("a.png", png(1)), ("a.txt", b"  A cat\non a chair "))
+    assert [(extension, bytes(data), width, height) for extension, data, width, height in sample.images] == [
+        ("png", png(1), 20, 10)
+    ]
+    assert sample.content["id"] == "cats-000000-0000007" and sample.content["task"] == "caption"
+    assert sample.content["turns"][1]["text"] == " A cat on a chair"
+    assert sample.content["origin"]["file"] == "0.tar" and sample.content["origin"]["key"] == "a"
+
+
+def test_foreign_sample_of_a_dialogue_puts_an_unmentioned_image_before_the_first_question(tmp_path: Path) -> None:
+    sample = convert(tmp_path, ("a.png", png(1)), ("a.json", talk("Which colour?", "Red.")))
+    assert sample.content["task"] == "chat" and sample.content["language"] == "en"
+    assert sample.content["turns"] == [
+        {"role": "user", "text": "Picture 1: <img>0</img>\nWhich colour?"},
+        {"role": "assistant", "text": "Red."},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([("a.txt", b"no image")], "no_image"),
+        ([("a.png", png(1)), ("a.txt", b" ")], "no_caption"),
+        ([("a.png", png(1)), ("a.txt", b"\xff")], "not_utf8"),
+        ([("a.png", png(1)), ("a.txt", b"a <box> in it")], "markup"),
+        ([("a.png", png(1)), ("a.json", b"{")], "bad_json"),
+        ([("a.png", png(1)), ("a.json", b'{"turns": []}')], "own_format"),
+        ([("a.png", b"no image"), ("a.txt", b"x")], "image:not_an_image"),
+        ([("a.png", png(1)), ("a.json", talk("<image><image>", "Two."))], "image_count"),
+        ([("a.png", png(1)), ("a.json", talk("Show it.", "<image>"))], "image_in_answer"),
+    ],
+)
+def test_foreign_sample_raises_with_the_reason_when_it_cannot_be_converted(
+    tmp_path: Path, members: list[tuple[str, bytes]], reason: str
+) -> None:
+    with pytest.raises(LeftOutError, match=f"^{reason}$"):
+        convert(tmp_path, *members)
