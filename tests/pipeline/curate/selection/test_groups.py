@@ -17,7 +17,7 @@ def scanned(rows: list[int]) -> list[ScanManifest]:
 
 
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 60))
-def test_groups_cover_the_units_in_order_and_are_bounded(rows: list[int], limit: int) -> None:
+def test_make_groups_covers_the_units_in_order_within_the_limit(rows: list[int], limit: int) -> None:
     groups = make_groups(scanned(rows), limit)
     assert [unit for group in groups for unit in group.units] == [f"u{i}" for i in range(len(rows))]
     assert [n for group in groups for n in group.rows] == rows
@@ -28,7 +28,7 @@ def test_groups_cover_the_units_in_order_and_are_bounded(rows: list[int], limit:
         assert group.starts.tolist() == [sum(group.rows[:i]) for i in range(len(group.rows) + 1)]
 
 
-def test_groups_are_read_back(tmp_path: Path) -> None:
+def test_read_groups_returns_what_was_written(tmp_path: Path) -> None:
     groups = make_groups(scanned([3, 4, 5]), 5)
     write_groups(tmp_path, groups)
     assert list(read_groups(tmp_path, "one")) == groups
@@ -36,6 +36,6 @@ def test_groups_are_read_back(tmp_path: Path) -> None:
     assert len(read_groups(tmp_path, "two")) == 1
 
 
-def test_missing_groups_say_so(tmp_path: Path) -> None:
+def test_read_groups_when_there_are_none_raises(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no groups"):
         read_groups(tmp_path, "x")

@@ -21,6 +21,7 @@ from qvl.pipeline.curate.selection.groups import make_groups, write_groups
 from qvl.pipeline.curate.selection.judge import judge
 from qvl.pipeline.curate.selection.manifests import SelectSummary
 from qvl.pipeline.curate.selection.rule_steps import rule_steps, tasks_over
+from qvl.pipeline.curate.selection.semantic_steps import run_edges
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
 from qvl.pipeline.duplicates.kmeans import nearest_cells, on_grid
@@ -53,7 +54,7 @@ def a_recipe(similarity: float = 0.85, cells: int | None = 6) -> Recipe:
     )
 
 
-def made_up(seed: int) -> list[Plain]:
+def make_rows(seed: int) -> list[Plain]:
     """Rows of all units: vectors of either model or none, some of them lost to a filter."""
     random = np.random.default_rng(seed)
     count = sum(UNITS)
@@ -134,32 +135,34 @@ def reference(rows: list[Plain], out: Path, similarity: float) -> list[tuple[str
 
 @pytest.mark.parametrize("similarity", [0.8, 0.95])
 @pytest.mark.parametrize(("group_rows", "partition_rows"), [(1, 10_000), (50, 40), (10_000, 30)])
-def test_select_does_what_brute_force_does(
+def test_select_steps_when_vectors_are_near_agree_with_brute_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, similarity: float, group_rows: int, partition_rows: int
 ) -> None:
     monkeypatch.setattr(qvl.pipeline.duplicates.rules, "PARTITION_VECTORS", partition_rows)
-    rows = made_up(1)
+    rows = make_rows(1)
     write_scored(tmp_path, rows)
     found = select(tmp_path, a_recipe(similarity), group_rows)
     expected = reference(rows, tmp_path, similarity)
     assert [(row["verdict"], row["dup_of"]) for row in found] == expected
-    lost = [word for word, _ in expected if word == "semantic_duplicate"]
-    assert 10 < len(lost) < 120
+    lost = sum(verdict == "semantic_duplicate" for verdict, _ in expected)
+    assert 10 < lost < 120
 
 
-def test_groups_and_partitions_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_do_not_depend_on_groups_and_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for number, (group_rows, partition_rows) in enumerate([(1, 10_000), (70, 20), (10_000, 50)]):
         monkeypatch.setattr(qvl.pipeline.duplicates.rules, "PARTITION_VECTORS", partition_rows)
         out = tmp_path / str(number)
-        write_scored(out, made_up(2))
+        write_scored(out, make_rows(2))
         results.append([(row["verdict"], row["dup_of"]) for row in select(out, a_recipe(), group_rows)])
     assert results[0] == results[1] == results[2]
 
 
-def test_lost_partitions_are_made_again_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_when_partitions_are_lost_rebuild_them_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(qvl.pipeline.duplicates.rules, "PARTITION_VECTORS", 40)
-    write_scored(tmp_path, made_up(3))
+    write_scored(tmp_path, make_rows(3))
     first, layout = select(tmp_path, a_recipe(), 50), Layout(tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "select").iterdir()}
     gone = [("losers-semantic_duplicate", 2), ("assigned-semantic_duplicate", 1), ("cells-semantic_duplicate", 0)]
@@ -171,9 +174,9 @@ def test_lost_partitions_are_made_again_alike(tmp_path: Path, monkeypatch: pytes
     assert remade - {tmp_path / "select" / "groups.json"} == {layout.work(step, number) for step, number in gone}
 
 
-def test_whatif_tells_what_another_similarity_keeps(tmp_path: Path) -> None:
-    write_scored(tmp_path / "a", made_up(4))
-    write_scored(tmp_path / "b", made_up(4))
+def test_whatif_when_the_similarity_changes_counts_what_a_run_keeps(tmp_path: Path) -> None:
+    write_scored(tmp_path / "a", make_rows(4))
+    write_scored(tmp_path / "b", make_rows(4))
     select(tmp_path / "a", a_recipe(0.9), 50)
     stored = StoredColumns.open(tmp_path / "a")
     for similarity in (0.8, 0.9, 0.97):
@@ -187,8 +190,8 @@ def test_whatif_tells_what_another_similarity_keeps(tmp_path: Path) -> None:
         Layout(tmp_path / "b").stage_manifest("select").unlink()
 
 
-def test_whatif_does_not_guess_other_cells(tmp_path: Path) -> None:
-    write_scored(tmp_path, made_up(5))
+def test_whatif_when_the_cells_change_is_refused(tmp_path: Path) -> None:
+    write_scored(tmp_path, make_rows(5))
     select(tmp_path, a_recipe(), 50)
     stored = StoredColumns.open(tmp_path)
     with pytest.raises(RecipeError, match="no such cells"):
@@ -196,7 +199,14 @@ def test_whatif_does_not_guess_other_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("score", [None, {"phash": {}}, {"clip": {"english": {"model": "-", "pretrained": "-"}}}])
-def test_vectors_must_be_stored(score: Plain | None) -> None:
+def test_recipe_when_vectors_are_not_stored_is_refused(score: Plain | None) -> None:
     content = a_recipe().model_dump(mode="json")
     with pytest.raises(ValueError, match="embeddings: true"):
         Recipe.model_validate({**content, "score": score})
+
+
+@pytest.mark.parametrize(
+    ("values", "edges"), [([], [0]), ([7], [0, 1]), ([7, 7, 2], [0, 2, 3]), ([1, 2, 1], [0, 1, 2, 3])]
+)
+def test_run_edges_mark_where_runs_of_equal_values_begin_and_the_end(values: list[int], edges: list[int]) -> None:
+    assert run_edges(np.array(values)).tolist() == edges

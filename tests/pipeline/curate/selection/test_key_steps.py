@@ -1,4 +1,4 @@
-"""The whole of select on made-up units, against the rules written down once more in plain Python."""
+"""Filters and exact duplicates through the steps of select, against the rules written down once more in plain Python."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -9,20 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
-from hypothesis import given
-from hypothesis import strategies as st
 
 import qvl.pipeline.duplicates.rules
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
-from qvl.pipeline.curate.selection.judge import FAULT_BIT, judge, judge_rows
+from qvl.pipeline.curate.selection.judge import judge
 from qvl.pipeline.curate.selection.key_steps import emit, resolve
-from qvl.pipeline.curate.selection.ledger import count_verdicts
 from qvl.pipeline.curate.selection.task import SelectTask
-from qvl.pipeline.curate.selection.verdict_codes import FAULT_CODE, KEEP_CODE, filter_codes
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
-from qvl.pipeline.filters import FILTER_NAMES, Filters
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.curate.scanned import scan_manifest
 from tests.pipeline.filters.judging import rows as make_batch
@@ -44,7 +40,7 @@ def a_recipe(**dedup: Any) -> Recipe:
     return Recipe.model_validate({"name": "r", "sources": sources, "filters": filters, "dedup": dedup})
 
 
-def made_up(seed: int) -> list[list[Plain]]:
+def make_units(seed: int) -> list[list[Plain]]:
     """Rows by unit, with few different images and texts."""
     random = np.random.default_rng(seed)
     units = []
@@ -69,17 +65,17 @@ def made_up(seed: int) -> list[list[Plain]]:
     return units
 
 
-def keep_best(rows: list[Plain], word: str, key: Any, allowed: int, quality: Any) -> None:
-    """Give all but the best rows of every key the verdict ``word``."""
+def keep_best(rows: list[Plain], reason: str, key: Any, allowed: int, quality: Any) -> None:
+    """Give all but the best rows of every key the verdict ``reason``."""
     groups = defaultdict(list)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         if row["verdict"] == "keep" and key(row) is not None:
-            groups[key(row)].append((*quality(row), place))
+            groups[key(row)].append((*quality(row), position))
     for members in groups.values():
         members.sort()
-        for *_, place in members[allowed:]:
-            rows[place]["verdict"] = word
-            rows[place]["dup_of"] = sample_id(*(rows[members[0][-1]][name] for name in ("unit", "row")))
+        for *_, position in members[allowed:]:
+            rows[position]["verdict"] = reason
+            rows[position]["dup_of"] = sample_id(*(rows[members[0][-1]][name] for name in ("unit", "row")))
 
 
 def reference(units: list[list[Plain]], dedup: Plain) -> list[Plain]:
@@ -149,31 +145,31 @@ DEDUPS: list[Plain] = [
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("dedup", DEDUPS, ids=str)
 @pytest.mark.parametrize(("group_rows", "partition_rows"), [(1, 16), (20, 1_000), (10_000, 40)])
-def test_select_does_what_the_rules_say(
+def test_select_steps_when_rows_share_images_and_texts_follow_the_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, dedup: Plain, group_rows: int, partition_rows: int
 ) -> None:
     monkeypatch.setattr(qvl.pipeline.duplicates.rules, "PARTITION_ROWS", partition_rows)
-    units = made_up(seed)
+    units = make_units(seed)
     expected = reference(units, dedup)
     found = select(tmp_path, units, a_recipe(**dedup), group_rows)
     for name in ("verdict", "dup_of", "source"):
         assert [row[name] for row in found] == [row[name] for row in expected]
     assert [row["id"] for row in found] == [sample_id(row["unit"], row["row"]) for row in expected]
-    words = [[word for bit, word in enumerate(FILTER_NAMES) if row["failed"] >> bit & 1] for row in found]
-    assert words == [row["failed"] for row in expected]
+    failed = [[name for bit, name in enumerate(FILTER_NAMES) if row["failed"] >> bit & 1] for row in found]
+    assert failed == [row["failed"] for row in expected]
 
 
-def test_the_made_up_rows_meet_every_verdict() -> None:
-    seen = Counter(row["verdict"] for seed in range(4) for row in reference(made_up(seed), {"repeated_text": 1}))
-    seen += Counter(row["verdict"] for seed in range(4) for row in reference(made_up(seed), {"image": False}))
+def test_generated_rows_meet_every_verdict() -> None:
+    seen = Counter(row["verdict"] for seed in range(4) for row in reference(make_units(seed), {"repeated_text": 1}))
+    seen += Counter(row["verdict"] for seed in range(4) for row in reference(make_units(seed), {"image": False}))
     assert set(seen) == {
         *("keep", "unreadable:truncated", "image_size", "text_length", "emoji"),
         *("longest_caption", "duplicate_image", "duplicate_pair", "repeated_text"),
     }
 
 
-def test_a_second_attempt_reads_what_the_first_committed(tmp_path: Path) -> None:
-    units = made_up(0)
+def test_steps_when_run_again_read_what_was_committed(tmp_path: Path) -> None:
+    units = make_units(0)
     recipe = a_recipe()
     before = select(tmp_path, units, recipe, 20)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
@@ -182,30 +178,3 @@ def test_a_second_attempt_reads_what_the_first_committed(tmp_path: Path) -> None
     assert write_ledger(task).units
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert before
-
-
-@given(st.lists(st.integers(0, 2**31 - 1) | st.just(int(FAULT_BIT)), max_size=50))
-def test_a_verdict_is_the_first_failed_filter(bits: list[int]) -> None:
-    codes = filter_codes(np.array(bits, np.uint32))
-    expected = [
-        FAULT_CODE if b == FAULT_BIT else KEEP_CODE if b == 0 else 1 + next(i for i in range(31) if b >> i & 1)
-        for b in bits
-    ]
-    assert codes.tolist() == expected
-
-
-def test_a_row_with_a_fault_is_judged_by_nothing_else() -> None:
-    batch = pa.Table.from_batches([make_batch(fault=["unreadable:x", None], emoji=[5, 5])])
-    found = judge_rows(batch, Filters.model_validate({"emoji": {}}))
-    assert found.tolist() == [int(FAULT_BIT), 1 << FILTER_NAMES.index("emoji")]
-
-
-def test_without_filters_all_readable_rows_pass() -> None:
-    batch = pa.Table.from_batches([make_batch(fault=["unreadable:x", None])])
-    assert judge_rows(batch, Filters()).tolist() == [int(FAULT_BIT), 0]
-
-
-def test_counts_refuse_a_row_without_a_verdict() -> None:
-    batch = pa.Table.from_batches([make_batch(fault=["keep", None, "keep"])])
-    with pytest.raises(Exception, match="1 rows have no verdict"):
-        count_verdicts(batch["fault"])
