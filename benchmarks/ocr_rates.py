@@ -18,11 +18,11 @@ import simplejpeg
 
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.synth_ocr.build.recipe import load_recipe
+from qvl.synth_ocr.page.evidence import text_change
 from qvl.synth_ocr.page.geometry import Bools, Points, area, iou
-from qvl.synth_ocr.page.rules import finish
-from qvl.synth_ocr.page.visible import change_of
+from qvl.synth_ocr.page.rules import encode_page
 from qvl.synth_ocr.scene import draw
-from qvl.synth_ocr.scene.render import scene
+from qvl.synth_ocr.scene.render import render_scene
 
 DEMO = Path(__file__).parents[1] / "examples" / "ocr_demo.yaml"
 SCENES, MEASURED, PAGES, SCREENS, ROUNDS = 40, 60, 60, 40, 5
@@ -50,10 +50,10 @@ def scenes(language: str) -> str:
     cv2.setNumThreads(1)
     stock = reader(f"scene_{language}", layout=TextLayout()).stock()
     for index in range(4):
-        finish("k", scene(stock, generator(1000 + index)), stock.rules)
+        encode_page("k", render_scene(stock, generator(1000 + index)), stock.rules)
     started, lines = time.process_time(), 0
     for index in range(SCENES):
-        page = scene(stock, generator(index))
+        page = render_scene(stock, generator(index))
         simplejpeg.encode_jpeg(np.ascontiguousarray(page.image), page.quality, colorsubsampling="420", fastdct=False)
         lines += len(page.lines)
     rate = SCENES / (time.process_time() - started)
@@ -71,10 +71,10 @@ def differential(stock: Any, count: int) -> tuple[list[float], list[float]]:
     still = type(stock)(**{**vars(stock), "effects": stock.effects.model_copy(update=calm)})
     tight, agree = [], []
     for index in range(count):
-        page = scene(still, generator(index))
+        page = render_scene(still, generator(index))
         with patch.object(draw, "BLEND", False):
-            without = scene(still, generator(index))
-        change = change_of(np.ascontiguousarray(page.image), np.ascontiguousarray(without.image))
+            without = render_scene(still, generator(index))
+        change = text_change(np.ascontiguousarray(page.image), np.ascontiguousarray(without.image))
         for line in page.lines:
             mask = np.zeros(change.shape, np.uint8)
             grown = line.quad + np.sign(line.quad - line.quad.mean(axis=0)) * 2
@@ -106,8 +106,8 @@ def pdf(language: str) -> str:
     import pymupdf
 
     from qvl.pipeline.builders.builder import BuildUnit
-    from qvl.synth_ocr.build.sample import made
-    from qvl.synth_ocr.pdf.document import DocumentTask, chosen_pages, read_document
+    from qvl.synth_ocr.build.sample import built_row
+    from qvl.synth_ocr.pdf.document import DocumentTask, choose_pages, read_document
 
     cv2.setNumThreads(1)
     source = reader(f"pdf_{language}")
@@ -116,11 +116,11 @@ def pdf(language: str) -> str:
     def samples(engine: Any) -> int:
         task = DocumentTask(data, PAGES, 0, "benchmark", source.long_side, source.rules, engine)
         pages = [each for each in read_document(task) if not isinstance(each, list)]
-        return sum(bool(made(page, unit, "pdf", row, 1790).samples) for row, page in enumerate(pages))
+        return sum(bool(built_row(page, unit, "pdf", row, 1790).samples) for row, page in enumerate(pages))
 
     def plain() -> int:
         with pymupdf.open(stream=data, filetype="pdf") as document:
-            for number in chosen_pages(document.page_count, PAGES, 0, "benchmark"):
+            for number in choose_pages(document.page_count, PAGES, 0, "benchmark"):
                 page = document[number]
                 zoom = source.long_side / max(page.rect.width, page.rect.height)
                 page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=False)
@@ -147,7 +147,7 @@ def pdf(language: str) -> str:
 def html(name: str) -> str:
     """Verified screens: by the clock, and by the CPU time of this process, the browser and its driver together."""
     from qvl.pipeline.builders.builder import BuildUnit
-    from qvl.synth_ocr.html.browser import shared
+    from qvl.synth_ocr.html.browser import shared_browser
     from qvl.synth_ocr.html.render import PagesTask, render_pages
     from qvl.synth_ocr.html.source import Html
 
@@ -162,7 +162,7 @@ def html(name: str) -> str:
     started, used = time.perf_counter(), family_seconds()
     outcomes = list(render_pages(PagesTask(tuple(jobs), source.rules)))
     rate, cost = len(jobs) / (time.perf_counter() - started), (family_seconds() - used) / len(jobs)
-    shared().close()
+    shared_browser().close()
     kept = sum(outcome.verdict == KEEP for outcome in outcomes)
     return (
         f"| {name} | {rate:.2f} screens/s by the clock | {cost:.2f} CPU seconds a screen in all processes | "

@@ -1,4 +1,4 @@
-"""``qvl ocr``: the command line of the OCR pages. Wiring only; heavy imports stay inside the commands."""
+"""The ``qvl ocr`` command line. Wiring only; heavy imports stay inside the commands."""
 
 import json
 
@@ -6,12 +6,12 @@ import typer
 
 from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
 
-app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified places into shards.")
+app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified positions into shards.")
 
 
 @app.callback()
 def ocr() -> None:
-    """Scenes, PDF and HTML pages in English and Chinese."""
+    """Render scenes, PDF pages and HTML pages in English and Chinese."""
 
 
 @app.command()
@@ -23,7 +23,7 @@ def build(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Make the pages of a recipe and pack them; resumes by itself. Ends with the funnel and the report."""
+    """Make the pages of a recipe and pack them. An interrupted build continues. Ends with the verdicts and a report."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
     from qvl.pipeline.storage.paths import parse_path

@@ -1,4 +1,4 @@
-"""The recipe of an OCR dataset: YAML, read into frozen models."""
+"""The recipe of an OCR dataset: YAML read into frozen models."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ PATH_KEYS = ("paths", "backgrounds", "fonts", "texts", "papers", "root", "warcs"
 
 
 class OcrSource(RecipeModel):
-    """A named source of pages. ``optional``: left out, with a note, where its files or programs are not installed."""
+    """A named source of pages. ``optional``: if its files or programs are not installed, it is left out with a note."""
 
     name: SourceName
     optional: bool = False
@@ -24,16 +24,16 @@ class OcrSource(RecipeModel):
 
 
 class OcrRecipe(RecipeModel):
-    """Sources in, a dataset called ``name`` out. ``text_tokens``: room for the OCR text of a page in the sequence.
+    """The sources of the dataset ``name``. ``text_tokens``: room for the OCR text of a page in the sequence.
 
-    The paper's second stage has 2048 positions, an image takes 258 of them (section 9): 1790 are left.
+    The paper's second stage has 2048 positions, of which an image takes 258 (section 9), so 1790 are left.
     """
 
     name: SourceName
     seed: int = 0
     text_tokens: int = Field(default=1790, ge=64)
     shard_rows: int = Field(default=1000, ge=1)
-    read_back: int = Field(default=0, ge=0)  # pages of each source that Tesseract reads for the report
+    read_back: int = Field(default=0, ge=0)  # pages of each source that Tesseract reads back for the report
     sources: tuple[OcrSource, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -45,7 +45,7 @@ class OcrRecipe(RecipeModel):
 
 
 def load_recipe(path: Path) -> OcrRecipe:
-    """Read a recipe; relative paths count from its folder. Raises RecipeError in one line per mistake."""
+    """Read a recipe, with paths relative to its folder. Raises RecipeError with one line per mistake."""
     return read_recipe(path, OcrRecipe, _anchor_paths, kinds=("scene", "pdf", "html"))
 
 
@@ -67,5 +67,5 @@ def _anchor_node(node: Any, folder: Path) -> Any:
 
 
 def _plain(value: Any) -> bool:
-    """A path or a list of paths, not a list of mappings that hold some."""
+    """Whether a value is a path or a list of paths, rather than a list of mappings that contain paths."""
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))

@@ -1,6 +1,5 @@
 """Writes ``OUT/report.html`` and ``OUT/report.json``: verdicts, lines, text, and pages with their quads."""
 
-from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -21,8 +20,9 @@ from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, sect
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
-from qvl.synth_ocr.page.gallery import Shown, overlay, picked
-from qvl.synth_ocr.page.reading import READING
+from qvl.synth_ocr.build.figures import Figures, compute_figures
+from qvl.synth_ocr.build.gallery import PackedPage, draw_quads, pick_pages
+from qvl.synth_ocr.build.read_back import READ_BACK, ReadBack
 
 EDGES: dict[str, list[float]] = {
     "heights": [0, 6, 8, 10, 13, 16, 20, 26, 34, 50, 80],
@@ -49,61 +49,18 @@ def write_report(out: AnyPath) -> AnyPath:
     ledger = pa.concat_tables(
         [read_parquet(layout.ledger(unit)) for unit in dataset["lineage"]["units"]], promote_options="permissive"
     )
-    pages = picked(layout, dataset)
-    facts = figures(ledger)
-    readings = read_manifest(layout.out / READING)
-    if readings is not None and readings["of"]["dataset"] != dataset["hash"]:
-        readings = None  # they are of an earlier build's pages
+    figures = compute_figures(ledger)
+    readings = read_manifest(layout.out / READ_BACK, ReadBack)
+    if readings is not None and readings.of.dataset != dataset["hash"]:
+        readings = None  # they belong to an earlier build
     sections = [
-        _funnel(dataset), _measures(ledger), *_text(ledger, facts), _reading(readings), _gallery(pages),
+        _verdicts(dataset), _measures(ledger), *_text(ledger, figures), _read_back(readings),
+        _gallery(pick_pages(layout, dataset)),
     ]  # fmt: skip
     page = Page(f"{dataset['name']}: OCR pages", dataset["name"], _header(dataset, ledger), sections)
     replace_file(layout.report, document(page).encode())
-    replace_file(layout.report.with_suffix(".json"), orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures, option=orjson.OPT_INDENT_2))
     return layout.report
-
-
-def gb2312_level_one() -> frozenset[str]:
-    """The 3,755 most common simplified characters: rows 16 to 55 of GB 2312."""
-    codes = (bytes((row + 0xA0, cell + 0xA0)) for row in range(16, 56) for cell in range(1, 95))
-    return frozenset("".join(code.decode("gb2312", "ignore") for code in codes))
-
-
-def figures(ledger: pa.Table) -> dict[str, Any]:
-    """The content of ``report.json``, over all pages."""
-    common = gb2312_level_one()
-    han = {c for each in ledger["han"].to_pylist() for c in each or ""}
-    kept = ledger.filter(pc.equal(ledger["verdict"].cast(pa.string()), KEEP))
-    excluded, asked, lacking = Counter[str](), Counter[str](), Counter[str]()
-    for each in kept["notes"].to_pylist():
-        notes = orjson.loads(each or "{}")
-        asked.update(notes.get("asked", {}))
-        lacking.update(notes.get("lacking", {}))
-        for hit in notes.get("excluded_backgrounds", ()):
-            _, verdict, benchmarks = hit.rsplit(" ", 2)
-            excluded[f"{verdict} {benchmarks}"] += 1
-    fonts: Counter[str] = Counter(f for each in kept["fonts"].to_pylist() for f in each or ())
-    return {
-        "lines": int(sum(v or 0 for v in kept["lines"].to_pylist())),
-        "characters": int(sum(v or 0 for v in kept["characters"].to_pylist())),
-        "scripts": dict(_total(kept["scripts"]).most_common()),
-        "lost_lines": dict(_total(kept["lost"]).most_common()),
-        "fonts": dict(fonts.most_common(60)),
-        "fonts_used": len(fonts),
-        "lacking": {face: [n, asked[face]] for face, n in lacking.most_common(60)},
-        "excluded_backgrounds": dict(excluded.most_common()),
-        "han_seen": len(han),
-        "gb2312_level_1_seen": len(han & common),
-        "gb2312_level_1_share": round(len(han & common) / len(common), 4),
-    }
-
-
-def _total(column: Any) -> Counter[str]:
-    """Sum of JSON counts."""
-    total: Counter[str] = Counter()
-    for each in column.to_pylist():
-        total.update(orjson.loads(each) if each else {})
-    return total
 
 
 def histogram(values: np.ndarray, edges: list[float]) -> list[tuple[str, int]]:
@@ -124,7 +81,7 @@ def _header(dataset: dict[str, Any], ledger: pa.Table) -> Html:
     return header("OCR report", dataset["name"], tiles, dataset_hash(dataset["hash"]))
 
 
-def _funnel(dataset: dict[str, Any]) -> Section:
+def _verdicts(dataset: dict[str, Any]) -> Section:
     verdicts = dataset["lineage"]["verdicts"]
     reasons = sorted({reason for counts in verdicts.values() for reason in counts}, key=lambda r: (r != KEEP, r))
     rows = [[reason, *(count(counts.get(reason, 0)) for counts in verdicts.values())] for reason in reasons]
@@ -154,58 +111,57 @@ def _bars(ledger: pa.Table, source: str, column: str, edges: list[float]) -> Htm
     return counted_bars(f"{source} ({count(len(values))} lines)", counts, [percent(n, len(values)) for _, n in counts])
 
 
-def _text(ledger: pa.Table, facts: dict[str, Any]) -> list[Section]:
-    """What the pages hold, the fonts that they are set in, and what is missing from labels."""
-    lost = [[reason, count(n)] for reason, n in facts["lost_lines"].items()]
-    fonts = [[untrusted(name), count(n)] for name, n in facts["fonts"].items()]
-    lacking = [[untrusted(face), count(n), percent(n, asked)] for face, (n, asked) in facts["lacking"].items()]
-    parts: list[Html] = [table(["", ""], _text_rows(ledger, facts), ".numbers")]
+def _text(ledger: pa.Table, figures: Figures) -> list[Section]:
+    """What the pages contain, the fonts that drew them, and what is missing from labels."""
+    lost = [[reason, count(n)] for reason, n in figures.lost_lines.items()]
+    fonts = [[untrusted(name), count(n)] for name, n in figures.fonts.items()]
+    lacking = [[untrusted(face), count(n), percent(n, runs)] for face, (n, runs) in figures.lacking.items()]
+    parts: list[Html] = [table(["", ""], _text_rows(ledger, figures), ".numbers")]
     if lost:
         parts += [tag("h3", "Words and lines left out of labels"), table(["reason", "count"], lost, ".numbers")]
-    of_fonts: list[Html] = [table(["font", "pages"], fonts, ".numbers")] if fonts else []
+    font_parts: list[Html] = [table(["font", "pages"], fonts, ".numbers")] if fonts else []
     if lacking:
-        head = ["font", "lines that began with such a word", "share"]
-        of_fonts += [tag("h3", "Scenes: words that the wanted font cannot show"), table(head, lacking, ".numbers")]
-    return [section("text", "Text", "", *parts), section("fonts", "Fonts, by pages", "", *of_fonts, link="Fonts")]
+        head = ["font", "runs of text that began with such a word", "share"]
+        font_parts += [tag("h3", "Scenes: words that the chosen font cannot draw"), table(head, lacking, ".numbers")]
+    return [section("text", "Text", "", *parts), section("fonts", "Fonts, by pages", "", *font_parts, link="Fonts")]
 
 
-def _text_rows(ledger: pa.Table, facts: dict[str, Any]) -> list[list[str]]:
-    coverage = f"{facts['gb2312_level_1_share']:.1%} of GB 2312 level 1 ({facts['gb2312_level_1_seen']:,} characters)"
+def _text_rows(ledger: pa.Table, figures: Figures) -> list[list[str]]:
+    coverage = f"{figures.gb2312_level_1_share:.1%} of GB 2312 level 1 ({figures.gb2312_level_1_seen:,} characters)"
     sizes = zip(*(ledger[name].to_pylist() for name in ("characters", "width", "height")), strict=True)
     density = [characters / (width * height) * 1e6 for characters, width, height in sizes if width]
     return [
-        ["lines kept", count(facts["lines"])],
-        ["characters kept", count(facts["characters"])],
+        ["lines kept", count(figures.lines)],
+        ["characters kept", count(figures.characters)],
         ["characters per megapixel, median", f"{np.median(density):,.0f}" if density else "–"],
-        ["different Chinese characters", count(facts["han_seen"])],
+        ["different Chinese characters", count(figures.han_seen)],
         ["common Chinese characters used", coverage],
-        ["fonts used", count(facts["fonts_used"])],
-        *([f"characters: {name}", count(n)] for name, n in facts["scripts"].items()),
-        *([f"backgrounds rejected: {name}", count(n)] for name, n in facts["excluded_backgrounds"].items()),
+        ["fonts used", count(figures.fonts_used)],
+        *([f"characters: {name}", count(n)] for name, n in figures.scripts.items()),
+        *([f"backgrounds rejected: {name}", count(n)] for name, n in figures.excluded_backgrounds.items()),
     ]
 
 
-def _reading(readings: dict[str, Any] | None) -> Section:
+def _read_back(readings: ReadBack | None) -> Section:
     """Tesseract's character error rates."""
-    if not readings:
+    if readings is None:
         note = tag("p.note", "No line of this build was read back.")
         return section("reading", "Read back by Tesseract", "", note, link="Read back")
     rows = [
-        [name, f"{each['lines']:,}", f"{each['cer']:.3f}", f"{each['median']:.3f}"]
-        for name, each in readings["groups"].items()
+        [name, count(rate.lines), f"{rate.cer:.3f}", f"{rate.median:.3f}"] for name, rate in readings.groups.items()
     ]
-    worst = [[w["source"], f"{w['cer']:.2f}", untrusted(w["label"]), untrusted(w["read"])] for w in readings["worst"]]
+    worst = [[each.source, f"{each.cer:.2f}", untrusted(each.label), untrusted(each.read)] for each in readings.worst]
     return section(
-        "reading", "Read back by Tesseract", readings["note"],
+        "reading", "Read back by Tesseract", readings.note,
         table(["group", "lines", "character error rate", "median line"], rows, ".numbers"), tag("h3", "Worst lines"),
         table(["source", "error", "label", "read"], worst), link="Read back",
     )  # fmt: skip
 
 
-def _gallery(pages: list[Shown]) -> Section:
+def _gallery(pages: list[PackedPage]) -> Section:
     cards = []
     for page in pages:
         caption = tag("figcaption", f"{page.source}, {page.language}, {page.key}: {len(page.lines)} lines")
-        cards.append(tag("figure.card", framed(overlay(page), "JPEG", 80), caption))
-    lead = "Red: lines, starting at the thick corner in reading direction. Blue: words."
+        cards.append(tag("figure.card", framed(draw_quads(page), "JPEG", 80), caption))
+    lead = "Red: lines, with a dot at the corner where each starts. Blue: words."
     return section("pages", "Pages", lead, tag("div.cards.wide", *cards))

@@ -1,1 +1,1 @@
-"""Pages of HTML, rendered by a headless browser."""
+"""Pages of HTML rendered by a headless browser, verified against a rendering without their text."""

@@ -1,14 +1,14 @@
-"""Chromium by Playwright: one browser per process, offline, everything bounded in time.
+"""Chromium through Playwright: one browser per process, offline, with a time limit on everything.
 
-A fresh context for every page costs half a CPU second: a new process with cold caches. Pages share a tab instead. One
-without anything that runs is shown in a tab without scripts, and can leave nothing behind; after another one what it could
-leave is removed. The context is new every RENEW pages, for pages from another folder or archive, and after a page that had
-other origins in it or opened windows.
+A new context for every page would cost half a CPU second: a new process with cold caches. Pages share a tab instead. A page
+with nothing that runs is shown in a tab without scripts and cannot leave any state behind; after any other page, its state
+is removed. The context is replaced every RENEW pages, for pages from another folder or archive, and after a page that had
+frames of other origins or opened windows.
 """
 
 import shutil
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from playwright.sync_api import Browser as Chromium
@@ -16,25 +16,35 @@ from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, s
 from playwright.sync_api import Page as Tab
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.synth_ocr.html.answers import Job, is_still, origin_of, respond
 from qvl.synth_ocr.html.capture import Shot, View, capture
+from qvl.synth_ocr.html.responses import Job, is_static, origin_of, respond
 
 HERE = Path(__file__).parent
 ORIGIN = "http://page.invalid/"
-# the first one has no windows to draw: a third less CPU time for a page
+# the first one draws no windows: a page costs a third less CPU time
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# no --disable-features: the last one counts, and Playwright has its own
+# no --disable-features: only the last one counts, and Playwright passes its own
 FLAGS = (
     "--font-render-hinting=none", "--disable-gpu", "--disable-lcd-text", "--force-color-profile=srgb", "--hide-scrollbars",
     "--blink-settings=imageAnimationPolicy=2", "--disable-smooth-scrolling",
 )  # fmt: skip
-RECYCLE = 100  # pages per browser: memory of long-lived ones grows
-RENEW = 25  # strangers' pages per context
+RECYCLE = 100  # pages per browser: the memory of long-lived ones grows
+RENEW = 25  # untrusted pages per context
+
+
+@dataclass(frozen=True, slots=True)
+class TabKind:
+    """What a tab's context fixes: whether it shows untrusted pages, and the parts of the view that cannot change."""
+
+    untrusted: bool
+    scale: float
+    seconds: float
+    scripts: bool
 
 
 @dataclass
-class Held:
-    """A tab that is kept, its protocol session, main frame and size, and how many strangers' pages it has shown."""
+class OpenTab:
+    """A tab that stays open: its protocol session, main frame and size, and how many untrusted pages it has shown."""
 
     tab: Tab
     session: CDPSession
@@ -44,78 +54,83 @@ class Held:
 
 
 def executable() -> str | None:
-    """The installed browser; none is ever downloaded."""
+    """The path of the installed browser, or None. It is never downloaded."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """Starts on the first page, restarts after RECYCLE pages."""
+    """Starts with the first page and restarts after RECYCLE pages."""
 
     def __init__(self) -> None:
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
         self._pages = 0
-        self._tabs: dict[tuple[bool, float, float, bool], Held] = {}  # strange, and what a view fixes for its context
-        self._frames: set[str] = set()  # ids of the tabs' own frames
+        self._tabs: dict[TabKind, OpenTab] = {}
+        self._frames: set[str] = set()  # ids of the tabs' main frames
         self._job = Job("", ORIGIN)
 
     def shoot(self, job: Job, view: View) -> Shot:
         """Render one page. Raises Playwright's errors."""
-        return self._own(job, view) if job.content else self._strange(job, view)
+        return self._shoot_template(job, view) if job.content else self._shoot_untrusted(job, view)
 
-    def _own(self, job: Job, view: View) -> Shot:
-        """A page without scripts leaves nothing behind."""
+    def _shoot_template(self, job: Job, view: View) -> Shot:
+        """One of our templates, without scripts: it leaves no state behind."""
         self._job = job
-        held = self._held(view, False)
-        held.session.send("Page.setDocumentContent", {"frameId": held.frame, "html": job.content})
-        return capture(held.tab, held.session, view)
+        opened = self._open_tab(TabKind(False, view.scale, view.seconds, view.scripts), view)
+        opened.session.send("Page.setDocumentContent", {"frameId": opened.frame, "html": job.content})
+        return capture(opened.tab, opened.session, view)
 
-    def _strange(self, job: Job, view: View) -> Shot:
+    def _shoot_untrusted(self, job: Job, view: View) -> Shot:
         if self._job.content or job.root != self._job.root or job.responses is not self._job.responses:
-            self._drop_strangers()  # one address may mean another file now
+            self._close_untrusted()  # the same URL may be another file now
         self._job = job
-        still = is_still(job)
-        held = self._held(replace(view, scripts=view.scripts and not still), True)
-        held.tab.goto(job.url, wait_until="load")
-        shot = capture(held.tab, held.session, view)
-        held.pages += 1
-        if held.pages >= RENEW or not (still or forget(held.tab, held.session, job.url)):
-            self._drop_strangers()
+        static = is_static(job)
+        view = replace(view, scripts=view.scripts and not static)
+        opened = self._open_tab(TabKind(True, view.scale, view.seconds, view.scripts), view)
+        opened.tab.goto(job.url, wait_until="load")
+        shot = capture(opened.tab, opened.session, view)
+        opened.pages += 1
+        if opened.pages >= RENEW or not (static or clear_state(opened.tab, opened.session, job.url)):
+            self._close_untrusted()
         return shot
 
-    def _drop_strangers(self) -> None:
-        for key in [key for key in self._tabs if key[0]]:
-            self._tabs.pop(key).tab.context.close()
+    def _close_untrusted(self) -> None:
+        for kind in [kind for kind in self._tabs if kind.untrusted]:
+            self._tabs.pop(kind).tab.context.close()
 
-    def _held(self, view: View, strange: bool) -> "Held":
+    def _open_tab(self, kind: TabKind, view: View) -> OpenTab:
+        """The tab of this kind, opened if necessary, in the view's size."""
         chromium = self._running()
-        key = (strange, view.scale, view.seconds, view.scripts)
-        if key not in self._tabs:
-            context = _context(chromium, view)
-            if strange:
-                context.add_init_script(path=HERE / "start.js")
-            tab = context.new_page()
-            session = context.new_cdp_session(tab)
-            if not (strange and view.scripts):
-                session.send("Emulation.setScriptExecutionDisabled", {"value": True})
-            session.send("DOM.enable")
-            session.send("CSS.enable")
-            frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-            self._frames.add(frame)
-            self._tabs[key] = Held(tab, session, frame, (view.width, view.height))
-        held = self._tabs[key]
-        if held.size != (view.width, view.height):
-            held.tab.set_viewport_size({"width": view.width, "height": view.height})
-            held.size = view.width, view.height
-        return held
+        if kind not in self._tabs:
+            self._tabs[kind] = self._new_tab(chromium, kind, view)
+        opened = self._tabs[kind]
+        if opened.size != (view.width, view.height):
+            opened.tab.set_viewport_size({"width": view.width, "height": view.height})
+            opened.size = view.width, view.height
+        return opened
+
+    def _new_tab(self, chromium: Chromium, kind: TabKind, view: View) -> OpenTab:
+        context = _new_context(chromium, view)
+        if kind.untrusted:
+            context.add_init_script(path=HERE / "before_page.js")
+        tab = context.new_page()
+        session = context.new_cdp_session(tab)
+        if not (kind.untrusted and kind.scripts):
+            session.send("Emulation.setScriptExecutionDisabled", {"value": True})
+        session.send("DOM.enable")
+        session.send("CSS.enable")
+        frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+        self._frames.add(frame)
+        return OpenTab(tab, session, frame, (view.width, view.height))
 
     def _running(self) -> Chromium:
+        """The running browser; starts it if necessary."""
         if self._chromium is not None and self._pages >= RECYCLE:
             self.close()
         if self._chromium is None:
             path = executable()
             if path is None:
-                raise RecipeError("no chromium is installed: sh scripts/ocr_packages.sh")
+                raise RecipeError("chromium is not installed: sh scripts/ocr_packages.sh")
             self._playwright = sync_playwright().start()
             self._chromium = self._playwright.chromium.launch(executable_path=path, args=list(FLAGS))
             self._pages = 0
@@ -134,7 +149,7 @@ class Browser:
         self._tabs, self._frames = {}, set()
 
 
-def _context(chromium: Chromium, view: View) -> BrowserContext:
+def _new_context(chromium: Chromium, view: View) -> BrowserContext:
     context = chromium.new_context(
         viewport={"width": view.width, "height": view.height}, device_scale_factor=view.scale, offline=True,
         java_script_enabled=True, reduced_motion="reduce", service_workers="block", accept_downloads=False,
@@ -143,14 +158,14 @@ def _context(chromium: Chromium, view: View) -> BrowserContext:
     return context
 
 
-def forget(tab: Tab, session: CDPSession, url: str) -> bool:
-    """End a page's scripts, timers and workers, and remove what it stored. False where only a new context would do.
+def clear_state(tab: Tab, session: CDPSession, url: str) -> bool:
+    """End a page's scripts, timers and workers and remove what it stored. False if only a new context would do.
 
-    What one tab alone holds (its session storage, its name) is removed by start.js before the next page's scripts.
+    What belongs to the tab itself (its session storage and its name) is cleared by before_page.js, before the next page.
     """
     own = origin_of(url)
-    foreign = {origin_of(frame.url) for frame in tab.frames if frame.url.startswith("http")} - {own}
-    if foreign or len(tab.context.pages) > 1:
+    other_origins = {origin_of(frame.url) for frame in tab.frames if frame.url.startswith("http")} - {own}
+    if other_origins or len(tab.context.pages) > 1:
         return False
     try:
         tab.goto("about:blank", wait_until="commit")
@@ -158,11 +173,11 @@ def forget(tab: Tab, session: CDPSession, url: str) -> bool:
         tab.context.clear_cookies()
         session.send("Page.resetNavigationHistory")
     except Error:
-        return False  # the page was read, but does not let go
+        return False  # the page was captured but refuses to be left
     return True
 
 
-@lru_cache(maxsize=1)
-def shared() -> Browser:
-    """The one browser of this process."""
+@cache
+def shared_browser() -> Browser:
+    """The only browser of this process."""
     return Browser()

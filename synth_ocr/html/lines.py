@@ -1,4 +1,4 @@
-"""Fragments to verified lines: merged along a line, measured on the differential shot, words cut at ink gaps."""
+"""From fragments to verified lines: ink from the difference of the two pictures, lines joined, words split at gaps."""
 
 import unicodedata
 from collections import Counter
@@ -9,21 +9,21 @@ from subprocess import run
 import cv2
 import numpy as np
 
-from qvl.synth_ocr.html.tree import Fragment
+from qvl.synth_ocr.html.fragments import Fragment
+from qvl.synth_ocr.page.evidence import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure_line
 from qvl.synth_ocr.page.geometry import Points, Rect, area, around, bounds, heading, rect_quad, tight_quad
 from qvl.synth_ocr.page.page import Line, Pixels, Word
-from qvl.synth_ocr.page.text import LETTER, PRIVATE_USE, TABLE, WIDE, clean, runs_left
-from qvl.synth_ocr.page.visible import LEAST_SHARE, LETTER_BEARING, SIGN_BEARING, Evidence, measure
+from qvl.synth_ocr.page.text import LETTER, PRIVATE_USE, REPLACEMENTS, WIDE, clean, runs_left
 
-EDGE = 0.75  # device pixels that a box may stand over the picture's edge: boxes are fractional
-HOLE = 3.0  # of the font size: ink of one fragment has no such gap
-UNDERLINE = 0.85  # a row with so much ink is a line under (or through) the text
-LEAST_BLANK = 0.15  # of the font size, between two words' ink
+EDGE = 0.75  # device pixels by which a box may cross the picture's edge: boxes have fractions of pixels
+HOLE = 3.0  # of the font size: the ink of one fragment has no gap this wide
+UNDERLINE = 0.85  # share of ink from which a row is a line under or through the text
+LEAST_BLANK = 0.15  # of the font size: the least gap between the ink of two words
 LOW = 0.25  # ink lower than this share of the font size, in a fragment with letters: covered or clipped
 
 
 @dataclass
-class Piece:
+class VisibleFragment:
     """A fragment with its ink."""
 
     fragment: Fragment
@@ -32,27 +32,27 @@ class Piece:
 
 
 def read_lines(fragments: list[Fragment], evidence: Evidence) -> tuple[list[Line], Counter[str]]:
-    """Lines in document order, and what was dropped for what."""
+    """Lines in document order, and how many fragments were dropped for each reason."""
     lost: Counter[str] = Counter()
-    runs: list[list[Piece]] = []
+    runs: list[list[VisibleFragment]] = []
     broken = False
     for fragment in fragments:
-        piece, reason = look(fragment, evidence)
-        if piece is None:
+        visible, reason = find_ink(fragment, evidence)
+        if visible is None:
             lost[reason] += 1
             broken = True
-        elif runs and not broken and follows(runs[-1][-1], piece):
-            runs[-1].append(piece)
+            continue
+        if runs and not broken and continues_line(runs[-1][-1], visible):
+            runs[-1].append(visible)
         else:
-            runs.append([piece])
-        if piece is not None:
-            broken = False
+            runs.append([visible])
+        broken = False
     blocks: dict[tuple[int, int], int] = {}
-    return [_line(each, blocks.setdefault(each[0].fragment.block, len(blocks)), evidence) for each in runs], lost
+    return [_line(run, blocks.setdefault(run[0].fragment.block, len(blocks)), evidence) for run in runs], lost
 
 
-def look(fragment: Fragment, evidence: Evidence) -> tuple[Piece | None, str]:
-    """The fragment's ink, or the reason why it is no record."""
+def find_ink(fragment: Fragment, evidence: Evidence) -> tuple[VisibleFragment | None, str]:
+    """The fragment with its ink, or the reason why it is not a record."""
     text = clean(fragment.text)
     height, width = evidence.ink.shape
     (left, top), (right, bottom) = fragment.quad.min(axis=0), fragment.quad.max(axis=0)
@@ -81,11 +81,11 @@ def look(fragment: Fragment, evidence: Evidence) -> tuple[Piece | None, str]:
         return None, "cut"
     if fragment.upright and fragment.direction[1] and not all(WIDE.match(c) for c in text.replace(" ", "")):
         quad = quad[[1, 2, 3, 0]]
-    return Piece(fragment, text, quad), ""
+    return VisibleFragment(fragment, text, quad), ""
 
 
 def is_cut(fragment: Fragment, text: str, quad: Points, mask: Pixels) -> bool:
-    """Part of the text is covered or clipped: ink stays away from an end of the box, has a hole, or is too low."""
+    """Whether part of the text is covered or clipped: its ink misses an end of the box, has a hole, or is too low."""
     dx, dy = fragment.direction
     ends, found = fragment.quad @ (dx, dy), quad @ (dx, dy)
     blanks = (len(fragment.text) - len(fragment.text.lstrip()), len(fragment.text) - len(fragment.text.rstrip()))
@@ -105,15 +105,18 @@ def is_cut(fragment: Fragment, text: str, quad: Points, mask: Pixels) -> bool:
 
 
 def is_tofu(text: str) -> bool:
-    """Whether some character has no font. Private ones are left to the page's rule."""
+    """Whether some character has no font. Private-use characters are left to the rules of the page."""
     if text.isascii():
         return False
-    return any(c > 0x20 and c not in TABLE and c not in drawable() for c in map(ord, PRIVATE_USE.sub("", text)))
+    return any(
+        c > 0x20 and c not in REPLACEMENTS and c not in drawable_code_points()
+        for c in map(ord, PRIVATE_USE.sub("", text))
+    )
 
 
 @cache
-def drawable() -> frozenset[int]:
-    """Code points that some installed font has, by fontconfig: others are drawn as boxes."""
+def drawable_code_points() -> frozenset[int]:
+    """Code points that some installed font has, according to fontconfig. Others are drawn as boxes."""
     listed = run(["fc-list", "-f", "%{charset}\n"], capture_output=True, text=True, check=True, timeout=120).stdout
     found: set[int] = set()
     for spans in set(listed.split("\n")):
@@ -123,9 +126,9 @@ def drawable() -> frozenset[int]:
     return frozenset(found)
 
 
-def follows(last: Piece, piece: Piece) -> bool:
-    """Whether a fragment goes on where the last one stopped: same block, same line, no wide gap."""
-    one, two = last.fragment, piece.fragment
+def continues_line(last: VisibleFragment, visible: VisibleFragment) -> bool:
+    """Whether a fragment continues the line of the one before it: same block, same line, no wide gap."""
+    one, two = last.fragment, visible.fragment
     if one.block != two.block or one.upright != two.upright or abs(np.dot(one.direction, two.direction)) < 0.99:
         return False
     dx, dy = one.direction
@@ -133,65 +136,81 @@ def follows(last: Piece, piece: Piece) -> bool:
     shared = min(low.max(), high.max()) - max(low.min(), high.min())
     if shared < 0.5 * min(low.max() - low.min(), high.max() - high.min()):
         return False
-    return bool(-0.5 * one.size < _gap(last, piece) < one.size)
+    return bool(-0.5 * one.size < _gap(last, visible) < one.size)
 
 
-def _line(run_: list[Piece], paragraph: int, evidence: Evidence) -> Line:
-    parts = []
-    for piece in run_:
-        raw = piece.fragment.text
-        parts.append((" " if raw[:1].isspace() else "") + piece.text + (" " if raw[-1:].isspace() else ""))
-    for number in range(1, len(run_)):
-        if _gap(run_[number - 1], run_[number]) > 0.15 * run_[number].fragment.size:
-            parts[number] = " " + parts[number].lstrip()
-    text = clean("".join(parts))
-    quad = around([piece.quad for piece in run_], heading(run_[0].quad))
-    layout = around([piece.fragment.quad for piece in run_], heading(run_[0].quad))
-    line = Line(text, quad, layout, [], paragraph)
-    measure(line, 1.0, evidence)
-    line.words = words_of(line, evidence, run_[0].fragment)
+def _line(run: list[VisibleFragment], paragraph: int, evidence: Evidence) -> Line:
+    quad = around([each.quad for each in run], heading(run[0].quad))
+    layout = around([each.fragment.quad for each in run], heading(run[0].quad))
+    line = Line(_joined_text(run), quad, layout, [], paragraph)
+    measure_line(line, 1.0, evidence)
+    line.words = split_words(line, evidence, run[0].fragment)
     return line
 
 
-def _gap(left: Piece, right: Piece) -> float:
-    """Pixels between the boxes of two fragments, whichever comes first."""
+def _joined_text(run: list[VisibleFragment]) -> str:
+    """The fragments' texts, with a blank where one has it at its edge or where their boxes are apart."""
+    parts = []
+    for each in run:
+        raw = each.fragment.text
+        parts.append((" " if raw[:1].isspace() else "") + each.text + (" " if raw[-1:].isspace() else ""))
+    for number in range(1, len(run)):
+        if _gap(run[number - 1], run[number]) > LEAST_BLANK * run[number].fragment.size:
+            parts[number] = " " + parts[number].lstrip()
+    return clean("".join(parts))
+
+
+def _gap(left: VisibleFragment, right: VisibleFragment) -> float:
+    """Pixels between the boxes of two fragments, in either order."""
     axis = left.fragment.direction
     one, two = left.fragment.quad @ axis, right.fragment.quad @ axis
     return float(max(two.min() - one.max(), one.min() - two.max()))
 
 
-def words_of(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
-    """Words by the widest gaps in the line's ink; one word for the line where gaps or mixed directions do not tell."""
+def split_words(line: Line, evidence: Evidence, fragment: Fragment) -> list[Word]:
+    """Words split at the widest gaps in the line's ink.
+
+    The line stays one word if its gaps are not clear, if it is not level, or if it mixes reading directions.
+    """
+    whole = [Word(line.text, line.quad)]
     texts = line.text.split(" ")
     kinds = {unicodedata.bidirectional(char) for char in line.text} if not line.text.isascii() else {"L"}
     leftwards = bool(kinds & {"R", "AL"})
     if len(texts) == 1 or not fragment.upright or fragment.direction[1] or (leftwards and "L" in kinds):
-        return [Word(line.text, line.quad)]
+        return whole
     x0, y0, x1, y1 = bounds(line.quad, evidence.ink.shape[1], evidence.ink.shape[0])
     mask = evidence.mask[y0:y1, x0:x1]
-    if not mask.size:
-        return [Word(line.text, line.quad)]
-    full = cv2.reduce(mask, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
-    columns = (
-        np.flatnonzero(cv2.reduce(mask[full < UNDERLINE], 0, cv2.REDUCE_MAX)) if (full < UNDERLINE).any() else full[:0]
-    )
-    steps = np.diff(columns)
-    order = np.argsort(-steps, kind="stable")
-    wanted = len(texts) - 1
-    if len(order) < wanted or (len(order) > wanted and steps[order[wanted - 1]] <= steps[order[wanted]]):
-        return [Word(line.text, line.quad)]
-    if steps[order[wanted - 1]] < LEAST_BLANK * fragment.size:
-        return [Word(line.text, line.quad)]
-    cuts = np.sort(order[:wanted])
-    starts, ends = [0, *(cuts + 1).tolist()], [*cuts.tolist(), len(columns) - 1]
-    words = []
-    for text, start, end in zip(texts[::-1] if leftwards else texts, starts, ends, strict=True):
-        left, right = int(columns[start]), int(columns[end]) + 1
-        words.append(Word(text, rect_quad(ink_rect(mask[:, left:right], x0 + left, y0))))
+    spans = _word_spans(mask, len(texts), LEAST_BLANK * fragment.size) if mask.size else []
+    if not spans:
+        return whole
+    words = [
+        Word(text, rect_quad(ink_rect(mask[:, left:right], x0 + left, y0)))
+        for text, (left, right) in zip(texts[::-1] if leftwards else texts, spans, strict=True)
+    ]
     return words[::-1] if leftwards else words
 
 
+def _word_spans(mask: Pixels, count: int, least_gap: float) -> list[tuple[int, int]]:
+    """Columns (first, end) of ``count`` words, split at the widest gaps; empty if those are not clearly the widest.
+
+    Rows that are almost full of ink are left out: they are underlines.
+    """
+    filled = cv2.reduce(mask, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
+    rows = filled < UNDERLINE
+    columns = np.flatnonzero(cv2.reduce(mask[rows], 0, cv2.REDUCE_MAX)) if rows.any() else np.zeros(0, np.intp)
+    gaps = np.diff(columns)
+    order = np.argsort(-gaps, kind="stable")
+    cuts = count - 1
+    if len(order) < cuts or (len(order) > cuts and gaps[order[cuts - 1]] <= gaps[order[cuts]]):
+        return []
+    if gaps[order[cuts - 1]] < least_gap:
+        return []
+    positions = np.sort(order[:cuts])
+    starts, ends = [0, *(positions + 1).tolist()], [*positions.tolist(), len(columns) - 1]
+    return [(int(columns[start]), int(columns[end]) + 1) for start, end in zip(starts, ends, strict=True)]
+
+
 def ink_rect(mask: Pixels, x0: int, y0: int) -> Rect:
-    """Bounds of a mask's ink; ``x0, y0`` is the mask's place in the image."""
+    """Bounds of a mask's ink. ``x0, y0`` is the position of the mask in the image."""
     left, top, width, height = cv2.boundingRect(mask)
     return float(x0 + left), float(y0 + top), float(x0 + left + width), float(y0 + top + height)

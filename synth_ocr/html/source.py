@@ -1,29 +1,34 @@
-"""HTML as a source: saved pages, WARC files, and templates filled by faker."""
+"""HTML as a source: saved pages, WARC files, and templates filled by Faker."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import numpy as np
 import xxhash
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
 from qvl.pipeline.storage.reader import Storage
-from qvl.synth_ocr.page.confined import Limits, Stopped, confined
+from qvl.synth_ocr.page.confined_process import Limits, ProcessStopped, confined_process
 from qvl.synth_ocr.page.page import Outcome
 from qvl.synth_ocr.page.rules import PageRules
+
+if TYPE_CHECKING:
+    from qvl.synth_ocr.html.capture import View
+    from qvl.synth_ocr.html.responses import Job
 
 VIEWS = ((1280, 960), (1024, 1024), (800, 1200), (1366, 768), (600, 1024))
 
 
 class Html(RecipeModel):
-    """One of: ``paths`` (saved pages; they see files below ``root`` alone), ``warcs``, ``templates`` (a language).
+    """One of ``paths`` (saved pages, which can load only files below ``root``), ``warcs`` and ``templates`` (a language).
 
-    ``count``: pages made of templates, or at most so many saved pages. ``seconds`` bound one page, scripts included.
+    ``count``: the number of pages made from templates, or the maximum number of saved pages. ``seconds`` limits one page,
+    including its scripts.
     """
 
     kind: Literal["html"] = "html"
@@ -48,7 +53,7 @@ class Html(RecipeModel):
         return self
 
     def units(self, source: str) -> list[BuildUnit]:
-        """Runs of files, one per WARC file, or ranges of indices."""
+        """One unit per WARC file, or per ``per_unit`` templates or saved pages."""
         if self.warcs:
             files = self._files(source, self.warcs)
             return [BuildUnit(f"{source}-{n:05d}", source, PurePosixPath(f).name, f) for n, f in enumerate(files)]
@@ -77,32 +82,33 @@ class Html(RecipeModel):
         return sorted(found)
 
     def _name(self, path: str) -> str:
-        """A saved page's name below the root."""
+        """A saved page's path relative to the root. Raises RecipeError for a page outside it."""
         root = Path(self.root or Path(path).parent).resolve()
         resolved = Path(path).resolve()
         if not resolved.is_relative_to(root):
-            raise RecipeError(f"{path}: not below root {root}")
+            raise RecipeError(f"{path}: is not below the root {root}")
         return resolved.relative_to(root).as_posix()
 
-    def common(self) -> dict[str, Any]:
-        """Settings, and the browser and fonts that draw."""
+    def common(self) -> dict[str, JsonValue]:
+        """The settings, and the versions of the browser and fonts."""
         from qvl.synth_ocr.html.versions import versions
 
         read = self.model_dump(mode="json", exclude={"paths", "root", "warcs", "count", "per_unit", "seconds"})
-        return {"read": read, "libraries": versions()}
+        return {"read": read, "libraries": {**versions()}}
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """The bytes that go in."""
+    def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
+        """The identity of the unit's input."""
         return {"input": self._identity(unit)}
 
     def missing(self) -> list[str]:
-        """What is not installed of what the pages are made of."""
-        from qvl.synth_ocr.html.versions import absent
+        """A message for each input or program that is not installed."""
+        from qvl.synth_ocr.html.versions import missing_programs
 
         found = [f"nothing matches {pattern}" for pattern in (*self.paths, *self.warcs) if not Storage().glob(pattern)]
-        return absent() + found
+        return missing_programs() + found
 
-    def _identity(self, unit: BuildUnit) -> Any:
+    def _identity(self, unit: BuildUnit) -> JsonValue:
+        """Hashes of the unit's files, or the range of template indices."""
         if self.warcs:
             return xxhash.xxh3_128_hexdigest(Storage().read(unit.payload))
         if self.templates:
@@ -110,47 +116,50 @@ class Html(RecipeModel):
         return [f"{self._name(path)} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for path in unit.payload]
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
-        """Pages in order; the page that stops its process is a verdict, those after it go on in a new one."""
+        """Pages in order. A page that stops its process gets a verdict, and the pages after it continue in a new process."""
         from qvl.synth_ocr.html.render import PagesTask, render_pages
 
         jobs = [(job, self._view(job.url, seed)) for job in self._jobs(unit, seed)]
-        # no limit of address space: the browser reserves far more than it uses
-        child = confined(render_pages, Limits(self.seconds * 3, 0))
+        # without a memory limit: the browser reserves far more address space than it uses
+        child = confined_process(render_pages, Limits(self.seconds * 3, 0))
         done = 0
         while done < len(jobs):
             try:
                 for outcome in child.results(PagesTask(tuple(jobs[done:]), self.rules)):
                     done += 1
                     yield outcome
-            except Stopped as reason:
+            except ProcessStopped as reason:
                 yield Outcome(jobs[done][0].key, str(reason))
                 done += 1
 
-    def _view(self, url: str, seed: int) -> Any:
+    def _view(self, url: str, seed: int) -> "View":
         from qvl.synth_ocr.html.capture import View
 
         width, height = self.views[xxhash.xxh3_64_intdigest(url.encode(), seed) % len(self.views)]
         return View(width, height, self.scale, self.seconds, self.scripts)
 
-    def _jobs(self, unit: BuildUnit, seed: int) -> list[Any]:
-        from qvl.synth_ocr.html.answers import Job
+    def _jobs(self, unit: BuildUnit, seed: int) -> list["Job"]:
         from qvl.synth_ocr.html.browser import ORIGIN
+        from qvl.synth_ocr.html.responses import Job
 
         if self.warcs:
-            from qvl.synth_ocr.html.warc import jobs
+            from qvl.synth_ocr.html.warc import read_jobs
 
-            return jobs(unit.payload)
+            return read_jobs(unit.payload)
         if self.templates:
-            from qvl.synth_ocr.html.templates import filled
-
-            made = []
-            for index in range(*unit.payload):
-                sequence = np.random.SeedSequence((seed, xxhash.xxh3_64_intdigest(unit.source.encode()), index))
-                page = filled(self.templates, np.random.Generator(np.random.Philox(sequence)))
-                url = f"{ORIGIN}{unit.source}/{index}"
-                made.append(Job(f"t{index:07d}", url, content=page))
-            return made
+            return [self._template_job(self.templates, unit.source, seed, index) for index in range(*unit.payload)]
         return [
             Job(f"h{n:04d}", ORIGIN + quote(self._name(path)), str(self.root or Path(path).parent))
             for n, path in enumerate(unit.payload)
         ]
+
+    @staticmethod
+    def _template_job(language: Literal["en", "zh"], source: str, seed: int, index: int) -> "Job":
+        """The template page with this index, filled from its own random generator."""
+        from qvl.synth_ocr.html.browser import ORIGIN
+        from qvl.synth_ocr.html.responses import Job
+        from qvl.synth_ocr.html.templates import fill_template
+
+        sequence = np.random.SeedSequence((seed, xxhash.xxh3_64_intdigest(source.encode()), index))
+        page = fill_template(language, np.random.Generator(np.random.Philox(sequence)))
+        return Job(f"t{index:07d}", f"{ORIGIN}{source}/{index}", content=page)

@@ -1,4 +1,4 @@
-"""Which browser and which fonts draw: bytes differ across them."""
+"""The versions of the browser and of the fonts, on which output bytes depend."""
 
 import subprocess
 from functools import cache
@@ -11,17 +11,19 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.synth_ocr.html.browser import executable
 
 
-def absent() -> list[str]:
-    """Programs that are not installed."""
-    return ([] if executable() else ["no chromium"]) + ([] if which("fc-list") else ["no fontconfig (fc-list)"])
+def missing_programs() -> list[str]:
+    """A message for each program that is not installed."""
+    return ([] if executable() else ["chromium is not installed"]) + (
+        [] if which("fc-list") else ["fontconfig (fc-list) is not installed"]
+    )
 
 
 @cache
 def versions() -> dict[str, str]:
-    """The browser's version and a hash of the installed fonts' names and versions. Raises RecipeError without browser."""
+    """The browser's version and a hash of the installed fonts' names and versions. Raises RecipeError without a browser."""
     path = executable()
     if path is None:
-        raise RecipeError("no chromium is installed: sh scripts/ocr_packages.sh")
+        raise RecipeError("chromium is not installed: sh scripts/ocr_packages.sh")
     command = [path, "--version", "--no-sandbox"]
     browser = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
     fonts = subprocess.run(

@@ -1,1 +1,1 @@
-"""A page with its lines of text: geometry, rules, visibility, verification."""
+"""A page and its lines of text: geometry, character rules, visibility, and the rules that accept or reject it."""

@@ -1,12 +1,11 @@
-"""Quads in pixels: order, tightness, agreement.
+"""Quads in pixels: order of corners, tight fits, intersection over union.
 
-A quad is a float array [4, 2] of x, y in pixels of the final image: the corner at the reading start first, then along
-the reading direction and around. Pixel (i, j) covers [j, j + 1) x [i, i + 1), so the ink of one pixel has area 1.
+A quad is a float array [4, 2] of x, y in pixels of the final image: first the corner where reading starts, then along the
+reading direction and around. Pixel (i, j) covers [j, j + 1) x [i, i + 1), so the ink of one pixel has area 1.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 
 
 def rect_quad(rect: Rect, direction: tuple[float, float] = (1.0, 0.0)) -> Points:
-    """An upright rectangle as a quad that starts where text that runs along ``direction`` (an axis) starts."""
+    """An upright rectangle as a quad that starts where text running along ``direction`` (an axis) starts."""
     x0, y0, x1, y1 = rect
     dx, dy = direction
     if abs(dx) >= abs(dy):
@@ -29,13 +28,13 @@ def rect_quad(rect: Rect, direction: tuple[float, float] = (1.0, 0.0)) -> Points
 
 
 def union(rects: Sequence[Rect]) -> Rect:
-    """The rectangle around rectangles."""
+    """The smallest rectangle around all rectangles."""
     x0, y0, x1, y1 = zip(*rects, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
 
 
 def frame_quad(low: Points, high: Points, direction: tuple[float, float]) -> Points:
-    """The rectangle [low, high] of a frame whose x axis is the unit vector ``direction``, in pixels."""
+    """A rectangle [low, high] in the frame whose x axis is the unit vector ``direction``, as a quad in pixels."""
     dx, dy = direction
     corners = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], float)
     return np.asarray(corners @ np.array([(dx, dy), (-dy, dx)], float))
@@ -48,9 +47,10 @@ def to_frame(points: Points, direction: tuple[float, float]) -> Points:
 
 
 def tight_quad(ink: Bools, x0: int, y0: int, direction: tuple[float, float]) -> Points | None:
-    """The smallest rectangle along ``direction`` around ink pixels; ``x0, y0`` is the place of ``ink`` in the image.
+    """The smallest rectangle along ``direction`` around ink pixels, or None without ink.
 
-    Pixel centres are taken half a pixel wider, so an upright rectangle holds its pixels exactly. None without ink.
+    ``x0, y0`` is the position of ``ink`` in the image. The rectangle is half a pixel wider than the pixels' centres, so
+    that an upright one covers its pixels exactly.
     """
     rows, columns = np.nonzero(ink)
     if len(rows) == 0:
@@ -62,13 +62,13 @@ def tight_quad(ink: Bools, x0: int, y0: int, direction: tuple[float, float]) -> 
 
 
 def area(quad: Points) -> float:
-    """Signed area in square pixels: positive where the corners run clockwise on the screen."""
+    """Signed area in square pixels, positive if the corners run clockwise on the screen."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad.tolist()
     return float((cx - ax) * (dy - by) - (dx - bx) * (cy - ay)) / 2
 
 
 def is_sound(quad: Points) -> bool:
-    """Convex, clockwise, of positive area."""
+    """Whether the quad is convex and clockwise and has a positive area."""
     corners = quad.tolist()
     for i in range(4):
         (ax, ay), (bx, by), (cx, cy) = corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]
@@ -78,7 +78,11 @@ def is_sound(quad: Points) -> bool:
 
 
 def iou(first: Points, second: Points) -> float:
-    """Intersection over union of two convex quads."""
+    """Intersection over union of two convex quads.
+
+    In OpenCV's single precision: the ledger holds these numbers, rounded to four decimals. The double precision of
+    ``qvl.pipeline.markup.quads.quad_iou`` rounds differently on about one line in sixty, and takes six times as long.
+    """
     first_area, second_area = abs(area(first)), abs(area(second))
     if min(first_area, second_area) == 0:
         return 0.0
@@ -87,7 +91,7 @@ def iou(first: Points, second: Points) -> float:
 
 
 def around(quads: list[Points], direction: tuple[float, float] | None = None) -> Points:
-    """The smallest rectangle along ``direction`` (of the first quad where none is given) that holds all quads."""
+    """The smallest rectangle along ``direction`` that holds all quads; by default along the first quad's heading."""
     direction = direction or heading(quads[0])
     if len(quads) == 1:
         return quads[0]
@@ -103,13 +107,13 @@ def heading(quad: Points) -> tuple[float, float]:
 
 
 def sides(quad: Points) -> tuple[float, float]:
-    """Lengths in pixels along and across the reading direction."""
+    """Side lengths in pixels: along and across the reading direction."""
     (ax, ay), (bx, by), (cx, cy), _ = quad.tolist()
     return math.hypot(bx - ax, by - ay), math.hypot(cx - bx, cy - by)
 
 
 def bounds(quad: Points, width: int, height: int, margin: int = 0) -> tuple[int, int, int, int]:
-    """Whole pixels x0, y0, x1, y1 around a quad, inside the image."""
+    """The whole pixels x0, y0, x1, y1 around a quad, clipped to the image."""
     (x0, y0), (x1, y1) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
     return (
         max(0, math.floor(x0) - margin), max(0, math.floor(y0) - margin),
@@ -118,10 +122,9 @@ def bounds(quad: Points, width: int, height: int, margin: int = 0) -> tuple[int,
 
 
 def fractions(quads: Sequence[Points], width: int, height: int) -> list[list[float]]:
-    """Eight numbers per quad, fractions of width and height in [0, 1], rounded to 5 decimals (under 0.01 px at 1024)."""
+    """Eight numbers per quad: fractions of width and height in [0, 1], rounded to 5 decimals (under 0.01 px at 1024)."""
     if not quads:
         return []
-    scaled: Any = np.stack(quads)
-    scaled /= (width, height)
+    scaled = np.stack(quads) / (width, height)
     numbers: list[list[float]] = scaled.clip(0.0, 1.0).round(5).reshape(len(quads), 8).tolist()
     return numbers

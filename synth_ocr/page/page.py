@@ -1,19 +1,19 @@
-"""A page that was made: its pixels, its text with places, and what the pixels say about each place."""
+"""A rendered page: its pixels, its text with positions, and what the pixels show about each line."""
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl.synth_ocr.page.geometry import Points
+from qvl.synth_ocr.page.notes import SceneNotes
 
 Pixels = NDArray[np.uint8]
 
 
 class PageRejected(Exception):
-    """The page becomes a verdict; ``str(error)`` is the reason, one word."""
+    """The page becomes a verdict instead of a sample; ``str(error)`` is the reason, such as ``too_small``."""
 
 
 @dataclass
@@ -26,11 +26,11 @@ class Word:
 
 @dataclass
 class Line:
-    """A line of text. ``quad`` is the ink's, ``layout`` the font's (ascent, descent, advance), both in pixels.
+    """A line of text. ``quad`` surrounds the ink, ``layout`` the font's ascent, descent and advance, both in pixels.
 
     ``ink_share``: ink pixels / pixels of the quad. ``contrast``: mean change of the ink's pixels by the text, 0..255.
-    ``pixel_height``: side of the quad across the reading direction. ``agreement``: IoU of what the layout promised
-    (ink carried through the geometry) and of the ink that was found in pixels.
+    ``pixel_height``: side of the quad across the reading direction. ``agreement``: IoU of where the layout expects the ink
+    (carried through the geometry) and where it was found in the pixels.
     """
 
     text: str
@@ -46,14 +46,14 @@ class Line:
 
 @dataclass
 class Page:
-    """``unlabelled_ink``: share of all text ink that lies in no line. ``lost``: lines dropped, by reason."""
+    """``unlabelled_ink``: share of all text ink that lies in no line. ``lost``: words and lines dropped, by reason."""
 
     image: Pixels  # [height, width, 3], RGB
     lines: list[Line]
     unlabelled_ink: float = 0.0
     lost: Counter[str] = field(default_factory=Counter)
     fonts: list[str] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: SceneNotes | None = None  # scenes only
     quality: int = 90  # of the JPEG
 
     @property

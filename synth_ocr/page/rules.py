@@ -1,4 +1,4 @@
-"""The paper's rules on pages (section 5.5, steps 3 to 6) and ours on what can be read."""
+"""The paper's rules on pages (section 5.5, steps 3 to 6) and our own rules on what people can read."""
 
 from collections import Counter
 from dataclasses import replace
@@ -15,10 +15,10 @@ from qvl.synth_ocr.page.text import LATIN_EXTENDED, PRIVATE_USE, UNKNOWN
 
 
 class PageRules(RecipeModel):
-    """Why a page or a line is dropped. The paper publishes the rules, not their numbers: these are ours.
+    """The limits beyond which a page or a line is dropped. The paper publishes the rules but not their numbers.
 
-    ``latin_extended`` and ``private_use`` reject the page that has such a character (paper, steps 5 and 6; the first one
-    holds for PDF alone). Lines that people cannot read leave the label; their ink then counts as unlabelled.
+    ``latin_extended`` and ``private_use`` reject a page with such a character (paper, steps 5 and 6; the first applies only
+    to PDF). Lines that people cannot read are left out of the label, and their ink then counts as unlabelled.
     """
 
     minimum_side: int = Field(default=224, ge=1)  # pixels of the rendered page
@@ -29,11 +29,11 @@ class PageRules(RecipeModel):
     minimum_height: float = Field(default=5.0, ge=0)  # pixels of a line's ink, on the final image
     minimum_contrast: float = Field(default=24.0, ge=0)  # mean change of the ink's pixels, 0..255
     unlabelled_ink: float = Field(default=0.02, ge=0, le=1)  # share of the page's text ink outside every line
-    quality: int = Field(default=90, ge=1, le=100)  # of the JPEG, where no effect chooses it
+    quality: int = Field(default=90, ge=1, le=100)  # of the JPEG, unless an effect chooses it
 
 
-def admit(lines: list[Line], rules: PageRules) -> tuple[list[Line], Counter[str]]:
-    """Lines that can be read on the final image, and how many were dropped for what."""
+def split_readable(lines: list[Line], rules: PageRules) -> tuple[list[Line], Counter[str]]:
+    """The lines that can be read on the final image, and how many were dropped for each reason."""
     kept: list[Line] = []
     lost: Counter[str] = Counter()
     for line in lines:
@@ -46,20 +46,20 @@ def admit(lines: list[Line], rules: PageRules) -> tuple[list[Line], Counter[str]
 
 
 def line_fault(line: Line, rules: PageRules) -> str:
-    """The reason that keeps a line out of the label; empty where there is none."""
+    """Why the line is left out of the label; empty if it is not."""
     if UNKNOWN.search(line.text):
         return "unknown_character"
     if not is_sound(line.quad):
         return "degenerate"
-    # a dash or a dot is low by nature: the layout says how tall its line is
-    tall = max(line.pixel_height, sides(line.layout)[1] * 0.5)
-    if tall < rules.minimum_height:
+    # dashes and dots are always low: their layout says how tall the line is
+    height = max(line.pixel_height, sides(line.layout)[1] * 0.5)
+    if height < rules.minimum_height:
         return "too_low"
     return "faint" if line.contrast < rules.minimum_contrast else ""
 
 
 def page_fault(page: Page, rules: PageRules) -> str:
-    """The reason that rejects a page; empty where there is none."""
+    """Why the page is rejected; empty if it is not."""
     text = page.text
     characters = sum(len(line.text.replace(" ", "")) for line in page.lines)
     height, width, _ = page.image.shape
@@ -75,8 +75,8 @@ def page_fault(page: Page, rules: PageRules) -> str:
     return next((name for name, failed in checks if failed), "")
 
 
-def finish(key: str, page: Page, rules: PageRules) -> Outcome:
-    """The page as it travels on: encoded once, without its pixels. Raises PageRejected."""
+def encode_page(key: str, page: Page, rules: PageRules) -> Outcome:
+    """The page as an outcome: encoded once as JPEG, then without its pixels. Raises PageRejected if a rule rejects it."""
     fault = page_fault(page, rules)
     if fault:
         raise PageRejected(fault)

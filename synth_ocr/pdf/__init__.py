@@ -1,1 +1,1 @@
-"""Pages of PDF documents (PyMuPDF)."""
+"""Pages of PDF documents, verified against a rendering without their text."""

@@ -1,11 +1,11 @@
-"""What reads PDF files: MuPDF where it is installed, else PDFium. The rest of the package sees these two protocols."""
+"""The engine that reads PDF files: MuPDF if it is installed, else PDFium. Other modules see only these two protocols."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.synth_ocr.page.layout import Piece
+from qvl.synth_ocr.page.extracted import ExtractedWord
 from qvl.synth_ocr.page.page import Pixels
 
 Engine = Literal["mupdf", "pdfium"]
@@ -13,7 +13,7 @@ MODULES: dict[Engine, str] = {"mupdf": "pymupdf", "pdfium": "pypdfium2"}
 
 
 class PdfPage(Protocol):
-    """A page in points as it is shown: its rotation, crop box and user unit are in ``width`` and ``height``."""
+    """A page as it is shown, in points: ``width`` and ``height`` include its rotation, crop box and user unit."""
 
     @property
     def width(self) -> float: ...
@@ -24,11 +24,11 @@ class PdfPage(Protocol):
     def render(self, zoom: float) -> Pixels:
         """The page at ``zoom`` pixels per point, without annotations: [height, width, 3], RGB."""
 
-    def pieces(self, zoom: float) -> list[Piece]:
-        """Every word in the order of the content, in pixels at ``zoom``. Annotations are left out."""
+    def words(self, zoom: float) -> list[ExtractedWord]:
+        """Every word in content order, in pixels at ``zoom``, without annotations."""
 
     def remove_text(self) -> None:
-        """Take all text away and nothing else: what ``render`` shows afterwards. Raises PageRejected where some stays."""
+        """Remove all text and nothing else, so that ``render`` shows the rest. Raises PageRejected if some text stays."""
 
     def is_scan(self) -> bool:
         """Whether one image covers most of the page."""
@@ -38,7 +38,7 @@ class PdfPage(Protocol):
 
 
 class PdfFile(Protocol):
-    """An open document of ``count`` pages; ``faults`` are the errors that its engine has for broken pages."""
+    """An open document of ``count`` pages. ``faults`` are the errors that the engine raises for broken pages."""
 
     count: int
 
@@ -46,23 +46,23 @@ class PdfFile(Protocol):
     def faults(self) -> tuple[type[Exception], ...]: ...
 
     def pages(self, numbers: list[int]) -> Iterator[PdfPage]:
-        """These pages; one at a time is open."""
+        """The pages with these numbers; only one is open at a time."""
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Release its memory."""
 
 
-def engine_of(asked: Engine | None) -> Engine:
-    """The asked engine, else the first that is installed. Raises RecipeError where there is none."""
-    names: list[Engine] = [asked] if asked else ["mupdf", "pdfium"]
+def engine_of(requested: Engine | None) -> Engine:
+    """The requested engine, else the first that is installed. Raises RecipeError if it is not installed."""
+    names: list[Engine] = [requested] if requested else ["mupdf", "pdfium"]
     for name in names:
         if find_spec(MODULES[name]):
             return name
-    raise RecipeError(f"no PDF engine: pip install {' or '.join(MODULES[name] for name in names)}")
+    raise RecipeError(f"no PDF engine is installed: pip install {' or '.join(MODULES[name] for name in names)}")
 
 
 def engine_version(engine: Engine) -> list[str]:
-    """The engine's name, its version and that of its Python package: bytes differ across them."""
+    """The engine's name, its version and the version of its Python package: output bytes depend on all three."""
     if engine == "mupdf":
         import pymupdf
 
@@ -73,7 +73,7 @@ def engine_version(engine: Engine) -> list[str]:
 
 
 def open_file(data: bytes, engine: Engine) -> PdfFile:
-    """Raises PageRejected (broken, encrypted, no pages)."""
+    """The opened document. Raises PageRejected for one that is broken or encrypted or has no pages."""
     if engine == "mupdf":
         from qvl.synth_ocr.pdf.mupdf import MuFile
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""PDF files by MuPDF (PyMuPDF; AGPL or commercial)."""
+"""PDF files read by MuPDF (PyMuPDF; AGPL or commercial licence)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pymupdf
 
+from qvl.synth_ocr.page.extracted import ExtractedWord, is_oblique
 from qvl.synth_ocr.page.geometry import Points, Rect, around
-from qvl.synth_ocr.page.layout import Piece, is_oblique
 from qvl.synth_ocr.page.page import PageRejected, Pixels
 
 # glyph outlines instead of ascent and descent, ligatures expanded, no CID numbers for unknown characters
 FLAGS = pymupdf.TEXT_ACCURATE_BBOXES | pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
-FLAGS |= pymupdf.TEXT_IGNORE_ACTUALTEXT  # what a tagged document says instead of what it shows
-FAR = 1e5  # points: Type 3 fonts can give boxes of 8.6e10 (pymupdf/PyMuPDF#1433)
+FLAGS |= pymupdf.TEXT_IGNORE_ACTUALTEXT  # text that a tagged document states in place of what it shows
+FAR = 1e5  # points: Type 3 fonts can report boxes of 8.6e10 (pymupdf/PyMuPDF#1433)
 OUTSIDE = 20_000.0  # points around a page in which text is removed
 SCAN_SHARE = 0.8  # of the page covered by one image
 NO_SPAN: dict[str, Any] = {"size": 0.0, "ascender": 0.8, "descender": -0.2, "origin": (0, 0)}
@@ -50,7 +50,7 @@ class MuFile:
 
 
 class MuPage:
-    """A page, loaded when it is first asked for anything: a broken one fails there."""
+    """A page that is loaded on first use, so that a broken one fails there."""
 
     def __init__(self, document: pymupdf.Document, number: int) -> None:
         self._document, self._number = document, number
@@ -75,8 +75,8 @@ class MuPage:
         pixels = self._page.get_pixmap(matrix=matrix, alpha=False, annots=False, colorspace=pymupdf.csRGB)
         return np.frombuffer(pixels.samples, np.uint8).reshape(pixels.height, pixels.width, 3)
 
-    def pieces(self, zoom: float) -> list[Piece]:
-        return extract(self._page, Frame(self._page.rotation_matrix, zoom))
+    def words(self, zoom: float) -> list[ExtractedWord]:
+        return extract(self._page, PageTransform(self._page.rotation_matrix, zoom))
 
     def remove_text(self) -> None:
         page = self._page
@@ -100,8 +100,8 @@ class MuPage:
         return sorted({font[3].partition("+")[2] or font[3] for font in self._page.get_fonts()})
 
 
-class Frame:
-    """From a page's text coordinates to pixels: the page's rotation, then the zoom."""
+class PageTransform:
+    """From a page's text coordinates to pixels: first the page's rotation, then the zoom."""
 
     def __init__(self, matrix: pymupdf.Matrix, zoom: float) -> None:
         self.turn = (matrix.a, matrix.b, matrix.c, matrix.d)
@@ -127,8 +127,8 @@ class Frame:
 
 
 @dataclass(slots=True)
-class LineFacts:
-    """What the words of an extracted line share. ``ends``: ascent and descent on the page, where the line is level."""
+class LineStyle:
+    """What the words of a line have in common. ``ends``: ascent and descent on the page, if the line is level."""
 
     direction: tuple[float, float]
     heading: tuple[float, float]
@@ -137,11 +137,11 @@ class LineFacts:
     ends: tuple[float, float] | None
 
 
-def facts_of(line: Any, frame: Frame) -> LineFacts:
-    """``line`` as in PyMuPDF's dictionaries."""
+def style_of(line: Any, transform: PageTransform) -> LineStyle:
+    """The style of a line of PyMuPDF's text dictionary."""
     dx, dy = line["dir"]
     span = line["spans"][0] if line["spans"] else NO_SPAN
-    direction, vertical = frame.direction((dx, dy)), bool(line.get("wmode"))
+    direction, vertical = transform.direction((dx, dy)), bool(line.get("wmode"))
     ends = None
     if abs(dx) > 0.5 and not vertical:
         base, size = span["origin"][1], span["size"] * (1 if dx > 0 else -1)
@@ -149,55 +149,55 @@ def facts_of(line: Any, frame: Frame) -> LineFacts:
         ends = min(above, below), max(above, below)
     # vertical writing keeps its characters upright: the quad starts at their top left
     heading = (1.0, 0.0) if vertical else direction
-    return LineFacts(direction, heading, span["size"] * frame.zoom, is_oblique((dx, dy)), ends)
+    return LineStyle(direction, heading, span["size"] * transform.zoom, is_oblique((dx, dy)), ends)
 
 
-def extract(page: pymupdf.Page, frame: Frame) -> list[Piece]:
-    """Every word of the page in the order of its content."""
+def extract(page: pymupdf.Page, transform: PageTransform) -> list[ExtractedWord]:
+    """Every word of the page in content order."""
     text = page.get_textpage(flags=FLAGS)
-    lines: dict[tuple[int, int], LineFacts] = {}
+    lines: dict[tuple[int, int], LineStyle] = {}
     for number, block in enumerate(text.extractDICT()["blocks"]):
-        for place, line in enumerate(block.get("lines", ())):
-            lines[number, place] = facts_of(line, frame)
-    pieces = []
-    for x0, y0, x1, y1, word, block_number, line_number, _ in text.extractWORDS():
-        found = (block_number, line_number)
-        facts = lines.get(found)
-        if facts is None or facts.oblique or not (x0 > -FAR and y0 > -FAR and x1 < FAR and y1 < FAR):
+        for index, line in enumerate(block.get("lines", ())):
+            lines[number, index] = style_of(line, transform)
+    words = []
+    for x0, y0, x1, y1, word_text, block_number, line_number, _ in text.extractWORDS():
+        line_key = (block_number, line_number)
+        style = lines.get(line_key)
+        if style is None or style.oblique or not (x0 > -FAR and y0 > -FAR and x1 < FAR and y1 < FAR):
             continue
-        rect = tall = frame.rect(x0, y0, x1, y1)
-        if facts.ends is not None:
-            tall = frame.rect(x0, min(y0, facts.ends[0]), x1, max(y1, facts.ends[1]))
-        pieces.append(Piece(word, rect, tall, found, facts.direction, facts.heading, facts.size))
-    if any(facts.oblique for facts in lines.values()):
-        pieces += _oblique(text, frame)
-    return pieces
+        rect = tall = transform.rect(x0, y0, x1, y1)
+        if style.ends is not None:
+            tall = transform.rect(x0, min(y0, style.ends[0]), x1, max(y1, style.ends[1]))
+        words.append(ExtractedWord(word_text, rect, tall, line_key, style.direction, style.heading, style.size))
+    if any(style.oblique for style in lines.values()):
+        words += _oblique_words(text, transform)
+    return words
 
 
-def _oblique(text: Any, frame: Frame) -> list[Piece]:
-    """Words of lines that are parallel to no side, from the quads of their characters."""
-    pieces = []
+def _oblique_words(text: Any, transform: PageTransform) -> list[ExtractedWord]:
+    """Words of lines that are parallel to no side of the page, from the quads of their characters."""
+    words = []
     for number, block in enumerate(text.extractRAWDICT()["blocks"]):
-        for place, line in enumerate(block.get("lines", ())):
+        for index, line in enumerate(block.get("lines", ())):
             if not is_oblique(line["dir"]):
                 continue
             run: list[tuple[str, Points]] = []
             for span in line["spans"]:
                 for char in span["chars"]:
                     if char["c"].isspace():
-                        pieces += _run(run, (number, place), line, span, frame)
+                        words += _joined_run(run, (number, index), line, span, transform)
                         run = []
                     else:
-                        run.append((char["c"], frame.points(_corners(char, span, line["dir"]))))
-                pieces += _run(run, (number, place), line, span, frame)
+                        run.append((char["c"], transform.points(_corners(char, span, line["dir"]))))
+                words += _joined_run(run, (number, index), line, span, transform)
                 run = []
-    return pieces
+    return words
 
 
 def _corners(char: Any, span: Any, direction: tuple[float, float]) -> list[tuple[float, float]]:
-    """Ascent to descent of one character along its line, in page coordinates.
+    """The quad of one character from ascent to descent along its line, in page coordinates.
 
-    The upright box of the character bounds its advance: its extent along the line is taken from there.
+    Its extent along the line comes from the character's upright box, which bounds its advance.
     """
     (x, y), size, (dx, dy) = char["origin"], span["size"], direction
     x0, y0, x1, y1 = char["bbox"]
@@ -208,12 +208,15 @@ def _corners(char: Any, span: Any, direction: tuple[float, float]) -> list[tuple
     return [(x + a * dx + b * dy, y + a * dy - b * dx) for a, b in ends]
 
 
-def _run(run: list[tuple[str, Points]], place: tuple[int, int], line: Any, span: Any, frame: Frame) -> list[Piece]:
+def _joined_run(
+    run: list[tuple[str, Points]], line_key: tuple[int, int], line: Any, span: Any, transform: PageTransform
+) -> list[ExtractedWord]:
+    """The word that consecutive characters form; nothing for an empty run."""
     if not run:
         return []
-    direction = frame.direction(line["dir"])
+    direction = transform.direction(line["dir"])
     quad = around([points for _, points in run], direction)
     word = "".join(char for char, _ in run)
     (x0, y0), (x1, y1) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
     rect = (x0, y0, x1, y1)
-    return [Piece(word, rect, rect, place, direction, direction, span["size"] * frame.zoom, quad)]
+    return [ExtractedWord(word, rect, rect, line_key, direction, direction, span["size"] * transform.zoom, quad)]

@@ -1,4 +1,4 @@
-"""PDF files by PDFium (pypdfium2; BSD or Apache licence), where MuPDF is not installed."""
+"""PDF files read by PDFium (pypdfium2; BSD or Apache licence), if MuPDF is not installed."""
 
 import ctypes
 import math
@@ -10,14 +10,14 @@ import numpy as np
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
+from qvl.synth_ocr.page.extracted import ExtractedWord, is_oblique
 from qvl.synth_ocr.page.geometry import Points, Rect, frame_quad, union
-from qvl.synth_ocr.page.layout import Piece, is_oblique
 from qvl.synth_ocr.page.page import PageRejected, Pixels
 
 SCAN_SHARE = 0.8  # of the page covered by one image
 DEEPEST = 8  # forms within forms
-HYPHEN = 2  # what PDFium gives for a hyphen that ends a line; no line end follows it
-ASCENT, DESCENT = 0.95, -0.25  # of the font size, for turned words
+HYPHEN = 2  # PDFium's code for a hyphen at the end of a line; no line break follows it
+ASCENT, DESCENT = 0.95, -0.25  # of the font size, for oblique words
 UNMAPPED = "\ufffd"
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
@@ -48,7 +48,7 @@ class PdfiumFile:
 
 
 class PdfiumPage:
-    """A page, loaded when it is first asked for anything: a broken one fails there."""
+    """A page that is loaded on first use, so that a broken one fails there."""
 
     def __init__(self, document: Any, number: int) -> None:
         self._document, self._number = document, number
@@ -76,10 +76,10 @@ class PdfiumPage:
         bitmap = self._page.render(scale=zoom, draw_annots=False, may_draw_forms=False, rev_byteorder=True)
         return np.ascontiguousarray(bitmap.to_numpy()[..., :3])
 
-    def pieces(self, zoom: float) -> list[Piece]:
+    def words(self, zoom: float) -> list[ExtractedWord]:
         text = self._page.get_textpage()
         try:
-            return Reader(text.raw, _device(self._page, zoom)).pieces()
+            return WordReader(text.raw, _device_transform(self._page, zoom)).words()
         finally:
             text.close()
 
@@ -104,61 +104,61 @@ class PdfiumPage:
 
 
 def _objects(page: Any, kind: int) -> Iterator[Any]:
-    """All objects of a kind, those inside forms too."""
+    """All objects of a kind, including those inside forms."""
     stack = [
         (pdfium.FPDFPage_GetObject(page, number), 0) for number in reversed(range(pdfium.FPDFPage_CountObjects(page)))
     ]
     while stack:
         found, depth = stack.pop()
-        what = pdfium.FPDFPageObj_GetType(found)
-        if what == kind:
+        found_kind = pdfium.FPDFPageObj_GetType(found)
+        if found_kind == kind:
             yield found
-        elif what == pdfium.FPDF_PAGEOBJ_FORM and depth < DEEPEST:
+        elif found_kind == pdfium.FPDF_PAGEOBJ_FORM and depth < DEEPEST:
             count = pdfium.FPDFFormObj_CountObjects(found)
             stack += [(pdfium.FPDFFormObj_GetObject(found, number), depth + 1) for number in reversed(range(count))]
 
 
 def _bounds(shown: Any) -> Rect:
-    """Of an object, points; nothing where it has none."""
+    """Bounds of an object in points; all zero if it has none."""
     edges = [ctypes.c_float() for _ in range(4)]
     pdfium.FPDFPageObj_GetBounds(shown, *map(ctypes.byref, edges))
     left, bottom, right, top = (edge.value for edge in edges)
     return left, bottom, right, top
 
 
-Map = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f: x' = a x + c y + e, y' = b x + d y + f
+Affine = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f: x' = a x + c y + e, y' = b x + d y + f
 
 
-def _device(page: Any, zoom: float) -> Map:
-    """From PDF points (y up) to pixels of the rendered page (y down), the page's rotation included."""
+def _device_transform(page: Any, zoom: float) -> Affine:
+    """From PDF points (y up) to pixels of the rendered page (y down), including the page's rotation."""
     box = pdfium.FS_RECTF()
     pdfium.FPDF_GetPageBoundingBox(page.raw, ctypes.byref(box))
     left, bottom, right, top = box.left, box.bottom, box.right, box.top
     turn = pdfium.FPDFPage_GetRotation(page.raw)
-    plain: dict[int, Map] = {
+    by_rotation: dict[int, Affine] = {
         0: (1, 0, 0, -1, -left, top),
         1: (0, 1, 1, 0, -bottom, -left),
         2: (-1, 0, 0, 1, right, -bottom),
         3: (0, -1, -1, 0, top, right),
     }
-    # the bitmap has whole pixels, and the page fills it
+    # the page fills a bitmap of whole pixels
     wide, high = page.get_width(), page.get_height()
     x, y = math.ceil(wide * zoom) / wide, math.ceil(high * zoom) / high
-    a, b, c, d, e, f = plain[turn]
+    a, b, c, d, e, f = by_rotation[turn]
     return a * x, b * y, c * x, d * y, e * x, f * y
 
 
-class Reader:
-    """Characters of a text page to words. PDFium makes blanks and line ends where it sees them."""
+class WordReader:
+    """Joins the characters of a text page into words. PDFium inserts blanks and line breaks where it sees them."""
 
-    def __init__(self, text: Any, device: Map) -> None:
+    def __init__(self, text: Any, device: Affine) -> None:
         self.text, self.device = text, device
         self._edges = [ctypes.c_double() for _ in range(4)]
-        self._places = [ctypes.byref(edge) for edge in self._edges]
+        self._edge_pointers = [ctypes.byref(edge) for edge in self._edges]
         self._matrix, self._loose = pdfium.FS_MATRIX(), pdfium.FS_RECTF()
 
-    def pieces(self) -> list[Piece]:
-        found: list[Piece] = []
+    def words(self) -> list[ExtractedWord]:
+        found: list[ExtractedWord] = []
         word: list[tuple[int, str]] = []
         line = 0
         for number in range(pdfium.FPDFText_CountChars(self.text)):
@@ -170,16 +170,16 @@ class Reader:
                 word.append((number, UNMAPPED if unknown else chr(code)))
                 continue
             if word:
-                found.append(self._piece(word, line))
+                found.append(self._word(word, line))
                 word = []
             line += code in (HYPHEN, 10)
         if word:
-            found.append(self._piece(word, line))
+            found.append(self._word(word, line))
         return found
 
-    def _piece(self, word: list[tuple[int, str]], line: int) -> Piece:
+    def _word(self, word: list[tuple[int, str]], line: int) -> ExtractedWord:
         first, last = word[0][0], word[-1][0]
-        text = UNMAPPED if self._spoken(first) else "".join(char for _, char in word)
+        text = UNMAPPED if self._has_actual_text(first) else "".join(char for _, char in word)
         rect = self._rect(self._bounds(first, len(word)))
         pdfium.FPDFText_GetMatrix(self.text, first, ctypes.byref(self._matrix))
         m = self._matrix
@@ -187,37 +187,37 @@ class Reader:
         size = pdfium.FPDFText_GetFontSize(self.text, first) * math.hypot(m.c, m.d) * self._zoom
         start, end = self._origin(first), self._origin(last)
         if RIGHT_TO_LEFT.search(text) and (end[0] - start[0]) * direction[0] + (end[1] - start[1]) * direction[1] > 0:
-            text = text[::-1]  # as drawn from the left: the label has the order of reading
+            text = text[::-1]  # drawn from left to right, but the label follows the reading order
         if is_oblique(direction):
-            quad = self._turned(direction, size, start, end, last)
+            quad = self._oblique_quad(direction, size, start, end, last)
             (x0, y0), (x1, y1) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
             rect = (x0, y0, x1, y1)
-            return Piece(text, rect, rect, (line, line), direction, direction, size, quad)
+            return ExtractedWord(text, rect, rect, (line, line), direction, direction, size, quad)
         across = (end[0] - start[0]) * -direction[1] + (end[1] - start[1]) * direction[0]
         if len(word) > 1 and across > 0.5 * size:  # vertical writing: characters stand upright, one below the other
-            return Piece(text, rect, rect, (line, line), (-direction[1], direction[0]), direction, size)
+            return ExtractedWord(text, rect, rect, (line, line), (-direction[1], direction[0]), direction, size)
         pdfium.FPDFText_GetLooseCharBox(self.text, first, ctypes.byref(self._loose))
         tall = self._rect((self._loose.left, self._loose.bottom, self._loose.right, self._loose.top))
         level = abs(direction[0]) > 0.5
         tall = (rect[0], tall[1], rect[2], tall[3]) if level else (tall[0], rect[1], tall[2], rect[3])
-        return Piece(text, rect, union([rect, tall]), (line, line), direction, direction, size)
+        return ExtractedWord(text, rect, union([rect, tall]), (line, line), direction, direction, size)
 
     @property
     def _zoom(self) -> float:
         return math.hypot(self.device[0], self.device[1])
 
-    def _spoken(self, number: int) -> bool:
-        """Whether a tagged document says something else here than it shows (ActualText); what it shows is not told."""
+    def _has_actual_text(self, number: int) -> bool:
+        """Whether a tagged document states other text (ActualText) than it shows; PDFium does not give the shown text."""
         shown, size = pdfium.FPDFText_GetTextObject(self.text, number), ctypes.c_ulong()
-        for mark in range(pdfium.FPDFPageObj_CountMarks(shown) if shown else 0):
-            found = pdfium.FPDFPageObj_GetMark(shown, mark)
-            if pdfium.FPDFPageObjMark_GetParamStringValue(found, b"ActualText", None, 0, ctypes.byref(size)):
+        for index in range(pdfium.FPDFPageObj_CountMarks(shown) if shown else 0):
+            mark = pdfium.FPDFPageObj_GetMark(shown, index)
+            if pdfium.FPDFPageObjMark_GetParamStringValue(mark, b"ActualText", None, 0, ctypes.byref(size)):
                 return True
         return False
 
     def _bounds(self, first: int, count: int) -> Rect:
-        """Of the outlines of characters in a row, points."""
-        left, right, bottom, top = self._places
+        """Bounds of the outlines of consecutive characters, in points."""
+        left, right, bottom, top = self._edge_pointers
         found = []
         for number in range(pdfium.FPDFText_CountRects(self.text, first, count)):
             pdfium.FPDFText_GetRect(self.text, number, left, top, right, bottom)
@@ -226,15 +226,15 @@ class Reader:
         return union(found) if found else self._box(first)
 
     def _box(self, number: int) -> Rect:
-        """Of one character's outline, points."""
-        left, right, bottom, top = self._places
+        """Bounds of one character's outline, in points."""
+        left, right, bottom, top = self._edge_pointers
         pdfium.FPDFText_GetCharBox(self.text, number, left, right, bottom, top)
         x0, x1, y0, y1 = (edge.value for edge in self._edges)
         return x0, y0, x1, y1
 
     def _origin(self, number: int) -> tuple[float, float]:
-        """Of one character, pixels."""
-        x, y = self._places[:2]
+        """The origin of one character, in pixels."""
+        x, y = self._edge_pointers[:2]
         pdfium.FPDFText_GetCharOrigin(self.text, number, x, y)
         return self._point(self._edges[0].value, self._edges[1].value)
 
@@ -252,7 +252,7 @@ class Reader:
         length = math.hypot(dx, dy) or 1.0
         return round(dx / length, 6), round(dy / length, 6)
 
-    def _turned(
+    def _oblique_quad(
         self,
         direction: tuple[float, float],
         size: float,
@@ -260,7 +260,7 @@ class Reader:
         end: tuple[float, float],
         last: int,
     ) -> Points:
-        """Origin of the first character to the end of the last one, ascent to descent, along the line."""
+        """From the first character's origin to the last one's end along the line, from ascent to descent."""
         dx, dy = direction
         x0, y0, x1, y1 = self._rect(self._box(last))
         middle = ((x0 + x1) / 2 - end[0]) * dx + ((y0 + y1) / 2 - end[1]) * dy

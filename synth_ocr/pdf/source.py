@@ -1,27 +1,27 @@
-"""PDF documents as a source: one document is one unit, one page is one row."""
+"""PDF documents as a source: a document is a unit, a page is a row."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 import xxhash
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
 from qvl.pipeline.storage.reader import Storage
-from qvl.synth_ocr.page.confined import Limits, Stopped, confined
+from qvl.synth_ocr.page.confined_process import Limits, ProcessStopped, confined_process
 from qvl.synth_ocr.page.page import Outcome
 from qvl.synth_ocr.page.rules import PageRules
 from qvl.synth_ocr.pdf.engine import Engine, engine_of, engine_version
 
 
 class Pdf(RecipeModel):
-    """``long_side``: pixels of the rendered page. ``pages``: at most so many of a document, chosen by the seed.
+    """``long_side``: of a rendered page, in pixels. ``pages``: at most how many pages of a document, chosen by the seed.
 
-    ``seconds`` and ``megabytes`` bound one page and the process that reads it. ``engine``: MuPDF where it is installed,
-    else PDFium, unless one is named; pages differ in a few pixels and lines between them.
+    ``seconds`` limits one page, ``megabytes`` the process that reads it. ``engine``: by default MuPDF if it is installed,
+    else PDFium; their pages differ in a few pixels and lines.
     """
 
     kind: Literal["pdf"] = "pdf"
@@ -35,7 +35,7 @@ class Pdf(RecipeModel):
     rules: PageRules = PageRules(latin_extended=True)
 
     def units(self, source: str) -> list[BuildUnit]:
-        """One per document, in the order of their paths."""
+        """One unit per document, ordered by path."""
         storage, found = Storage(), []
         for pattern in self.paths:
             files = storage.glob(pattern)
@@ -50,21 +50,21 @@ class Pdf(RecipeModel):
             for number, path in enumerate(sorted(set(found)))
         ]
 
-    def common(self) -> dict[str, Any]:
-        """Settings, and the engine with its version."""
+    def common(self) -> dict[str, JsonValue]:
+        """The settings, and the engine with its version."""
         read = self.model_dump(mode="json", exclude={"paths", "seconds", "megabytes", "engine"})
-        return {"read": read, "engine": engine_version(engine_of(self.engine))}
+        return {"read": read, "engine": [*engine_version(engine_of(self.engine))]}
 
-    def parts(self, unit: BuildUnit) -> dict[str, Any]:
-        """The document's bytes."""
+    def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
+        """A hash of the document's bytes."""
         return {"document": xxhash.xxh3_128_hexdigest(Storage().read(unit.payload))}
 
     def missing(self) -> list[str]:
-        """What is not installed of what the pages are made of."""
+        """A message for each input that is not installed."""
         return [f"nothing matches {pattern}" for pattern in self.paths if not Storage().glob(pattern)]
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
-        """Pages in order. A document that stops its process loses the pages that were left, each with that verdict."""
+        """Pages in order. If a document stops its process, all its remaining pages get that verdict."""
         from qvl.synth_ocr.pdf.document import DocumentTask, read_document
 
         storage = Storage()
@@ -72,16 +72,16 @@ class Pdf(RecipeModel):
             yield Outcome("", "unreadable:too_large")
             return
         data = storage.read(unit.payload)
-        child = confined(read_document, Limits(self.seconds, self.megabytes))
+        child = confined_process(read_document, Limits(self.seconds, self.megabytes))
         task = DocumentTask(data, self.pages, seed, unit.id, self.long_side, self.rules, engine_of(self.engine))
-        left: list[str] = [""]
+        remaining: list[str] = [""]
         try:
             for item in child.results(task):
                 if isinstance(item, list):
-                    left = item
+                    remaining = item
                 else:
-                    left = left[1:]
+                    remaining = remaining[1:]
                     yield item
-        except Stopped as reason:
-            for key in left:
+        except ProcessStopped as reason:
+            for key in remaining:
                 yield Outcome(key, str(reason))

@@ -1,1 +1,1 @@
-"""Scenes: text drawn on paper on a photograph, as SynthDoG does."""
+"""Scenes: text drawn on paper on a photograph, after SynthDoG."""

@@ -1,4 +1,6 @@
-"""What happens to a document and to the whole image; every geometric effect is one map, so ink can follow it."""
+"""Effects on a document and on the whole image. Every geometric effect is a map that ink can be sent through as well."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ Floats = NDArray[np.float32]
 
 
 def perspective(settings: Effects, width: int, height: int, rng: np.random.Generator) -> Points:
-    """Corners [4, 2] of the bent document in its own pixels: each edge keeps a share of its length, placed at random."""
+    """Corners [4, 2] of the bent document in its own pixels: each edge keeps a share of its length, at a random offset."""
     weights = np.array([weight for weight, _ in settings.perspective], float)
     _, ranges = settings.perspective[int(rng.choice(len(weights), p=weights / weights.sum()))]
     top, right, bottom, left = (1 - between(limits, rng) for limits in ranges)
@@ -28,19 +30,19 @@ def perspective(settings: Effects, width: int, height: int, rng: np.random.Gener
 
 
 def homography(width: int, height: int, corners: Points) -> NDArray[np.float64]:
-    """The matrix [3, 3] from document pixels to image pixels. Corners are corners, not centres of corner pixels."""
+    """The matrix [3, 3] from document pixels to image pixels. ``corners``: outer corners, not centres of corner pixels."""
     source = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     return np.asarray(cv2.getPerspectiveTransform(source, corners.astype(np.float32)), float)
 
 
-def carry(points: Points, matrix: NDArray[np.float64]) -> Points:
-    """Points [n, 2] through a homography."""
+def transform(points: Points, matrix: NDArray[np.float64]) -> Points:
+    """Points [n, 2] sent through a homography."""
     lifted = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
     return np.asarray(lifted[:, :2] / lifted[:, 2:])
 
 
 def back_map(matrix: NDArray[np.float64], width: int, height: int) -> tuple[Floats, Floats]:
-    """For every image pixel's centre its place on the document, as cv2.remap wants it (centres at whole numbers)."""
+    """The document position of every image pixel's centre, as cv2.remap expects it (centres at whole numbers)."""
     inverse = np.linalg.inv(matrix)
     x = np.arange(width, dtype=np.float32)[None, :] + 0.5
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5
@@ -50,7 +52,7 @@ def back_map(matrix: NDArray[np.float64], width: int, height: int) -> tuple[Floa
 
 
 def jitter(settings: Effects, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """The elastic effect: how far each pixel's source moves, in pixels, at most ``elastic_alpha``."""
+    """The elastic effect: by how many pixels the source of each pixel moves, at most ``elastic_alpha``."""
     alpha, sigma = between(settings.elastic_alpha, rng), between(settings.elastic_sigma, rng)
     fields = []
     for _ in range(2):
@@ -61,18 +63,26 @@ def jitter(settings: Effects, shape: tuple[int, int], rng: np.random.Generator) 
 
 
 def noise(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, float]:
-    """Grey Gaussian noise, equal in all channels; and its scale in grey levels."""
+    """The image with grey Gaussian noise, equal in all channels, and the noise's scale in grey levels."""
     scale = between(settings.noise_scale, rng)
     grain = np.round(rng.standard_normal(image.shape[:2], dtype=np.float32) * np.float32(scale)).astype(np.int16)
     added = cv2.add(image.astype(np.int16), cv2.merge([grain, grain, grain]))
     return np.clip(added, 0, 255).astype(np.uint8), scale
 
 
-def finish(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, dict[str, float]]:
-    """Effects of the whole image in SynthDoG's order: colour, shadow, contrast, brightness, motion blur, blur.
+@dataclass(frozen=True, slots=True)
+class Strengths:
+    """How strong the effects on the whole image were, in the units of the settings."""
 
-    Also how strong those were that harm reading.
-    """
+    blur: float
+    motion_blur: int
+    shadow: float
+    contrast: float
+    brightness: float
+
+
+def apply_image_effects(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, Strengths]:
+    """Effects on the whole image in SynthDoG's order: colour, shadow, contrast, brightness, motion blur, blur."""
     if rng.random() < settings.rgb:
         share, color = between(settings.rgb_alpha, rng), rng.integers(0, 256, 3).astype(np.uint8)
         tint = np.broadcast_to(color, image.shape).copy()
@@ -82,23 +92,23 @@ def finish(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[
     levels = np.arange(256, dtype=np.float32)
     table = np.clip((levels - 128) * alpha + 128 + beta, 0, 255).round().astype(np.uint8)
     image = np.asarray(cv2.LUT(image, table), np.uint8)
-    streak = 0
+    length = 0
     if rng.random() < settings.motion_blur:
-        kernel = _streak(settings, rng)
-        streak = len(kernel)
+        kernel = _motion_kernel(settings, rng)
+        length = len(kernel)
         image = np.asarray(cv2.filter2D(image, -1, kernel), np.uint8)
     sigma = between(settings.gaussian_blur, rng)
     if sigma > 0.1:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
-    return image, {"blur": sigma, "motion_blur": streak, "shadow": shadow, "contrast": alpha, "brightness": beta}
+    return image, Strengths(sigma, length, shadow, alpha, beta)
 
 
 def _shadow(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple[Pixels, float]:
-    """Darken one side: a ramp across a random direction. Also its intensity, grey levels."""
+    """The image with one side darkened by a ramp in a random direction, and the shadow's intensity in grey levels."""
     intensity, amount = between(settings.shadow_intensity, rng), between(settings.shadow_amount, rng)
     smoothing, angle = between(settings.shadow_smoothing, rng), between((0.0, 2 * np.pi), rng)
     height, width = image.shape[:2]
-    # a small ramp, scaled up: linear anyway
+    # the ramp is linear, so a small one can be scaled up
     x, y = np.linspace(-0.5, 0.5, 64, dtype=np.float32)[None, :], np.linspace(-0.5, 0.5, 64, dtype=np.float32)[:, None]
     along = (x * np.cos(angle) + y * np.sin(angle)) / (abs(np.cos(angle)) + abs(np.sin(angle))) + 0.5
     depth = np.clip((amount - along) / max(smoothing, 1e-3) + 0.5, 0, 1) * (intensity / 255)
@@ -106,8 +116,8 @@ def _shadow(image: Pixels, settings: Effects, rng: np.random.Generator) -> tuple
     return np.asarray(cv2.multiply(image, cv2.merge([keep, keep, keep]), scale=1 / 255), np.uint8), intensity
 
 
-def _streak(settings: Effects, rng: np.random.Generator) -> Floats:
-    """The kernel of a motion blur."""
+def _motion_kernel(settings: Effects, rng: np.random.Generator) -> Floats:
+    """The kernel of a motion blur in a random direction."""
     size = int(rng.integers(settings.motion_blur_k[0], settings.motion_blur_k[1] + 1)) | 1
     line = np.zeros((size, size), np.float32)
     line[size // 2] = 1

@@ -1,6 +1,6 @@
-"""Font faces and what they can really draw, judged by their outlines."""
+"""Font faces and the characters that they can really draw, judged by their outlines."""
 
-import os
+import io
 import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,20 +14,18 @@ from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 from PIL import ImageFont, features
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.storage.atomic import replacing
 from qvl.pipeline.storage.reader import Storage
+from qvl.synth_ocr.page.user_cache import cached_bytes
 from qvl.synth_ocr.scene.settings import FontChoice
 
 SIMPLIFIED = ("CJK SC", "UKai CN", "UMing CN")
 COVERAGE_VERSION = 2
-IDENTICAL = (
-    8  # more code points than this with one outline: a placeholder; letters that look alike are up to 6 (DejaVu)
-)
+# an outline that more code points share is a placeholder; up to 6 letters look alike (DejaVu)
+IDENTICAL = 8
 LOW, ASCENDING = "acemnorsuvwxz", "bdfhkl"
-UNICASE = (
-    0.88  # of the height of letters with an ascender; 61 faces have at most 0.81, seven all-capitals ones 0.91 and more
-)
-TRUSTED = 0x0250  # below, equal shapes are honest (space-like signs aside); .notdef is refused everywhere
+# height of small letters / of those with an ascender: 61 faces have at most 0.81, seven all-capitals ones 0.91 and more
+UNICASE = 0.88
+TRUSTED = 0x0250  # code points below this may share outlines; .notdef is refused everywhere
 
 
 @dataclass(frozen=True, order=True)
@@ -43,7 +41,7 @@ class Face:
 
 
 def has_raqm() -> bool:
-    """Whether Pillow shapes with raqm; without it kerning, ligatures and vertical forms are missing."""
+    """Whether Pillow shapes text with raqm. Without it, kerning, ligatures and vertical forms are missing."""
     return bool(features.check("raqm"))
 
 
@@ -55,26 +53,29 @@ def load(face: Face, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=256)
 def line_ratio(face: Face) -> float:
-    """Ascent plus descent, in sizes."""
+    """Ascent plus descent, divided by the font size."""
     ascent, descent = load(face, 200).getmetrics()
     return (ascent + descent) / 200
 
 
 @lru_cache(maxsize=64)
 def coverage(face: Face) -> frozenset[int]:
-    """Code points that the face draws; kept in the user's cache by the font file's hash, seconds for a Chinese face."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = base / "qvl" / f"glyphs-{COVERAGE_VERSION}-{file_hash(face.path)}-{face.index}.npy"
-    if place.is_file():
-        return frozenset(np.load(place).tolist())
-    found = drawn(face)
-    with replacing(place) as temporary, temporary.open("wb") as file:
-        np.save(file, np.array(sorted(found), np.int32))
-    return found
+    """Code points that the face can draw.
+
+    Finding them takes seconds for a Chinese face, so they stay in the user's cache, under the hash of the font file.
+    """
+
+    def compute() -> bytes:
+        stored = io.BytesIO()
+        np.save(stored, np.array(sorted(drawable_code_points(face)), np.int32))
+        return stored.getvalue()
+
+    name = f"glyphs-{COVERAGE_VERSION}-{file_hash(face.path)}-{face.index}.npy"
+    return frozenset(np.load(io.BytesIO(cached_bytes(name, compute))).tolist())
 
 
-def drawn(face: Face) -> frozenset[int]:
-    """Code points in the face's cmap with an outline that is not empty, not .notdef's and not one of many."""
+def drawable_code_points(face: Face) -> frozenset[int]:
+    """Code points of the face's cmap whose outline is not empty, not that of .notdef and not shared by many."""
     font = hb.Font(hb.Face(hb.Blob.from_file_path(face.path), face.index))
     groups: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
     blanks = {0x20, 0x3000}
@@ -91,12 +92,12 @@ def drawn(face: Face) -> frozenset[int]:
             covered.add(code)
     notdef = _outline(font, 0)
     for members in groups.values():
-        covered |= _honest(font, members, notdef)
+        covered |= _distinct(font, members, notdef)
     return frozenset(covered)
 
 
-def _honest(font: hb.Font, members: list[tuple[int, int]], notdef: bytes) -> set[int]:
-    """Of code points with equal extents those whose outline is neither .notdef's nor shared by too many."""
+def _distinct(font: hb.Font, members: list[tuple[int, int]], notdef: bytes) -> set[int]:
+    """Among code points with equal extents, those whose outline is neither that of .notdef nor shared by too many."""
     shapes: dict[bytes, list[int]] = defaultdict(list)
     for code, glyph in members:
         shapes[_outline(font, glyph) if len(members) > 1 or notdef else b""].append(code)
@@ -121,15 +122,15 @@ def _outline(font: hb.Font, glyph: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def is_unicase(face: Face) -> bool:
-    """Whether small letters are drawn as capitals: those without an ascender are as tall as those with one."""
+    """Whether small letters are drawn as capitals, so that those without an ascender are as tall as those with one."""
     font = hb.Font(hb.Face(hb.Blob.from_file_path(face.path), face.index))
     found = [font.get_glyph_extents(font.get_nominal_glyph(ord(c)) or 0) for c in LOW + ASCENDING]
     tall = [-shape.height if shape else 0 for shape in found]
     return float(np.median(tall[: len(LOW)])) > UNICASE * float(np.median(tall[len(LOW) :])) > 0
 
 
-def shown(face: Face, text: str) -> str:
-    """The text as the face draws it: the label of an all-capitals face is in capitals."""
+def as_drawn(face: Face, text: str) -> str:
+    """The text as the face draws it: in capitals for an all-capitals face."""
     return text.upper() if is_unicase(face) else text
 
 
@@ -139,7 +140,7 @@ def covers(face: Face, text: str) -> bool:
 
 
 def faces_of(choices: tuple[FontChoice, ...]) -> list[Face]:
-    """All faces in a fixed order. Raises RecipeError where nothing is found."""
+    """All faces in a fixed order. Raises RecipeError for a choice that names no font."""
     found: list[Face] = []
     for choice in choices:
         paths = [path for pattern in choice.fonts for path in Storage().glob(pattern)] + _family(choice.family)
@@ -148,12 +149,12 @@ def faces_of(choices: tuple[FontChoice, ...]) -> list[Face]:
                 f"no font for {choice.family or choice.fonts}; `sh scripts/ocr_packages.sh` installs the demo's"
             )
         for path in sorted(set(paths)):
-            found += [Face(path, index) for index in choice.faces or (wanted_face(path),)]
+            found += [Face(path, index) for index in choice.faces or (default_face(path),)]
     return sorted(set(found))
 
 
 def _family(family: str | None) -> list[str]:
-    """Files of an installed family, upright and of regular weight, as fontconfig names them."""
+    """The files of an installed family that fontconfig names."""
     if family is None:
         return []
     command = ["fc-list", "-f", "%{file}\n", f":family={family}"]
@@ -165,22 +166,22 @@ def _family(family: str | None) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def wanted_face(path: str) -> int:
-    """The simplified Chinese face of a collection, else its first."""
+def default_face(path: str) -> int:
+    """The index of a collection's simplified Chinese face, or of its first face."""
     if not path.lower().endswith((".ttc", ".otc")):
         return 0
     with TTCollection(path, lazy=True) as collection:
         names = [face_name(font) for font in collection.fonts]
-    plain = [i for i, name in enumerate(names) if any(mark in name for mark in SIMPLIFIED) and "Mono" not in name]
+    plain = [i for i, name in enumerate(names) if any(part in name for part in SIMPLIFIED) and "Mono" not in name]
     return plain[0] if plain else 0
 
 
 def face_name(font: TTFont) -> str:
-    """The full name of an opened face, else its family."""
+    """The full name of an open face, or its family if it has none."""
     return str(font["name"].getDebugName(4) or font["name"].getDebugName(1) or "")
 
 
 @lru_cache(maxsize=512)
 def file_hash(path: str) -> str:
-    """xxh3-128 of the font file."""
+    """The xxh3-128 of a font file."""
     return xxhash.xxh3_128_hexdigest(Path(path).read_bytes())

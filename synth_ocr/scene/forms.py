@@ -1,11 +1,11 @@
-"""Invoices, receipts, name cards, letters and lists out of faker, as lines of a form."""
+"""Lines of forms filled by Faker: invoices, receipts, name cards and lists of people."""
 
 from collections.abc import Callable
 
 import numpy as np
 from faker import Faker
 
-from qvl.synth_ocr.scene.corpus import Language, day, faker_of, hour
+from qvl.synth_ocr.scene.corpus import Language, faker_of, random_date, random_time
 from qvl.synth_ocr.scene.layout import Area, Box, Plan
 
 WORDS = {
@@ -14,7 +14,8 @@ WORDS = {
 }
 
 
-def _sum(rng: np.random.Generator, language: Language) -> str:
+def _amount(rng: np.random.Generator, language: Language) -> str:
+    """A random amount of money."""
     amount = float(rng.integers(100, 500_000)) / 100
     return f"${amount:,.2f}" if language == "en" else f"¥{amount:,.2f}"
 
@@ -25,33 +26,33 @@ def invoice(faker: Faker, rng: np.random.Generator, language: Language) -> list[
         title,
         f"{company}: {faker.company()}",
         f"{number}: {faker.bothify('??-#####').upper()}",
-        f"{date}: {day(faker)}",
+        f"{date}: {random_date(faker)}",
     ]
-    lines += [f"{name}: {faker.name()}", f"{address}: {_flat(faker.address())}", f"{account}: {faker.bban()}"]
-    lines += [f"{faker.word()} {faker.word()}  {_sum(rng, language)}" for _ in range(int(rng.integers(2, 7)))]
-    return [*lines, f"{total}: {_sum(rng, language)}"]
+    lines += [f"{name}: {faker.name()}", f"{address}: {_one_line(faker.address())}", f"{account}: {faker.bban()}"]
+    lines += [f"{faker.word()} {faker.word()}  {_amount(rng, language)}" for _ in range(int(rng.integers(2, 7)))]
+    return [*lines, f"{total}: {_amount(rng, language)}"]
 
 
 def receipt(faker: Faker, rng: np.random.Generator, language: Language) -> list[str]:
     words = WORDS[language]
-    lines = [faker.company(), words[4], f"{words[1]}: {day(faker)} {hour(faker)}"]
+    lines = [faker.company(), words[4], f"{words[1]}: {random_date(faker)} {random_time(faker)}"]
     lines += [
-        f"{faker.word()} x{int(rng.integers(1, 9))} {_sum(rng, language)}" for _ in range(int(rng.integers(3, 10)))
+        f"{faker.word()} x{int(rng.integers(1, 9))} {_amount(rng, language)}" for _ in range(int(rng.integers(3, 10)))
     ]
-    return [*lines, f"{words[3]} {_sum(rng, language)}"]
+    return [*lines, f"{words[3]} {_amount(rng, language)}"]
 
 
 def name_card(faker: Faker, rng: np.random.Generator, language: Language) -> list[str]:
     words = WORDS[language]
     contact = [f"{words[6]}: {faker.phone_number()}", f"{words[7]}: {faker.email()}"]
-    return [faker.company(), faker.name(), faker.job(), *contact, _flat(faker.address())]
+    return [faker.company(), faker.name(), faker.job(), *contact, _one_line(faker.address())]
 
 
 def people(faker: Faker, rng: np.random.Generator, language: Language) -> list[str]:
     return [f"{faker.name()}  {faker.phone_number()}" for _ in range(int(rng.integers(4, 14)))]
 
 
-def _flat(text: str) -> str:
+def _one_line(text: str) -> str:
     return text.replace("\n", ", ")
 
 
@@ -59,13 +60,13 @@ KINDS: tuple[Callable[[Faker, np.random.Generator, Language], list[str]], ...] =
 
 
 def form_lines(language: Language, rng: np.random.Generator) -> list[str]:
-    """The lines of one form; equal generators give equal lines."""
+    """The lines of one form. Equal generators give equal lines."""
     faker = faker_of(language, rng)
     return KINDS[int(rng.integers(len(KINDS)))](faker, rng, language)
 
 
 def form_plan(lines: list[str], area: Area, rng: np.random.Generator) -> Plan:
-    """One box per line, of a size that lets the longest line in."""
+    """One box per line, small enough for the longest line to fit."""
     left, top, width, height = area
     longest = max(sum(1.0 if ord(c) > 0x2E80 else 0.56 for c in line) for line in lines)
     size = min(height / (len(lines) * 1.35), width / max(longest, 1.0), min(width, height) * 0.09)

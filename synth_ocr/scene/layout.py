@@ -1,4 +1,4 @@
-"""Where lines stand on a document: SynthDoG's stacked grids, and columns, tables, signs, vertical text, forms."""
+"""Where the lines of a document go: SynthDoG's stacked grids, columns, tables, signs and vertical text."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from qvl.synth_ocr.scene.settings import TextLayout
 
 @dataclass
 class Box:
-    """Room for one line. ``height`` is the line's ascent plus descent; for vertical text ``width`` is the column's."""
+    """Room for one line. ``height`` is its ascent plus descent; for vertical text, ``width`` is that of the column."""
 
     x: float
     y: float
@@ -18,12 +18,12 @@ class Box:
     align: str = "left"
     group: int = 0  # paragraph
     vertical: bool = False
-    share: float = 1.0  # of the length that text may take
+    share: float = 1.0  # of the box's length that text may take
 
 
 @dataclass
 class Plan:
-    """Boxes in reading order, rules to draw (x0, y0, x1, y1), and the kind of layout."""
+    """The kind of layout, its boxes in reading order, and the rules to draw (x0, y0, x1, y1)."""
 
     kind: str
     boxes: list[Box]
@@ -34,7 +34,7 @@ Area = tuple[float, float, float, float]  # left, top, width, height
 
 
 def plan(settings: TextLayout, kind: str, area: Area, rng: np.random.Generator) -> Plan:
-    """A layout of the wanted kind inside ``area``."""
+    """A layout of the given kind inside ``area``."""
     if kind == "columns":
         return columns(settings, area, rng)
     if kind == "table":
@@ -47,12 +47,12 @@ def plan(settings: TextLayout, kind: str, area: Area, rng: np.random.Generator) 
 
 
 def between(limits: tuple[float, float], rng: np.random.Generator) -> float:
-    """Uniform in the range."""
+    """A uniform random number in the range."""
     return float(rng.uniform(limits[0], limits[1]))
 
 
 def grid_stack(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
-    """SynthDoG's layout: grids one under the other, columns of a grid top-down, in its order of generation."""
+    """SynthDoG's layout: grids below each other, each read column by column, in SynthDoG's order of generation."""
     left, top, width, height = area
     spacing = between(settings.stack_spacing, rng) * min(width, height)
     share = 1.0 if rng.random() < settings.stack_full else between(settings.stack_fill, rng)
@@ -73,11 +73,11 @@ def grid_stack(settings: TextLayout, area: Area, rng: np.random.Generator) -> Pl
     for group, (grid, shift) in enumerate(zip(grids, shifts.tolist(), strict=False)):
         for box in grid:
             boxes.append(Box(left + box.x, top + box.y + shift, box.width, box.height, box.align, group))
-    return _shares(Plan("grid_stack", boxes), settings, rng)
+    return _with_random_shares(Plan("grid_stack", boxes), settings, rng)
 
 
 def _grid(settings: TextLayout, size: float, width: float, height: float, rng: np.random.Generator) -> list[Box]:
-    """The first of the shuffled grids (rows x columns) that has room; gaps of one line between rows."""
+    """The first of the shuffled grid sizes (rows x columns) that fits, with gaps of one line between rows."""
     for number in rng.permutation(settings.max_row * settings.max_col).tolist():
         rows, cols = number // settings.max_col + 1, number % settings.max_col + 1
         if size * (cols * 2 - 1) <= width and size * (rows * 2 - 1) <= height:
@@ -95,7 +95,7 @@ def _grid(settings: TextLayout, size: float, width: float, height: float, rng: n
 
 
 def _widths(settings: TextLayout, size: float, width: float, cols: int, rng: np.random.Generator) -> np.ndarray:
-    """Gap, column, gap, column, ... gap: shares of the width by SynthDoG's rule, in pixels."""
+    """Widths of gap, column, gap, ..., column, gap in pixels, shared out by SynthDoG's rule."""
     bound = max(1 - size / width * (cols - 1), 0.0)
     full = rng.random() < settings.full
     filled = min(max(1.0 if full else between(settings.fill, rng), 0.0), bound)
@@ -111,14 +111,14 @@ def _widths(settings: TextLayout, size: float, width: float, cols: int, rng: np.
     return np.asarray((weights + parts) * width)
 
 
-def _shares(made: Plan, settings: TextLayout, rng: np.random.Generator) -> Plan:
-    for box in made.boxes:
+def _with_random_shares(layout: Plan, settings: TextLayout, rng: np.random.Generator) -> Plan:
+    for box in layout.boxes:
         box.share = between(settings.textbox_fill, rng)
-    return made
+    return layout
 
 
 def columns(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
-    """Justified-looking running text in one to three columns with paragraphs."""
+    """Running text with paragraphs, in one to three columns of full lines."""
     left, top, width, height = area
     count = int(rng.integers(1, 4))
     size = max(10.0, between(settings.text_scale, rng) * min(width, height) * 0.6)
@@ -137,7 +137,7 @@ def columns(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
 
 
 def table(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
-    """A ruled table: cells row by row, one line each."""
+    """A ruled table, read row by row, with one line per cell."""
     left, top, width, height = area
     cols, rows = int(rng.integers(2, 6)), int(rng.integers(3, 13))
     pitch = min(height / rows, min(width, height) * settings.text_scale[1] * 1.6)
@@ -167,7 +167,7 @@ def sign(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
 
 
 def vertical(settings: TextLayout, area: Area, rng: np.random.Generator) -> Plan:
-    """Chinese columns from right to left."""
+    """Vertical Chinese text in columns from right to left."""
     left, top, width, height = area
     size = max(16.0, between(settings.text_scale, rng) * min(width, height))
     pitch = size * between((1.3, 1.8), rng)

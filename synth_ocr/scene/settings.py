@@ -1,4 +1,4 @@
-"""Every number of a scene. The defaults are SynthDoG's (clovaai/donut, synthdog/config_en.yaml; reference section 6)."""
+"""All settings of a scene. The defaults are SynthDoG's (clovaai/donut, synthdog/config_en.yaml; reference section 6)."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ LayoutName = Literal["grid_stack", "columns", "table", "sign", "vertical", "form
 
 STRAIGHT: Range = (1.0, 1.0)
 BENT: Range = (0.75, 1.0)
-# weight, then the lengths that the top, right, bottom and left edge keep
+# weight, then the shares of their length that the top, right, bottom and left edges keep
 PERSPECTIVES: tuple[tuple[float, tuple[Range, Range, Range, Range]], ...] = (
     (750, (BENT, BENT, BENT, BENT)),
     (50, (BENT, STRAIGHT, BENT, STRAIGHT)),
@@ -26,7 +26,7 @@ PERSPECTIVES: tuple[tuple[float, tuple[Range, Range, Range, Range]], ...] = (
 
 
 class Canvas(RecipeModel):
-    """The image and the document on it: sizes in pixels, ratios of the long side to the short one."""
+    """The image and the document on it. Sizes are in pixels, aspect ratios are the long side divided by the short one."""
 
     quality: tuple[int, int] = (50, 95)
     landscape: Share = 0.5
@@ -41,7 +41,7 @@ class Canvas(RecipeModel):
 
 
 class TextLayout(RecipeModel):
-    """Where lines stand; lengths are shares of the document's short side. ``kinds``: weights of the layouts."""
+    """Where lines go. Lengths are shares of the document's short side. ``kinds``: the weight of each kind of layout."""
 
     kinds: dict[LayoutName, float] = Field(default={"grid_stack": 1.0}, min_length=1)
     margin: Range = (0.0, 0.1)
@@ -61,7 +61,7 @@ class TextLayout(RecipeModel):
 
 
 class Effects(RecipeModel):
-    """Document effects first (elastic, noise, perspective), then those of the whole image."""
+    """The document's effects first (elastic, noise, perspective), then those of the whole image."""
 
     elastic_alpha: Range = (0.0, 1.0)
     elastic_sigma: Range = (0.0, 0.5)
@@ -80,18 +80,18 @@ class Effects(RecipeModel):
 
 
 class Corpus(RecipeModel):
-    """Running text: files of plain text (``.txt``) or a text column of parquet files; ``weight`` among corpora."""
+    """Running text: plain text files or a text column of parquet files. ``weight``: relative to the other corpora."""
 
     texts: tuple[str, ...] = Field(min_length=1)
     column: str = "text"
     weight: float = Field(default=1.0, gt=0)
-    maximum_bytes: int = Field(default=64_000_000, ge=1)  # read of each file
+    maximum_bytes: int = Field(default=64_000_000, ge=1)  # read from each file
 
 
 class FontChoice(RecipeModel):
-    """Font files by pattern, or the files that fontconfig names for a family. ``faces``: which of a collection.
+    """Font files by pattern, or the files that fontconfig names for a family. ``faces``: indices within a collection.
 
-    Without ``faces`` a collection's simplified Chinese face is taken where names tell one, else its first.
+    Without ``faces``, a collection's simplified Chinese face is used if its name shows one, else its first face.
     """
 
     fonts: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Pages made of Jinja2 templates and faker: invoice, table, form, news, chat, in English and Chinese."""
+"""Pages made from Jinja2 templates and Faker: invoice, table, form, news and chat, in English and Chinese."""
 
 from functools import cache
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Literal
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qvl.synth_ocr.scene.corpus import day, faker_of, hour
+from qvl.synth_ocr.scene.corpus import faker_of, random_date, random_time
 
 NAMES = ("invoice", "table", "form", "news", "chat")
 FAMILIES = {
     "en": ("Liberation Sans", "Liberation Serif", "DejaVu Sans", "DejaVu Serif", "Liberation Mono"),
     "zh": ("Noto Sans CJK SC", "Noto Serif CJK SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "AR PL UKai CN"),
 }
-WORDS = {
+LABELS = {
     "en": {
         "invoice": "Invoice", "date": "Date", "to": "Bill to", "item": "Item", "quantity": "Quantity", "price": "Price",
         "total": "Total", "name": "Name", "city": "City", "phone": "Phone", "job": "Position", "email": "Email",
@@ -33,10 +33,10 @@ def _environment() -> Environment:
     return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
 
 
-def filled(language: Literal["en", "zh"], rng: np.random.Generator) -> str:
-    """A page; equal generators give equal text."""
+def fill_template(language: Literal["en", "zh"], rng: np.random.Generator) -> str:
+    """The HTML of a random page. Equal generators give equal text."""
     name = NAMES[int(rng.integers(len(NAMES)))]
-    look = {
+    appearance = {
         "family": FAMILIES[language][int(rng.integers(len(FAMILIES[language])))],
         "size": int(rng.integers(13, 23)),
         "hue": int(rng.integers(0, 360)),
@@ -47,5 +47,10 @@ def filled(language: Literal["en", "zh"], rng: np.random.Generator) -> str:
     template = _environment().get_template(f"{name}.html")
     faker = faker_of(language, rng)
     return template.render(
-        f=faker, day=lambda: day(faker), hour=lambda: hour(faker), t=WORDS[language], language=language, **look
+        f=faker,
+        day=lambda: random_date(faker),
+        hour=lambda: random_time(faker),
+        t=LABELS[language],
+        language=language,
+        **appearance,
     )

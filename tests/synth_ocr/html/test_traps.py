@@ -1,47 +1,17 @@
-"""HTML traps: a page each; what is seen is a label as it is drawn, what is not seen is none."""
-
-import time
-from collections.abc import Iterator
+"""HTML traps, one page each: visible text is labelled as it is drawn, hidden text is not labelled."""
 
 import numpy as np
 import pytest
 
-from qvl.synth_ocr.html.answers import Job
-from qvl.synth_ocr.html.browser import ORIGIN, executable, shared
+from qvl.synth_ocr.html.browser import ORIGIN, executable
 from qvl.synth_ocr.html.capture import View
 from qvl.synth_ocr.html.render import PagesTask, read_page, render_pages
-from qvl.synth_ocr.html.templates import filled
+from qvl.synth_ocr.html.responses import Job
 from qvl.synth_ocr.page.geometry import heading, is_sound
-from qvl.synth_ocr.page.page import Page
 from qvl.synth_ocr.page.rules import PageRules
-from qvl.synth_ocr.scene.forms import form_lines
-
-LAX = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1, private_use=False)
-VIEW = View(600, 400, 1.0, 5.0, True)
-GENUINE = "Genuine line"
+from tests.synth_ocr.html.rendering import GENUINE, LAX, VIEW, job, read, texts
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no chromium: sh scripts/ocr_packages.sh")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _close() -> Iterator[None]:
-    yield
-    shared().close()
-
-
-def job(body: str, head: str = "") -> Job:
-    page = f"<!doctype html><meta charset=utf-8>{head}<body style='font:20px DejaVu Sans;margin:20px'><p>{GENUINE}</p>{body}"
-    return Job("k", ORIGIN, "", {ORIGIN: ("text/html; charset=utf-8", page.encode())})
-
-
-def read(body: str, head: str = "", view: View = VIEW) -> Page:
-    return read_page(job(body, head), view, LAX)
-
-
-def texts(page: Page) -> list[str]:
-    return [line.text for line in page.lines]
-
-
 HIDDEN = {
     "white": "<p style='color:#fff'>HIDDEN</p>",
     "near white": "<p style='color:#f9f9f9'>HIDDEN</p>",
@@ -67,7 +37,6 @@ HIDDEN = {
     "white in a frame": "<iframe srcdoc='<p style=color:white>HIDDEN' width=200 height=60 style='border:0'></iframe>",
     "inline important white": "<p style='color:#fff !important'>HIDDEN</p>",
 }  # fmt: skip
-
 SHOWN = {
     "upper case": ("<p style='text-transform:uppercase'>lower</p>", ["LOWER"]),
     "dots": ("<p style='-webkit-text-security:disc'>SECRET</p>", None),
@@ -109,16 +78,17 @@ SHOWN = {
                      "top:0;bottom:0;background:#fff'></div></div>", []),
     "below the screen": ("<div style='height:302px'></div><p>" + "cut by the bottom edge " + "</p>", []),
 }  # fmt: skip
+CLIPPED = "background:linear-gradient(90deg,#c00,#00c);background-clip:text;color:transparent;font-size:30px"
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_hidden_text_is_no_label(name: str) -> None:
+def test_text_when_hidden_is_not_labelled(name: str) -> None:
     page = read(HIDDEN[name])
     assert [text for text in texts(page) if text not in ("▸", "▶")] == [GENUINE]
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_visible_text_is_a_label_as_it_is_drawn(name: str) -> None:
+def test_text_when_visible_is_labelled_as_it_is_drawn(name: str) -> None:
     body, expected = SHOWN[name]
     page = read(body)
     if expected is None:
@@ -144,7 +114,7 @@ def test_form_controls_are_empty_on_the_picture(body: str) -> None:
     assert (below[:, 30:].max(axis=2) < 60).sum() < 60  # borders and the arrow of a list are grey
 
 
-def test_words_that_run_to_the_left_have_their_places() -> None:
+def test_words_of_right_to_left_text_have_their_own_boxes() -> None:
     (words,) = (line.words for line in read("<p dir=rtl>שלום 123 עולם</p>").lines if line.text != GENUINE)
     assert [word.text for word in words] == ["שלום", "123", "עולם"]
     edges = [(word.quad[:, 0].min(), word.quad[:, 0].max()) for word in words]
@@ -152,7 +122,7 @@ def test_words_that_run_to_the_left_have_their_places() -> None:
 
 
 @pytest.mark.parametrize("width", [90, 120, 150, 180, 210])
-def test_a_line_that_ends_in_an_ellipsis_is_not_shown(width: int) -> None:
+def test_line_that_would_end_in_an_ellipsis_is_not_shown(width: int) -> None:
     style = f"width:{width}px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     page = read(f"<p style='{style}'>Shown and then cut</p><p style='{style}'>Whole</p>")
     assert texts(page) == [GENUINE, *(["Shown and then cut"] if width > 200 else []), "Whole"]
@@ -173,7 +143,7 @@ def test_clamped_lines_have_no_ellipsis(width: int) -> None:
     assert abs(np.ptp(ink) + 1 - np.ptp(plain.quad[:, 0])) <= 1
 
 
-def test_boxes_follow_a_page_that_is_scrolled() -> None:
+def test_boxes_when_the_page_is_scrolled_follow_it() -> None:
     page = read("<div style='height:900px'></div><p>At the end</p><script>scrollTo(0,9999)</script>")
     (line,) = page.lines
     rows = np.flatnonzero((page.image.min(axis=2) < 200).any(axis=1))
@@ -191,7 +161,7 @@ def test_pictures_that_load_late_are_drawn() -> None:
     assert red.sum() == 90 * 40
 
 
-def test_frames_are_settled_like_the_page() -> None:
+def test_frames_are_stabilized_like_the_page() -> None:
     inside = (
         "<body style='font:20px DejaVu Sans'><input value='typed in'><style>@keyframes m{to{margin-left:300px}}</style>"
     )
@@ -201,7 +171,7 @@ def test_frames_are_settled_like_the_page() -> None:
     assert page.lines[1].quad[0][0] < 40
 
 
-def test_turned_text_has_a_turned_tight_quad() -> None:
+def test_text_when_turned_has_a_turned_tight_quad() -> None:
     page = read("<div style='transform:rotate(30deg);width:160px;margin:60px'>Turned text</div>")
     line = next(line for line in page.lines if line.text == "Turned text")
     dx, dy = heading(line.quad)
@@ -216,7 +186,7 @@ def test_vertical_chinese_starts_at_the_top_left_of_its_first_character() -> Non
     assert np.ptp(line.quad[:, 1]) > 2 * np.ptp(line.quad[:, 0])
 
 
-def test_boxes_are_the_ink_at_scale_two_too() -> None:
+def test_boxes_at_scale_two_surround_the_ink_as_well() -> None:
     for scale in (1.0, 2.0):
         page = read("", view=View(600, 400, scale, 5.0, True))
         (line,) = page.lines
@@ -228,7 +198,7 @@ def test_boxes_are_the_ink_at_scale_two_too() -> None:
         )
 
 
-def test_unsupported_characters_are_dropped_and_private_ones_reject_the_page() -> None:
+def test_characters_without_a_font_are_dropped_and_private_ones_reject_the_page() -> None:
     assert texts(read("<p>\U000107ff tofu</p>")) == [GENUINE]
     rules = PageRules(minimum_characters=1, unlabelled_ink=1.0, minimum_side=1)
     (outcome,) = render_pages(PagesTask(((job("<p>\ue000\ue001</p>"), VIEW),), rules))
@@ -237,7 +207,7 @@ def test_unsupported_characters_are_dropped_and_private_ones_reject_the_page() -
     assert outcome.verdict == "keep"
 
 
-def test_animations_stand_still_and_carets_do_not_blink() -> None:
+def test_animations_and_carets_stand_still() -> None:
     body = (
         "<style>@keyframes m{from{margin-left:0}to{margin-left:300px}}p.m{animation:m 0.3s infinite}</style>"
         "<p class=m>Moving text</p><input autofocus>"
@@ -248,12 +218,9 @@ def test_animations_stand_still_and_carets_do_not_blink() -> None:
     assert moving.quad[0][0] < 40
 
 
-def test_canvas_is_no_label() -> None:
+def test_canvas_is_not_labelled() -> None:
     canvas = "<canvas id=c width=300 height=60></canvas><script>const x=c.getContext('2d');x.font='30px DejaVu Sans';"
     assert texts(read(canvas + "x.fillText('CANVAS',5,40)</script>")) == [GENUINE]
-
-
-CLIPPED = "background:linear-gradient(90deg,#c00,#00c);background-clip:text;color:transparent;font-size:30px"
 
 
 @pytest.mark.parametrize(
@@ -267,48 +234,32 @@ CLIPPED = "background:linear-gradient(90deg,#c00,#00c);background-clip:text;colo
         ("<p style='background:#fff;background-clip:text;color:transparent'>HIDDEN</p>", []),
     ],
 )  # fmt: skip
-def test_text_filled_by_its_background_is_seen(body: str, expected: list[str]) -> None:
+def test_text_when_filled_by_its_background_is_labelled(body: str, expected: list[str]) -> None:
     page = read(body)
     assert texts(page) == [GENUINE, *expected] and page.unlabelled_ink < 0.02
 
 
-def test_text_filled_by_one_of_two_backgrounds_rejects_the_page() -> None:
+def test_text_when_filled_by_one_of_two_backgrounds_rejects_the_page() -> None:
     both = "background:linear-gradient(#c00,#00c) text,#fe8 border-box;color:transparent;font-size:30px"
     assert read(f"<p style='{both}'>Upon another</p>").unlabelled_ink > 0.5
 
 
-def test_the_fonts_that_drew_are_told() -> None:
+def test_fonts_are_those_that_drew_the_page() -> None:
     page = read("<p style='font-family:Noto Sans CJK SC'>中文段落</p>")
     assert {"DejaVu Sans", "Noto Sans CJK SC"} <= set(page.fonts)
 
 
-def test_text_of_a_region_is_drawn_with_its_fonts() -> None:
+def test_chinese_text_with_a_language_is_drawn_with_fonts_of_its_region() -> None:
     for language, family in (("zh-CN", "Noto Sans CJK SC"), ("zh-TW", "Noto Sans CJK TC")):
         assert family in read(f"<p lang={language}>骨直门門中文段落一二三四五六七八九十</p>").fonts
 
 
-def test_long_pages_lose_what_is_far_below_and_nothing_on_the_screen() -> None:
+def test_long_page_loses_only_what_is_far_below_the_screen() -> None:
     body = "".join(f"<p>Line number {number}</p>" for number in range(400))
     seen = texts(read(body))
     assert seen[:4] == [GENUINE, "Line number 0", "Line number 1", "Line number 2"] and len(seen) < 12
 
 
-def test_lines_that_go_on_in_a_next_column_are_not_passed_in_silence() -> None:
+def test_lines_that_continue_in_the_next_column_are_labelled_or_count_as_unlabelled_ink() -> None:
     page = read("<div style='columns:2;width:400px;height:60px'>" + "many words here " * 5 + "</div>")
     assert "".join(texts(page)).count("words") == 5 or page.unlabelled_ink > 0.02
-
-
-def test_templates_and_forms_do_not_follow_the_clock() -> None:
-    def made() -> list[object]:
-        pages: list[object] = [filled("zh", np.random.default_rng(seed)) for seed in range(12)]
-        return pages + [form_lines("en", np.random.default_rng(seed)) for seed in range(12)]
-
-    first = made()
-    time.sleep(1.1)
-    assert made() == first
-
-
-def test_templates_are_functions_of_their_seed() -> None:
-    for language in ("en", "zh"):
-        first, again, other = (filled(language, np.random.default_rng(seed)) for seed in (1, 1, 2))  # type: ignore[arg-type]
-        assert first == again != other

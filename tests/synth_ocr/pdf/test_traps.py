@@ -1,4 +1,4 @@
-"""PDF traps: what cannot be seen is no label, what can be seen is not lost."""
+"""PDF traps: hidden text is not labelled, visible text is not lost."""
 
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -45,7 +45,7 @@ def box(page: Page, text: str) -> tuple[float, float, float, float]:
 
 
 @pytest.mark.parametrize("name", trap.HIDING)
-def test_hidden_text_is_no_label(name: str, engine: Engine) -> None:
+def test_text_when_hidden_is_not_labelled(name: str, engine: Engine) -> None:
     page = read(trap.document(trap.HIDING[name]), engine)
     assert texts(page) == [trap.GENUINE]
     assert page.unlabelled_ink < 0.01
@@ -53,7 +53,7 @@ def test_hidden_text_is_no_label(name: str, engine: Engine) -> None:
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("crop", [False, True])
-def test_boxes_hold_the_ink_on_turned_and_cropped_pages(turn: int, crop: bool, engine: Engine) -> None:
+def test_boxes_when_the_page_is_turned_or_cropped_surround_the_ink(turn: int, crop: bool, engine: Engine) -> None:
     doc = trap.document()
     if crop:
         doc[0].set_mediabox(pymupdf.Rect(-50, -30, 400, 300))
@@ -78,18 +78,18 @@ def test_user_unit_scales_page_and_boxes_alike(engine: Engine) -> None:
     assert texts(page) == [trap.GENUINE] and page.unlabelled_ink < 0.01
 
 
-def test_a_word_cut_by_a_clip_is_no_record(engine: Engine) -> None:
+def test_word_when_clipped_is_not_a_record(engine: Engine) -> None:
     page = read(trap.document(trap.half_clipped), engine)
     assert texts(page) == [trap.GENUINE]
     assert page.unlabelled_ink > 0.05
 
 
-def test_false_bold_comes_once(engine: Engine) -> None:
+def test_text_when_drawn_twice_is_one_record(engine: Engine) -> None:
     page = read(trap.document(trap.false_bold), engine)
     assert texts(page) == [trap.GENUINE, "Twice drawn"]
 
 
-def test_ligatures_are_expanded_and_soft_hyphens_are_what_is_drawn(engine: Engine) -> None:
+def test_ligatures_are_expanded_and_soft_hyphens_are_labelled_as_drawn(engine: Engine) -> None:
     assert texts(read(trap.document(trap.ligatures), engine))[1] == "efficient fish"
     assert texts(read(trap.document(trap.soft_hyphen), engine))[1].rstrip("-") == "end of a hyphen"
 
@@ -106,14 +106,14 @@ def test_lines_keep_the_hyphens_that_are_drawn(engine: Engine) -> None:
         (trap.upwards, "Upwards line"), (trap.slanted, "Slanted line"),
     ],
 )  # fmt: skip
-def test_visible_text_is_not_lost(draw: trap.Draw, text: str, engine: Engine) -> None:
+def test_text_when_visible_is_labelled(draw: trap.Draw, text: str, engine: Engine) -> None:
     page = read(trap.document(draw), engine)
     assert texts(page) == [trap.GENUINE, text]
     assert page.unlabelled_ink < 0.01
     assert all(is_sound(line.quad) for line in page.lines)
 
 
-def test_a_slanted_line_has_a_slanted_tight_quad(engine: Engine) -> None:
+def test_line_when_slanted_has_a_slanted_tight_quad(engine: Engine) -> None:
     page = read(trap.document(trap.slanted), engine)
     line = next(line for line in page.lines if line.text == "Slanted line")
     dx, dy = heading(line.quad)
@@ -121,7 +121,7 @@ def test_a_slanted_line_has_a_slanted_tight_quad(engine: Engine) -> None:
     assert line.pixel_height < 50
 
 
-def test_cells_far_apart_are_two_records(engine: Engine) -> None:
+def test_cells_when_far_apart_are_two_records(engine: Engine) -> None:
     assert texts(read(trap.document(trap.cells), engine))[1:] == ["Left cell", "Right cell"]
 
 
@@ -137,12 +137,12 @@ def test_type_three_fonts_do_not_make_giant_boxes(engine: Engine) -> None:
         assert line.quad.min() >= -1 and line.quad.max() <= 801
 
 
-def test_ink_without_text_rejects_the_page(engine: Engine) -> None:
+def test_page_with_ink_that_has_no_text_is_rejected(engine: Engine) -> None:
     data = trap.saved(trap.document(trap.unknown_glyphs))
     assert verdicts(data, engine, PageRules(minimum_characters=1)) == ["unlabelled_ink"]
 
 
-def test_scans_blank_pages_and_odd_files_are_verdicts(engine: Engine) -> None:
+def test_scans_blank_pages_and_broken_files_are_verdicts(engine: Engine) -> None:
     assert verdicts(trap.saved(trap.document(trap.ocr_layer)), engine, LAX) == ["scanned"]
     blank = pymupdf.open()
     blank.new_page()
@@ -161,7 +161,7 @@ def test_scans_blank_pages_and_odd_files_are_verdicts(engine: Engine) -> None:
         ("see <box> here", "markup"),
     ],
 )  # fmt: skip
-def test_character_rules_reject_the_page(text: str, verdict: str, engine: Engine) -> None:
+def test_page_with_a_forbidden_character_is_rejected(text: str, verdict: str, engine: Engine) -> None:
     def draw(doc: pymupdf.Document, page: pymupdf.Page) -> None:
         page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
         page.insert_text(trap.PLACE, text, fontname="dj", fontsize=20)
@@ -172,14 +172,14 @@ def test_character_rules_reject_the_page(text: str, verdict: str, engine: Engine
         assert verdicts(data, engine, PageRules(minimum_characters=1)) == ["keep"]
 
 
-def test_too_few_too_many_too_small(engine: Engine) -> None:
+def test_page_when_too_small_or_with_too_few_or_too_many_characters_is_rejected(engine: Engine) -> None:
     data = trap.saved(trap.document())
     assert verdicts(data, engine, PageRules(minimum_characters=200)) == ["too_few_characters"]
     assert verdicts(data, engine, PageRules(minimum_characters=1, maximum_characters=3)) == ["too_many_characters"]
     assert verdicts(data, engine, PageRules(minimum_side=700)) == ["too_small"]
 
 
-def test_a_page_without_visible_text_is_rejected(engine: Engine) -> None:
+def test_page_without_visible_text_is_rejected(engine: Engine) -> None:
     doc = pymupdf.open()
     trap.mode_three(doc, doc.new_page())
     with pytest.raises(PageRejected, match="no_visible_text"):
@@ -195,13 +195,13 @@ def test_cells_that_run_into_each_other_are_two_records(engine: Engine) -> None:
     assert len(page.lines) == 3 or page.unlabelled_ink > 0.05
 
 
-def test_an_unknown_word_leaves_the_rest_of_its_line(engine: Engine) -> None:
+def test_line_with_an_unknown_word_keeps_its_other_words(engine: Engine) -> None:
     page = read(trap.document(trap.one_unknown_word), engine)
     assert texts(page) == [trap.GENUINE, "Known words and"]
     assert page.lost["unknown_character"] == 1 and 0 < page.unlabelled_ink < 0.1
 
 
-def test_what_a_tagged_document_says_instead_is_no_label(engine: Engine) -> None:
+def test_actual_text_of_a_tagged_document_is_not_labelled(engine: Engine) -> None:
     page = read(trap.document(trap.actual_text), engine)
     assert texts(page) == [trap.GENUINE, "Drawn"] or (texts(page) == [trap.GENUINE] and page.unlabelled_ink > 0.05)
 

@@ -1,5 +1,5 @@
-// The rendered tree tells the whole text where an ellipsis is drawn instead of its end. Text of several lines ends with
-// its last whole line, then; one line that is too long for its box is not shown.
+// Where an ellipsis is drawn, the rendered tree still contains the whole text. So clamped text of several lines ends with its
+// last whole line instead, and a single line that is too long for its box is made transparent.
 () => {
   const visit = (root) => {
     for (const element of root.querySelectorAll("*")) {

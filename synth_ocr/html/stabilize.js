@@ -1,5 +1,5 @@
-// Nothing moves, no text stands where the rendered tree does not tell it (form controls are empty, canvases are not
-// shown), fonts are there, far parts are gone, images are decoded. Never longer than `wait` milliseconds.
+// Makes the page hold still: no animations, and no text that the rendered tree does not contain (form controls are empty,
+// canvases hidden). Waits for fonts and images, at most `wait` milliseconds, and removes content `screens` below the screen.
 async ({ wait, screens }) => {
   const style = document.createElement("style");
   style.textContent = `*, *::before, *::after { animation: none !important; transition: none !important;
@@ -12,7 +12,7 @@ async ({ wait, screens }) => {
   const limit = innerHeight * screens;
   const root = document.scrollingElement || document.documentElement;
   if (document.body && root.scrollHeight > limit + innerHeight) {
-    // not on the screen, but costly to describe; collected first, since every change means a new layout
+    // not on the screen but costly to describe; collected first, because every removal causes a new layout
     const far = [];
     const walk = (element) => {
       for (const child of element.children) {

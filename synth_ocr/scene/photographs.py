@@ -1,4 +1,4 @@
-"""Photographs behind documents, less the benchmarks' ones, and paper."""
+"""Photographs behind documents, without those of benchmarks, and the paper of the documents."""
 
 import re
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import cv2
 import numpy as np
 import xxhash
+from cachetools import cachedmethod
 from PIL import Image, ImageOps
 
 from qvl.pipeline.base.errors import DataError
@@ -16,14 +17,14 @@ from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.page import Pixels
 
 LONGEST = 2048
-TRIES = 100  # excluded backgrounds in a row
+TRIES = 100  # excluded backgrounds in a row before giving up
 COCO_NUMBER = re.compile(r"(\d{12})\.\w+$")  # 000000581857.jpg, COCO_train2014_000000581857.jpg
-GRAINS = (2, 8, 48)  # pixels per grain of the made paper
+GRAINS = (2, 8, 48)  # pixels per grain of generated paper
 
 
 @lru_cache(maxsize=24)
-def photograph(path: str) -> Pixels:
-    """A file as RGB, upright after EXIF, at most LONGEST pixels long; palette, CMYK, 16 bit and alpha are resolved."""
+def read_photograph(path: str) -> Pixels:
+    """A file of any mode (palette, CMYK, 16 bit, alpha) as RGB, turned by its EXIF orientation, at most LONGEST pixels."""
     with Image.open(path) as file:
         file.draft("RGB", (LONGEST, LONGEST))
         image: Image.Image = ImageOps.exif_transpose(file)
@@ -40,43 +41,45 @@ def photograph(path: str) -> Pixels:
 
 
 class Backgrounds:
-    """Photographs by path. One that the exclusion list holds (by its COCO number, its bytes or its look) is never drawn,
-    nor is one on which ``legible`` finds a word.
+    """The photographs that may be drawn behind documents.
 
-    A photograph is judged when it is first drawn: of 240,000 only those that are used are read.
+    A photograph on the exclusion list (by its COCO number, its bytes or its perceptual hash) is never drawn, nor is one
+    in which ``find_text`` finds a word. Each is judged when it is first picked: of 240,000 only those in use are read.
     """
 
     def __init__(
-        self, paths: list[str], exclusion: Exclusion | None = None, legible: Callable[[str], str] | None = None
+        self, paths: list[str], exclusion: Exclusion | None = None, find_text: Callable[[str], str] | None = None
     ) -> None:
-        self.paths, self.exclusion, self.legible = paths, exclusion, legible
+        self.paths, self.exclusion, self.find_text = paths, exclusion, find_text
         self._hits: dict[str, str] = {}
 
     def pick(self, rng: np.random.Generator) -> tuple[str | None, list[str]]:
-        """A path (None where there are none), and the hits that were passed over. Raises DataError after TRIES hits."""
-        passed: list[str] = []
+        """A path (None without photographs), and the hits of those that were rejected. Raises DataError after TRIES hits."""
+        rejected: list[str] = []
         while self.paths:
             path = self.paths[int(rng.integers(len(self.paths)))]
             hit = self.hit(path)
             if not hit:
-                return path, passed
-            passed.append(hit)
-            if len(passed) == TRIES:
+                return path, rejected
+            rejected.append(hit)
+            if len(rejected) == TRIES:
                 raise DataError(
-                    f"{TRIES} backgrounds in a row are on the exclusion list or hold text: {', '.join(passed[:3])}"
+                    f"{TRIES} backgrounds in a row are on the exclusion list or contain text: {', '.join(rejected[:3])}"
                 )
-        return None, passed
+        return None, rejected
 
+    @cachedmethod(lambda self: self._hits)
     def hit(self, path: str) -> str:
-        """Which file, why (on the list, or text) and what (benchmarks, or the word); empty for one that may be used."""
-        if path not in self._hits:
-            found = self._judge(path, self.exclusion) if self.exclusion is not None else ""
-            word = self.legible(path) if self.legible is not None and not found else ""
-            self._hits[path] = f"{PurePosixPath(path).name} text {word}" if word else found
-        return self._hits[path]
+        """The file's name, why it is rejected (a verdict of the list, or ``text``) and the benchmarks or the word.
+
+        Empty for a photograph that may be used.
+        """
+        found = self._listed(path, self.exclusion) if self.exclusion is not None else ""
+        word = self.find_text(path) if self.find_text is not None and not found else ""
+        return f"{PurePosixPath(path).name} text {word}" if word else found
 
     @staticmethod
-    def _judge(path: str, exclusion: Exclusion) -> str:
+    def _listed(path: str, exclusion: Exclusion) -> str:
         name = PurePosixPath(path).name
         number = COCO_NUMBER.search(name)
         found = exclusion.by_id([f"coco:{int(number[1])}"]) if number else None
@@ -87,13 +90,13 @@ class Backgrounds:
 
 
 def background(path: str | None, width: int, height: int, sigma: float, rng: np.random.Generator) -> Pixels:
-    """A photograph scaled to cover the canvas, blurred by ``sigma`` pixels; a plain colour where there is none."""
+    """A photograph scaled to cover the canvas and blurred by ``sigma`` pixels; a plain colour without a photograph."""
     if path is None:
         return np.full((height, width, 3), rng.integers(60, 230, 3), np.uint8)
-    picture = photograph(path)
+    picture = read_photograph(path)
     scale = max(width / picture.shape[1], height / picture.shape[0])
     size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
-    # a wide blur is made on fewer pixels: the result is smooth there
+    # a strong blur is computed on fewer pixels: its result is smooth anyway
     factor = 4 if sigma > 4 else 2 if sigma > 2 else 1
     small = cv2.resize(picture, (-(-size[0] // factor), -(-size[1] // factor)), interpolation=cv2.INTER_AREA)
     if sigma > 0.1:
@@ -105,9 +108,9 @@ def background(path: str | None, width: int, height: int, sigma: float, rng: np.
 
 
 def paper(paths: list[str], width: int, height: int, alpha: float, rng: np.random.Generator) -> Pixels:
-    """White with a grey texture over it: a crop of a picture, or grain made here."""
+    """White paper under a grey texture of weight ``alpha``: a crop of a picture, or generated grain."""
     if paths:
-        picture = photograph(paths[int(rng.integers(len(paths)))])
+        picture = read_photograph(paths[int(rng.integers(len(paths)))])
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         high, wide = min(height, grey.shape[0]), min(width, grey.shape[1])
         left, top = int(rng.integers(grey.shape[1] - wide + 1)), int(rng.integers(grey.shape[0] - high + 1))
@@ -119,7 +122,7 @@ def paper(paths: list[str], width: int, height: int, alpha: float, rng: np.rando
 
 
 def _grain(width: int, height: int, rng: np.random.Generator) -> Pixels:
-    """Noise of several sizes, mid grey."""
+    """Mid-grey noise of several grain sizes."""
     texture = np.full((height, width), 150, np.float32)
     for grain in GRAINS:
         small = rng.standard_normal((height // grain + 2, width // grain + 2), dtype=np.float32) * 22

@@ -1,10 +1,10 @@
-// Before any script of the page: a clean tab, a fixed clock, fixed chance, closed shadow roots kept in reach.
+// Runs before the page's scripts: clears the tab, fixes the clock and random numbers, keeps closed shadow roots reachable.
 (() => {
   if (window === window.top) {
-    // pages share a tab: what the last one left in it
+    // pages share a tab: remove what the previous one left in it
     window.name = "";
     for (const kind of ["sessionStorage", "localStorage"]) {
-      try { window[kind].clear(); } catch { /* a page that may not store */ }
+      try { window[kind].clear(); } catch { /* this page must not use storage */ }
     }
   }
   const shadows = new WeakMap();

@@ -1,5 +1,5 @@
-// Make all text transparent and nothing else: the fill alone, so borders and backgrounds of the text's colour stay.
-// `clipped`: some text is filled by its background (background-clip: text), which then goes, too.
+// Makes all text transparent and nothing else: only its fill, so that borders and backgrounds in the text's colour stay.
+// `clipped`: some text is filled by its background (background-clip: text), so that background is removed as well.
 (clipped) => {
   const css = `*, *::before, *::after, *::marker, *::placeholder, *::first-line, *::first-letter {
     -webkit-text-fill-color: transparent !important; -webkit-text-stroke-color: transparent !important;

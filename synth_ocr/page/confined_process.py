@@ -1,6 +1,6 @@
-"""Work on strangers' files in a child process with limits on time and memory; what breaks there is a reason here.
+"""Work on untrusted files in a child process with limits on time and memory. A failure there becomes a reason here.
 
-One child serves many tasks and is replaced after a fault or after ``recycle`` tasks, which bounds what it can leak.
+One child serves many tasks. It is replaced after a fault and after RECYCLE tasks, which bounds how much it can leak.
 """
 
 import atexit
@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, Literal, TypeVar
 
-RECYCLE = 200
+RECYCLE = 200  # tasks of one child
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
-class Stopped(Exception):
+class ProcessStopped(Exception):
     """The child did not finish. ``str(error)`` is the verdict: unreadable:time, :memory, :crash, or error:<class>."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """``seconds`` of wall clock between two results, ``megabytes`` of address space of the child; 0 for none."""
+    """``seconds`` of wall clock between two results; ``megabytes`` of address space of the child, 0 for no limit."""
 
     seconds: float
     megabytes: int
@@ -31,9 +35,9 @@ Message = tuple[Literal["item", "end", "stopped"], Any]
 
 
 def serve(connection: Connection, function: Callable[[Any], Iterator[Any]], megabytes: int) -> None:
-    """The child: a task in, its results out, until the other end closes.
+    """The child's loop: receive a task, send its results, until the parent closes the connection.
 
-    An error that nobody foresaw ends the child with its traceback; the other end learns its class, a verdict.
+    An unforeseen error ends the child with its traceback; the parent receives the error's class, which is the verdict.
     """
     if megabytes:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
@@ -55,18 +59,18 @@ def serve(connection: Connection, function: Callable[[Any], Iterator[Any]], mega
             raise
 
 
-class Confined:
-    """Runs ``function`` (a generator of results, importable by name) in a child."""
+class ConfinedProcess(Generic[Task, Result]):
+    """Runs ``function``, a generator of results that can be imported by name, in a child process."""
 
-    def __init__(self, function: Callable[[Any], Iterator[Any]], limits: Limits) -> None:
+    def __init__(self, function: Callable[[Task], Iterator[Result]], limits: Limits) -> None:
         self.function, self.limits = function, limits
-        self._process: Any = None
+        self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._tasks = 0
 
-    def results(self, task: Any) -> Iterator[Any]:
-        """All results of one task. Raises Stopped when a limit is reached or the child dies."""
-        connection = self._child()
+    def results(self, task: Task) -> Iterator[Result]:
+        """All results of one task. Raises ProcessStopped when a limit is reached or the child dies."""
+        connection = self._start()
         connection.send(task)
         finished = False
         try:
@@ -76,7 +80,7 @@ class Confined:
                     finished = True
                     return
                 if kind == "stopped":
-                    raise Stopped(item)
+                    raise ProcessStopped(item)
                 yield item
         finally:
             self._tasks += 1
@@ -85,37 +89,37 @@ class Confined:
 
     def _receive(self, connection: Connection) -> Message:
         if not connection.poll(self.limits.seconds):
-            raise Stopped("unreadable:time")
+            raise ProcessStopped("unreadable:time")
         try:
             message: Message = connection.recv()
         except (EOFError, ConnectionResetError):
-            raise Stopped("unreadable:crash") from None
+            raise ProcessStopped("unreadable:crash") from None
         return message
 
-    def _child(self) -> Connection:
+    def _start(self) -> Connection:
+        """The connection to the running child; starts one if none runs."""
         if self._connection is None:
             context = multiprocessing.get_context("spawn")
-            self._connection, other = context.Pipe()
-            self._process = context.Process(
-                target=serve, args=(other, self.function, self.limits.megabytes), daemon=True
-            )
-            self._process.start()
-            other.close()
-            self._tasks = 0
+            connection, child_end = context.Pipe()
+            process = context.Process(target=serve, args=(child_end, self.function, self.limits.megabytes), daemon=True)
+            process.start()
+            child_end.close()
+            self._connection, self._process, self._tasks = connection, process, 0
         return self._connection
 
     def close(self) -> None:
         """End the child."""
         if self._connection is not None:
             self._connection.close()
+        if self._process is not None:
             self._process.kill()
             self._process.join()
-            self._connection = self._process = None
+        self._connection = self._process = None
 
 
 @cache
-def confined(function: Callable[[Any], Iterator[Any]], limits: Limits) -> Confined:
-    """The one child of this process for a kind of work."""
-    child = Confined(function, limits)
+def confined_process(function: Callable[[Task], Iterator[Result]], limits: Limits) -> ConfinedProcess[Task, Result]:
+    """This process's only child for a kind of work."""
+    child = ConfinedProcess(function, limits)
     atexit.register(child.close)
     return child

@@ -1,0 +1,103 @@
+"""Responses to a page's requests from its own folder or archive; everything else is refused.
+
+All requests of the browser come here, including those of frames, workers and windows, and contexts are offline as well. Each
+request costs milliseconds in three processes, so the browser may cache responses: pages of one folder share style sheets and
+pictures. A page from another folder or archive gets a new context.
+"""
+
+import base64
+import mimetypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from playwright.sync_api import CDPSession, Error
+
+CACHEABLE = {"name": "Cache-Control", "value": "max-age=31536000, immutable"}
+EMPTY_PAGE = "text/html", b"<!doctype html>"
+# anything that could run a script or would look different without scripts, and documents within the document
+ACTIVE = re.compile(
+    rb"<script|<noscript|[\s\"'/]on[a-z]+\s*=|javascript:|<i?frame|<object|<embed|shadowrootmode|=\s*[\"']?\s*refresh|\x00",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A page to render: its URL and the source of its responses, a folder or a mapping of URL to (content type, bytes).
+
+    ``content``: the page itself, if it is one of our templates: it loads nothing else and runs no scripts.
+    """
+
+    key: str
+    url: str
+    root: str = ""
+    responses: Mapping[str, tuple[str, bytes]] | None = None
+    content: str = ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def find_response(url: str, job: Job) -> tuple[str, bytes] | None:
+    """Content type and bytes of a URL from the job's archive, or from its folder and the folders below; None if refused."""
+    url = url.partition("#")[0]
+    if job.content:
+        return None
+    if job.responses is not None:
+        return job.responses.get(url)
+    if origin_of(url) != origin_of(job.url):
+        return None
+    root = Path(job.root).resolve()
+    path = (root / unquote(urlsplit(url).path).lstrip("/")).resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        return None
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return (f"{kind}; charset=utf-8" if kind.startswith("text/") else kind), path.read_bytes()
+
+
+def is_static(job: Job) -> bool:
+    """Whether the page contains nothing that runs: it can be shown without scripts and leaves no state behind."""
+    page = find_response(job.url, job)
+    return page is not None and not ACTIVE.search(page[1])
+
+
+def respond(session: CDPSession, paused: dict[str, Any], job: Job, main: set[str]) -> None:
+    """Answer one request (Fetch.requestPaused). ``main``: ids of the tabs' main frames.
+
+    A refused frame becomes an empty page, because a frame that failed to load never answers scripts.
+    """
+    request, name = paused["request"], {"requestId": paused["requestId"]}
+    response = find_response(request["url"], job)
+    if response is None and paused["resourceType"] == "Document" and paused.get("frameId") not in main:
+        response = EMPTY_PAGE
+    try:
+        if response is None:
+            session.send("Fetch.failRequest", {**name, "errorReason": "BlockedByClient"})
+        else:
+            body = base64.b64encode(response[1]).decode()
+            headers = [
+                {"name": "Content-Type", "value": response[0]},
+                CACHEABLE,
+                *_cross_origin_headers(request["headers"]),
+            ]
+            session.send(
+                "Fetch.fulfillRequest", {**name, "responseCode": 200, "responseHeaders": headers, "body": body}
+            )
+    except Error:
+        return  # the frame that requested it is gone
+
+
+def _cross_origin_headers(request_headers: Mapping[str, str]) -> list[dict[str, str]]:
+    """Permission to read a response for another origin that requests it: archives do not have these headers."""
+    origin = next((value for name, value in request_headers.items() if name.lower() == "origin"), "")
+    if not origin:
+        return []
+    allow = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}
+    return [{"name": name, "value": value} for name, value in allow.items()]
