@@ -50,9 +50,9 @@ def experiment(
     if results is None:
         typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
         raise typer.Exit(SIGNALLED)
-    from qvl.training.pages.experiments.results import summary
+    from qvl.training.pages.experiments.results import results_json
 
-    typer.echo(json.dumps(summary(results), ensure_ascii=False) if as_json else _table(results, output))
+    typer.echo(json.dumps(results_json(results), ensure_ascii=False) if as_json else _table(results, output))
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _table(results: "ExperimentResults", output: Path) -> str:
     lines = [f"{'ask':<18}{'measure':<38}" + "".join(f"{arm:>{width}}" for arm in results.arms)]
     for ask in results.experiment.ask:
         for measure in MEASURES:
-            found = [estimate(results.runs(arm), measure, results.places(ask.name)) for arm in results.arms]
+            found = [estimate(results.values(arm), measure, results.indexes(ask.name)) for arm in results.arms]
             if any(found):
                 texts = [f"{shown(e.mean, measure)} ± {shown(e.error, measure)}" if e else "–" for e in found]
                 lines.append(f"{ask.name:<18}{NAMES[measure]:<38}" + "".join(f"{text:>{width}}" for text in texts))

@@ -1,1 +1,1 @@
-"""Held-out images during and after training: which, what is asked about them, and their loss."""
+"""Held-out samples: which they are, what models are asked about them, and the loss of their true answers."""

@@ -1,4 +1,4 @@
-"""Pages of documents that training sees other pages of: they are not asked about, though their images are held out."""
+"""Held-out pages of documents of which training sees other pages: models are not asked about them."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -9,27 +9,27 @@ from qvl.pipeline.shards.scan import Scanned, scan_dataset
 from qvl.training.data.holdout import held_out
 from qvl.training.recipe import Holdout
 
-READ = "ocr"
+PAGE_TASK = "ocr"
 
 
 def is_held_out(scanned: Scanned, holdout: Holdout) -> bool:
-    """Whether training leaves the sample out: one of its images is held out, or its id where it has none."""
+    """Whether training leaves the sample out: one of its images is held out, or its id if it has no images."""
     hashes = scanned.image_hashes(scanned.content()) or [content_hash(scanned.key.encode())]
     return any(held_out(sha, holdout.share, holdout.seed) for sha in hashes)
 
 
 def pages_of_known_documents(paths: Mapping[str, str], holdout: Holdout) -> frozenset[str]:
-    """Ids of held-out pages whose document has pages in training.
+    """The ids of held-out pages whose document has other pages in training.
 
-    A document is a file that pages were rendered from; pages that are made (scenes, templates) have none.
+    A document is a file whose pages were rendered. Synthetic pages (scenes, templates) belong to no document.
     """
     trained: set[tuple[str, str]] = set()
-    held: list[tuple[str, tuple[str, str]]] = []
+    held: list[tuple[str, tuple[str, str]]] = []  # sample key, document
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
             content = scanned.content()
             file = str(content["origin"].get("file", ""))
-            if content["task"] != READ or not PurePosixPath(file).suffix:
+            if content["task"] != PAGE_TASK or not PurePosixPath(file).suffix:
                 continue
             document = content["source"], file
             if is_held_out(scanned, holdout):

@@ -1,17 +1,18 @@
-"""Loss of held-out answers: what a model that is too small to answer right has learnt all the same.
+"""Loss of the true answers of held-out samples: it shows progress before a small model gives right answers.
 
-The samples of the training tasks are encoded as training encodes them, alone, with the images of the held-out side.
+The samples of the training tasks are encoded as training encodes them, one sequence per sample.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import xxhash
+from pydantic import JsonValue
 
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.auto import load_model, load_processor
@@ -28,33 +29,42 @@ from qvl.training.recipe import Holdout
 LENGTH = 2048
 DIALOGUE = " in a dialogue"
 DIALOGUES = ("caption", "vqa", "referring")
-"""Tasks that are measured as dialogues, too: how stage 3 asks."""
+"""Tasks that are also measured as dialogues, as stage 3 asks them."""
 OTHER = " with another picture"
-"""Captions beside the picture of another caption: what a model knows without looking."""
+"""Captions with the image of another caption: what a model knows without looking."""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """A held-out sample: its JSON and the bytes of its images."""
+@dataclass(frozen=True, slots=True)
+class HeldOutSample:
+    """A held-out sample: its task, its JSON and the bytes of its images."""
 
     task: str
     content: dict[str, Any]
     images: tuple[bytes, ...]
 
 
-class Loss(NamedTuple):
-    """Of a task: per token, the standard error over samples, how many of each, and (sum, tokens) by sample id."""
+@dataclass(frozen=True, slots=True)
+class TaskLoss:
+    """The loss of a task per supervised token, and its standard error over samples.
+
+    ``by_sample``: the sum of the losses and the number of tokens of each sample, by its id.
+    """
 
     loss: float
     standard_error: float
     tokens: int
     samples: int
-    each: Mapping[str, tuple[float, int]] = {}
+    by_sample: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+
+    def to_json(self) -> list[JsonValue]:
+        """The values in the order of the fields."""
+        by_sample: dict[str, JsonValue] = {key: list(pair) for key, pair in self.by_sample.items()}
+        return [self.loss, self.standard_error, self.tokens, self.samples, by_sample]
 
 
-def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOut]:
-    """At most ``limit`` samples of each task that training leaves out, by the hash of their ids. Raises DataError."""
-    found: dict[str, list[tuple[int, HeldOut]]] = defaultdict(list)
+def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> list[HeldOutSample]:
+    """At most ``limit`` held-out samples of each task, chosen by the hash of their ids. Raises DataError."""
+    ranked: dict[str, list[tuple[int, HeldOutSample]]] = defaultdict(list)
     known = pages_of_known_documents(paths, holdout)
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
@@ -62,32 +72,31 @@ def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> 
                 content = scanned.content()
                 images = tuple(scanned.image(number) for number in range(len(scanned.images)))
                 rank = xxhash.xxh3_64_intdigest(scanned.key.encode(), holdout.seed)
-                found[content["task"]].append((rank, HeldOut(content["task"], content, images)))
-    ordered = {task: sorted(found[task], key=lambda pair: pair[0])[:limit] for task in sorted(found)}
+                ranked[content["task"]].append((rank, HeldOutSample(content["task"], content, images)))
+    ordered = {task: sorted(ranked[task], key=lambda pair: pair[0])[:limit] for task in sorted(ranked)}
     return [sample for chosen in ordered.values() for _, sample in chosen]
 
 
-def held_out_loss(folder: Path, samples: Sequence[HeldOut], device: str = "cpu") -> dict[str, Loss]:
-    """Loss per learnt token by task, then of some tasks as dialogues; what cannot be encoded is left out and not counted."""
+def held_out_loss(folder: Path, samples: Sequence[HeldOutSample], device: str = "cpu") -> dict[str, TaskLoss]:
+    """The loss per supervised token by task, then of some as dialogues. Samples that cannot be encoded are left out."""
     net, processor = load_model(folder), load_processor(folder)
     assert isinstance(net, QwenVLForConditionalGeneration)
     model = TrainingModel(net).eval().to(device)
     size = int(processor.image_processor.image_size)
-    found: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
-    spoken = [sample for sample in samples if sample.task in DIALOGUES]
-    asked = (("", samples), (DIALOGUE, spoken), (OTHER, beside_others(samples)))
-    for addition, chosen in asked:
-        rule = Rule(LENGTH, processor.image_seq_length, "all" if addition == DIALOGUE else "chat")
+    losses: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
+    in_dialogue = [sample for sample in samples if sample.task in DIALOGUES]
+    for suffix, chosen in (("", samples), (DIALOGUE, in_dialogue), (OTHER, with_other_images(samples))):
+        rule = Rule(LENGTH, processor.image_seq_length, "all" if suffix == DIALOGUE else "chat")
         assembler = Assembler(Encoder(processor.tokenizer, rule), size, False, ShardBytes())
         for sample in chosen:
-            one = _loss(model, assembler, sample)
+            one = _sample_loss(model, assembler, sample)
             if one is not None:
-                found[sample.task + addition][sample.content["id"]] = one
-    return {name: summed(each) for name, each in found.items()}
+                losses[sample.task + suffix][sample.content["id"]] = one
+    return {name: summed(each) for name, each in losses.items()}
 
 
-def beside_others(samples: Sequence[HeldOut]) -> list[HeldOut]:
-    """The captions, each with the picture of the next one."""
+def with_other_images(samples: Sequence[HeldOutSample]) -> list[HeldOutSample]:
+    """The captions, each with the images of the next one."""
     captions = [sample for sample in samples if sample.task == "caption"]
     others = captions[1:] + captions[:1]
     return [
@@ -97,26 +106,27 @@ def beside_others(samples: Sequence[HeldOut]) -> list[HeldOut]:
     ]
 
 
-def change(before: Loss, after: Loss) -> tuple[float, float]:
-    """By how much the loss changed of the samples that both have, and the standard error of that (over samples, paired)."""
-    both = [key for key in before.each if key in after.each]
-    found = summed({key: (after.each[key][0] - before.each[key][0], before.each[key][1]) for key in both})
-    return found.loss, found.standard_error
+def change(before: TaskLoss, after: TaskLoss) -> tuple[float, float]:
+    """The change of the loss over the samples that both have, and its standard error (paired, over samples)."""
+    first, second = before.by_sample, after.by_sample
+    changes = summed({key: (second[key][0] - first[key][0], first[key][1]) for key in first if key in second})
+    return changes.loss, changes.standard_error
 
 
-def summed(each: Mapping[str, tuple[float, int]]) -> Loss:
-    """From (sum of losses, tokens) by sample: a ratio of sums, its error by linearisation."""
-    pairs = list(each.values())
+def summed(by_sample: Mapping[str, tuple[float, int]]) -> TaskLoss:
+    """The loss of (sum of losses, tokens) by sample: a ratio of sums, with its error by linearisation."""
+    pairs = list(by_sample.values())
     tokens = sum(count for _, count in pairs)
     loss = sum(total for total, _ in pairs) / tokens
-    each = {key: (round(total, 4), count) for key, (total, count) in each.items()}
+    rounded = {key: (round(total, 4), count) for key, (total, count) in by_sample.items()}
     if len(pairs) < 2:
-        return Loss(round(loss, 6), 0.0, tokens, len(pairs), each)
+        return TaskLoss(round(loss, 6), 0.0, tokens, len(pairs), rounded)
     spread = sum((total - loss * count) ** 2 for total, count in pairs) * len(pairs) / (len(pairs) - 1)
-    return Loss(round(loss, 6), round(sqrt(spread) / tokens, 6), tokens, len(pairs), each)
+    return TaskLoss(round(loss, 6), round(sqrt(spread) / tokens, 6), tokens, len(pairs), rounded)
 
 
-def _loss(model: TrainingModel, assembler: Assembler, sample: HeldOut) -> tuple[float, int] | None:
+def _sample_loss(model: TrainingModel, assembler: Assembler, sample: HeldOutSample) -> tuple[float, int] | None:
+    """The sum of the losses and the number of supervised tokens; None if the sample cannot be encoded or has none."""
     try:
         encoded = assembler.encoder.encode(sample.content)
         pictures = [assembler.picture(sample.images[number]) for number in encoded.images]

@@ -8,7 +8,16 @@ import pytest
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.training.data.holdout import held_out
-from qvl.training.heldout.loss import DIALOGUE, OTHER, beside_others, change, held_out_loss, held_out_samples, summed
+from qvl.training.heldout.loss import (
+    DIALOGUE,
+    OTHER,
+    TaskLoss,
+    change,
+    held_out_loss,
+    held_out_samples,
+    summed,
+    with_other_images,
+)
 from qvl.training.recipe import Holdout
 
 HOLDOUT = Holdout(share=0.3, seed=3)
@@ -27,20 +36,20 @@ def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
 
 
 def test_one_sample_has_no_error() -> None:
-    assert summed({"a": (6.0, 2)}) == (3.0, 0.0, 2, 1, {"a": (6.0, 2)})
+    assert summed({"a": (6.0, 2)}) == TaskLoss(3.0, 0.0, 2, 1, {"a": (6.0, 2)})
 
 
 def test_a_change_of_the_same_samples_has_a_smaller_error_than_their_spread() -> None:
     before, after = summed(named((6.0, 2), (4.0, 2), (30.0, 10))), summed(named((5.0, 2), (3.2, 2), (25.0, 10)))
     moved, error = change(before, after)
     assert moved == pytest.approx(after.loss - before.loss, abs=1e-6)
-    assert change(before, summed({**after.each, "only here": (9.0, 1)})) == (moved, error)
+    assert change(before, summed({**after.by_sample, "only here": (9.0, 1)})) == (moved, error)
     assert 0 < error < after.standard_error / 5
 
 
 def test_captions_get_the_picture_of_another_one(datasets: dict[str, Path]) -> None:
     chosen = held_out_samples({"mixed": str(datasets["mixed"])}, HOLDOUT, 3)
-    others = beside_others(chosen)
+    others = with_other_images(chosen)
     assert [each.content["id"] for each in others] == [s.content["id"] for s in chosen if s.task == "caption"]
     assert [each.images for each in others] == [s.images for s in (chosen[1], chosen[2], chosen[0])]
 

@@ -10,23 +10,23 @@ from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.heldout.questions import read_model_answers
 from qvl.training.pages.experiments.estimate import Estimate, estimate
-from qvl.training.pages.experiments.recipe import Figure
+from qvl.training.pages.experiments.recipe import Figure, Measure
 from qvl.training.pages.experiments.results import MEASURES, ExperimentResults, against, curve
 from qvl.training.pages.journey.side_by_side import side_by_side
 from qvl.training.pages.report.curves import curves
 from qvl.training.pages.report.history import read_history
 from qvl.training.pages.report.page import Curve, stage_chart
 
-NAMES = {
+NAMES: dict[Measure, str] = {
     "score": "right answers", "iou": "mean IoU", "loss": "loss per token", "wrong_language": "in the wrong language",
     "agreement": "agrees with the first language",
 }  # fmt: skip
-SHARES = ("score", "wrong_language", "agreement")
+SHARES: tuple[Measure, ...] = ("score", "wrong_language", "agreement")
 METRICS = {
     "box": "box with IoU of at least 0.5, %", "cider": "CIDEr × 100", "exact": "exact answer, %",
     "vqa_score": "VQA accuracy, %", "grounded": "F1, %", "ocr": "1 − CER, %",
 }  # fmt: skip
-LOWER = ("loss", "wrong_language")
+LOWER: tuple[Measure, ...] = ("loss", "wrong_language")
 
 
 def write_page(path: Path, results: ExperimentResults) -> Path:
@@ -45,17 +45,19 @@ def render(results: ExperimentResults) -> Html:
 def _header(results: ExperimentResults) -> Html:
     seeds = max((len(done) for done in results.done.values()), default=0)
     runs = sum(len(done) for done in results.done.values())
-    training = {stage.mark: stage.cost.cpu for done in results.done.values() for run in done for stage in run.stages}
+    training = {
+        stage.fingerprint: stage.cost.cpu for done in results.done.values() for run in done for stage in run.stages
+    }
     tiles = [
         Tile(count(len(results.arms)), "arms"),
         Tile(count(seeds), "seeds of each"),
         Tile(count(runs), "models asked"),
-        Tile(count(len(results.asked)), "questions to each"),
-        Tile(count(len({question.image for question in results.asked})), "held-out pictures"),
+        Tile(count(len(results.questions)), "questions to each"),
+        Tile(count(len({question.image for question in results.questions})), "held-out pictures"),
         Tile(f"{sum(training.values()) / 60:.0f}", "processor minutes of training"),
     ]
     notes = [tag("p.lead", results.experiment.tells)] if results.experiment.tells else []
-    if not results.whole:
+    if not results.complete:
         notes.append(
             tag("p.note", "Not all runs are done: the same command continues them and writes this page again.")
         )
@@ -71,18 +73,18 @@ def _answer(results: ExperimentResults) -> Section:
     asks = results.experiment.ask
     parts = [_measure(results, measure) for measure in MEASURES]
     named = ", ".join(
-        f"{ask.name}: {count(len(results.places(ask.name)))} {ask.task.replace('_', ' ')}" for ask in asks
+        f"{ask.name}: {count(len(results.indexes(ask.name)))} {ask.task.replace('_', ' ')}" for ask in asks
     )
     return section("answer", "Answer", lead, tag("p.lead", f"Held-out questions: {named}."), *parts)
 
 
-def _measure(results: ExperimentResults, measure: str) -> Html:
+def _measure(results: ExperimentResults, measure: Measure) -> Html:
     rows = []
     for ask in results.experiment.ask:
-        places = results.places(ask.name)
-        found = {arm: estimate(results.runs(arm), measure, places) for arm in results.arms}
+        places = results.indexes(ask.name)
+        found = {arm: estimate(results.values(arm), measure, places) for arm in results.arms}
         if any(found.values()):
-            metric = results.asked[places[0]].sample.metric
+            metric = results.questions[places[0]].sample.metric
             how = METRICS.get(metric, metric) if measure == "score" else NAMES[measure]
             rows.append([ask.name, how, *_cells(results, measure, places, found)])
     if not rows:
@@ -92,7 +94,7 @@ def _measure(results: ExperimentResults, measure: str) -> Html:
 
 
 def _cells(
-    results: ExperimentResults, measure: str, places: list[int], found: dict[str, Estimate | None]
+    results: ExperimentResults, measure: Measure, places: list[int], found: dict[str, Estimate | None]
 ) -> list[Html]:
     means = [each.mean for each in found.values() if each is not None]
     best = min(means) if measure in LOWER else max(means)
@@ -114,12 +116,12 @@ def _cells(
     return cells
 
 
-def shown(value: float, measure: str) -> str:
+def shown(value: float, measure: Measure) -> str:
     """A value as people read it, shares in percent."""
     return f"{100 * value:.1f}" if measure in SHARES else f"{value:.3f}"
 
 
-def _signed(other: Estimate, measure: str) -> str:
+def _signed(other: Estimate, measure: Measure) -> str:
     sign = "+" if other.mean >= 0 else "−"
     return f"{sign}{shown(abs(other.mean), measure)} ± {shown(other.error, measure)}"
 
@@ -138,12 +140,12 @@ def _points(results: ExperimentResults, figure: Figure) -> Points:
     scale = 100 if is_share else 1
     lines = [
         PointLine(
-            line["name"],
-            line["x"],
-            [scale * value for value in line["y"]],
-            [scale * value for value in line["error"]],
-            [[scale * value for value in seeds] for seeds in line["seeds"]],
-            line["questions"],
+            line.name,
+            line.x,
+            [scale * value for value in line.y],
+            [scale * value for value in line.error],
+            [[scale * value for value in seeds] for seeds in line.seeds],
+            line.questions,
         )
         for line in curve(results, figure)
     ]
@@ -155,7 +157,7 @@ def _points(results: ExperimentResults, figure: Figure) -> Points:
 
 def _pictures(results: ExperimentResults) -> Section:
     answered = {arm: read_model_answers(results.done[arm][0].answers) for arm in results.arms}
-    return side_by_side([question.sample for question in results.asked], answered)
+    return side_by_side([question.sample for question in results.questions], answered)
 
 
 def _training(results: ExperimentResults) -> Section:

@@ -1,4 +1,4 @@
-"""What every model is asked: held-out samples of some tasks, with the columns that answers are grouped by."""
+"""The questions to every model: held-out samples of some tasks, with the columns that answers are grouped by."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,30 +15,34 @@ from qvl.training.evaluation.metrics.words import words
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.shards import SETS, find_shards, read_shards
 from qvl.training.heldout.documents import is_held_out, pages_of_known_documents
-from qvl.training.heldout.loss import HeldOut
+from qvl.training.heldout.loss import HeldOutSample
 from qvl.training.pages.experiments.recipe import EDGES, Ask, Experiment
 from qvl.training.recipe import Holdout
 
 LOSS_NAME = "question {}"
-"""Held-out losses go by task; a question that is a task of its own gets a loss of its own."""
+"""Held-out losses are measured per task; as a task of its own each question gets its own loss."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A sample as it is asked and as its loss is measured. ``columns``: numbers as they are, buckets come later.
+    """The sample as it is asked, and the sample whose loss is measured. ``columns``: values by column, not yet bucketed.
 
-    ``image``: hash of its pictures. ``thing``: those and the place; questions of several asks about one thing share it.
+    ``image``: the hashes of the images. ``thing``: these and the boxes; questions of several asks about one thing share it.
     """
 
     ask: str
     sample: EvalSample
-    told: HeldOut
+    loss_sample: HeldOutSample
     columns: Mapping[str, str | float]
     image: str
     thing: str
 
+    @property
+    def language(self) -> str:
+        return str(self.columns["language"])
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     scanned: Scanned
     content: dict[str, Any]
@@ -46,8 +50,8 @@ class _Candidate:
     thing: str
 
 
-def questions(experiment: Experiment, paths: Mapping[str, str], holdout: Holdout | None) -> list[Question]:
-    """The questions of all asks, in their order. Raises DataError. Without ``holdout`` all samples may be asked."""
+def load_questions(experiment: Experiment, paths: Mapping[str, str], holdout: Holdout | None) -> list[Question]:
+    """The questions of all asks, in their order. Without ``holdout`` all samples may be asked. Raises DataError."""
     found: list[Question] = []
     by_dataset: dict[str, list[Ask]] = defaultdict(list)
     for ask in experiment.ask:
@@ -58,7 +62,7 @@ def questions(experiment: Experiment, paths: Mapping[str, str], holdout: Holdout
         candidates = _candidates(paths[dataset], holdout, known)
         objects = _objects(candidates)
         for ask in asks:
-            found += _asked(ask, candidates, objects, paths[dataset])
+            found += _questions_of(ask, candidates, objects, paths[dataset])
     order = [ask.name for ask in experiment.ask]
     return sorted(found, key=lambda question: order.index(question.ask))
 
@@ -76,22 +80,22 @@ def _candidates(path: str, holdout: Holdout | None, known: frozenset[str]) -> li
 
 
 def _objects(candidates: Iterable[_Candidate]) -> dict[str, int]:
-    """Different boxes of each image over all samples that show it."""
+    """The number of different boxes of each image, over all samples that show it."""
     boxes: dict[str, set[tuple[float, ...]]] = defaultdict(set)
     for each in candidates:
         boxes[each.image].update(tuple(region["box"]) for region in each.content.get("regions", ()) if "box" in region)
     return {image: len(found) for image, found in boxes.items()}
 
 
-def _asked(ask: Ask, candidates: list[_Candidate], objects: Mapping[str, int], path: str) -> list[Question]:
+def _questions_of(ask: Ask, candidates: list[_Candidate], objects: Mapping[str, int], path: str) -> list[Question]:
     samples = read_shards(find_shards(path), [SETS[ask.task][0]])
     found = {sample.id: sample for sample in samples if sample.set == ask.task}
-    chosen = _chosen(ask, [each for each in candidates if each.scanned.key in found])
+    chosen = _choose(ask, [each for each in candidates if each.scanned.key in found])
     return [_question(ask, each, found[each.scanned.key], objects[each.image]) for each in chosen]
 
 
-def _chosen(ask: Ask, candidates: list[_Candidate]) -> list[_Candidate]:
-    """The first by the hash of what they show: asks in two languages take the same things."""
+def _choose(ask: Ask, candidates: list[_Candidate]) -> list[_Candidate]:
+    """The first candidates by the hash of what they show, so that asks in two languages choose the same things."""
     own = [
         each for each in candidates
         if each.content["task"] == ask.task
@@ -113,17 +117,17 @@ def _question(ask: Ask, candidate: _Candidate, sample: EvalSample, objects: int)
         columns["area"] = max((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes)
         columns["words"] = len(words(content["regions"][0]["phrase"]))
     longest = ask.longest or sample.decoding.max_new
-    asked = replace(
+    question = replace(
         sample, id=f"{sample.id}@{ask.name}", metric=ask.metric or sample.metric, prompt=reworded(sample.prompt, ask),
         decoding=Decoding(longest, min(sample.decoding.min_new, longest)),
     )  # fmt: skip
     images = tuple(candidate.scanned.image(number) for number in range(len(candidate.scanned.images)))
-    told = HeldOut(LOSS_NAME.format(asked.id), _reworded_turns(content, ask), images)
-    return Question(ask.name, asked, told, columns, candidate.image, candidate.thing)
+    loss_sample = HeldOutSample(LOSS_NAME.format(question.id), _reworded_turns(content, ask), images)
+    return Question(ask.name, question, loss_sample, columns, candidate.image, candidate.thing)
 
 
 def reworded(text: str, ask: Ask) -> str:
-    """The user's turn with the ask's own words."""
+    """A user's turn with the replacements of the ask's ``prompt``."""
     for old, new in ask.prompt.items():
         text = text.replace(old, new)
     return text
@@ -136,7 +140,10 @@ def _reworded_turns(content: dict[str, Any], ask: Ask) -> dict[str, Any]:
 
 
 def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]) -> str:
-    """How a value of a column is called on an axis: words as they are, numbers by the edges they lie between."""
+    """The name of a value on an axis: texts as they are, numbers by the edges that they lie between.
+
+    With the edges 2, 3 and 4 the value 1 is in "1", 2 in "2", and 9 in "4 and more".
+    """
     if isinstance(value, str):
         return value
     bounds = list(edges.get(column, EDGES[column]))
@@ -153,9 +160,9 @@ def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]
 
 
 def paths_of(experiment: Experiment, datasets: Mapping[str, str]) -> dict[str, str]:
-    """Where the asked datasets lie: the experiment's own, else those of the training recipe. Raises RecipeError."""
+    """The paths of the datasets of the asks: the experiment's own, or else the training recipe's. Raises RecipeError."""
     every = {**datasets, **experiment.datasets}
     for ask in experiment.ask:
         if ask.dataset not in every:
-            raise RecipeError(f"ask {ask.name}: no dataset is called {ask.dataset}; there are {', '.join(every)}")
+            raise RecipeError(f"ask {ask.name}: there is no dataset {ask.dataset}; the datasets are {', '.join(every)}")
     return {ask.dataset: every[ask.dataset] for ask in experiment.ask}

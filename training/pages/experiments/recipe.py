@@ -1,4 +1,4 @@
-"""The recipe of an experiment: a training recipe, arms that change some of its keys, seeds, what is asked, what is drawn."""
+"""The recipe of an experiment: a training recipe, arms that change some of its keys, seeds, questions and figures."""
 
 import copy
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ Column = Literal["ask", "language", "source", "area", "objects", "words"]
 Measure = Literal["score", "loss", "iou", "wrong_language", "agreement"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")]
 EDGES: dict[str, tuple[float, ...]] = {"area": (0.03, 0.08, 0.16), "objects": (2, 3, 4), "words": (2, 4)}
-SEED_PLACE = "{seed}"
-"""In ``start``: each seed has a model folder of its own."""
-SURNAME = ("name", "stage", "dataset")
-"""Keys by which an entry of a list is called in an override, the first that it has."""
+SEED_SLOT = "{seed}"
+"""In ``start``, it is replaced by the seed: each seed may start from its own model folder."""
+ENTRY_NAMES = ("name", "stage", "dataset")
+"""An override calls an entry of a list by the first of these keys that the entry has."""
 
 
 class Arm(RecipeModel):
-    """One setting: ``set`` changes keys of the training recipe; or ``model``, a folder that is asked and not trained.
+    """One setting. ``set`` changes keys of the training recipe; ``model`` is a finished model, which is not trained.
 
-    ``x``: the arm's place on a numeric axis, where it has one.
+    ``x``: the position of the arm on a numeric axis.
     """
 
     set: dict[str, Any] = Field(default_factory=dict)
@@ -38,10 +38,10 @@ class Arm(RecipeModel):
 
 
 class Ask(RecipeModel):
-    """Held-out samples of one task that every model is asked: at most ``limit``, pictures that other asks share first.
+    """At most ``limit`` held-out samples of one task that every model is asked, images that other asks share first.
 
-    ``language``: of the answers, where the dataset's own column does not tell. ``metric`` and ``longest`` (tokens of an
-    answer) replace the task's own. ``prompt``: texts that are replaced in the user's turns.
+    ``language``: the language of the answers, if it differs from the dataset's column. ``metric`` and ``longest`` (tokens of
+    an answer) replace the task's own. ``prompt``: texts to replace in the user's turns, and their replacements.
     """
 
     name: Name
@@ -57,9 +57,10 @@ class Ask(RecipeModel):
 
 
 class Figure(RecipeModel):
-    """A curve with error bars: ``measure`` over ``x``, a line for each value of ``lines``.
+    """A curve with error bars: ``measure`` over ``x``, with one line for each value of ``lines``.
 
-    ``x``: the arms, their cost (GFLOP per trained sample), or a column of the questions. ``asks``: which are drawn.
+    ``x``: the arms, their cost (GFLOP per training sample), or a column of the questions. ``asks``: the asks that are shown,
+    by default all.
     """
 
     title: str
@@ -71,14 +72,14 @@ class Figure(RecipeModel):
     @model_validator(mode="after")
     def _arms_are_told_apart(self) -> "Figure":
         if self.x not in ("arm", "cost") and self.lines != "arm":
-            raise ValueError(f"x: {self.x} needs `lines: arm`, or several arms would be one line")
+            raise ValueError(f"x: {self.x} needs `lines: arm`, or several arms would share one line")
         return self
 
 
 class Experiment(RecipeModel):
-    """``training``: the recipe that arms change; ``set``: changes for all of them. ``tells``: what the result can tell.
+    """``training``: the recipe that arms change; ``set``: changes for all arms. ``tells``: what the result can show.
 
-    ``edges``: where the buckets of numeric columns begin. Without ``training`` every arm needs a ``model``.
+    ``edges``: the lower bounds of the buckets of numeric columns. Without ``training`` every arm needs a ``model``.
     """
 
     name: Name
@@ -101,24 +102,26 @@ class Experiment(RecipeModel):
             if arm.model is None and self.training is None:
                 raise ValueError(f"arm {name} has no `model`, and there is no `training` recipe")
             if arm.model is not None and arm.set:
-                raise ValueError(f"arm {name} is a finished model: `set` changes nothing there")
+                raise ValueError(f"arm {name} is a finished model, so `set` would change nothing")
         if len({arm.x is None for arm in self.arms.values()}) > 1:
-            raise ValueError("some arms have an `x` and some have none: all or none")
+            raise ValueError("some arms have an `x` and some do not: give all of them one, or none")
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("a seed stands twice in `seeds`: its runs would be counted as independent ones")
+            raise ValueError("`seeds` names a seed twice: its runs would be counted as independent")
         for column, edges in self.edges.items():
             if not edges or list(edges) != sorted(set(edges)):
-                raise ValueError(f"edges of {column}: at least one, each above the one before it")
+                raise ValueError(f"edges of {column}: give at least one, in increasing order")
         known = {ask.name for ask in self.ask}
         for figure in self.figures:
             if not known.issuperset(figure.asks):
-                raise ValueError(f"figure {figure.title!r}: asks {', '.join(set(figure.asks) - known)} are not there")
+                raise ValueError(
+                    f"figure {figure.title!r}: there are no asks {', '.join(sorted(set(figure.asks) - known))}"
+                )
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """An arm with one seed. ``recipe`` is None where a finished model is asked."""
+    """An arm with one seed. ``recipe`` is None if a finished model is asked."""
 
     arm: str
     seed: int
@@ -131,12 +134,12 @@ class PlannedRun:
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Read an experiment; relative paths count from its folder. Raises RecipeError with the place of each mistake."""
+    """Read an experiment. Paths are relative to its folder. Raises RecipeError with the position of each mistake."""
     return read_recipe(path, Experiment, _anchor_paths)
 
 
-def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, ...] = ()) -> list[PlannedRun]:
-    """All runs, seed by seed, so that a stopped experiment has every arm of its first seeds. Raises RecipeError."""
+def planned_runs(experiment: Experiment, seeds: int | None = None, only: tuple[str, ...] = ()) -> list[PlannedRun]:
+    """All runs, seed by seed, so that an interrupted experiment has every arm of its first seeds. Raises RecipeError."""
     unknown = [name for name in only if name not in experiment.arms]
     if unknown:
         raise RecipeError(f"--only {', '.join(unknown)}: the arms are {', '.join(experiment.arms)}")
@@ -147,7 +150,7 @@ def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, .
     for seed in used:
         for name, arm in chosen.items():
             if arm.model is None:
-                start = recipes[name].start.replace(SEED_PLACE, str(seed))
+                start = recipes[name].start.replace(SEED_SLOT, str(seed))
                 found.append(
                     PlannedRun(name, seed, recipes[name].model_copy(update={"seed": seed, "start": start}), None)
                 )
@@ -159,42 +162,42 @@ def planned(experiment: Experiment, seeds: int | None = None, only: tuple[str, .
 def _recipe(experiment: Experiment, name: str, arm: Arm) -> TrainRecipe:
     assert experiment.training is not None, "checked by the recipe"
     base = load_train_recipe(experiment.training)
-    content = changed(base.model_dump(mode="json"), {**experiment.set, **arm.set}, f"arm {name}")
+    content = with_overrides(base.model_dump(mode="json"), {**experiment.set, **arm.set}, f"arm {name}")
     try:
         return TrainRecipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"arm {name}: {'; '.join(str(fault['msg']) for fault in error.errors())}") from None
 
 
-def changed(content: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A recipe's content with keys such as ``stages.multitask.resolution`` replaced: entries of a list go by their name.
+def with_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """A recipe's content with other values for keys such as ``stages.multitask.resolution``.
 
-    Raises RecipeError for a place that is not there.
+    Entries of a list are called by their name. ``owner`` is named in errors. Raises RecipeError for an unknown key.
     """
     result = copy.deepcopy(dict(content))
-    for key, value in changes.items():
+    for key, value in overrides.items():
         *path, last = key.split(".")
-        place: Any = result
+        node: Any = result
         for part in path:
-            place = _inside(place, part, key, where)
-        if isinstance(place, list):
-            place[place.index(_inside(place, last, key, where))] = value
-        elif isinstance(place, dict) and (last in place or path[-1:] == ["datasets"]):
-            place[last] = value
+            node = _child(node, part, key, owner)
+        if isinstance(node, list):
+            node[node.index(_child(node, last, key, owner))] = value
+        elif isinstance(node, dict) and (last in node or path[-1:] == ["datasets"]):
+            node[last] = value
         else:
-            raise RecipeError(f"{where}: set {key}: the training recipe has no such place")
+            raise RecipeError(f"{owner}: set {key}: the training recipe has no such key")
     return result
 
 
-def _inside(place: Any, part: str, key: str, where: str) -> Any:
-    if isinstance(place, dict) and part in place:
-        return place[part]
-    if isinstance(place, list):
-        for entry in place:
-            names = [entry[name] for name in SURNAME if isinstance(entry, dict) and entry.get(name)]
+def _child(node: Any, part: str, key: str, owner: str) -> Any:
+    if isinstance(node, dict) and part in node:
+        return node[part]
+    if isinstance(node, list):
+        for entry in node:
+            names = [entry[name] for name in ENTRY_NAMES if isinstance(entry, dict) and entry.get(name)]
             if names[:1] == [part]:
                 return entry
-    raise RecipeError(f"{where}: set {key}: nothing is called {part} there")
+    raise RecipeError(f"{owner}: set {key}: there is nothing called {part}")
 
 
 def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -214,7 +217,7 @@ def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _anchor_override(key: str, value: Any, folder: Path) -> Any:
-    """An override whose value is a path, with the path from the experiment's folder."""
+    """The value of an override; a path becomes relative to the experiment's folder."""
     is_folder = isinstance(value, str) and ("/" in value or (folder / value).is_dir())
     if key == "tokenizer" or (key == "start" and is_folder) or (key.startswith("datasets.") and key.endswith(".path")):
         return anchored(value, folder)
@@ -224,5 +227,5 @@ def _anchor_override(key: str, value: Any, folder: Path) -> Any:
 
 
 def as_yaml(recipe: TrainRecipe) -> bytes:
-    """A training recipe as a file of its own."""
+    """The YAML of a training recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()

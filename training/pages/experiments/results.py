@@ -1,16 +1,16 @@
-"""What an experiment found, as data: a table of arms by ask and measure, the curves, and what each arm costs."""
+"""The results of an experiment: a table of arms by ask and measure, the curves, and the cost of each arm."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from qvl.training.pages.experiments.estimate import Estimate, difference, estimate
-from qvl.training.pages.experiments.measure import Values
+from qvl.training.pages.experiments.measure import AnswerValues
 from qvl.training.pages.experiments.questions import Question, bucket
-from qvl.training.pages.experiments.recipe import EDGES, Experiment, Figure
+from qvl.training.pages.experiments.recipe import EDGES, Experiment, Figure, Measure
 from qvl.training.pages.experiments.trained_models import TrainedStage
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.report.history import read_history
@@ -18,17 +18,17 @@ from qvl.training.plan.plan import make_plan
 from qvl.training.plan.records import Terms
 from qvl.training.recipe import TrainRecipe
 
-MEASURES = ("score", "iou", "loss", "wrong_language", "agreement")
-DRAWN = 256
-"""Samples that the operations per sample are counted on."""
+MEASURES: tuple[Measure, ...] = ("score", "iou", "loss", "wrong_language", "agreement")
+COUNTED_SAMPLES = 256
+"""The operations per sample are counted on so many samples."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A finished run: an arm with a seed. ``stages`` and ``recipe`` are empty where a finished model was asked."""
+    """A finished run of an arm with one seed. If a finished model was asked, there are no ``stages`` and no ``recipe``."""
 
     seed: int
-    values: Values
+    values: AnswerValues
     model: Path
     stages: tuple[TrainedStage, ...]
     recipe: TrainRecipe | None
@@ -36,9 +36,12 @@ class FinishedRun:
     asking: Cost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Price:
-    """What an arm costs. ``gflop``: of one trained sample of the last stage; ``seconds``: of one, by the median step."""
+    """What an arm costs. ``gflop`` and ``seconds``: of one training sample of the last stage, by the median step.
+
+    ``training``: processor seconds of all stages of one model; ``asking``: processor seconds of one question.
+    """
 
     gflop: float
     seconds: float
@@ -46,12 +49,24 @@ class Price:
     asking: float
 
 
+@dataclass(frozen=True, slots=True)
+class CurveLine:
+    """One line of a figure: positions on the x axis, and for each the mean, its error, the seeds' values, the questions."""
+
+    name: str
+    x: list[str | float]
+    y: list[float]
+    error: list[float]
+    seeds: list[list[float]]
+    questions: list[int]
+
+
 @dataclass(frozen=True)
 class ExperimentResults:
-    """``done``: by arm, in the order of the recipe, arms without a finished run too."""
+    """``done``: the finished runs of every arm, in the order of the recipe. Arms without any are there too."""
 
     experiment: Experiment
-    asked: Sequence[Question]
+    questions: Sequence[Question]
     done: Mapping[str, list[FinishedRun]]
 
     @property
@@ -60,26 +75,27 @@ class ExperimentResults:
         return [arm for arm in self.experiment.arms if self.done.get(arm)]
 
     @property
-    def whole(self) -> bool:
-        """Whether every arm has every seed (a finished model is asked once)."""
-        wanted = {name: 1 if arm.model else len(self.experiment.seeds) for name, arm in self.experiment.arms.items()}
-        return all(len(self.done.get(name, ())) == number for name, number in wanted.items())
+    def complete(self) -> bool:
+        """Whether every arm has every seed. A finished model is asked once."""
+        expected = {name: 1 if arm.model else len(self.experiment.seeds) for name, arm in self.experiment.arms.items()}
+        return all(len(self.done.get(name, ())) == number for name, number in expected.items())
 
-    def runs(self, arm: str) -> list[Values]:
+    def values(self, arm: str) -> list[AnswerValues]:
         return [done.values for done in self.done[arm]]
 
-    def places(self, ask: str) -> list[int]:
-        return [place for place, question in enumerate(self.asked) if question.ask == ask]
+    def indexes(self, ask: str) -> list[int]:
+        """The indexes of the questions of an ask."""
+        return [index for index, question in enumerate(self.questions) if question.ask == ask]
 
     @cached_property
     def prices(self) -> dict[str, Price]:
-        """By arm that was trained."""
-        return {arm: _price(self.done[arm], len(self.asked)) for arm in self.arms if self.done[arm][0].stages}
+        """The costs of every arm that was trained."""
+        return {arm: _price(self.done[arm], len(self.questions)) for arm in self.arms if self.done[arm][0].stages}
 
 
 def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     last = done[0].stages[-1]
-    plan = make_plan(last.recipe.model_copy(update={"start": str(last.model)}), Terms(gpus=1), samples=DRAWN)
+    plan = make_plan(last.recipe.model_copy(update={"start": str(last.model)}), Terms(gpus=1), samples=COUNTED_SAMPLES)
     steps = [line for each in done for line in read_history(each.stages[-1].run).stages[-1].steps]
     return Price(
         gflop=round(1e3 * plan.stages[-1].tflop_per_sample.total, 4),
@@ -89,45 +105,50 @@ def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     )
 
 
-def summary(results: ExperimentResults) -> dict[str, Any]:
-    """The JSON of the results."""
+def results_json(results: ExperimentResults) -> dict[str, Any]:
+    """The content of ``results.json`` and of ``--json``."""
     experiment = results.experiment
     return {
         "name": experiment.name,
         "question": experiment.question,
         "tells": experiment.tells,
-        "complete": results.whole,
+        "complete": results.complete,
         "seeds": {arm: [done.seed for done in results.done[arm]] for arm in results.arms},
-        "cost": {arm: vars(price) for arm, price in results.prices.items()},
+        "cost": {arm: asdict(price) for arm, price in results.prices.items()},
         "asks": {ask.name: _ask(results, ask.name) for ask in experiment.ask},
-        "figures": [{"title": figure.title, "lines": curve(results, figure)} for figure in experiment.figures],
+        "figures": [
+            {"title": figure.title, "lines": [asdict(line) for line in curve(results, figure)]}
+            for figure in experiment.figures
+        ],
     }
 
 
 def _ask(results: ExperimentResults, name: str) -> dict[str, Any]:
-    places = results.places(name)
-    sample = results.asked[places[0]].sample
+    indexes = results.indexes(name)
+    sample = results.questions[indexes[0]].sample
     measured: dict[str, Any] = {}
     for measure in MEASURES:
-        found = {arm: estimate(results.runs(arm), measure, places) for arm in results.arms}
+        found = {arm: estimate(results.values(arm), measure, indexes) for arm in results.arms}
         if any(each is not None for each in found.values()):
-            measured[measure] = {arm: each.record() for arm, each in found.items() if each is not None}
-            measured[measure + "_difference"] = _differences(results, measure, places)
-    return {"task": sample.set, "metric": sample.metric, "questions": len(places), "measures": measured}
+            measured[measure] = {arm: asdict(each) for arm, each in found.items() if each is not None}
+            measured[measure + "_difference"] = _differences(results, measure, indexes)
+    return {"task": sample.set, "metric": sample.metric, "questions": len(indexes), "measures": measured}
 
 
-def _differences(results: ExperimentResults, measure: str, places: Sequence[int]) -> dict[str, Any]:
-    """Each arm less the first one, over the seeds that both have."""
+def _differences(results: ExperimentResults, measure: Measure, indexes: Sequence[int]) -> dict[str, Any]:
+    """Each arm minus the first one, over the seeds that both have."""
     first, found = results.arms[0], {}
     for arm in results.arms[1:]:
-        each = against(results, arm, first, measure, places)
+        each = against(results, arm, first, measure, indexes)
         if each is not None:
-            found[arm] = each.record()
+            found[arm] = asdict(each)
     return found
 
 
-def against(results: ExperimentResults, arm: str, other: str, measure: str, places: Sequence[int]) -> Estimate | None:
-    """An arm less another, paired by seed; a finished model stands against every seed."""
+def against(
+    results: ExperimentResults, arm: str, other: str, measure: Measure, indexes: Sequence[int]
+) -> Estimate | None:
+    """An arm minus another, paired by seed. A finished model is paired with every seed of the other arm."""
     own = {done.seed: done.values for done in results.done[arm]}
     theirs = {done.seed: done.values for done in results.done[other]}
     arms = results.experiment.arms
@@ -136,56 +157,56 @@ def against(results: ExperimentResults, arm: str, other: str, measure: str, plac
     elif arms[other].model is not None and theirs:
         theirs = dict.fromkeys(own, next(iter(theirs.values())))
     both = [seed for seed in own if seed in theirs]
-    return difference([own[seed] for seed in both], [theirs[seed] for seed in both], measure, places)
+    return difference([own[seed] for seed in both], [theirs[seed] for seed in both], measure, indexes)
 
 
-def curve(results: ExperimentResults, figure: Figure) -> list[dict[str, Any]]:
-    """The lines of a figure: name, places on the axis, values with errors, the value of each seed."""
-    chosen = [at for at, each in enumerate(results.asked) if not figure.asks or each.ask in figure.asks]
+def curve(results: ExperimentResults, figure: Figure) -> list[CurveLine]:
+    """The lines of a figure."""
+    chosen = [at for at, each in enumerate(results.questions) if not figure.asks or each.ask in figure.asks]
     lines = []
     for name, points in _lines(results, figure, chosen):
-        found = [(x, estimate(runs, figure.measure, places)) for x, runs, places in points]
-        there = [(x, each) for x, each in found if each is not None]
-        if there:
+        estimates = [(x, estimate(values, figure.measure, indexes)) for x, values, indexes in points]
+        measured = [(x, each) for x, each in estimates if each is not None]
+        if measured:
             lines.append(
-                {
-                    "name": name, "x": [x for x, _ in there], "y": [each.mean for _, each in there],
-                    "error": [each.error for _, each in there], "seeds": [list(each.seeds) for _, each in there],
-                    "questions": [each.questions for _, each in there],
-                }
+                CurveLine(
+                    name, [x for x, _ in measured], [each.mean for _, each in measured],
+                    [each.error for _, each in measured], [list(each.seeds) for _, each in measured],
+                    [each.questions for _, each in measured],
+                )
             )  # fmt: skip
     return lines
 
 
-Point = tuple[str | float, list[Values], list[int]]
+Point = tuple[str | float, list[AnswerValues], list[int]]
 
 
 def _lines(results: ExperimentResults, figure: Figure, chosen: list[int]) -> list[tuple[str, list[Point]]]:
     if figure.x in ("arm", "cost"):
-        parts = _parts(results, figure.lines, chosen) if figure.lines != "arm" else [("", chosen)]
+        parts = _by_bucket(results, figure.lines, chosen) if figure.lines != "arm" else [("", chosen)]
         arms = [arm for arm in results.arms if figure.x == "arm" or arm in results.prices]
-        return [(name, [(_at(results, figure, arm), results.runs(arm), places) for arm in arms])
-                for name, places in parts]  # fmt: skip
-    parts = _parts(results, figure.x, chosen)
-    return [(arm, [(name, results.runs(arm), places) for name, places in parts]) for arm in results.arms]
+        return [(name, [(_position(results, figure, arm), results.values(arm), indexes) for arm in arms])
+                for name, indexes in parts]  # fmt: skip
+    parts = _by_bucket(results, figure.x, chosen)
+    return [(arm, [(name, results.values(arm), indexes) for name, indexes in parts]) for arm in results.arms]
 
 
-def _at(results: ExperimentResults, figure: Figure, arm: str) -> str | float:
+def _position(results: ExperimentResults, figure: Figure, arm: str) -> str | float:
     if figure.x == "cost":
         return results.prices[arm].gflop
     x = results.experiment.arms[arm].x
     return arm if x is None else x
 
 
-def _parts(results: ExperimentResults, column: str, chosen: list[int]) -> list[tuple[str, list[int]]]:
-    """The questions by bucket of a column; numbers in their order, words as they first come."""
+def _by_bucket(results: ExperimentResults, column: str, chosen: list[int]) -> list[tuple[str, list[int]]]:
+    """The questions by bucket of a column; numbers in increasing order, texts in the order of their first question."""
     found: dict[str, list[int]] = {}
     lowest: dict[str, float] = {}
-    for place in chosen:
-        value = results.asked[place].columns.get(column)
+    for index in chosen:
+        value = results.questions[index].columns.get(column)
         if value is not None:
             name = bucket(column, value, results.experiment.edges)
-            found.setdefault(name, []).append(place)
+            found.setdefault(name, []).append(index)
             if not isinstance(value, str):
                 lowest[name] = min(value, lowest.get(name, value))
     names = sorted(found, key=lambda name: lowest[name]) if column in EDGES else list(found)

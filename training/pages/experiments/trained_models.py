@@ -1,9 +1,9 @@
-"""Models of the arms. A stage is trained once for all arms that agree up to it, in a folder named by what it is.
+"""Train the models of the arms. A stage is trained once for all arms that agree up to it, in a folder named by its content.
 
-TRAINED/lengths/             measured lengths of samples, which all of them need
-TRAINED/<mark>/recipe.yaml   the stage alone; it starts from the model of the stage before
-TRAINED/<mark>/run/          the output of `qvl train run`, which goes on after a kill
-TRAINED/<mark>/steps.json    seconds and memory
+TRAINED/lengths/                   measured lengths of samples, shared by all stages
+TRAINED/<fingerprint>/recipe.yaml  the stage alone; it starts from the model of the stage before it
+TRAINED/<fingerprint>/run/         the output of `qvl train run`, which resumes after a kill
+TRAINED/<fingerprint>/steps.json   seconds and memory
 """
 
 import os
@@ -29,11 +29,11 @@ from qvl.training.recipe import TrainRecipe
 TRAINING = "training"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrainedStage:
-    """One stage of an arm: its mark, its folder, and the recipe that trains it alone."""
+    """One stage of an arm: its fingerprint, its folder, and the recipe that trains it alone."""
 
-    mark: str
+    fingerprint: str
     folder: Path
     recipe: TrainRecipe
 
@@ -55,13 +55,16 @@ class TrainedStage:
 
 
 def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list[TrainedStage]:
-    """The stages of a recipe. A mark depends on all stages so far, their datasets, seed, tokenizer and start."""
+    """The stages of a recipe.
+
+    A fingerprint depends on all stages so far, their datasets and rounding, the seed, the tokenizer and the start.
+    """
     found: list[TrainedStage] = []
     start = recipe.start
-    known = start if start in PRESETS else model_identity(Path(start))
+    start_identity = start if start in PRESETS else model_identity(Path(start))
     tokenizer = file_hash(recipe.tokenizer) if recipe.tokenizer is not None else ""
     for number, stage in enumerate(recipe.stages):
-        used = {part.dataset for so_far in recipe.stages[: number + 1] for part in so_far.mix}
+        used = {part.dataset for earlier in recipe.stages[: number + 1] for part in earlier.mix}
         so_far = recipe.model_copy(
             update={
                 "name": "experiment", "stages": recipe.stages[: number + 1],
@@ -72,18 +75,18 @@ def chain(recipe: TrainRecipe, hashes: Mapping[str, str], trained: Path) -> list
         rounding = [
             [each.engine.precision, each.engine.attention, each.tolerance.model_dump()] for each in so_far.stages
         ]
-        mark = fingerprint([recipe_fingerprint(so_far), rounding, shards, known, tokenizer])
+        stage_fingerprint = fingerprint([recipe_fingerprint(so_far), rounding, shards, start_identity, tokenizer])
         needed = {part.dataset for part in stage.mix} | ({stage.evaluate.dataset} if stage.evaluate else set())
         own = {name: spec for name, spec in recipe.datasets.items() if name in needed}
         fresh = recipe.fresh if number == 0 else ()
         alone = so_far.model_copy(update={"stages": (stage,), "datasets": own, "start": start, "fresh": fresh})
-        found.append(TrainedStage(mark, trained / mark[:16], alone))
+        found.append(TrainedStage(stage_fingerprint, trained / stage_fingerprint[:16], alone))
         start = str(found[-1].model)
     return found
 
 
 def train(stages: list[TrainedStage], processes: int, workers: int) -> bool:
-    """Train what is not trained yet, each stage in a process of its own; False where a signal stopped it."""
+    """Train what is not trained yet, each stage in its own process. Returns False if a signal stopped a training."""
     for stage in stages:
         if stage.done:
             continue
@@ -99,7 +102,7 @@ def train(stages: list[TrainedStage], processes: int, workers: int) -> bool:
 
 
 def _share_lengths(stage: TrainedStage) -> None:
-    """Lengths are named by shard, tokenizer and rule: one folder of them serves all stages."""
+    """Let all stages share one folder of lengths, whose files are named by shard, tokenizer and rule."""
     (stage.folder.parent / "lengths").mkdir(exist_ok=True)
     stage.run.mkdir(exist_ok=True)
     link = stage.run / "lengths"
@@ -108,7 +111,7 @@ def _share_lengths(stage: TrainedStage) -> None:
 
 
 def _processes() -> BaseContext:
-    """Every training starts in a process that has run nothing, with imports that are made once."""
+    """Processes that have run nothing yet; the imports are made once, in the fork server."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["qvl.training.loop.run", "qvl.training.evaluation.scoring"])
     return context
@@ -116,13 +119,13 @@ def _processes() -> BaseContext:
 
 def _train(launch: Launch, processes: int, costs: Path) -> bool:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    set_start_method(None, force=True)  # loader workers start as everywhere: those of a server of ours would outlive us
+    set_start_method(None, force=True)  # or loader workers would belong to the fork server and outlive this process
     with measured(costs, TRAINING):
         return launch_here(launch, processes)
 
 
 def _end_with_parent() -> None:
-    """End this process when the experiment was killed: it must not train beside the next run."""
+    """End this process when the experiment is killed, so that it does not train beside the next run."""
     experiment = parent_process()
     if experiment is not None:
         experiment.join()

@@ -14,7 +14,7 @@ from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrust
 from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.samples.sample import EvalSample
-from qvl.training.heldout.loss import Loss
+from qvl.training.heldout.loss import TaskLoss
 from qvl.training.heldout.questions import LONGEST, ModelAnswers
 from qvl.training.pages.journey.progress import conclusions, loss_table, score_table, teaches
 from qvl.training.pages.journey.side_by_side import side_by_side
@@ -57,7 +57,7 @@ class JourneyResults:
     history: History
     samples: Sequence[EvalSample]
     answered: Mapping[str, ModelAnswers]
-    losses: Mapping[str, Mapping[str, Loss]]
+    losses: Mapping[str, Mapping[str, TaskLoss]]
     costs: Mapping[str, Cost]
 
 

@@ -1,8 +1,8 @@
-"""From datasets to the page: train with held-out images, ask every model the same questions, show what came of it.
+"""A journey from datasets to a page: train with held-out images, ask every model the same questions, show the results.
 
-OUT/journey.json     recipe and datasets; others are refused
+OUT/journey.json     recipe and datasets; a journey with others is refused
 OUT/recipe.yaml      the training recipe with the folders of these datasets
-OUT/train/           the run of `qvl train run`; its start/ is the model with its first weights
+OUT/train/           the run of `qvl train run`; its start/ is the model with its initial weights
 OUT/eval/<model>/    answers and scores of `qvl eval run`
 OUT/loss/<model>.json
 OUT/steps.json       seconds and memory of each step
@@ -11,9 +11,8 @@ OUT/index.html       the page
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -24,7 +23,8 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import remove_tree
-from qvl.training.heldout.loss import HeldOut, Loss, held_out_loss, held_out_samples
+from qvl.training.evaluation.samples.sample import EvalSample
+from qvl.training.heldout.loss import HeldOutSample, TaskLoss, held_out_loss, held_out_samples
 from qvl.training.heldout.questions import LIMIT, LONGEST, ModelAnswers, evaluate_model, questions
 from qvl.training.pages.journey.page import JourneyPart, JourneyResults, write_page
 from qvl.training.pages.journey.steps import forget, measured, read_costs
@@ -33,14 +33,35 @@ from qvl.training.recipe import Holdout, TrainRecipe, load_train_recipe
 LOADER_WORKERS = 2
 LOSS_LIMIT = 200
 LOSS_VERSION = 3
-MADE = ("train", "eval", "loss")
+RESULT_FOLDERS = ("train", "eval", "loss")
 FIRST = "start"
 STEPS = ("training", "evaluation", "page")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class JourneyManifest:
+    """``journey.json``: what the results in a folder depend on.
+
+    ``recipe``: fingerprint of the training recipe; ``limits``: samples per set, tokens of an answer, samples per loss;
+    ``datasets``: hashes by name.
+    """
+
+    recipe: str
+    limits: list[int]
+    datasets: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LossManifest:
+    """``loss/<model>.json``: the held-out losses of a model, as ``TaskLoss.to_json`` writes them."""
+
+    fingerprint: str
+    loss: dict[str, tuple[float, float, int, int, dict[str, tuple[float, int]]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Journey:
-    """A journey: its training recipe over these datasets, the part that made each of them, and where it goes."""
+    """A journey: a training recipe over these datasets, the part that built each of them, and the output folder."""
 
     recipe: TrainRecipe
     holdout: Holdout
@@ -57,15 +78,15 @@ class Journey:
 
     @property
     def models(self) -> dict[str, Path]:
-        """Model folders in order: the first weights, then the model of each stage."""
+        """The folders of the models in order: the initial weights, then the model of each stage."""
         first = Path(self.recipe.start) if Path(self.recipe.start).is_dir() else self.out / "train" / FIRST
         return {FIRST: first} | {s.label: self.out / "train" / s.label / "model" for s in self.recipe.stages}
 
 
 def plan_journey(recipe: Path, outputs: Mapping[str, Path], out: Path) -> Journey:
-    """A journey over the outputs of the parts, by name of the recipe's dataset.
+    """A journey over the outputs of the parts, which are named like the datasets of the recipe.
 
-    Raises RecipeError where the recipe holds nothing out, or names other datasets.
+    Raises RecipeError if the recipe holds nothing out, or names other datasets.
     """
     loaded = load_train_recipe(recipe)
     if loaded.holdout is None:
@@ -81,7 +102,7 @@ def plan_journey(recipe: Path, outputs: Mapping[str, Path], out: Path) -> Journe
 
 
 def run_journey(journey: Journey, fresh: bool = False) -> Path | None:
-    """Everything that is not done yet; the page, or None where a signal stopped the training. Raises QvlError."""
+    """Do everything that is not done yet. Returns the page, or None if a signal stopped the training. Raises QvlError."""
     journey.out.mkdir(parents=True, exist_ok=True)
     with output_lock(journey.out):
         _accept(journey, fresh)
@@ -89,39 +110,38 @@ def run_journey(journey: Journey, fresh: bool = False) -> Path | None:
             if not _train(journey):
                 return None
         answered, losses = {}, {}
-        samples, words = questions(journey.paths, journey.holdout)
-        told = held_out_samples(journey.paths, journey.holdout, LOSS_LIMIT)
+        samples, description = questions(journey.paths, journey.holdout)
+        loss_samples = held_out_samples(journey.paths, journey.holdout, LOSS_LIMIT)
         for name, folder in journey.models.items():
             with measured(journey.steps, "evaluation"):
-                answered[name] = evaluate_model(folder, samples, words, journey.out / "eval" / name, _device(), fresh)
-                losses[name] = _loss(journey, name, folder, told)
+                out = journey.out / "eval" / name
+                answered[name] = evaluate_model(folder, samples, description, out, _device(), fresh)
+                losses[name] = _loss(journey, name, folder, loss_samples)
         with measured(journey.steps, "page"):
             page = write_page(journey.out / "index.html", _results(journey, answered, losses, samples))
     return page
 
 
 def _accept(journey: Journey, fresh: bool) -> None:
-    """Note what this journey is, or refuse another one in the same folder."""
+    """Write what this journey is, or refuse a folder that holds another one."""
     from qvl.training.loop.run import recipe_fingerprint
 
     datasets = {name: open_dataset(path).hash for name, path in journey.paths.items()}
-    content = {
-        "recipe": recipe_fingerprint(journey.recipe),
-        "limits": [LIMIT, LONGEST, LOSS_LIMIT],
-        "datasets": datasets,
-    }
-    noted = read_manifest(journey.out / "journey.json")
-    if noted is not None and noted != content:
-        changed = [key for key in content if noted.get(key) != content[key]]
+    manifest = JourneyManifest(recipe_fingerprint(journey.recipe), [LIMIT, LONGEST, LOSS_LIMIT], datasets)
+    before = read_manifest(journey.out / "journey.json", JourneyManifest)
+    if before is not None and before != manifest:
+        changed = [
+            field.name for field in fields(manifest) if getattr(before, field.name) != getattr(manifest, field.name)
+        ]
         if not fresh:
             raise StaleError(
-                f"{journey.out} holds a journey with other {', '.join(changed)}; choose another --output, or run with "
-                "--fresh to train and evaluate anew"
+                f"{journey.out} holds a journey with another {', '.join(changed)}; choose another --output, or run with "
+                "--fresh to train and evaluate again"
             )
-        for name in MADE:
+        for name in RESULT_FOLDERS:
             remove_tree(journey.out / name)
         forget(journey.steps, STEPS)
-    replace_file(journey.out / "journey.json", json.dumps(content, indent=2).encode())
+    replace_file(journey.out / "journey.json", json.dumps(asdict(manifest), indent=2).encode())
     text = yaml.safe_dump(journey.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     replace_file(journey.out / "recipe.yaml", text.encode())
 
@@ -135,23 +155,26 @@ def _train(journey: Journey) -> bool:
     return launch_here(launch, 1)
 
 
-def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOut]) -> dict[str, Loss]:
-    """The held-out losses of a model; measured once for its weights."""
+def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOutSample]) -> dict[str, TaskLoss]:
+    """The held-out losses of a model, measured once for its weights."""
     from qvl.training.evaluation.run import model_identity
 
     file = journey.out / "loss" / f"{name}.json"
-    mark = fingerprint([LOSS_VERSION, model_identity(folder), [sample.content["id"] for sample in samples]])
-    noted: dict[str, Any] | None = read_manifest(file)
-    if noted is None or noted["fingerprint"] != mark:
-        found = held_out_loss(folder, samples, _device())
-        noted = {"fingerprint": mark, "loss": {task: list(loss) for task, loss in found.items()}}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, json.dumps(noted, indent=2).encode())
-    return {task: Loss(*values) for task, values in noted["loss"].items()}
+    loss_fingerprint = fingerprint([LOSS_VERSION, model_identity(folder), [sample.content["id"] for sample in samples]])
+    before = read_manifest(file, LossManifest)
+    if before is not None and before.fingerprint == loss_fingerprint:
+        return {task: TaskLoss(*values) for task, values in before.loss.items()}
+    losses = held_out_loss(folder, samples, _device())
+    content = {"fingerprint": loss_fingerprint, "loss": {task: loss.to_json() for task, loss in losses.items()}}
+    replace_file(file, json.dumps(content, indent=2).encode())
+    return losses
 
 
 def _results(
-    journey: Journey, answered: dict[str, ModelAnswers], losses: dict[str, dict[str, Loss]], samples: list[Any]
+    journey: Journey,
+    answered: dict[str, ModelAnswers],
+    losses: dict[str, dict[str, TaskLoss]],
+    samples: list[EvalSample],
 ) -> JourneyResults:
     from qvl.training.data.datasets import used_datasets
     from qvl.training.pages.mix.stats import recipe_plan

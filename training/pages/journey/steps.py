@@ -1,4 +1,4 @@
-"""What each step of a journey costs: seconds, processor seconds and peak memory, added up over runs that resume."""
+"""What each step of a journey costs in time, processor time and peak memory, added up over runs that resume."""
 
 import json
 import resource
@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.atomic import replace_file
 
-RESET_PEAK = "5"  # written to clear_refs, the kernel counts the peak anew (proc(5))
+RESET_PEAK = "5"  # the value that makes clear_refs reset the peak, see proc(5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one step. ``seconds``: wall time; ``cpu``: of this process and its ended children; ``peak_mb``: of the largest one.
+    """The cost of one step. ``seconds``: wall time; ``cpu``: processor seconds of this process and its ended children.
 
-    A step that is done already adds next to nothing, so several runs of one journey add up to its cost.
+    ``peak_mb``: peak memory of the largest of these processes. A step that is already done adds next to nothing, so the
+    costs of several runs of one journey can be added up.
     """
 
     seconds: float = 0.0
@@ -27,13 +29,23 @@ class Cost:
 
 
 def read_costs(file: Path) -> dict[str, Cost]:
-    """The steps so far, in the order in which they were first done."""
-    return {name: Cost(**values) for name, values in (read_manifest(file) or {}).items()}
+    """The costs by step, in the order in which the steps were first done; empty without a file.
+
+    Raises DataError for a file that holds anything else.
+    """
+    try:
+        return {name: Cost(**values) for name, values in (read_manifest(file) or {}).items()}
+    except TypeError as error:
+        raise DataError(f"{file}: not the costs of steps ({error})") from None
+
+
+def _write_costs(file: Path, costs: dict[str, Cost]) -> None:
+    replace_file(file, json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=2).encode())
 
 
 @contextmanager
 def measured(file: Path, name: str) -> Iterator[None]:
-    """Measure a step and add it to the file; a step that fails is measured, too."""
+    """Measure a step and add its cost to the file, even if the step fails."""
     reset_peak()
     started, cpu, children = time.perf_counter(), cpu_seconds(), _peak_of_children()
     try:
@@ -44,31 +56,30 @@ def measured(file: Path, name: str) -> Iterator[None]:
         peak = max(peak_mb(), later if later > children else 0.0, before.peak_mb)
         seconds = before.seconds + time.perf_counter() - started
         costs[name] = Cost(round(seconds, 2), round(before.cpu + cpu_seconds() - cpu, 2), round(peak, 1))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=2).encode())
+        _write_costs(file, costs)
 
 
 def forget(file: Path, names: Iterable[str]) -> None:
-    """Drop steps whose work is thrown away."""
-    kept = {name: asdict(cost) for name, cost in read_costs(file).items() if name not in set(names)}
-    replace_file(file, json.dumps(kept, indent=2).encode())
+    """Drop the costs of steps whose results are discarded."""
+    dropped = set(names)
+    _write_costs(file, {name: cost for name, cost in read_costs(file).items() if name not in dropped})
 
 
 def cpu_seconds() -> float:
-    """Processor seconds of this process and of its children that ended."""
+    """Processor seconds of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def reset_peak() -> None:
-    """Start counting this process's peak memory anew, where the system can."""
+    """Reset this process's peak memory, if the system can."""
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text(RESET_PEAK)
 
 
 def peak_mb() -> float:
-    """Peak resident memory of this process since ``reset_peak`` in MB; since its start where the system cannot tell."""
+    """Peak resident memory of this process in MB since ``reset_peak``, or since its start if the system cannot reset it."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text("utf-8").splitlines():

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from qvl.training.evaluation.samples.sample import Answer
-from qvl.training.heldout.loss import Loss
-from qvl.training.pages.experiments.measure import agreement, values, wrong_language
-from qvl.training.pages.experiments.questions import Question, bucket, questions
+from qvl.training.heldout.loss import TaskLoss
+from qvl.training.pages.experiments.measure import agreement, answer_values, wrong_language
+from qvl.training.pages.experiments.questions import Question, bucket, load_questions
 from qvl.training.pages.experiments.recipe import Arm, Ask, Experiment
 from qvl.training.recipe import Holdout
 
@@ -25,7 +25,7 @@ def ask(name: str, **more: object) -> Ask:
 
 def asked(pairs: Path, *asks: Ask, holdout: Holdout | None = None) -> list[Question]:
     experiment = Experiment(name="e", question="q", arms={"a": Arm(model=Path("m"))}, ask=asks)
-    return questions(experiment, {"pairs": str(pairs)}, holdout)
+    return load_questions(experiment, {"pairs": str(pairs)}, holdout)
 
 
 POINT = (ask("en", task="referring", languages=("en",)), ask("zh", task="referring", languages=("zh",)))
@@ -58,7 +58,7 @@ def test_other_words_reach_the_question_and_its_loss(pairs: Path) -> None:
     (first, *_) = asked(
         pairs, ask("de", task="vqa", languages=("en",), language="de", prompt={QUESTIONS["en"]: "Welche Farbe?"})
     )
-    assert "Welche Farbe?" in first.sample.prompt and "Welche Farbe?" in first.told.content["turns"][0]["text"]
+    assert "Welche Farbe?" in first.sample.prompt and "Welche Farbe?" in first.loss_sample.content["turns"][0]["text"]
     assert first.columns["language"] == "de"
 
 
@@ -82,10 +82,10 @@ def test_agreement_of_boxes_and_values(pairs: Path) -> None:
     box, other = Answer("<box>(0,0),(500,500)</box>"), Answer("<box>(500,500),(999,999)</box>")
     answers = [box] * 8 + [box] * 4 + [other] * 4
     assert agreement(found, answers)[8:] == [1.0] * 4 + [0.0] * 4
-    losses = {q.told.task: Loss(2.0, 0.0, 5, 1) for q in found[1:]}
-    table = values(found, answers, [0.5, 0.49] * 8, losses)
-    assert table["score"] == [1.0, 0.0] * 8 and table["iou"] == [0.5, 0.49] * 8
-    assert table["loss"] == [None, *[10.0] * 15] and table["tokens"] == [None, *[5.0] * 15]
+    losses = {q.loss_sample.task: TaskLoss(2.0, 0.0, 5, 1) for q in found[1:]}
+    table = answer_values(found, answers, [0.5, 0.49] * 8, losses)
+    assert table.score == [1.0, 0.0] * 8 and table.iou == [0.5, 0.49] * 8
+    assert table.loss == [None, *[10.0] * 15] and table.tokens == [None, *[5.0] * 15]
     assert wrong_language(found, answers) == [None] * 16
 
 

@@ -1,11 +1,11 @@
-"""Overrides find their places, mistakes are told with theirs, and the shipped experiments are whole."""
+"""Overrides of a training recipe, mistakes in an experiment, and the shipped experiments."""
 
 from pathlib import Path
 
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.training.pages.experiments.recipe import changed, load_experiment, planned
+from qvl.training.pages.experiments.recipe import load_experiment, planned_runs, with_overrides
 from qvl.training.pages.experiments.trained_models import chain
 from qvl.training.recipe import load_train_recipe
 from tests.docs.pages import blocks, page
@@ -23,43 +23,45 @@ CONTENT = {
 }  # fmt: skip
 
 
-def test_entries_of_a_list_go_by_their_names() -> None:
-    found = changed(CONTENT, {"stages.first.steps": 9, "stages.sft.steps": 8, "stages.first.mix.a.weight": 5}, "arm x")
+def test_overrides_when_the_node_is_a_list_find_entries_by_name() -> None:
+    found = with_overrides(
+        CONTENT, {"stages.first.steps": 9, "stages.sft.steps": 8, "stages.first.mix.a.weight": 5}, "arm x"
+    )
     assert [stage["steps"] for stage in found["stages"]] == [9, 8]
     assert found["stages"][0]["mix"][0]["weight"] == 5
     assert CONTENT["stages"][0]["steps"] == 3
 
 
-def test_a_dataset_may_be_added_but_no_other_key() -> None:
-    assert changed(CONTENT, {"datasets.b": {"path": "y"}}, "")["datasets"]["b"] == {"path": "y"}
-    with pytest.raises(RecipeError, match=r"arm x: set stages\.first\.stepz: the training recipe has no such place"):
-        changed(CONTENT, {"stages.first.stepz": 1}, "arm x")
-    with pytest.raises(RecipeError, match="nothing is called multitask there"):
-        changed(CONTENT, {"stages.multitask.steps": 1}, "arm x")  # its name is first
+def test_overrides_when_the_key_is_unknown_are_refused_unless_it_is_a_dataset() -> None:
+    assert with_overrides(CONTENT, {"datasets.b": {"path": "y"}}, "")["datasets"]["b"] == {"path": "y"}
+    with pytest.raises(RecipeError, match=r"arm x: set stages\.first\.stepz: the training recipe has no such key"):
+        with_overrides(CONTENT, {"stages.first.stepz": 1}, "arm x")
+    with pytest.raises(RecipeError, match="there is nothing called multitask"):
+        with_overrides(CONTENT, {"stages.multitask.steps": 1}, "arm x")  # its name is first
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("mistake", "message"),
     [
         ("arms: {a: {}}", "arm a has no `model`, and there is no `training` recipe"),
-        ("arms: {a: {model: m, set: {seed: 1}}}", "`set` changes nothing there"),
-        ("arms: {a: {model: m}}\nfigures: [{title: t, asks: [other]}]", "asks other are not there"),
+        ("arms: {a: {model: m, set: {seed: 1}}}", "`set` would change nothing"),
+        ("arms: {a: {model: m}}\nfigures: [{title: t, asks: [other]}]", "there are no asks other"),
         ("arms: {a: {model: m}}\nfigures: [{title: t, x: area, lines: ask}]", "needs `lines: arm`"),
         ("arms: {a: {model: m}}\nseed: [1]", "seed: unknown key"),
-        ("arms: {a: {model: m, x: 1}, b: {model: n}}", "all or none"),
-        ("arms: {a: {model: m}}\nseeds: [0, 1, 0]", "a seed stands twice"),
-        ("arms: {a: {model: m}}\nedges: {area: []}", "edges of area: at least one"),
-        ("arms: {a: {model: m}}\nedges: {words: [4, 2]}", "each above the one before it"),
+        ("arms: {a: {model: m, x: 1}, b: {model: n}}", "give all of them one, or none"),
+        ("arms: {a: {model: m}}\nseeds: [0, 1, 0]", "names a seed twice"),
+        ("arms: {a: {model: m}}\nedges: {area: []}", "edges of area: give at least one"),
+        ("arms: {a: {model: m}}\nedges: {words: [4, 2]}", "in increasing order"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, wrong: str, told: str) -> None:
+def test_load_experiment_when_the_recipe_has_a_mistake_names_it(tmp_path: Path, mistake: str, message: str) -> None:
     path = tmp_path / "e.yaml"
-    path.write_text(f"name: e\nquestion: q\nask: [{{name: n, dataset: d, task: vqa}}]\n{wrong}\n")
-    with pytest.raises(RecipeError, match=told):
+    path.write_text(f"name: e\nquestion: q\nask: [{{name: n, dataset: d, task: vqa}}]\n{mistake}\n")
+    with pytest.raises(RecipeError, match=message):
         load_experiment(path)
 
 
-def test_paths_in_overrides_count_from_the_experiment(tmp_path: Path) -> None:
+def test_load_experiment_when_overrides_are_paths_anchors_them_to_its_folder(tmp_path: Path) -> None:
     changes = "{start: models/one, tokenizer: t.json, datasets.a.path: a, datasets.b: {path: b}, stages.x.steps: 3}"
     arms = "{one: {set: {start: nano}}, two: {set: {start: s3://bucket/m}}}"
     path = tmp_path / "e.yaml"
@@ -74,25 +76,25 @@ def test_paths_in_overrides_count_from_the_experiment(tmp_path: Path) -> None:
     assert [arm.set["start"] for arm in experiment.arms.values()] == ["nano", "s3://bucket/m"]
 
 
-def test_stages_that_round_otherwise_are_other_stages(tmp_path: Path) -> None:
+def test_chain_when_the_precision_differs_gives_another_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     datasets = {"a": tmp_path / "a"}
-    marks = set()
+    fingerprints = set()
     for engine in ({"precision": "float32"}, {"precision": "bfloat16"}, {"precision": "bfloat16", "recompute": True}):
         content = stage(mix=[{"dataset": "a", "weight": 1}], engine=engine)
         recipe = load_train_recipe(write_recipe(path, Path("nano"), datasets, content))
-        marks.add(chain(recipe, {"a": "hash"}, tmp_path)[0].mark)
-    assert len(marks) == 2
+        fingerprints.add(chain(recipe, {"a": "hash"}, tmp_path)[0].fingerprint)
+    assert len(fingerprints) == 2
 
 
-def test_all_five_questions_are_shipped() -> None:
+def test_shipped_experiments_are_the_five_questions() -> None:
     assert [path.stem for path in SHIPPED] == ["grounding", "languages", "prompts", "resolution", "unseen"]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_experiment_plans_all_its_runs(path: Path) -> None:
+def test_planned_runs_when_the_experiment_is_shipped_has_every_arm_and_seed(path: Path) -> None:
     experiment = load_experiment(path)
-    plans = planned(experiment)
+    plans = planned_runs(experiment)
     assert len(plans) == 3 * len(experiment.arms)
     assert [plan.seed for plan in plans[: len(experiment.arms)]] == [0] * len(experiment.arms)
     assert {plan.recipe.seed for plan in plans if plan.recipe} == {0, 1, 2}
@@ -112,9 +114,9 @@ def test_a_shipped_experiment_says_how_the_full_model_is_asked(path: Path) -> No
 def test_only_and_seeds_choose_runs() -> None:
     experiment = load_experiment(SHIPPED[-1])
     arm = next(iter(experiment.arms))
-    assert [(plan.arm, plan.seed) for plan in planned(experiment, 2, (arm,))] == [(arm, 0), (arm, 1)]
+    assert [(plan.arm, plan.seed) for plan in planned_runs(experiment, 2, (arm,))] == [(arm, 0), (arm, 1)]
     with pytest.raises(RecipeError, match="--only nothing: the arms are"):
-        planned(experiment, None, ("nothing",))
+        planned_runs(experiment, None, ("nothing",))
 
 
 def test_the_recipe_of_the_guide_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from qvl.training.evaluation.samples.sample import Answer, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 from qvl.training.evaluation.scores import SetScore
 from qvl.training.evaluation.scoring import score
-from qvl.training.heldout.loss import OTHER, Loss
+from qvl.training.heldout.loss import OTHER, TaskLoss
 from qvl.training.heldout.questions import ModelAnswers
 from qvl.training.pages.journey.page import JourneyPart, JourneyResults, render
 from qvl.training.pages.journey.progress import conclusions, score_table
@@ -35,11 +35,11 @@ STAGES = {"language": "multitask", "pretrain": "pretrain", "multitask": "multita
 FALLING = {"start": 8.0, "language": 5.0, "pretrain": 4.0, "multitask": 3.9, "sft": 3.9}
 
 
-def losses(by_model: dict[str, float], error: float = 0.1) -> dict[str, dict[str, Loss]]:
+def losses(by_model: dict[str, float], error: float = 0.1) -> dict[str, dict[str, TaskLoss]]:
     """Losses of two captions; ``error`` is that of any change over a stage."""
 
-    def one(value: float, spread: float) -> Loss:
-        return Loss(value, error, 200, 2, {"a": (100 * (value + spread), 100), "b": (100 * (value - spread), 100)})
+    def one(value: float, spread: float) -> TaskLoss:
+        return TaskLoss(value, error, 200, 2, {"a": (100 * (value + spread), 100), "b": (100 * (value - spread), 100)})
 
     return {
         model: {"caption": one(value, number * error), "caption" + OTHER: one(value + 0.5, number * error)}

@@ -74,5 +74,5 @@ def test_from_datasets_to_the_page_and_on(tmp_path: Path, start: Path, used: dic
     assert {path: path.stat().st_mtime_ns for path in (out / "train").rglob("*.safetensors")} == made
     assert {"training", "evaluation", "page"} < set(read_costs(out / "steps.json"))
     other = write(tmp_path / "other.yaml", start, used, seed=1, **HELD)
-    with pytest.raises(StaleError, match="with other recipe"):
+    with pytest.raises(StaleError, match="with another recipe"):
         run_journey(plan_journey(other, used, out))
