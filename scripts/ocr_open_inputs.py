@@ -1,8 +1,8 @@
-"""Open inputs in the folders that synth_ocr/recipes/qwen_vl_ocr.yaml names, from packages of `ocr_packages.sh full`.
+"""Fills the folders that synth_ocr/recipes/qwen_vl_ocr.yaml names with open inputs of `ocr_packages.sh full`.
 
-usage: python scripts/ocr_open_inputs.py synth_ocr/recipes/data [PAGES]      # PAGES in each WARC file, else 200
-Stand-ins for what the paper took: 43 English font families, 11 Chinese fonts, running text of both languages, photographs,
-PDF documents, and saved pages as WARC files. What is not installed is named and left out.
+usage: python scripts/ocr_open_inputs.py synth_ocr/recipes/data [PAGES]      # PAGES in each WARC file, by default 200
+They stand in for the paper's inputs: 43 English font families, 11 Chinese fonts, running text in both languages,
+photographs, PDF documents, and saved pages as WARC files. Inputs that are not installed are named and left out.
 """
 
 import io
@@ -25,18 +25,8 @@ ENGLISH = (
     "opentype/yanone-kaffeesatz", "truetype/clear-sans", "opentype/cantarell", "opentype/b612", "truetype/hermit",
     "truetype/agave", "truetype/mononoki", "truetype/cardo", "opentype/stix-word", "opentype/havana", "truetype/dejavu",
 )  # fmt: skip
-WEIGHTS = (
-    "Light",
-    "Thin",
-    "Medium",
-    "Condensed",
-    "Black",
-    "Bold",
-    "ExtraLight",
-    "Demi",
-    "D050000L",
-    "PS",
-)  # at a name's end
+# families whose names end like this are weights of others
+WEIGHTS = ("Light", "Thin", "Medium", "Condensed", "Black", "Bold", "ExtraLight", "Demi", "D050000L", "PS")
 CHINESE = (
     "truetype/smiley-sans/*", "truetype/wqy/wqy-microhei.ttc", "truetype/wqy/wqy-zenhei.ttc", "truetype/arphic/ukai.ttc",
     "truetype/arphic/uming.ttc", "truetype/arphic-gbsn00lp/*.ttf", "truetype/arphic-gkai00mp/*.ttf",
@@ -54,7 +44,7 @@ KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/j
 
 
 class Text(HTMLParser):
-    """Paragraphs, headings and list items as lines."""
+    """Collects paragraphs, headings and list items as lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +66,7 @@ class Text(HTMLParser):
 
 
 def regular_faces(folders: tuple[str, ...]) -> list[Path]:
-    """One file for each family below the folders: the regular one, or the first."""
+    """One file for each font family in the folders: its regular face, or else its first."""
     best: dict[str, tuple[bool, Path]] = {}
     for folder in folders:
         for path in sorted((FONTS / folder).glob("*.[ot]tf")):
@@ -93,22 +83,23 @@ def regular_faces(folders: tuple[str, ...]) -> list[Path]:
 
 
 def link(paths: list[Path], folder: Path) -> int:
-    """Links with the files' names; two files of one name get their folders' names before."""
+    """Link the files into a folder. A name that is already taken is prefixed with the name of the file's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        place = folder / path.name
-        place = place if not place.exists() else folder / f"{path.parent.name}_{path.name}"
-        if not place.exists():
-            place.symlink_to(path)
+        target = folder / path.name
+        target = target if not target.exists() else folder / f"{path.parent.name}_{path.name}"
+        if not target.exists():
+            target.symlink_to(path)
     return len(paths)
 
 
 def matching(patterns: tuple[str, ...], root: Path = Path("/")) -> list[Path]:
+    """All files that match the patterns, pattern by pattern."""
     return [path for pattern in patterns for path in sorted(root.glob(pattern.lstrip("/")))]
 
 
 def running_text(pages: list[Path], target: Path, chinese: bool) -> int:
-    """The paragraphs of saved pages in that language, one a line: translations have gaps."""
+    """Write the paragraphs of saved pages that are in the language, one per line: translations are incomplete."""
     lines: dict[str, None] = {}
     for page in pages:
         parser = Text()
@@ -121,7 +112,7 @@ def running_text(pages: list[Path], target: Path, chinese: bool) -> int:
 
 
 def records(language: str, most: int) -> Iterator[tuple[str, str, bytes]]:
-    """URL, type and body of help pages of a language and of what they load."""
+    """URL, content type and body of a language's help pages and of the files that they load."""
     pages = sorted((HELP / language / "text").rglob("*.html"))
     shared = [*HELP.glob("*.css"), *HELP.glob("*.js"), *(HELP / language).glob("*.js")]
     media = list((HELP / "media").glob("*/*.*"))
@@ -131,6 +122,7 @@ def records(language: str, most: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def write_warc(language: str, target: Path, most: int) -> int:
+    """Write help pages and their files as a WARC file. Returns the number of records."""
     target.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with target.open("wb") as file:
@@ -143,10 +135,10 @@ def write_warc(language: str, target: Path, most: int) -> int:
 
 
 def main(folder: Path, most: int) -> None:
-    """Everything below ``folder``, made anew."""
+    """Replace everything in ``folder``."""
     if folder.exists():
         shutil.rmtree(folder)
-    made = {
+    counts = {
         "fonts/en": link(regular_faces(ENGLISH), folder / "fonts/en"),
         "fonts/zh": link(
             matching(CHINESE, FONTS)
@@ -158,9 +150,9 @@ def main(folder: Path, most: int) -> None:
     }
     for language, code, book in (("en", "en-US", "en-US"), ("zh", "zh-CN", "zh-CN")):
         pages = [*sorted((HELP / code / "text").rglob("*.html")), *sorted((HANDBOOK / book).glob("*.html"))]
-        made[f"text/{language}wiki.txt"] = running_text(pages, folder / f"text/{language}wiki.txt", language == "zh")
-        made[f"warc/{code}.warc.gz"] = write_warc(code, folder / f"warc/{code}.warc.gz", most)
-    for name, count in made.items():
+        counts[f"text/{language}wiki.txt"] = running_text(pages, folder / f"text/{language}wiki.txt", language == "zh")
+        counts[f"warc/{code}.warc.gz"] = write_warc(code, folder / f"warc/{code}.warc.gz", most)
+    for name, count in counts.items():
         line = f"{count:7,} {name}" if count else f"nothing for {name}: sh scripts/ocr_packages.sh full"
         sys.stdout.write(f"{line}\n")
 

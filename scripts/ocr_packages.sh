@@ -1,7 +1,7 @@
 #!/bin/sh
-# System packages of the OCR pages. usage: ocr_packages.sh [full]
-# Without argument: what examples/ocr_demo.yaml needs. full: the fonts and documents of the paper's settings
-# (43 English families, 11 Chinese), which scripts/ocr_open_inputs.py then puts where the recipe looks; see docs/ocr.md.
+# Installs the system packages for OCR pages. usage: ocr_packages.sh [full]
+# Without an argument: what examples/ocr_demo.yaml needs. full: also fonts and documents for the paper's settings (43 English
+# families, 11 Chinese fonts), which scripts/ocr_open_inputs.py then puts where the recipe expects them; see docs/ocr.md.
 set -eu
 demo="chromium fontconfig tesseract-ocr tesseract-ocr-chi-sim fonts-liberation fonts-dejavu fonts-noto-cjk fonts-wqy-microhei
 fonts-arphic-ukai debian-reference-en debian-reference-zh-cn mate-backgrounds fortunes fortunes-zh"
@@ -15,11 +15,11 @@ if [ "${1:-}" = full ]; then
     packages="$demo $full"
 fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "error: needs root and apt; elsewhere install:" $packages >&2
+    echo "error: this needs root and apt; on other systems install:" $packages >&2
     exit 2
 fi
 apt-get update -qq
-# the browser without windows: saved pages cost a third less; not every release has it
+# the browser without windows renders pages a third cheaper, but not every release has it
 if apt-cache show chromium-headless-shell >/dev/null 2>&1; then
     packages="$packages chromium-headless-shell"
 fi

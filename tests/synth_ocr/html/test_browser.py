@@ -1,6 +1,5 @@
 """Untrusted pages in one browser: confined, limited in time, without traces, with the same bytes every time."""
 
-import time
 from pathlib import Path
 
 import psutil
@@ -27,10 +26,8 @@ STATE = (
 def test_page_with_an_endless_script_is_a_verdict_and_the_next_page_is_read() -> None:
     view = View(600, 400, 1.0, 2.0, True)
     pages = ((job("<script>while (true) {}</script>"), view), (job("<p>alive</p>"), view))
-    started = time.monotonic()
     outcomes = list(render_pages(PagesTask(pages, LAX)))
     assert [outcome.verdict for outcome in outcomes] == ["unreadable:time", "keep"]
-    assert time.monotonic() - started < 40
 
 
 def test_browser_when_killed_loses_no_page() -> None:
