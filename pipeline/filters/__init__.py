@@ -1,4 +1,4 @@
-"""The filters, one file each, and the set that a recipe may ask for."""
+"""The filters, one file each, and the part of a recipe that configures them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,9 +25,9 @@ from qvl.pipeline.filters.word_count import WordCount
 
 
 class Filters(RecipeModel):
-    """Every filter under its own word. The order of these lines is the order in which they judge.
+    """Every filter under its own name. The order of these lines is the order in which the filters run.
 
-    A row's verdict names the first filter that it fails; ``failed`` in the ledger has one bit per filter, in this order.
+    The verdict of a row is the first filter that it fails; ``failed`` in the ledger has one bit per filter, in this order.
     """
 
     image_format: ImageFormat | None = None
@@ -49,21 +49,21 @@ class Filters(RecipeModel):
     clip: Clip | None = None
 
     def active(self) -> Iterator[tuple[int, str, Filter]]:
-        """Bit, word and filter of all that the recipe asks for, in order."""
-        for bit, word in enumerate(type(self).model_fields):
-            chosen = getattr(self, word)
+        """Bit, name and filter for each filter of the recipe, in order."""
+        for bit, name in enumerate(type(self).model_fields):
+            chosen = getattr(self, name)
             if chosen is not None:
-                yield bit, word, chosen
+                yield bit, name, chosen
 
     def over(self, defaults: "Filters") -> "Filters":
-        """These filters, value by value over the defaults; ``word: null`` switches a default off."""
+        """These filters completed by the defaults, value by value; ``name: null`` switches a default filter off."""
         merged: dict[str, Any] = {}
-        for word in type(self).model_fields:
-            own, default = getattr(self, word), getattr(defaults, word)
-            if word not in self.model_fields_set:
-                merged[word] = default
+        for name in type(self).model_fields:
+            own, default = getattr(self, name), getattr(defaults, name)
+            if name not in self.model_fields_set:
+                merged[name] = default
             else:
-                merged[word] = own if own is None or default is None else own.over(default)
+                merged[name] = own if own is None or default is None else own.over(default)
         return Filters(**merged)
 
 

@@ -1,4 +1,4 @@
-"""An animation is no still picture: its first frame is often empty."""
+"""Drop animations: their first frame is often empty."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Rule 1 of the paper: the longer side over the shorter one is too large."""
+"""Rule 1 of the paper: drop images whose longer side divided by the shorter one is too large."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""What a filter is: recipe values and one vectorised judgement."""
+"""The base class of filters: settings from the recipe, and one vectorised decision."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -10,20 +10,20 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 
 
 class Filter(RecipeModel, ABC):
-    """Judges a batch: one boolean per row. Never edits, never drops.
+    """Decides for each row of a batch whether it passes. A filter never changes or removes rows itself.
 
-    The same word everywhere: file, recipe key, reason in the ledger, test file; the class is that word in capitals.
-    A null (nothing was measured) does not pass: what cannot be shown to be good is dropped for this reason.
+    A filter has one name: its file, recipe key, reason in the ledger and test file; its class is that name in CamelCase.
+    A row whose value is null (it was not measured) does not pass.
     """
 
     reads: ClassVar[tuple[str, ...]]
 
     def over(self, default: "Filter") -> "Filter":
-        """The default filter with the values that this one sets."""
+        """The default filter, with the values that this filter sets."""
         return default.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
 
     def contradiction(self) -> str | None:
-        """Why no row can pass, or None."""
+        """Why no row could pass, or None."""
         low, high = getattr(self, "minimum", None), getattr(self, "maximum", None)
         return f"minimum {low} is above maximum {high}" if low is not None and high is not None and low > high else None
 
@@ -33,7 +33,7 @@ class Filter(RecipeModel, ABC):
 
 
 def between(column: pa.Array, minimum: float | None, maximum: float | None) -> pa.BooleanArray:
-    """True where minimum <= value <= maximum; a missing bound does not bind; null stays null."""
+    """True where minimum <= value <= maximum. A bound of None is no limit; null stays null."""
     passed = [] if minimum is None else [pc.greater_equal(column, _bound(minimum, column.type))]
     if maximum is not None:
         passed.append(pc.less_equal(column, _bound(maximum, column.type)))
@@ -43,14 +43,14 @@ def between(column: pa.Array, minimum: float | None, maximum: float | None) -> p
 
 
 def _bound(value: float, kind: pa.DataType) -> pa.Scalar:
-    """A bound of any size for a column of whole numbers; for another one as precise as the stored values."""
+    """The bound as int64, clamped, for a column of integers; for any other column with the precision of its values."""
     if not pa.types.is_integer(kind):
         return pa.scalar(value, kind)
     return pa.scalar(max(-(2**63), min(2**63 - 1, int(value))), pa.int64())
 
 
-def among(column: pa.Array, words: tuple[str, ...]) -> pa.BooleanArray:
-    """True where a word column holds one of ``words``; null stays null. Compares each different word once."""
+def among(column: pa.Array, values: tuple[str, ...]) -> pa.BooleanArray:
+    """True where a dictionary-encoded column holds one of ``values``; null stays null. Compares each distinct value once."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    return pc.is_in(column.dictionary, pa.array(words, pa.string())).take(column.indices)
+    return pc.is_in(column.dictionary, pa.array(values, pa.string())).take(column.indices)

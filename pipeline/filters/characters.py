@@ -1,4 +1,4 @@
-"""Rule 4 of the paper: letters that are neither English nor Chinese. Digits, punctuation and accents are no offence."""
+"""Rule 4 of the paper: drop captions with letters that are not English or Chinese. Other characters are allowed."""
 
 from typing import ClassVar
 

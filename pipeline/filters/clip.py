@@ -1,4 +1,4 @@
-"""Rule 3 of the paper: the CLIP score of image and caption, per source. Decided on the stored, rounded score."""
+"""Rule 3 of the paper: drop rows with a low CLIP score of image and caption. Compares the score as stored, rounded."""
 
 from typing import ClassVar
 

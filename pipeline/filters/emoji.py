@@ -1,4 +1,4 @@
-"""Rule 5 of the paper: the caption holds emoji."""
+"""Rule 5 of the paper: drop captions with emoji."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Files too small to be a photograph (COYO drops those under 5 KB) or too large to be worth their place."""
+"""Drop files that are too small to be a photograph (COYO drops those under 5 KB) or too large to be worth storing."""
 
 from typing import ClassVar
 

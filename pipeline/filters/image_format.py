@@ -1,4 +1,4 @@
-"""Only file formats that every reader of the shards can open. Judged by the bytes, not by the name."""
+"""Keep only file formats that every reader of the shards can open. The format is that of the bytes, not of the name."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Only pixel layouts that convert to RGB without loss of meaning: 16-bit files do not (Pillow clips them)."""
+"""Keep only pixel layouts that convert to RGB faithfully. 16-bit files do not, because Pillow clips them."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Decompression bombs: a header that claims more pixels than anyone photographs."""
+"""Drop decompression bombs: images whose header claims more pixels than any photograph has."""
 
 from typing import ClassVar
 

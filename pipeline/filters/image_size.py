@@ -1,4 +1,4 @@
-"""Rule 2 of the paper: the image is too small. Sides in pixels as stored."""
+"""Rule 2 of the paper: drop images that are too small. Sides are in pixels, as stored."""
 
 from typing import ClassVar
 

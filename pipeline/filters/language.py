@@ -1,4 +1,4 @@
-"""The caption is in a wanted language. The paper keeps English and Chinese."""
+"""Keep only captions in the allowed languages. The paper keeps English and Chinese."""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from qvl.pipeline.filters.base import Filter, among, between
 
-Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]  # ISO 639, in some models with the script
+Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]  # ISO 639; some models add the script
 
 
 class Language(Filter):

@@ -1,4 +1,4 @@
-"""The caption holds a marker of the training format (``<box>``, end of text): it would become a special token."""
+"""Drop captions with a marker of the training format (``<box>``, end of text), which would become a special token."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The source says that the image is probably not safe for work."""
+"""Drop images that are probably not safe for work, by the score that the source provides."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Academic sets hide names behind tags such as ``<PERSON>`` (CC12M); the paper drops those pairs (appendix A)."""
+"""Drop captions with tags such as ``<PERSON>``, which CC12M uses to hide names (paper, appendix A)."""
 
 from typing import ClassVar
 

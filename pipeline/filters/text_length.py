@@ -1,4 +1,4 @@
-"""Rule 6 of the paper: the cleaned caption is too short or too long, in characters."""
+"""Rule 6 of the paper: drop captions that are too short or too long after cleaning, in characters."""
 
 from typing import ClassVar
 

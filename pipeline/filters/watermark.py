@@ -1,4 +1,4 @@
-"""The source says that the image probably bears a watermark."""
+"""Drop images that probably have a watermark, by the score that the source provides."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Rule 6 of the paper, in words: a run of letters or digits is one, each Han character is one."""
+"""Rule 6 of the paper, in words: a run of letters or digits counts as one word, and so does each Han character."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The numbers of the markup: fractions of width and height to integers and back, per dialect.
+"""Conversion of coordinates between fractions of width and height and the numbers of each dialect.
 
 ``qwen-vl`` writes ``round(999 * x / W)`` and reads ``v / 999 * W``, the exact inverse of the paper's evaluation.
 Everything else works with fractions; only ``dialects`` and ``parsing`` call these functions to write and read text.
@@ -20,7 +20,7 @@ MAX_PIXELS = 16_384 * RESIZE_STEP**2
 
 
 def to_cell(fraction: float, scale: int) -> int:
-    """The integer that stands for a fraction, clamped to 0..scale. Raises ValueError for what is no number."""
+    """The integer that stands for a fraction, clamped to 0..scale. Raises ValueError for NaN."""
     cell = round(scale * fraction)
     return cell if 0 <= cell <= scale else (0 if cell < 0 else scale)
 
@@ -31,9 +31,9 @@ def from_cell(value: float, scale: int) -> float:
 
 
 def box_cells(box: Box, across: int, down: int) -> Cells:
-    """Integers of a box on a grid of 0..across by 0..down, x1 < x2 and y1 < y2: what collapses is one cell wide.
+    """Integers of a box on a grid of 0..across by 0..down, x1 < x2 and y1 < y2: a side that collapses becomes one cell.
 
-    Raises ValueError for a box whose corners are swapped.
+    Raises ValueError if the corners of the box are swapped.
     """
     x1, y1, x2, y2 = box
     if not (x1 <= x2 and y1 <= y2):
@@ -55,7 +55,7 @@ def _apart(cell: int, scale: int) -> tuple[int, int]:
 
 
 def collapses(box: Box, scale: int = QWEN_VL_SCALE) -> bool:
-    """Whether a side of the box vanishes on the grid, so that writing it would widen it."""
+    """Whether a side of the box collapses on the grid, so that writing the box would widen it."""
     x1, y1, x2, y2 = box
     if (x2 - x1) * scale > 2 and (y2 - y1) * scale > 2:
         return False
@@ -94,7 +94,7 @@ def kosmos_indices(box: Box) -> tuple[int, int]:
 
 
 def kosmos_box(first: int, last: int) -> Box:
-    """The box of two location tokens: cell centres, or whole cells where it is one cell wide or high."""
+    """The box of two location tokens: from cell centre to cell centre, or whole cells if it is one cell wide or high."""
     top, left = divmod(first, KOSMOS_SIDE)
     bottom, right = divmod(last, KOSMOS_SIDE)
     if left == right or top == bottom:

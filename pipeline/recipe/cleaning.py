@@ -1,10 +1,10 @@
-"""What a recipe says about caption cleaning."""
+"""The part of a recipe about cleaning captions."""
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 
 
 class Clean(RecipeModel):
-    """What cleaning does. Both default to on, as in the paper."""
+    """Which steps of cleaning run; both, by default, as in the paper."""
 
     html: bool = True
     patterns: bool = True

@@ -1,4 +1,4 @@
-"""The recipe of a curation: YAML, read into frozen models. What alters data stands here and nowhere else."""
+"""The recipe of a curation: YAML, read into frozen models. Only the recipe changes what data comes out."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
 class Table2(RecipeModel):
-    """The row of the paper's Table 2 that a source stands for: rows before and after its cleaning, as published."""
+    """The row of the paper's Table 2 for a source: the number of rows before and after cleaning, as published."""
 
     dataset: str
     original: int
@@ -32,9 +32,9 @@ class Table2(RecipeModel):
 
 
 class SourceSpec(RecipeModel):
-    """A named source: how to read it and what is special about it.
+    """A named source: how to read it, and its own settings.
 
-    ``priority``: of two equal rows the one from the source with the higher priority is kept. ``academic``: several
+    ``priority``: of two equal rows, the one from the source with the higher priority is kept. ``academic``: several
     captions of one image are reduced to the longest (paper, appendix A).
     """
 
@@ -47,9 +47,9 @@ class SourceSpec(RecipeModel):
 
 
 class NearDuplicate(RecipeModel):
-    """Images that look alike: perceptual hashes at most ``radius`` bits apart, colours of the quarters at most ``tint``.
+    """Images that look alike: hashes differ in at most ``radius`` bits, mean colours of the quarters by at most ``tint``.
 
-    Pictures whose hash saw less contrast than ``minimum_spread`` (grey levels) are left alone.
+    Images with less contrast than ``minimum_spread`` (grey levels) are never duplicates: their hashes say too little.
     """
 
     radius: int = Field(default=3, ge=0, le=4)
@@ -58,10 +58,10 @@ class NearDuplicate(RecipeModel):
 
 
 class SemanticDuplicate(RecipeModel):
-    """Images that show the same, by the vectors of the model that scored them: cosine at least ``similarity``.
+    """Images that show the same thing: the vectors of the scoring model have a cosine of at least ``similarity``.
 
-    Vectors are compared inside cells of k-means (``cells`` of them, by default one for 4,096 rows), trained on a sample
-    drawn with ``seed``; a pair that two cells part is not found.
+    Vectors are compared only inside k-means cells (``cells`` of them, by default one per 4,096 rows), trained on a sample
+    that ``seed`` determines. A pair whose vectors are in different cells is not found.
     """
 
     similarity: float = Field(default=0.95, ge=0.5, le=0.999)
@@ -70,9 +70,9 @@ class SemanticDuplicate(RecipeModel):
 
 
 class Benchmark(RecipeModel):
-    """Images that must not be trained on: a list of ``qvl curate hash``, or a folder of images.
+    """Images that must not be in the dataset: a list from ``qvl curate hash``, or a folder of images.
 
-    ``radius``: bits in which perceptual hashes may differ; null compares bytes alone.
+    ``radius``: the number of bits in which perceptual hashes may differ; null compares only bytes.
     """
 
     name: SourceName
@@ -81,7 +81,7 @@ class Benchmark(RecipeModel):
 
 
 class Dedup(RecipeModel):
-    """Duplicates inside and across sources; a rule that is null does not run."""
+    """Rules for duplicates within and across sources; a rule that is null does not run."""
 
     image: bool = True
     pair: bool = True
@@ -93,8 +93,8 @@ class Dedup(RecipeModel):
 class Pack(RecipeModel):
     """Shards: ``shard_rows`` samples each, in an order fixed by ``seed``.
 
-    Rows are shuffled inside a window of ``window_units`` units, and the units are shuffled: a full shuffle over
-    petabytes would read every byte from a random place.
+    The units are shuffled, and the rows within a window of ``window_units`` units: a full shuffle of petabytes would
+    read every row from a random position.
     """
 
     shard_rows: int = Field(default=5_000, ge=1, lt=2**31)
@@ -103,14 +103,14 @@ class Pack(RecipeModel):
 
 
 class Tolerance(RecipeModel):
-    """How much damage a run accepts before it stops: shares of rows and of units that cannot be read."""
+    """How much damage a run tolerates before it stops: the shares of rows and of units that cannot be read."""
 
     unreadable_rows: float = Field(default=0.1, ge=0, le=1)
     unreadable_units: float = Field(default=0.01, ge=0, le=1)
 
 
 class Recipe(RecipeModel):
-    """One curation: sources in, a dataset called ``name`` out."""
+    """One curation: from sources to a dataset called ``name``."""
 
     name: SourceName
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
@@ -132,12 +132,12 @@ class Recipe(RecipeModel):
 
     @model_validator(mode="after")
     def _filters_let_rows_pass(self) -> "Recipe":
-        """Checked when they are put together: a source may set one bound and leave the other to the defaults."""
+        """Checked after merging: a source may set one bound of a filter and leave the other to the defaults."""
         for source in self.sources:
-            for _, word, chosen in self.filters_of(source.name).active():
-                why = chosen.contradiction()
-                if why is not None:
-                    raise ValueError(f"filters.{word} of source {source.name}: {why}")
+            for _, name, chosen in self.filters_of(source.name).active():
+                reason = chosen.contradiction()
+                if reason is not None:
+                    raise ValueError(f"filters.{name} of source {source.name}: {reason}")
         return self
 
     @model_validator(mode="after")
@@ -149,7 +149,7 @@ class Recipe(RecipeModel):
         if self.dedup.semantic_duplicate is not None and not (clip is not None and clip.embeddings):
             raise ValueError("dedup.semantic_duplicate needs `score: {clip: {..., embeddings: true}}`")
         if not hashed and any(benchmark.radius is not None for benchmark in self.decontaminate):
-            raise ValueError("decontaminate needs `score: {phash: {}}`, or `radius: null` to compare bytes alone")
+            raise ValueError("decontaminate needs `score: {phash: {}}`, or `radius: null` to compare only bytes")
         names = [benchmark.name for benchmark in self.decontaminate]
         if len(set(names)) != len(names):
             raise ValueError("two benchmarks have the same name")
@@ -159,12 +159,12 @@ class Recipe(RecipeModel):
         return next(source for source in self.sources if source.name == name)
 
     def filters_of(self, source: str) -> Filters:
-        """The filters that judge a source's rows."""
+        """The filters for the rows of a source."""
         return self.source(source).filters.over(self.filters)
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a curation's recipe. Raises RecipeError in one line per mistake, each with its place in the file."""
+    """Read a curation's recipe. Raises RecipeError with every mistake and its location in the file."""
     return read_recipe(path, Recipe, _anchor_paths, kinds=("webdataset", "table"))
 
 
@@ -209,7 +209,7 @@ def _anchor_weights(content: dict[str, Any], folder: Path) -> None:
 
 
 def check_output(recipe: Recipe, out: AnyPath) -> None:
-    """Raise RecipeError for an output that is no folder, and for inputs that would match the run's own files."""
+    """Raise RecipeError if the output is not a folder, or if a pattern of the inputs would match files of the output."""
     for folder in (out, *out.parents) if isinstance(out, Path) else ():
         if folder.exists() and not folder.is_dir():
             raise RecipeError(f"--output {out}: {folder} is a file; name a folder")
@@ -222,15 +222,15 @@ def check_output(recipe: Recipe, out: AnyPath) -> None:
             if caught is not None:
                 raise RecipeError(
                     f"{pattern}: matches what the run itself would write, such as {caught}; "
-                    "choose an --output outside of the inputs, or a narrower pattern"
+                    "choose an --output outside the inputs, or a narrower pattern"
                 )
 
 
 def reading(source: SourceSpec) -> dict[str, Any]:
-    """What of a source alters its columns; folders are left out, their files have fingerprints of their own."""
+    """The settings of a source that affect its columns, without paths: the files have fingerprints of their own."""
     return source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
 
 
 def reader(source: SourceSpec) -> Source:
-    """The source's reader, typed as what every stage needs of it."""
+    """The source's reader, as the type that the stages use."""
     return source.read

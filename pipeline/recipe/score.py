@@ -1,4 +1,4 @@
-"""What a recipe says about scoring: which measures need pixels, and with which models."""
+"""The part of a recipe about scoring: which values are computed from pixels, and with which models."""
 
 from typing import Literal
 
@@ -8,16 +8,16 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 
 
 class PerceptualHash(RecipeModel):
-    """The 64-bit hash; nothing to set: hashes of different kinds cannot be compared."""
+    """The 64-bit hash. It has no settings, because hashes of different kinds cannot be compared."""
 
 
 def is_weight_file(name: str) -> bool:
-    """Weights in a file, not one of open_clip's names."""
+    """Whether this names a file of weights and not one of open_clip's pretrained models."""
     return "/" in name or name.endswith((".pt", ".pth", ".bin", ".safetensors"))
 
 
 class ClipModel(RecipeModel):
-    """A dual encoder of open_clip: ``model`` is its architecture, ``pretrained`` one of its names or a file of weights."""
+    """A dual encoder of open_clip: ``model`` is an architecture, ``pretrained`` the name or the file of its weights."""
 
     model: str
     pretrained: str = Field(min_length=1)
@@ -29,10 +29,10 @@ class ClipModel(RecipeModel):
 
 
 class Clip(RecipeModel):
-    """Scores of image and caption: Chinese captions by ``chinese`` where it is given, everything else by ``english``.
+    """Scores of image and caption: of Chinese captions with ``chinese`` if it is set, of all others with ``english``.
 
-    ``embeddings`` also stores the image vectors (fp16) in a parquet file of their own. ``compile`` builds faster kernels
-    first (minutes), worth it for hours of work.
+    ``embeddings`` also stores the image vectors (fp16) in a Parquet file of their own. ``compile`` first compiles faster
+    kernels, which takes minutes and pays off in runs of hours.
     """
 
     english: ClipModel
@@ -42,7 +42,7 @@ class Clip(RecipeModel):
     compile: bool = False
 
     def models(self) -> dict[str, ClipModel]:
-        """Model by the name of its column."""
+        """The models, by the name of their column."""
         chosen = {"clip_english": self.english, "clip_chinese": self.chinese}
         return {name: model for name, model in chosen.items() if model is not None}
 
@@ -50,7 +50,8 @@ class Clip(RecipeModel):
 class Score(RecipeModel):
     """Stage score: ``phash`` and ``clip`` from one decode of each image.
 
-    Rows that scan lost are never scored; rows that a filter on scanned columns drops are scored only with ``always``.
+    Rows that scan could not read are never scored. Rows that a filter on scanned columns drops are scored only with
+    ``always``.
     """
 
     phash: PerceptualHash | None = None
@@ -58,5 +59,5 @@ class Score(RecipeModel):
     always: bool = False
 
     def measured(self) -> frozenset[str]:
-        """Columns that come from here and not from scan."""
+        """The columns that scoring measures instead of scan."""
         return frozenset(("clip",)) if self.clip else frozenset()

@@ -1,1 +1,1 @@
-"""Readers of source rows: WebDataset tars and tables."""
+"""Readers of input rows: WebDataset tars and tables."""

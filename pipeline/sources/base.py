@@ -1,5 +1,6 @@
-"""What every reader gives: units, and rows in batches beside their image bytes."""
+"""What every reader provides: units, and rows in batches with the bytes of their images."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +14,15 @@ from qvl.pipeline.storage.reader import Storage
 Bytes = bytes | memoryview
 
 ROWS_PER_BATCH = 2_048
-TEXT_PER_BATCH = 16 << 20
+TEXT_PER_BATCH = 16 << 20  # bytes of captions
 
 
 @dataclass(frozen=True)
 class Unit:
     """One input file: the unit of work, of restart and of commit.
 
-    ``name`` is the path below the source's fixed folder, ``id`` is the source and a hash of that name: both are the
-    same wherever the data lies.
+    ``name`` is the path below the fixed folder of the source's pattern, and ``id`` is the source with a hash of that name.
+    Both are the same wherever the data is.
     """
 
     source: str
@@ -35,10 +36,10 @@ class Unit:
 
 @dataclass
 class Row:
-    """One input row as read. ``fault`` is the reason why it cannot be used, or None.
+    """One input row as it was read. ``fault`` is the reason why it cannot be used, or None.
 
-    ``locator`` is where the source finds the image again (byte offset, or row number). ``numbers`` holds measured
-    values that the source brings along (``clip``, ``nsfw``, ...).
+    ``locator`` is how the source finds the image again (a byte offset or a row number). ``numbers`` holds values that the
+    source provides already measured (``clip``, ``nsfw``, ...).
     """
 
     key: str
@@ -51,30 +52,30 @@ class Row:
 
 
 class Source(ABC):
-    """A named place where rows come from."""
+    """A named origin of rows."""
 
     @abstractmethod
     def units(self, storage: Storage) -> list[Unit]:
-        """The input files, sorted by name. Cheap. Raises RecipeError when there are none."""
+        """The input files, sorted by name. Cheap. Raises RecipeError if there are none."""
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        """Identities of whatever else a unit's columns depend on (JSON values, no paths of folders). Cheap."""
+        """Identities of everything else that a unit's columns depend on, as JSON values without paths of folders. Cheap."""
         return []
 
     @abstractmethod
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
-        """All rows of a unit in file order, in batches; images are views that live until the next batch.
+        """All rows of a unit in the order of the file, in batches. Images are views that are valid until the next batch.
 
-        A unit that cannot be read further ends with one row whose key is empty and whose fault says why.
+        If a unit cannot be read to its end, its last row has an empty key and a fault that says why.
         """
 
     @abstractmethod
     def images(self, unit: Unit, wanted: list[tuple[int, int, int]], storage: Storage) -> Iterator[tuple[int, Bytes]]:
-        """Image bytes of rows given as (row, locator, bytes), in any order, with their row numbers."""
+        """Row numbers with image bytes, in any order. ``wanted`` holds (row number, locator, size of the image in bytes)."""
 
 
 def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
-    """Group rows so that a batch is bounded in rows and in caption bytes."""
+    """Group rows into batches that are bounded in rows and in bytes of captions."""
     batch: list[Row] = []
     text = 0
     for row in rows:
@@ -88,12 +89,12 @@ def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
 
 
 def unit_fault(why: str) -> Row:
-    """The row that stands for what a unit could not give."""
+    """The row that stands for all rows of a unit that could not be read."""
     return Row(key="", fault=f"unreadable:{why}")
 
 
 def caption_of(value: Any) -> bytes | None:
-    """A caption's bytes; none for a null, None for what is no text. UTF-8 is checked later, for all sources alike."""
+    """The bytes of a caption: empty for null, None for a value that is not text. UTF-8 is checked later, for all sources."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if value is None:
@@ -102,11 +103,11 @@ def caption_of(value: Any) -> bytes | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite float from what a table holds, or None."""
+    """A table's value as a finite float, or None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | bytes | Decimal):
         return None
     try:
         result = float(value)
     except (ValueError, OverflowError):
         return None
-    return result if result - result == 0 else None
+    return result if math.isfinite(result) else None

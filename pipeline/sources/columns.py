@@ -1,6 +1,6 @@
-"""Which column of a table is the caption, the url, the score: presets for the public sets, each overridable.
+"""Which columns of a table hold the caption, the url, the scores: presets for public data sets, each overridable.
 
-Facts: column layouts as published by LAION, kakaobrain/coyo-dataset, mlfoundations/datacomp, CC3M, CC12M, SBU, COCO.
+The layouts are those published by LAION, kakaobrain/coyo-dataset, mlfoundations/datacomp, CC3M, CC12M, SBU, COCO.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ MEASURES = ("clip", "nsfw", "watermark", "aesthetic")
 
 
 class Columns(RecipeModel):
-    """Names (or positions, in a file without header) of the columns that are read; None where a source has none."""
+    """Names of the columns that are read, or positions in a file without header; None where a source has no such column."""
 
     caption: Column | None = None
     url: Column | None = None
@@ -25,10 +25,10 @@ class Columns(RecipeModel):
     nsfw: Column | None = None
     watermark: Column | None = None
     aesthetic: Column | None = None
-    caption_from_record: bool = False  # of a tar: take the caption column, whatever the .txt says
+    caption_from_record: bool = False  # in a tar: use the caption column even if there is a .txt
 
     def measures(self) -> list[tuple[str, Column]]:
-        """Names and columns of the measured values that the source brings along."""
+        """Names and columns of the values that the source provides already measured."""
         chosen = ((name, getattr(self, name)) for name in MEASURES)
         return [(name, column) for name, column in chosen if column is not None]
 
@@ -38,14 +38,14 @@ class Columns(RecipeModel):
         return [column for column in chosen if column is not None]
 
     def over(self, preset: "Columns") -> "Columns":
-        """This map, with the preset where this one says nothing."""
+        """This map, completed by the preset."""
         return Columns(**{**preset.model_dump(), **self.model_dump(exclude_unset=True)})
 
 
 PRESETS: dict[Preset, Columns] = {
     "img2dataset": Columns(caption="caption", url="url", key="key", image="jpg"),
     "laion": Columns(caption="TEXT", url="URL", clip="similarity", nsfw="punsafe", watermark="pwatermark"),
-    # TEXT is the old alt text; the synthetic caption to train on is top_caption
+    # TEXT is the original alt text; the synthetic caption to train on is top_caption
     "laion_coco": Columns(
         caption="top_caption",
         url="URL",

@@ -1,7 +1,7 @@
-"""Patterns to units: sorted, named below their fixed folder, never twice.
+"""From glob patterns to units: sorted, named below the fixed folder of their pattern, and each file only once.
 
-A pattern may hold ``*``, ``**``, ``?``, ``[ab]`` and, as WebDataset's users write them, ``{00000..00099}`` and ``{a,b}``.
-A wildcard in square brackets (``[*]``) stands for itself.
+A pattern may contain ``*``, ``**``, ``?``, ``[ab]`` and, as is usual for WebDataset, ``{00000..00099}`` and ``{a,b}``.
+A wildcard in square brackets (``[*]``) stands for itself. fsspec's glob does the matching; it has no braces.
 """
 
 import posixpath
@@ -24,45 +24,45 @@ MAX_NUMBERS = 10_000_000
 
 
 def escaped(folder: str) -> str:
-    """A folder's name as a pattern that matches it alone."""
+    """A folder's name as a pattern that matches only this folder."""
     return re.sub(r"([*?\[{])", r"[\1]", folder)
 
 
 def fixed_folder(pattern: str) -> str:
-    """The part of a pattern before its first wildcard, cut at a slash."""
+    """The folder before the first wildcard of a pattern, without escapes."""
     return ESCAPED.sub(r"\1", _fixed(pattern))
 
 
 def _fixed(pattern: str) -> str:
-    """The same as it stands in the pattern."""
+    """The folder before the first wildcard of a pattern, as the pattern spells it."""
     starts = (match.start() for match in WILDCARD.finditer(pattern) if match[1])
     first = next(starts, None)
     return posixpath.dirname(pattern if first is None else pattern[:first] + "x")
 
 
 def expanded(pattern: str) -> Iterator[str]:
-    """The pattern for each way to fill its braces, in order. Braces without comma or range are themselves."""
+    """The pattern with its braces filled in each possible way, in order. Braces without a comma or range are kept."""
     match = BRACES.search(pattern)
     if match is None:
         yield pattern
         return
-    for word in _numbers(pattern, match[2], match[3]) if match[2] else match[1].split(","):
-        yield from expanded(pattern[: match.start()] + word + pattern[match.end() :])
+    for filling in _numbers(pattern, match[2], match[3]) if match[2] else match[1].split(","):
+        yield from expanded(pattern[: match.start()] + filling + pattern[match.end() :])
 
 
 def _numbers(pattern: str, first: str, last: str) -> list[str]:
-    """Both ends included; as wide as the ends where one of them begins with a zero."""
+    """The numbers from first to last, both included; padded to equal width if one of them begins with a zero."""
     start, end = int(first), int(last)
     if abs(end - start) >= MAX_NUMBERS:
-        raise RecipeError(f"{pattern}: more than {MAX_NUMBERS:,} numbers in one range")
-    padded = any(word.startswith("0") and len(word) > 1 for word in (first, last))
+        raise RecipeError(f"{pattern}: a range of more than {MAX_NUMBERS:,} numbers")
+    padded = any(digits.startswith("0") and len(digits) > 1 for digits in (first, last))
     width = max(len(first), len(last)) if padded else 0
     step = 1 if end >= start else -1
     return [f"{number:0{width}d}" for number in range(start, end + step, step)]
 
 
 def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
-    """Units of all patterns, without a source name yet; a file that two patterns match is one unit.
+    """Units of all patterns, still without the name of their source. A file that two patterns match is one unit.
 
     Raises RecipeError for a pattern that matches nothing, for a folder, and for two files that would share a name.
     """
@@ -70,11 +70,11 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
     seen: set[str] = set()
     for pattern in patterns:
         root = storage.canonical(fixed_folder(pattern)).rstrip("/") + "/"
-        for path in _found(pattern, storage):
-            place = storage.identity(path)
-            if place in seen:
+        for path in _matching_files(pattern, storage):
+            identity = storage.identity(path)
+            if identity in seen:
                 continue
-            seen.add(place)
+            seen.add(identity)
             name = path.removeprefix(root) if path.startswith(root) else posixpath.basename(path)
             if name in units:
                 raise RecipeError(f"{path}: another file of this source is also named {name}; give them two sources")
@@ -82,11 +82,11 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
     return [units[name] for name in sorted(units)]
 
 
-def _found(pattern: str, storage: Storage) -> list[str]:
-    """Files that a pattern names. Every filling of its braces must be there: a shard that is missing is a mistake."""
+def _matching_files(pattern: str, storage: Storage) -> list[str]:
+    """The files that a pattern names. Each way to fill its braces must match: a missing shard is a mistake."""
     each = dict.fromkeys(expanded(pattern))
     if len(each) > 1 and not any(match[1] for match in WILDCARD.finditer(next(iter(each)))):
-        return _listed(pattern, [ESCAPED.sub(r"\1", path) for path in each], storage)
+        return _existing_files(pattern, [ESCAPED.sub(r"\1", path) for path in each], storage)
     found: dict[str, None] = {}
     for one in each:
         paths = storage.glob(one)
@@ -94,13 +94,13 @@ def _found(pattern: str, storage: Storage) -> list[str]:
             raise _missing(ESCAPED.sub(r"\1", one))
         if len(paths) == 1 and storage.canonical(ESCAPED.sub(r"\1", one)) == paths[0] and storage.is_folder(paths[0]):
             shown = ESCAPED.sub(r"\1", one).rstrip("/")
-            raise RecipeError(f"{shown} is a folder; write {shown}/*.tar, or what else its files are called")
+            raise RecipeError(f"{shown} is a folder; write {shown}/*.tar, or another pattern for its files")
         found |= dict.fromkeys(paths)
     return list(found)
 
 
-def _listed(pattern: str, paths: list[str], storage: Storage) -> list[str]:
-    """The same for plain paths: one look at the folder, not one at each of a hundred thousand files."""
+def _existing_files(pattern: str, paths: list[str], storage: Storage) -> list[str]:
+    """The given paths, which must all exist. Lists the folder once instead of asking for each of many thousand files."""
     present = set(storage.glob(_any_filling(pattern)))
     spelled = [storage.canonical(path) for path in paths]
     for path, spelling in zip(paths, spelled, strict=True):
@@ -114,7 +114,7 @@ def _missing(path: str) -> RecipeError:
 
 
 def matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
-    """Whether a pattern would find ``path`` (a local one absolute, links resolved), were it there."""
+    """Whether a pattern would match ``path`` if that file existed. A local ``path`` is absolute with links resolved."""
     if storage.is_local(pattern) != isinstance(path, Path):
         return False
     whole = storage.canonical(_any_filling(pattern))
@@ -126,7 +126,7 @@ def matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
 
 
 def _any_filling(pattern: str) -> str:
-    """The pattern with a star for each pair of braces."""
+    """The pattern with a star in place of each pair of braces."""
     count = 1
     while count:
         pattern, count = BRACES.subn("*", pattern)
@@ -134,5 +134,5 @@ def _any_filling(pattern: str) -> str:
 
 
 def owned(units: list[Unit], source: str) -> list[Unit]:
-    """The same units under their source's name."""
+    """The units with the name of their source."""
     return [replace(unit, source=source) for unit in units]

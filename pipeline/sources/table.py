@@ -1,6 +1,6 @@
-"""Tables: parquet with image bytes or paths, JSONL, TSV and CSV beside an image folder, SBU's and COCO's JSON.
+"""Tables: Parquet with image bytes or paths; JSONL, TSV and CSV with an image folder; the JSON files of SBU and COCO.
 
-A line that cannot be parsed is a row with a fault; the lines around it are read.
+A line that cannot be parsed becomes a row with a fault; the other lines are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.sources.table_files import READERS, Format, Look, Record, parquet_images
+from qvl.pipeline.sources.table_files import READERS, Expectation, Format, Record, parquet_images
 from qvl.pipeline.storage.reader import Storage
 
 ENDINGS: dict[str, Format] = {
@@ -29,13 +29,14 @@ ENDINGS: dict[str, Format] = {
 }
 
 
-CHECKED = ("key", "url", *MEASURES)  # beside the caption and the image, without which no row is of use
+# columns that must exist if the recipe names them; the caption and the image must always exist
+CHECKED = ("key", "url", *MEASURES)
 
 
 class Table(Source, RecipeModel):
-    """Files named by glob patterns. ``image_folder`` is where paths in the table start from.
+    """Files named by glob patterns. Paths in the table are relative to ``image_folder``.
 
-    ``header``: TSV and CSV begin with a line of names; by default they do unless the columns are given by position.
+    ``header``: whether TSV and CSV begin with a line of names. By default they do, unless columns are given by position.
     """
 
     kind: Literal["table"] = "table"
@@ -51,16 +52,16 @@ class Table(Source, RecipeModel):
         return find_units(self.paths, storage)
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        """Names and sizes of the images that the table names, as one hash; of a remote folder that would cost too much.
+        """One hash over the names and sizes of the images that the table names: a changed image makes the unit stale.
 
-        So images that were added, removed or replaced by others of another size make the unit out of date.
+        Not for a remote folder, where this would be too slow.
         """
         if self._image_column() is not None or self.image_folder is None or not storage.is_local(self.image_folder):
             return []
         digest = xxhash.xxh3_128()
         try:
             with storage.local(unit.path) as local:
-                for record in READERS[self._format(unit)](local, self._look()):
+                for record in READERS[self._format(unit)](local, self._expectation()):
                     if not isinstance(record, str):
                         digest.update(_named_size(record, self.all_columns().path, self._path(record), storage))
         except (OSError, pa.ArrowInvalid, orjson.JSONDecodeError):
@@ -72,7 +73,7 @@ class Table(Source, RecipeModel):
         try:
             with storage.local(unit.path) as local:
                 yield from batches(
-                    self._row(i, record, storage) for i, record in enumerate(reader(local, self._look()))
+                    self._row(i, record, storage) for i, record in enumerate(reader(local, self._expectation()))
                 )
         except OSError as error:
             yield [unit_fault(f"unit:{type(error).__name__}")]
@@ -91,9 +92,9 @@ class Table(Source, RecipeModel):
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
-    def _look(self) -> Look:
-        said = tuple(getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None)
-        return Look(self.all_columns(), self.header, by_path=self.image_folder is not None, said=said)
+    def _expectation(self) -> Expectation:
+        required = tuple(getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None)
+        return Expectation(self.all_columns(), self.header, self.image_folder is not None, required)
 
     def _image_column(self) -> Column | None:
         columns = self.all_columns()
@@ -102,7 +103,7 @@ class Table(Source, RecipeModel):
     def _format(self, unit: Unit) -> Format:
         found = self.format or ENDINGS.get(PurePosixPath(unit.name).suffix.lower())
         if found is None:
-            raise RecipeError(f"{unit.name}: cannot tell its format from its ending; set `format:`")
+            raise RecipeError(f"{unit.name}: its format cannot be told from its ending; set `format:`")
         return found
 
     def _row(self, position: int, record: Record | str, storage: Storage) -> Row:
@@ -116,9 +117,8 @@ class Table(Source, RecipeModel):
             url=_text(record, columns.url, ""),
             locator=position,
         )
-        for name in MEASURES:
-            column = getattr(columns, name)
-            value = number(record.get(column)) if column is not None else None
+        for name, column in columns.measures():
+            value = number(record.get(column))
             if value is not None:
                 row.numbers[name] = value
         if caption is None:
@@ -128,7 +128,7 @@ class Table(Source, RecipeModel):
         return row
 
     def _attach(self, row: Row, record: Record, storage: Storage) -> None:
-        """Image bytes from the table itself or from the folder, or a fault."""
+        """Set the image of a row from the table or from the image folder, or its fault."""
         column = self._image_column()
         if column is not None:
             value = record.get(column)
@@ -137,13 +137,13 @@ class Table(Source, RecipeModel):
         else:
             try:
                 row.image, row.fault = self._read_image(self._path(record), storage)
-            except OSError as error:  # a name too long, no permission: this row's fault, not its unit's
+            except OSError as error:  # such as a name that is too long: this concerns one row, not the unit
                 row.fault = f"unreadable:file:{type(error).__name__}"
         if row.image is not None and len(row.image) > self.max_image_bytes:
             row.image, row.fault = None, "unreadable:too_large"
 
     def _read_image(self, path: str | None, storage: Storage) -> tuple[bytes | None, str | None]:
-        """Bytes, or the fault."""
+        """The bytes of an image, or the fault of its row."""
         if path is None:
             return None, "unreadable:bad_path"
         if not storage.exists(path):
@@ -153,7 +153,7 @@ class Table(Source, RecipeModel):
         return storage.read(path), None
 
     def _path(self, record: Record) -> str | None:
-        """Path of the image, confined to the image folder; None where it is missing or leads outside."""
+        """Path of the image inside the image folder; None if the table has none or if it leads out of that folder."""
         columns = self.all_columns()
         if columns.path is None or self.image_folder is None:
             raise RecipeError("a table needs `columns: {image: ...}`, or `columns: {path: ...}` with `image_folder:`")
@@ -169,20 +169,20 @@ class Table(Source, RecipeModel):
         root = Path(folder).resolve()
         try:
             target = (root / relative).resolve()
-        except RuntimeError:  # a loop of symbolic links
+        except RuntimeError:  # a cycle of symbolic links
             return None
         return str(target) if target.is_relative_to(root) else None
 
     def _paths(self, unit: Unit, wanted: set[int], storage: Storage) -> Iterator[tuple[int, str]]:
         with storage.local(unit.path) as local:
-            for position, record in enumerate(READERS[self._format(unit)](local, self._look())):
+            for position, record in enumerate(READERS[self._format(unit)](local, self._expectation())):
                 path = self._path(record) if position in wanted and not isinstance(record, str) else None
                 if path is not None:
                     yield position, path
 
 
 def _named_size(record: Record, column: Column | None, path: str | None, storage: Storage) -> bytes:
-    """An image's name in the table and its size, -1 where there is none."""
+    """An image's name in the table and its size, -1 if the image does not exist."""
     size = storage.size(path) if path is not None and storage.exists(path) else -1
     return f"{_text(record, column, '')}\n{size}\n".encode("utf-8", "surrogatepass")
 

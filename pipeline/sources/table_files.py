@@ -1,7 +1,7 @@
-"""Tables as files: parquet, JSONL, TSV, CSV, SBU's and COCO's JSON, each to records in the order of the file.
+"""Table files as records in the order of the file: Parquet, JSONL, TSV, CSV, and the JSON of SBU and COCO.
 
-A line that cannot be parsed is a word in place of a record; a file that cannot be read further raises OSError,
-pa.ArrowInvalid or orjson.JSONDecodeError.
+A line that cannot be parsed gives its fault (a string) instead of a record. A file that cannot be read to its end raises
+OSError, pa.ArrowInvalid or orjson.JSONDecodeError.
 """
 
 import csv
@@ -36,24 +36,25 @@ HOLDS_BYTES = (
 BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Look:
-    """What to look for: the columns, a line of names (None: unless columns are positions), images by path or inside.
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the recipe expects of a table.
 
-    ``said``: columns that the recipe itself names; those of a preset may be missing.
+    ``header``: whether the first line holds names (None: unless columns are positions). ``by_path``: images are files that
+    the table names. ``required``: columns that the recipe itself names; those of a preset may be missing.
     """
 
     columns: Columns
     header: bool | None
     by_path: bool
-    said: tuple[Column, ...] = ()
+    required: tuple[Column, ...] = ()
 
 
-def _parquet(path: Path, look: Look) -> Iterator[Record | str]:
+def _parquet(path: Path, expected: Expectation) -> Iterator[Record | str]:
     with pq.ParquetFile(path) as file:
-        _require_columns(path, look, file.schema_arrow.names)
-        _require_bytes(path, look, file.schema_arrow)
-        present = [name for name in look.columns.named() if name in file.schema_arrow.names]
+        _require_columns(path, expected, file.schema_arrow.names)
+        _require_bytes(path, expected, file.schema_arrow)
+        present = [name for name in expected.columns.named() if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
             values = [_undecoded(column).to_pylist() for column in batch.columns]
             for row in zip(*values, strict=True):
@@ -61,7 +62,7 @@ def _parquet(path: Path, look: Look) -> Iterator[Record | str]:
 
 
 def _undecoded(column: pa.Array) -> pa.Array:
-    """Text as bytes, because nobody has checked that it is UTF-8; of a Hugging Face image only its bytes."""
+    """Text columns as bytes, because they may not be valid UTF-8; of a Hugging Face image struct only its bytes."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
@@ -71,21 +72,21 @@ def _undecoded(column: pa.Array) -> pa.Array:
     return column
 
 
-def _require_columns(path: Path, look: Look, present: Sequence[Column]) -> None:
-    """Raise RecipeError where a column that the recipe names is not there: a typing error would empty every row.
+def _require_columns(path: Path, expected: Expectation, present: Sequence[Column]) -> None:
+    """Raise RecipeError if a column that the recipe names is missing: a typing error would leave it empty in every row.
 
-    Of a preset only those columns must be there that no row can do without.
+    Of the columns of a preset only the caption and the image are required.
     """
-    columns = look.columns
-    wanted = [columns.caption, columns.path if look.by_path else columns.image, *look.said]
+    columns = expected.columns
+    wanted = [columns.caption, columns.path if expected.by_path else columns.image, *expected.required]
     missing = [str(name) for name in wanted if name is not None and name not in present]
     if missing:
         raise RecipeError(f"{path.name}: no column {', '.join(missing)}; it has {', '.join(map(str, present))}")
 
 
-def _require_bytes(path: Path, look: Look, schema: pa.Schema) -> None:
-    """Raise RecipeError where the column of images holds something else than bytes."""
-    column = None if look.by_path and look.columns.path is not None else look.columns.image
+def _require_bytes(path: Path, expected: Expectation, schema: pa.Schema) -> None:
+    """Raise RecipeError if the image column holds something other than bytes."""
+    column = None if expected.by_path and expected.columns.path is not None else expected.columns.image
     if column is None or column not in schema.names:
         return
     kind = schema.field(column).type
@@ -94,12 +95,12 @@ def _require_bytes(path: Path, look: Look, schema: pa.Schema) -> None:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not any(fits(kind) for fits in HOLDS_BYTES):
         raise RecipeError(
-            f"{path.name}: column {column} is {kind} and holds no image bytes; set `columns: {{image: ...}}`"
+            f"{path.name}: column {column} has type {kind}, which cannot hold image bytes; set `columns: {{image: ...}}`"
         )
 
 
 def parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[int, Bytes]]:
-    """Only the row groups that hold a wanted row are read."""
+    """Row numbers with image bytes. Only the row groups that hold a wanted row are read."""
     with pq.ParquetFile(path) as file:
         start = 0
         for group in range(file.num_row_groups):
@@ -115,7 +116,7 @@ def parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[
             start += rows
 
 
-def _jsonl(path: Path, look: Look) -> Iterator[Record | str]:
+def _jsonl(path: Path, expected: Expectation) -> Iterator[Record | str]:
     with path.open("rb") as file:
         for line in file:
             if not line.strip():
@@ -136,30 +137,30 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _tsv(path: Path, look: Look) -> Iterator[Record | str]:
-    """Quotes mean nothing: a caption may begin with one."""
+def _tsv(path: Path, expected: Expectation) -> Iterator[Record | str]:
+    """Quotes have no special meaning: a caption may begin with one."""
     with path.open("rb") as file:
         lines = (line.removeprefix(BOM).rstrip(b"\r\n").split(b"\t") for line in file)
-        yield from _records(path, (fields for fields in lines if fields != [b""]), look)
+        yield from _records(path, (fields for fields in lines if fields != [b""]), expected)
 
 
-def _csv(path: Path, look: Look) -> Iterator[Record | str]:
-    """Fields may be quoted and hold line breaks."""
+def _csv(path: Path, expected: Expectation) -> Iterator[Record | str]:
+    """Fields may be quoted and may contain line breaks."""
     csv.field_size_limit(MAX_FIELD)
     with io.TextIOWrapper(path.open("rb"), "utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield from _records(path, _csv_lines(file), look)
+        yield from _records(path, _csv_lines(file), expected)
 
 
 def _csv_lines(file: io.TextIOWrapper) -> Iterator[list[bytes] | None]:
-    """Rows as fields, None for a line that is none.
+    """Rows as lists of fields, None for a line that is not a row.
 
-    A quote that nobody closes would swallow the lines behind it: where a row of several lines has another width than the
-    first one, breaks a rule, spans too many lines or meets the end of the file, its first line alone is bad, and the
-    others are read again.
+    An unclosed quote would swallow the lines after it. Therefore, if a row of several lines has a different number of fields
+    than the first row, is malformed, spans too many lines or reaches the end of the file, only its first line counts as bad,
+    and the other lines are read again. Neither Python's nor Arrow's reader recovers from such a quote.
     """
     again: deque[str] = deque()
     taken: list[str] = []
-    reader = csv.reader(_fed(file, again, taken), strict=True)
+    reader = csv.reader(_lines_for(file, again, taken), strict=True)
     width = -1
     while True:
         taken.clear()
@@ -176,35 +177,35 @@ def _csv_lines(file: io.TextIOWrapper) -> Iterator[list[bytes] | None]:
             yield [field.encode("utf-8", "surrogateescape") for field in fields]
             continue
         again.extendleft(reversed(taken[1:]))
-        reader = csv.reader(_fed(file, again, taken), strict=True)
+        reader = csv.reader(_lines_for(file, again, taken), strict=True)
         yield None
 
 
-def _fed(file: io.TextIOWrapper, again: deque[str], taken: list[str]) -> Iterator[str]:
-    """Lines to be read again, then those of the file; each is noted in ``taken``, which may not grow too long."""
+def _lines_for(file: io.TextIOWrapper, again: deque[str], taken: list[str]) -> Iterator[str]:
+    """Lines to read again, then the lines of the file; each is appended to ``taken``. Raises csv.Error after MAX_LINES."""
     while line := again.popleft() if again else file.readline():
         taken.append(line)
         if len(taken) > MAX_LINES:
-            raise csv.Error("a quote that nobody closes")
+            raise csv.Error("unclosed quote")
         yield line
 
 
-def _records(path: Path, lines: Iterator[list[bytes] | None], look: Look) -> Iterator[Record | str]:
-    """Lines under their names or positions; one with another number of fields than the first is a fault."""
-    by_position = any(isinstance(column, int) for column in look.columns.named())
-    has_header = not by_position if look.header is None else look.header
+def _records(path: Path, lines: Iterator[list[bytes] | None], expected: Expectation) -> Iterator[Record | str]:
+    """Records by name or position; a line with a different number of fields than the first one is a fault."""
+    by_position = any(isinstance(column, int) for column in expected.columns.named())
+    has_header = not by_position if expected.header is None else expected.header
     bad, first = 0, next(lines, END)
     while first is None:
         bad, first = bad + 1, next(lines, END)
     if bad and has_header:
-        raise pa.ArrowInvalid("the line of names cannot be read")
+        raise pa.ArrowInvalid("the header cannot be read")
     yield from itertools.repeat("bad_line", bad)
     if first is END:
         return
     names: list[Column] = list(range(len(first)))
     if has_header and not by_position:
         names = [name.decode("utf-8", "replace") for name in first]
-    _require_columns(path, look, names)
+    _require_columns(path, expected, names)
     for fields in lines if has_header else itertools.chain([first], lines):
         if fields is None or len(fields) != len(names):
             yield "bad_line"
@@ -212,34 +213,34 @@ def _records(path: Path, lines: Iterator[list[bytes] | None], look: Look) -> Ite
             yield dict(zip(names, fields, strict=True))
 
 
-def _sbu(path: Path, look: Look) -> Iterator[Record | str]:
-    """One JSON object of parallel lists; a list that is too short makes the table damaged."""
+def _sbu(path: Path, expected: Expectation) -> Iterator[Record | str]:
+    """One JSON object with parallel lists. Raises pa.ArrowInvalid if they differ in length."""
     content = orjson.loads(path.read_bytes())
     lists = content.items() if isinstance(content, dict) else ()
     columns = {name: values for name, values in lists if isinstance(values, list)}
     if len({len(values) for values in columns.values()}) != 1:
         raise pa.ArrowInvalid("lists of different lengths")
-    _require_columns(path, look, list(columns))
+    _require_columns(path, expected, list(columns))
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
 
-def _coco(path: Path, look: Look) -> Iterator[Record | str]:
+def _coco(path: Path, expected: Expectation) -> Iterator[Record | str]:
     """COCO captions: one row per annotation, with the fields of its image."""
     content = orjson.loads(path.read_bytes())
     try:
         images = {image["id"]: image for image in content["images"]}
         pairs = [(images.get(annotation["image_id"]), annotation) for annotation in content["annotations"]]
     except (KeyError, TypeError):
-        raise pa.ArrowInvalid("no images and annotations of COCO") from None
+        raise pa.ArrowInvalid("no COCO images and annotations") from None
     whole = next(({**image, **annotation} for image, annotation in pairs if image is not None), None)
     if whole is not None:
-        _require_columns(path, look, list(whole))
+        _require_columns(path, expected, list(whole))
     for image, annotation in pairs:
         yield {**image, **annotation} if image is not None else "no_image"
 
 
-READERS: dict[Format, Callable[[Path, Look], Iterator[Record | str]]] = {
+READERS: dict[Format, Callable[[Path, Expectation], Iterator[Record | str]]] = {
     "parquet": _parquet,
     "jsonl": _jsonl,
     "tsv": _tsv,

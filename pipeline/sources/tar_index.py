@@ -1,8 +1,10 @@
-"""The members of a tar, from their headers alone.
+"""The members of a tar, indexed from their headers.
 
-Reads POSIX ustar, GNU long names and sizes, and pax records. Names are keys and never become paths. A damaged or cut
-archive gives every whole member before the damage and says where it stopped. Archives one behind the other are read to
-the last; zeros that cannot be the end of an archive are a hole in the file, and damage.
+Reads POSIX ustar, GNU long names and sizes, and pax records. Names are keys and never become paths. A damaged or truncated
+archive gives every complete member before the damage, and the reason why the rest cannot be read. Concatenated archives are
+read to the last one; zeros that cannot be the end of an archive are a hole in the file, which counts as damage.
+
+Python's tarfile takes one step per member, stops at the end of the first archive, and takes a hole for the end of the data.
 """
 
 from collections.abc import Iterator
@@ -15,18 +17,18 @@ BLOCK = 512
 REGULAR = frozenset((ord("0"), 0, ord("7")))
 PAX, LONG_NAME, FOLDER = ord("x"), ord("L"), ord("5")
 EXTENDED = frozenset(b"xgLK")
-ANNOUNCING = frozenset(b"xLK")  # a member must follow
+BEFORE_MEMBER = frozenset(b"xLK")  # a member must follow
 MAX_EXTENDED = 16 << 20
-PLAIN_BLOCKS = (2 << 30) // BLOCK  # looking at each block of a larger archive could cost more than a step per member
+PLAIN_BLOCKS = (2 << 30) // BLOCK  # scanning each block of a larger archive could take longer than a step per member
 WITHOUT_BODY = frozenset(b"123456")
 OCTAL = frozenset(b"01234567")
 MAX_DIGITS = 20
-RECORD = 20 * BLOCK  # GNU tar and Python fill an archive up to this
-MAX_END = 1 << 20  # the largest usual record; more zeros than that were never written
+RECORD = 20 * BLOCK  # GNU tar and Python pad an archive to a multiple of this
+MAX_END = 1 << 20  # the largest usual record; no tar program writes more zeros than that
 
 
 class Member(NamedTuple):
-    """``offset`` and ``size`` of the member's bytes in the tar; ``regular`` is False for links, devices and pipes."""
+    """A member with ``offset`` and ``size`` of its bytes in the tar; ``regular`` is False for links, devices and pipes."""
 
     name: str
     offset: int
@@ -36,16 +38,16 @@ class Member(NamedTuple):
 
 @dataclass
 class TarIndex:
-    """Whole members in order, and ``fault``: None, or why the rest of the archive cannot be read."""
+    """Complete members in order; ``fault`` is None or the reason why the rest of the archive cannot be read."""
 
     members: list[Member] = field(default_factory=list)
     fault: str | None = None
 
 
 def index_tar(data: memoryview) -> TarIndex:
-    """Index an uncompressed tar. Never raises for its content; a compressed or foreign file gives ``not_a_tar``.
+    """Index an uncompressed tar. Never raises because of its content; any other file has the fault ``not_a_tar``.
 
-    An archive that lacks its end (a block of zeros) was cut, even where the cut lies between two members.
+    An archive without its end (a block of zeros) was truncated, even if this happened between two members.
     """
     plain = _plain_members(data)
     if plain is not None:
@@ -70,9 +72,10 @@ def index_tar(data: memoryview) -> TarIndex:
 
 
 def _plain_members(data: memoryview) -> list[Member] | None:
-    """Members of an archive in which nothing is unusual, without a step per member; None for any other.
+    """Members of an ordinary archive, without a step per member; None for any other archive.
 
-    Usual: whole, every header a ustar header of a regular file with a short name and an octal size, right checksums.
+    Ordinary: complete, and every header is a ustar header of a regular file with a short name, an octal size and a correct
+    checksum.
     """
     whole = len(data) // BLOCK
     if not 2 <= whole <= PLAIN_BLOCKS:
@@ -83,15 +86,15 @@ def _plain_members(data: memoryview) -> list[Member] | None:
         return None
     heads = np.frombuffer(data[: whole * BLOCK], np.uint8).reshape(whole, BLOCK)[at]
     digits = heads[:, 124:135].astype(np.int64) - ord("0")
-    usual = (digits >= 0) & (digits < 8)
+    octal = (digits >= 0) & (digits < 8)
     regular = np.isin(heads[:, 156], list(REGULAR)) & (heads[:, 345] == 0)
-    if not (usual.all() and regular.all()):
+    if not (octal.all() and regular.all()):
         return None
     sizes = digits @ (8 ** np.arange(10, -1, -1))
     bodies = (at + 1) * BLOCK
     ends = bodies + -(-sizes // BLOCK) * BLOCK
     last = int(ends[-1])
-    if (ends[:-1] != at[1:] * BLOCK).any() or last + BLOCK > len(data) or _behind_zeros(data, last) < len(data):
+    if (ends[:-1] != at[1:] * BLOCK).any() or last + BLOCK > len(data) or _end_of_zeros(data, last) < len(data):
         return None
     names = np.ascontiguousarray(heads[:, :100]).view("S100").ravel().tolist()
     if any(b"\0" in name for name in names) or _first_bad_checksum(data, (at * BLOCK).tolist()) >= 0:
@@ -102,9 +105,9 @@ def _plain_members(data: memoryview) -> list[Member] | None:
 
 @dataclass(slots=True)
 class _Header:
-    """A header block: where it is, its kind, the stated size of its body; ``fault`` where the archive ends badly.
+    """A header block: its position, its kind and the size of its body as stated, or the ``fault`` that ends the archive.
 
-    ``first`` is True for the first one of an archive.
+    ``first`` is True for the first header of an archive.
     """
 
     at: int
@@ -115,27 +118,27 @@ class _Header:
 
 
 def _walk(data: memoryview) -> tuple[list[_Header], bool]:
-    """All headers of all archives, by their sizes; the last one may be a fault. True where zeros are no archive's end."""
+    """The headers of all archives, the last of which may be a fault, and whether the file has a hole of zeros."""
     headers: list[_Header] = []
     hole, start = False, 0
     while True:
         end = _walk_archive(data, start, headers)
         if end is None:
             return headers, hole
-        behind = _behind_zeros(data, end)
-        hole = hole or not _is_end(data, start, end, behind) or (bool(headers) and headers[-1].kind in ANNOUNCING)
-        if behind == len(data):
+        after = _end_of_zeros(data, end)
+        hole = hole or not _is_end(data, start, end, after) or (bool(headers) and headers[-1].kind in BEFORE_MEMBER)
+        if after == len(data):
             return headers, hole
-        if behind + BLOCK > len(data) or _first_bad_checksum(data, [behind]) >= 0:
-            headers.append(_Header(behind, fault="damaged_tar" if headers else "not_a_tar"))
+        if after + BLOCK > len(data) or _first_bad_checksum(data, [after]) >= 0:
+            headers.append(_Header(after, fault="damaged_tar" if headers else "not_a_tar"))
             return headers, hole
-        start = behind
+        start = after
 
 
 def _walk_archive(data: memoryview, start: int, headers: list[_Header]) -> int | None:
-    """Append the headers of the archive at ``start``; where its zeros begin, or None after a fault.
+    """Append the headers of the archive at ``start``. Returns the position of its final zeros, or None after a fault.
 
-    A pax size overrides the size that follows it.
+    A pax size overrides the size in the header that follows it.
     """
     position, end = start, len(data)
     override: int | None = None
@@ -147,7 +150,7 @@ def _walk_archive(data: memoryview, start: int, headers: list[_Header]) -> int |
         try:
             size = int(block[124:135], 8) if block[124:135].isdigit() else _number(block[124:136])
             if kind in EXTENDED and size > MAX_EXTENDED:
-                raise ValueError("a name of that length")
+                raise ValueError("extended header too large")
         except ValueError:
             headers.append(_Header(position, fault="damaged_tar" if headers else "not_a_tar"))
             return None
@@ -166,37 +169,38 @@ def _walk_archive(data: memoryview, start: int, headers: list[_Header]) -> int |
     return None
 
 
-def _is_end(data: memoryview, start: int, end: int, behind: int) -> bool:
-    """Whether the zeros in [end, behind) close the archive that began at ``start``.
+def _is_end(data: memoryview, start: int, end: int, after: int) -> bool:
+    """Whether the zeros in [end, after) are the end of the archive that began at ``start``.
 
-    Where more follows they do if they fill a record, or are the two blocks of the standard as at the end of the file, and
-    the body before them does not end in zeros too: a hole seldom looks like that.
+    Zeros at the end of the file always are. If more data follows, they must fill a record, or be the two blocks of the
+    standard while the file ends with two blocks as well; and the body before them must not end in zeros. A hole in a file
+    hardly ever looks like this.
     """
-    if behind == len(data):
+    if after == len(data):
         return True
     if end > start and not any(data[end - BLOCK : end]):
         return False
-    zeros = behind - end
-    if (behind - start) % RECORD == 0 and 2 * BLOCK <= zeros < RECORD + 2 * BLOCK:
+    zeros = after - end
+    if (after - start) % RECORD == 0 and 2 * BLOCK <= zeros < RECORD + 2 * BLOCK:
         return True
     bare = not any(data[-2 * BLOCK :]) and any(data[-3 * BLOCK : -2 * BLOCK])
     return bare and zeros == 2 * BLOCK
 
 
-def _behind_zeros(data: memoryview, start: int) -> int:
-    """The first block from ``start`` on that holds anything but zeros, or the end of the data; looks MAX_END far."""
-    near = np.frombuffer(data[start : start + MAX_END], np.uint8) != 0
-    return start + (int(near.argmax()) // BLOCK * BLOCK if near.any() else len(near))
+def _end_of_zeros(data: memoryview, start: int) -> int:
+    """Position of the first block from ``start`` that is not all zeros, or the end of the data. Looks at MAX_END bytes."""
+    nonzero = np.frombuffer(data[start : start + MAX_END], np.uint8) != 0
+    return start + (int(nonzero.argmax()) // BLOCK * BLOCK if nonzero.any() else len(nonzero))
 
 
 @dataclass(slots=True)
 class _Pending:
-    """The name that extended headers give to the member after them."""
+    """The name that extended headers give to the next member."""
 
     name: str | None = None
 
     def take(self, data: memoryview, header: _Header) -> Member | None:
-        """The member that a header begins, or None for extended headers and folders."""
+        """The member of a header, or None for extended headers and folders."""
         body = header.at + BLOCK
         if header.kind in REGULAR and self.name is None:
             return Member(_name(bytes(data[header.at : body])), body, header.size)
@@ -217,7 +221,7 @@ class _Pending:
 
 
 def _first_bad_checksum(data: memoryview, positions: list[int]) -> int:
-    """Number of the first header whose checksum is wrong, or -1; all sums are taken at once."""
+    """Index of the first header with a wrong checksum, or -1. All checksums are computed at once."""
     positions = [p for p in positions if p + BLOCK <= len(data)]
     if not positions:
         return -1
@@ -226,15 +230,15 @@ def _first_bad_checksum(data: memoryview, positions: list[int]) -> int:
     text = blocks[:, 148:156]
     sums = blocks.sum(axis=1, dtype=np.int64) - text.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
     digits = text[:, :6].astype(np.int64) - ord("0")
-    usual = ((digits >= 0) & (digits < 8)).all(axis=1)
+    octal = ((digits >= 0) & (digits < 8)).all(axis=1)
     stated = digits @ (8 ** np.arange(5, -1, -1))
-    for number in np.flatnonzero(~usual | (stated != sums)):
-        if not _same(int(sums[number]), text[number].tobytes()):
+    for number in np.flatnonzero(~octal | (stated != sums)):
+        if not _equals_checksum(int(sums[number]), text[number].tobytes()):
             return int(number)
     return -1
 
 
-def _same(total: int, text: bytes) -> bool:
+def _equals_checksum(total: int, text: bytes) -> bool:
     try:
         return total == int(text.strip(b"\0 ") or b"0", 8)
     except ValueError:
@@ -242,7 +246,7 @@ def _same(total: int, text: bytes) -> bool:
 
 
 def _number(text: bytes) -> int:
-    """Octal, or GNU base 256. Raises ValueError for anything else, and for negative sizes."""
+    """An octal or GNU base-256 number. Raises ValueError for anything else and for negative sizes."""
     if text[0] & 0x80:
         if text[0] == 0xFF:
             raise ValueError("negative size")
@@ -261,17 +265,17 @@ def _name(header: bytes) -> str:
 
 
 def _pax(records: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Pairs of a pax header: records of the form ``LENGTH KEY=VALUE newline``; stops at the first that is malformed."""
-    at = 0
-    while at < len(records):
-        head, blank, _ = records[at : at + MAX_DIGITS].partition(b" ")
-        if not blank or not head.isdigit() or not len(head) < int(head) <= len(records) - at:
+    """Key and value of each pax record (``LENGTH KEY=VALUE newline``); stops position the first malformed record."""
+    position = 0
+    while position < len(records):
+        head, blank, _ = records[position : position + MAX_DIGITS].partition(b" ")
+        if not blank or not head.isdigit() or not len(head) < int(head) <= len(records) - position:
             return
-        key, _, value = records[at + len(head) + 1 : at + int(head) - 1].partition(b"=")
+        key, _, value = records[position + len(head) + 1 : position + int(head) - 1].partition(b"=")
         yield key, value
-        at += int(head)
+        position += int(head)
 
 
-def _pax_size(records: bytes, before: int | None) -> int | None:
+def _pax_size(records: bytes, default: int | None) -> int | None:
     value = dict(_pax(records)).get(b"size", b"")
-    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else before
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else default

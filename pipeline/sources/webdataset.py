@@ -1,7 +1,7 @@
-"""WebDataset tars as img2dataset writes them, and any other: members in any order, keys with dots, foreign extensions.
+"""WebDataset tars, by img2dataset or others: members in any order, keys with dots, any extensions.
 
-Beside a tar, ``NAME.parquet`` (one row per url, failed downloads included) and ``NAME_stats.json`` are read where they
-exist, so that every url that img2dataset was given has a verdict.
+If there are ``NAME.parquet`` (one row per url, with failed downloads) and ``NAME_stats.json`` next to a tar, they are read
+too, so that every url that img2dataset was given has a verdict.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,21 +24,21 @@ from qvl.pipeline.storage.reader import Storage
 
 Record = dict[Any, Any]
 
-IMAGE, TEXT, META, ELSE = "image", "text", "meta", "else"
+IMAGE, TEXT, META, OTHER = "image", "text", "meta", "other"
 EXTENSIONS = {
     **dict.fromkeys(
         ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "img", "image"], IMAGE
     ),
     **dict.fromkeys(("txt", "caption", "text"), TEXT),
     "json": META,
-    **dict.fromkeys(["cls", "npy", "pt", "pth", "pyd"], ELSE),
+    **dict.fromkeys(["cls", "npy", "pt", "pth", "pyd"], OTHER),
 }
 MAX_TEXT_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
 class Sample:
-    """The members that share a key."""
+    """The members of a tar that share a key."""
 
     key: str
     image: Member | None = None
@@ -60,7 +60,7 @@ class WebDataset(Source, RecipeModel):
         return find_units(self.paths, storage)
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        paths = (_beside(unit, ".parquet"), _beside(unit, "_stats.json"))
+        paths = (_sibling(unit, ".parquet"), _sibling(unit, "_stats.json"))
         return [file_identity(storage, path) for path in paths if storage.exists(path)]
 
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
@@ -85,17 +85,17 @@ class WebDataset(Source, RecipeModel):
         columns = self.columns.over(PRESETS[self.preset])
         measures = columns.measures()
         for sample in group(index.members):
-            found = statuses.get(sample.key)
-            status = found.pop() if found else None
+            remaining = statuses.get(sample.key)
+            status = remaining.pop() if remaining else None
             row = Row(sample.key, locator=sample.image.offset if sample.image else -1, fault=self._fault(sample))
             if row.fault is None:
                 _fill(row, data, sample, status or {}, columns, measures)
             yield row
         if index.fault:
             yield unit_fault(index.fault)
-        for key, left in statuses.items():
-            for status in reversed(left):
-                yield _not_downloaded(key, status, cut=index.fault is not None)
+        for key, remaining in statuses.items():
+            for status in reversed(remaining):
+                yield _row_without_sample(key, status, index.fault)
         for _ in range(_unaccounted(unit, storage)):
             yield Row(key="", fault="download:unaccounted")
 
@@ -115,7 +115,7 @@ class WebDataset(Source, RecipeModel):
 def _fill(
     row: Row, data: memoryview, sample: Sample, status: Record, columns: Columns, measures: list[tuple[str, Column]]
 ) -> None:
-    """Image, caption, url and scores of a whole sample; the text file is the caption unless the columns say otherwise."""
+    """Set the image, caption, url and scores of a row. The text file is the caption unless the columns say otherwise."""
     image, text = sample.image, sample.text
     record = _record(data, sample.meta, status)
     if record is None:
@@ -141,16 +141,16 @@ def _fill(
 
 
 def group(members: list[Member]) -> list[Sample]:
-    """Members to samples by key; a key that brings a second image, text or JSON starts a new sample."""
+    """Group members into samples by key; a second image, text or JSON of a key starts a new sample."""
     open_samples: dict[str, Sample] = {}
     samples: list[Sample] = []
     for member in members:
         key, kind = split_name(member.name)
         sample = open_samples.get(key)
-        if sample is None or (kind != ELSE and getattr(sample, kind) is not None):
+        if sample is None or (kind != OTHER and getattr(sample, kind) is not None):
             sample = open_samples[key] = Sample(key)
             samples.append(sample)
-        if kind != ELSE:
+        if kind != OTHER:
             setattr(sample, kind, member)
         if not member.regular:
             sample.regular = False
@@ -158,17 +158,17 @@ def group(members: list[Member]) -> list[Sample]:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Key and kind of a member. Only a known extension is cut off whole, so keys may hold dots."""
+    """Key and kind of a member. Only a known extension is removed at the last dot, so that keys may contain dots."""
     stem, dot, extension = name.rpartition(".")
     kind = EXTENSIONS.get(extension) or EXTENSIONS.get(extension.lower())
     if dot and kind is not None:
         return stem, kind
     folder, slash, base = name.rpartition("/")
-    return folder + slash + base.partition(".")[0], ELSE
+    return folder + slash + base.partition(".")[0], OTHER
 
 
 def _record(data: memoryview, meta: Member | None, status: Record) -> Record | None:
-    """The sample's JSON over img2dataset's table row; None where the JSON is no object."""
+    """The sample's JSON, completed by its row of img2dataset's table; None if the JSON is not an object."""
     if meta is None:
         return status
     try:
@@ -180,16 +180,16 @@ def _record(data: memoryview, meta: Member | None, status: Record) -> Record | N
     return {**status, **record} if status else record
 
 
-def _beside(unit: Unit, ending: str) -> str:
+def _sibling(unit: Unit, ending: str) -> str:
     return unit.path.removesuffix(".tar") + ending
 
 
 def _statuses(unit: Unit, storage: Storage) -> dict[str, list[Record]]:
-    """Rows of img2dataset's table by key, to be taken from the end; empty where there is none.
+    """Rows of img2dataset's table by key, each list to be popped from its end; empty if there is no table.
 
-    A key may stand twice; its samples in the tar are those that were downloaded, in order.
+    A key may occur twice; its samples in the tar are those that were downloaded, in order.
     """
-    path = _beside(unit, ".parquet")
+    path = _sibling(unit, ".parquet")
     if not storage.exists(path):
         return {}
     try:
@@ -197,38 +197,38 @@ def _statuses(unit: Unit, storage: Storage) -> dict[str, list[Record]]:
             table = pq.read_table(local)
     except pa.ArrowInvalid as error:
         raise RecipeError(
-            f"{path}: not readable as the status table of {unit.name} ({error}); remove or mend it"
+            f"{path}: cannot be read as the status table of {unit.name} ({error}); remove or fix it"
         ) from None
     if "key" not in table.column_names or "status" not in table.column_names:
         return {}
     records: dict[str, list[Record]] = {}
     for record in reversed(table.to_pylist()):
         records.setdefault(str(record["key"]), []).append(record)
-    for same in records.values():
-        if len(same) > 1:
-            same.sort(key=lambda record: record["status"] == "success")
+    for of_one_key in records.values():
+        if len(of_one_key) > 1:
+            of_one_key.sort(key=lambda record: record["status"] == "success")
     return dict(reversed(records.items()))
 
 
-def _not_downloaded(key: str, status: dict[str, Any], cut: bool) -> Row:
-    """A row of the status table without a sample: a failed download, or a success that the tar does not hold."""
-    word = str(status.get("status"))
-    if word == "success":
-        reason = "unreadable:after_the_cut" if cut else "unreadable:missing_in_tar"
+def _row_without_sample(key: str, status: Record, tar_fault: str | None) -> Row:
+    """A row of the status table without a sample: a failed download, or a success that is missing in the tar."""
+    outcome = str(status.get("status"))
+    if outcome == "success":
+        reason = "unreadable:after_the_cut" if tar_fault is not None else "unreadable:missing_in_tar"
     else:
-        reason = f"download:{word}"
+        reason = f"download:{outcome}"
     caption = caption_of(status.get("caption")) or b""
     return Row(key=key, caption=caption, url=str(status.get("url") or ""), fault=reason)
 
 
 def _unaccounted(unit: Unit, storage: Storage) -> int:
-    """Rows that img2dataset was given and that none of its outputs mentions."""
-    stats, table = _beside(unit, "_stats.json"), _beside(unit, ".parquet")
+    """The number of rows that img2dataset was given but that none of its outputs mentions."""
+    stats, table = _sibling(unit, "_stats.json"), _sibling(unit, ".parquet")
     if not storage.exists(stats) or not storage.exists(table):
         return 0
     try:
         count = int(orjson.loads(storage.read(stats))["count"])
     except (ValueError, KeyError, TypeError) as error:
-        raise RecipeError(f"{stats}: not img2dataset's statistics ({error}); remove or mend it") from None
+        raise RecipeError(f"{stats}: not the statistics of img2dataset ({error}); remove or fix it") from None
     with storage.local(table) as local:
         return max(0, count - int(pq.read_metadata(local).num_rows))

@@ -23,7 +23,7 @@ INVALID = b"caf\xe9 au lait"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures in ``images``, one secret outside."""
+    """Three images in ``images`` and one file outside that must not be read."""
     (tmp_path / "images" / "sub").mkdir(parents=True)
     for seed, name in enumerate(("0.jpg", "1.jpg", "sub/2.jpg")):
         (tmp_path / "images" / name).write_bytes(jpeg(seed))
@@ -56,7 +56,7 @@ def in_table(path: Path, **columns: str) -> Table:
     return Table(paths=(str(path),), columns=Columns(**columns))
 
 
-def test_parquet_with_image_bytes(tmp_path: Path, storage: Storage) -> None:
+def test_parquet_with_image_bytes_is_read(tmp_path: Path, storage: Storage) -> None:
     images = [jpeg(i) for i in range(3)]
     path = write_parquet(tmp_path, {"text": ["a", "猫", None], "jpg": images, "id": [7, 8, 9], "clip": [0.5, None, 1]})
     rows = read_all(in_table(path, caption="text", image="jpg", key="id", clip="clip"), storage)
@@ -78,7 +78,7 @@ def test_parquet_with_image_bytes(tmp_path: Path, storage: Storage) -> None:
     ],
     ids=lambda values: str(values.type),
 )
-def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, values: pa.Array) -> None:
+def test_a_caption_that_is_not_text_is_a_fault(tmp_path: Path, storage: Storage, values: pa.Array) -> None:
     path = write_parquet(tmp_path, {"text": values, "jpg": [jpeg(0), jpeg(1)]})
     rows = read_all(in_table(path, caption="text", image="jpg"), storage)
     assert [(r.caption, r.image, r.fault) for r in rows] == [(b"", None, "unreadable:bad_caption")] * 2
@@ -93,27 +93,27 @@ def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, 
         (pa.array([{"bytes": 1}, {"bytes": 2}]), "int64"),
     ],
 )
-def test_an_image_column_without_bytes_is_named_with_its_type(
+def test_an_image_column_that_cannot_hold_bytes_is_an_error_with_its_type(
     tmp_path: Path, storage: Storage, values: pa.Array, kind: str
 ) -> None:
     path = write_parquet(tmp_path, {"image": values})
-    with pytest.raises(RecipeError, match=rf"t\.parquet: column image is {kind}.*no image bytes"):
+    with pytest.raises(RecipeError, match=rf"t\.parquet: column image has type {kind}.*, which cannot hold image bytes"):
         read_all(in_table(path, image="image"), storage)
 
 
-def test_an_image_column_of_nulls_is_no_mistake_of_the_recipe(tmp_path: Path, storage: Storage) -> None:
+def test_an_image_column_of_nulls_is_not_an_error(tmp_path: Path, storage: Storage) -> None:
     path = write_parquet(tmp_path, {"image": pa.nulls(2)})
     assert {row.fault for row in read_all(in_table(path, image="image"), storage)} == {"unreadable:no_image"}
 
 
 @pytest.mark.parametrize("value", [5, "text", ["x"], {"bytes": 5}, {"path": "x"}, 1.5, True, None])
-def test_an_image_that_is_no_bytes_is_a_fault(folder: Path, storage: Storage, value: Any) -> None:
+def test_an_image_that_is_not_bytes_is_a_fault(folder: Path, storage: Storage, value: Any) -> None:
     write_jsonl(folder, [{"text": "a", "image": value}])
     rows = read_all(in_table(folder / "t.jsonl", caption="text", image="image"), storage)
     assert [(row.image, row.fault) for row in rows] == [(None, "unreadable:no_image")]
 
 
-def test_decimal_scores(tmp_path: Path, storage: Storage) -> None:
+def test_decimal_scores_become_floats(tmp_path: Path, storage: Storage) -> None:
     scores = pa.array([Decimal("0.31"), None], pa.decimal128(5, 3))
     path = write_parquet(tmp_path, {"jpg": [b"x", b"y"], "clip": scores})
     rows = read_all(in_table(path, image="jpg", clip="clip"), storage)
@@ -127,7 +127,7 @@ def test_a_null_image_is_a_fault(tmp_path: Path, storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
-def test_hugging_face_images(tmp_path: Path, storage: Storage, kind: pa.DataType) -> None:
+def test_hugging_face_images_are_read(tmp_path: Path, storage: Storage, kind: pa.DataType) -> None:
     struct = pa.struct([("bytes", kind), ("path", pa.string())])
     values = [{"bytes": jpeg(0), "path": "0.jpg"}, {"bytes": None, "path": "1.jpg"}, None]
     path = write_parquet(tmp_path, {"image": pa.array(values, struct), "text": ["a", "b", "c"]})
@@ -139,20 +139,20 @@ def test_hugging_face_images(tmp_path: Path, storage: Storage, kind: pa.DataType
     ]
 
 
-def test_many_row_groups_and_batches_find_their_images_again(tmp_path: Path, storage: Storage) -> None:
+def test_images_are_found_again_across_row_groups_and_batches(tmp_path: Path, storage: Storage) -> None:
     images = [b"%d" % i for i in range(1_000)]
     path = write_parquet(tmp_path, {"jpg": images}, row_group_size=300)
     assert [r.image for r in read_all(in_table(path, image="jpg"), storage)] == images
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
-def test_text_of_any_type(tmp_path: Path, storage: Storage, kind: pa.DataType) -> None:
+def test_text_columns_of_every_type_are_read(tmp_path: Path, storage: Storage, kind: pa.DataType) -> None:
     column = pa.array(["é", None, "é"], pa.string()).cast(kind)
     path = write_parquet(tmp_path, {"text": column, "jpg": [b"x"] * 3})
     assert texts(read_all(in_table(path, caption="text", image="jpg"), storage)) == ["é", "", "é"]
 
 
-def test_text_that_is_not_utf8_reaches_scan_as_it_is(tmp_path: Path, storage: Storage) -> None:
+def test_text_that_is_not_utf8_is_passed_on_unchanged(tmp_path: Path, storage: Storage) -> None:
     unchecked = pa.array([b"ok", INVALID], pa.binary()).view(pa.string())
     path = write_parquet(tmp_path, {"text": unchecked, "url": unchecked, "jpg": [b"x"] * 2})
     rows = read_all(in_table(path, caption="text", url="url", image="jpg"), storage)
@@ -160,20 +160,20 @@ def test_text_that_is_not_utf8_reaches_scan_as_it_is(tmp_path: Path, storage: St
     assert rows[1].url == "caf\ufffd au lait"
 
 
-def test_parquet_with_a_path_column(folder: Path, storage: Storage) -> None:
+def test_parquet_with_a_path_column_reads_the_image_folder(folder: Path, storage: Storage) -> None:
     write_parquet(folder, {"text": ["a", "b"], "file": ["sub/2.jpg", "0.jpg"]})
     rows = read_all(with_paths(folder, "t.parquet"), storage)
     assert [row.image for row in rows] == [jpeg(2), jpeg(0)]
 
 
 @pytest.mark.parametrize("keep", [10, 200, -20])
-def test_a_cut_parquet_is_a_verdict_on_the_unit(tmp_path: Path, storage: Storage, keep: int) -> None:
+def test_a_truncated_parquet_file_is_a_fault_of_the_unit(tmp_path: Path, storage: Storage, keep: int) -> None:
     path = write_parquet(tmp_path, {"jpg": [jpeg(i) for i in range(5)]})
     path.write_bytes(path.read_bytes()[:keep])
     assert [r.fault for r in read_all(in_table(path, image="jpg"), storage)] == ["unreadable:damaged_table"]
 
 
-def test_img2dataset_parquet(tmp_path: Path, storage: Storage) -> None:
+def test_the_parquet_files_of_img2dataset_are_read(tmp_path: Path, storage: Storage) -> None:
     columns = {"key": ["00", "01"], "caption": ["a", "b"], "url": ["u", "v"], "jpg": pa.array([jpeg(0), None])}
     path = write_parquet(tmp_path, columns)
     rows = read_all(Table(paths=(str(path),), preset="img2dataset"), storage)
@@ -204,7 +204,7 @@ HOSTILE_PATHS = {
 }
 
 
-def test_paths_stay_inside_the_folder_and_cost_only_their_rows(folder: Path, storage: Storage) -> None:
+def test_a_path_out_of_the_image_folder_is_a_fault_of_its_row(folder: Path, storage: Storage) -> None:
     images = folder / "images"
     (images / "link.jpg").symlink_to(folder / "secret.jpg")
     (images / "linked").symlink_to("/etc")
@@ -221,14 +221,14 @@ def test_a_link_inside_the_folder_is_followed(folder: Path, storage: Storage) ->
     assert read_all(with_paths(folder, "t.jsonl"), storage)[0].image == jpeg(2)
 
 
-def test_the_image_folder_may_be_a_file_url(folder: Path, storage: Storage) -> None:
+def test_the_image_folder_can_be_a_file_url(folder: Path, storage: Storage) -> None:
     (folder / "images" / "link.jpg").symlink_to(folder / "secret.jpg")
     write_jsonl(folder, [{"text": "t", "file": "0.jpg"}, {"text": "t", "file": "link.jpg"}])
     table = with_paths(folder, "t.jsonl").model_copy(update={"image_folder": f"file://{folder}/images"})
     assert [row.fault for row in read_all(table, storage)] == [None, "unreadable:bad_path"]
 
 
-def test_table_and_images_may_be_remote(folder: Path, storage: Storage) -> None:
+def test_table_and_images_can_be_remote(folder: Path, storage: Storage) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/set/t.jsonl", b'{"text": "a", "file": "0.jpg"}\n{"text": "b", "file": "../x"}\n')
     memory.pipe("/set/images/0.jpg", jpeg(0))
@@ -241,7 +241,7 @@ def test_table_and_images_may_be_remote(folder: Path, storage: Storage) -> None:
     assert [(row.image, row.fault) for row in rows] == [(jpeg(0), None), (None, "unreadable:bad_path")]
 
 
-def test_images_that_vanished_since_scan_are_left_out(folder: Path, storage: Storage) -> None:
+def test_images_that_were_deleted_since_scan_are_left_out(folder: Path, storage: Storage) -> None:
     write_jsonl(folder, [{"text": "a", "file": "0.jpg"}, {"text": "b", "file": "1.jpg"}])
     table = with_paths(folder, "t.jsonl")
     (folder / "images" / "0.jpg").unlink()
@@ -249,13 +249,13 @@ def test_images_that_vanished_since_scan_are_left_out(folder: Path, storage: Sto
     assert found == {1: jpeg(1)}
 
 
-def test_an_image_over_the_limit(folder: Path, storage: Storage) -> None:
+def test_an_image_over_the_limit_is_a_fault(folder: Path, storage: Storage) -> None:
     write_jsonl(folder, [{"text": "a", "file": "0.jpg"}])
     rows = read_all(with_paths(folder, "t.jsonl", max_image_bytes=len(jpeg(0)) - 1), storage)
     assert rows[0].fault == "unreadable:too_large"
 
 
-def test_a_table_without_any_image_is_refused(folder: Path, storage: Storage) -> None:
+def test_a_table_without_an_image_column_is_an_error(folder: Path, storage: Storage) -> None:
     write_jsonl(folder, [{"text": "a"}])
     with pytest.raises(RecipeError, match="image_folder"):
         read_all(Table(paths=(str(folder / "t.jsonl"),), columns=Columns(caption="text")), storage)
@@ -264,7 +264,7 @@ def test_a_table_without_any_image_is_refused(folder: Path, storage: Storage) ->
 # ---- JSONL
 
 
-def test_jsonl_with_bad_lines(folder: Path, storage: Storage) -> None:
+def test_bad_lines_of_jsonl_are_faults(folder: Path, storage: Storage) -> None:
     lines = [
         b'\xef\xbb\xbf{"text": "first", "file": "0.jpg"}',
         b'{"text": "cut',
@@ -288,7 +288,7 @@ def test_jsonl_with_bad_lines(folder: Path, storage: Storage) -> None:
     ]
 
 
-def test_values_of_any_type(folder: Path, storage: Storage) -> None:
+def test_values_of_any_json_type_are_read_or_faults(folder: Path, storage: Storage) -> None:
     values: list[Any] = ["t", None, 5, 1.5, True, ["x"], {"a": 1}]
     write_jsonl(folder, [{"text": value, "file": "0.jpg", "score": value} for value in values])
     columns = Columns(caption="text", path="file", clip="score")
@@ -301,7 +301,7 @@ def test_values_of_any_type(folder: Path, storage: Storage) -> None:
 # ---- TSV and CSV
 
 
-def test_tsv_with_wrong_field_counts_and_quotes(folder: Path, storage: Storage) -> None:
+def test_tsv_lines_with_wrong_field_counts_are_faults_and_quotes_are_text(folder: Path, storage: Storage) -> None:
     lines = [
         "file\ttext\tclip",
         '0.jpg\t"quoted" caption\t0.3',
@@ -321,13 +321,13 @@ def test_tsv_with_wrong_field_counts_and_quotes(folder: Path, storage: Storage) 
     ]
 
 
-def test_tsv_with_windows_line_ends_mark_and_invalid_text(folder: Path, storage: Storage) -> None:
+def test_tsv_with_windows_line_ends_byte_order_mark_and_invalid_text(folder: Path, storage: Storage) -> None:
     (folder / "t.tsv").write_bytes(b"\xef\xbb\xbftext\tfile\r\n" + INVALID + b"\t0.jpg\r\n")
     rows = read_all(with_paths(folder, "t.tsv"), storage)
     assert [(row.caption, row.image, row.fault) for row in rows] == [(INVALID, jpeg(0), None)]
 
 
-def test_csv_with_newlines_quotes_and_commas_in_fields(folder: Path, storage: Storage) -> None:
+def test_csv_fields_may_contain_newlines_quotes_and_commas(folder: Path, storage: Storage) -> None:
     captions = ["two\nlines", 'a "quoted" word', "one, two", "", INVALID.decode("utf-8", "surrogateescape")]
     with (folder / "t.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
@@ -348,7 +348,7 @@ def test_a_field_beyond_the_limit_is_a_bad_line(folder: Path, storage: Storage) 
 
 @pytest.mark.parametrize("more", [0, 5, 300, 3_000])
 @pytest.mark.parametrize("end", ["", '2.jpg,"quoted"\n', '2.jpg,"two\nlines"\n', '2.jpg,"one, two"\n', '2.jpg,""\n'])
-def test_an_unclosed_quote_costs_its_line_alone(folder: Path, storage: Storage, more: int, end: str) -> None:
+def test_an_unclosed_quote_spoils_only_its_own_line(folder: Path, storage: Storage, more: int, end: str) -> None:
     good = "".join(f"0.jpg,good {i}\n" for i in range(more))
     (folder / "t.csv").write_text(f'file,text\n0.jpg,first\n0.jpg,"open\n{good}{end}', newline="")
     rows = read_all(with_paths(folder, "t.csv"), storage)
@@ -367,13 +367,13 @@ def test_every_line_of_quotes_has_a_verdict(folder: Path, storage: Storage) -> N
     assert [row.fault for row in rows] == [*["unreadable:bad_line"] * 300, None]
 
 
-def test_a_line_of_names_that_cannot_be_read_is_a_damaged_table(folder: Path, storage: Storage) -> None:
+def test_an_unreadable_header_is_a_damaged_table(folder: Path, storage: Storage) -> None:
     (folder / "t.csv").write_text('file,"text" x\n0.jpg,a\n')
     rows = read_all(with_paths(folder, "t.csv"), storage)
     assert [row.fault for row in rows] == ["unreadable:damaged_table"]
 
 
-def test_a_bad_first_line_of_a_table_without_names(folder: Path, storage: Storage) -> None:
+def test_a_bad_first_line_of_a_table_without_header_is_a_fault(folder: Path, storage: Storage) -> None:
     (folder / "t.csv").write_text('0.jpg,"a" b\n0.jpg,good\n')
     rows = read_all(with_paths(folder, "t.csv", columns=Columns(path=0, caption=1)), storage)
     assert [(row.caption, row.fault) for row in rows] == [(b"", "unreadable:bad_line"), (b"good", None)]
@@ -381,7 +381,7 @@ def test_a_bad_first_line_of_a_table_without_names(folder: Path, storage: Storag
 
 @pytest.mark.parametrize("ending", ["tsv", "csv"])
 @pytest.mark.parametrize("content", [b"", b"file\ttext\n", b"file,text\n"])
-def test_a_table_without_rows(folder: Path, storage: Storage, ending: str, content: bytes) -> None:
+def test_a_table_without_rows_is_empty(folder: Path, storage: Storage, ending: str, content: bytes) -> None:
     (folder / f"t.{ending}").write_bytes(
         content.replace(b"\t", b",") if ending == "csv" else content.replace(b",", b"\t")
     )
@@ -390,7 +390,7 @@ def test_a_table_without_rows(folder: Path, storage: Storage, ending: str, conte
 
 @pytest.mark.parametrize("ending", ["tsv", "csv", "parquet"])
 @pytest.mark.parametrize("wrong", ["caption", "path", "clip", "nsfw", "aesthetic", "url", "key"])
-def test_a_misspelt_column_is_named(folder: Path, storage: Storage, ending: str, wrong: str) -> None:
+def test_a_misspelt_column_is_an_error_that_names_it(folder: Path, storage: Storage, ending: str, wrong: str) -> None:
     (folder / "t.tsv").write_text("text\tfile\na\t0.jpg\n")
     (folder / "t.csv").write_text("text,file\na,0.jpg\n")
     write_parquet(folder, {"text": ["a"], "file": ["0.jpg"]})
@@ -407,7 +407,7 @@ def test_a_column_of_a_preset_may_be_missing_but_not_one_that_the_recipe_names(f
         read_all(preset(folder, "t.parquet", "laion", path="file", clip="similarity"), storage)
 
 
-def test_a_misspelt_column_of_coco_is_named(folder: Path, storage: Storage) -> None:
+def test_a_misspelt_column_of_coco_is_an_error_that_names_it(folder: Path, storage: Storage) -> None:
     content = {"images": [{"id": 1, "file_name": "0.jpg"}], "annotations": [{"image_id": 1, "caption": "c"}]}
     (folder / "t.json").write_text(json.dumps(content))
     table = preset(folder, "t.json", "coco", clip="score").model_copy(update={"format": "coco"})
@@ -415,7 +415,7 @@ def test_a_misspelt_column_of_coco_is_named(folder: Path, storage: Storage) -> N
         read_all(table, storage)
 
 
-def test_an_unknown_ending_asks_for_the_format(folder: Path, storage: Storage) -> None:
+def test_an_unknown_ending_is_an_error_that_asks_for_the_format(folder: Path, storage: Storage) -> None:
     (folder / "t.data").write_text("text\tfile\na\t0.jpg\n")
     with pytest.raises(RecipeError, match="format"):
         read_all(with_paths(folder, "t.data"), storage)
@@ -521,7 +521,7 @@ COYO = {
         ),
     ],
 )
-def test_published_columns(
+def test_presets_match_the_published_columns(
     folder: Path, storage: Storage, name: str, columns: dict[str, Any], caption: bytes, numbers: dict[str, float]
 ) -> None:
     write_parquet(folder, {**columns, "file": ["0.jpg"]})

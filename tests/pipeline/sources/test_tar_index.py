@@ -1,4 +1,4 @@
-"""The tar index against the standard library, on whole, cut, damaged and hostile archives."""
+"""The tar index against the standard library, on complete, truncated, damaged and hostile archives."""
 
 import gzip
 import io
@@ -45,7 +45,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_names_of_every_kind_agree_with_tarfile(layout: str) -> None:
+def test_names_agree_with_tarfile(layout: str) -> None:
     names = [n for n in NAMES if layout != "ustar" or len(n.encode()) <= 155]
     data = tar_bytes([(name, name.encode()) for name in names], LAYOUTS[layout])
     assert as_tuples(index(data)) == by_tarfile(data)
@@ -54,7 +54,7 @@ def test_names_of_every_kind_agree_with_tarfile(layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", ["gnu", "pax"])
-def test_very_long_names(layout: str) -> None:
+def test_very_long_names_are_read(layout: str) -> None:
     names = ["x" * 3_000 + ".jpg", "short.txt", "目" * 500 + "/图.png"]
     data = tar_bytes([(name, b"1") for name in names], LAYOUTS[layout])
     assert [m.name for m in index(data).members] == names
@@ -62,7 +62,7 @@ def test_very_long_names(layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_links_folders_and_devices_hold_no_bytes(layout: str) -> None:
+def test_links_folders_and_devices_are_not_regular(layout: str) -> None:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", format=LAYOUTS[layout]) as archive:
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
@@ -83,7 +83,7 @@ def _sized(name: str, size: int) -> tarfile.TarInfo:
     return info
 
 
-def test_an_empty_archive_is_whole() -> None:
+def test_an_empty_archive_is_complete() -> None:
     assert index(tar_bytes([])) == TarIndex([], None)
 
 
@@ -97,7 +97,7 @@ def test_global_pax_headers_belong_to_no_member() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(st.data())
 @example(None)
-def test_a_cut_keeps_the_whole_members_before_it(layout: str, data: st.DataObject | None) -> None:
+def test_a_truncated_archive_keeps_its_complete_members(layout: str, data: st.DataObject | None) -> None:
     archive = tar_bytes(MEMBERS, LAYOUTS[layout])
     whole = index(archive)
     end = whole.members[-1].offset + 1_536
@@ -109,7 +109,7 @@ def test_a_cut_keeps_the_whole_members_before_it(layout: str, data: st.DataObjec
     assert (found.fault == "not_a_tar") <= (not before)
 
 
-def test_a_cut_between_two_members_is_noticed() -> None:
+def test_a_truncation_between_two_members_is_a_fault() -> None:
     archive = tar_bytes(MEMBERS)
     boundary = index(archive).members[2].offset - BLOCK
     found = index(archive[:boundary])
@@ -124,7 +124,7 @@ def test_one_block_of_zeros_ends_an_archive() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("end", [2 * BLOCK, None], ids=["bare ends", "padded ends"])
-def test_archives_one_behind_the_other_are_read_to_the_last(layout: str, end: int | None) -> None:
+def test_concatenated_archives_are_read_to_the_last(layout: str, end: int | None) -> None:
     first, second = (tar_bytes([(f"{name}{n}", data) for n, data in MEMBERS], LAYOUTS[layout]) for name in "xy")
     if end is not None:
         first, second = (data.rstrip(b"\0") for data in (first, second))
@@ -136,13 +136,13 @@ def test_archives_one_behind_the_other_are_read_to_the_last(layout: str, end: in
     assert found.members[6] == one._replace(offset=one.offset + len(first))
 
 
-def test_a_cut_in_the_second_archive_is_noticed() -> None:
+def test_a_truncation_in_the_second_archive_is_a_fault() -> None:
     archive = tar_bytes(MEMBERS)
     found = index(archive + archive[:2_000])
     assert (len(found.members), found.fault) == (len(MEMBERS) + 1, "truncated_tar")
 
 
-def test_a_name_does_not_reach_over_the_end_of_its_archive() -> None:
+def test_an_extended_name_does_not_carry_over_to_the_next_archive() -> None:
     announced = pax(b"14 path=other\n")[: 2 * BLOCK]
     found = index(announced + bytes(2 * BLOCK) + tar_bytes(MEMBERS[:1]))
     assert ([m.name for m in found.members], found.fault) == (["a.jpg"], "damaged_tar")
@@ -151,8 +151,8 @@ def test_a_name_does_not_reach_over_the_end_of_its_archive() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(at=st.integers(0, 40), length=st.integers(1, 16), tail=st.integers(0, 2))
-def test_a_hole_is_never_an_end(layout: str, at: int, length: int, tail: int) -> None:
-    """Zeros over one header or more: every member is there, or there is a fault."""
+def test_a_hole_in_the_file_is_never_the_end_of_the_archive(layout: str, at: int, length: int, tail: int) -> None:
+    """Zeros over one or more headers: either every member is found, or there is a fault."""
     members = [(f"{n}.{kind}", b"x" * size) for n in range(8) for kind, size in (("jpg", 3_000), ("txt", 9))]
     archive = bytearray(tar_bytes(members, LAYOUTS[layout]))
     whole = index(bytes(archive)).members
@@ -172,12 +172,12 @@ def test_a_page_of_zeros_over_a_header_is_damage_and_what_follows_is_read() -> N
 
 
 @pytest.mark.parametrize("junk", [b"x", b"junk" * 500])
-def test_anything_else_behind_the_end_is_damage(junk: bytes) -> None:
+def test_other_data_after_the_end_is_damage(junk: bytes) -> None:
     found = index(tar_bytes(MEMBERS) + junk)
     assert ([m.name for m in found.members], found.fault) == ([name for name, _ in MEMBERS], "damaged_tar")
 
 
-def test_gigabytes_of_zeros_behind_the_end_are_damage_and_cost_nothing(tmp_path: Path) -> None:
+def test_gigabytes_of_zeros_after_the_end_are_damage_and_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tar"
     path.write_bytes(tar_bytes(MEMBERS))
     os.truncate(path, 10 << 30)
@@ -205,12 +205,12 @@ def test_a_flipped_byte_in_a_header_is_damage(at: int, flip: int, number: int) -
     [b"", b"x", b"PK\x03\x04" + bytes(100), b"<html>" * 500, gzip.compress(tar_bytes(MEMBERS)), os.urandom(4_096)],
     ids=["empty", "one byte", "zip", "html", "gzip", "random"],
 )
-def test_what_is_no_tar(data: bytes) -> None:
+def test_other_data_is_not_a_tar(data: bytes) -> None:
     assert index(data) == TarIndex([], "not_a_tar")
 
 
 def header(name: bytes, size: bytes, kind: bytes = b"0") -> bytes:
-    """A header with any size field and a right checksum."""
+    """A header with the given size field and a correct checksum."""
     block = bytearray(BLOCK)
     block[: len(name)] = name
     block[124:136] = size.ljust(12, b"\0")
@@ -222,19 +222,19 @@ def header(name: bytes, size: bytes, kind: bytes = b"0") -> bytes:
 
 
 @pytest.mark.parametrize("size", [b"-0000001000", b"-1", b"+7", b"0o10", b"1_0", b"9", b"abc", b"\xff" * 12])
-def test_a_size_that_is_no_octal_number_is_damage(size: bytes) -> None:
+def test_a_size_that_is_not_an_octal_number_is_damage(size: bytes) -> None:
     good = tar_bytes(MEMBERS[:1])[:1_536]
     found = index(good + header(b"b.jpg", size) + bytes(10_240))
     assert ([m.name for m in found.members], found.fault) == (["a.jpg"], "damaged_tar")
 
 
 @pytest.mark.parametrize("size", [b"00000001000", b"00000001000 ", b"   1000", b"1000\0", b"1000 \0"])
-def test_spellings_of_an_octal_size(size: bytes) -> None:
+def test_every_spelling_of_an_octal_size_is_read(size: bytes) -> None:
     found = index(header(b"a.jpg", size) + bytes(512) + bytes(1_024))
     assert found == TarIndex([Member("a.jpg", 512, 512)], None)
 
 
-def test_sizes_in_base_256() -> None:
+def test_sizes_in_base_256_are_read() -> None:
     found = index(header(b"a.jpg", b"\x80" + (700).to_bytes(11, "big")) + bytes(1_024) + bytes(1_024))
     assert found == TarIndex([Member("a.jpg", 512, 700)], None)
     huge = index(header(b"a.jpg", b"\x80" + b"\xff" * 11) + bytes(1_024))
@@ -251,13 +251,13 @@ def pax(records: bytes, size: int = 3) -> bytes:
     [b"", b"x", b"9" * 5_000, b"9" * 5_000 + b" path=b\n", b"0 path=b\n", b"1 path=b\n", b"99 path=b\n"],
 )
 @pytest.mark.parametrize("more", [b"", b"-5 path=b\n", b"6 size", b"12 size=-10\n", b"9999 size=3\n"])
-def test_malformed_pax_records_are_passed_over(records: bytes, more: bytes) -> None:
+def test_malformed_pax_records_are_ignored(records: bytes, more: bytes) -> None:
     found = index(pax(records + more) + bytes(1_024))
     assert [m.name for m in found.members] == ["a.txt"]
     assert found.fault is None
 
 
-def test_a_pax_size_of_six_thousand_digits_is_passed_over() -> None:
+def test_a_pax_size_of_six_thousand_digits_is_ignored() -> None:
     digits = b"9" * 6_000
     record = b" size=" + digits + b"\n"
     length = len(record) + 4
@@ -273,7 +273,7 @@ def test_a_megabyte_of_pax_records_takes_linear_time() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6_000), st.integers(0, 255)), max_size=6))
-def test_damage_anywhere_never_raises_and_members_lie_inside(changes: list[tuple[int, int]]) -> None:
+def test_damage_anywhere_never_raises_and_members_stay_inside_the_file(changes: list[tuple[int, int]]) -> None:
     archive = bytearray(tar_bytes(MEMBERS, tarfile.PAX_FORMAT))
     for at, value in changes:
         archive[at] = value
@@ -299,7 +299,7 @@ def test_ten_gigabytes_of_zeros_are_never_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"x", b"L", b"K", b"g"])
-def test_a_header_extension_of_ten_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
+def test_an_extended_header_of_ten_gigabytes_is_damage(tmp_path: Path, kind: bytes) -> None:
     path = tmp_path / "sparse.tar"
     size = 10 << 30
     good = tar_bytes(MEMBERS[2:3])[: 2 * BLOCK]

@@ -1,4 +1,4 @@
-"""WebDataset tars: img2dataset's layout, other people's layouts, and hostile ones."""
+"""WebDataset tars: the layout of img2dataset, other layouts, and hostile files."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def row(key: str, image: bytes | None, caption: str = "a dog") -> dict[str, Any]
     return {"key": key, "caption": caption, "url": f"http://x/{key}", "image": image}
 
 
-def test_img2dataset_output_with_failures(tmp_path: Path, storage: Storage) -> None:
+def test_failed_downloads_of_img2dataset_are_rows(tmp_path: Path, storage: Storage) -> None:
     given = [row("000000002", jpeg(2)), row("000000000", jpeg(0), "猫"), row("000000001", None, "gone")]
     path = write_img2dataset(tmp_path, "00000", given)
     rows = rows_of(path, storage)
@@ -43,19 +43,19 @@ def test_img2dataset_output_with_failures(tmp_path: Path, storage: Storage) -> N
     assert [r.image for r in rows[:2]] == [jpeg(2), jpeg(0)]
 
 
-def test_rows_that_only_the_statistics_know_are_accounted_for(tmp_path: Path, storage: Storage) -> None:
+def test_rows_that_only_the_statistics_count_are_faults(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0)), row("1", None)], count=5)
     words = [r.fault for r in rows_of(path, storage)]
     assert words == [None, "download:failed_to_download", *["download:unaccounted"] * 3]
 
 
-def test_a_success_that_the_tar_does_not_hold(tmp_path: Path, storage: Storage) -> None:
+def test_a_successful_download_that_is_missing_in_the_tar_is_a_fault(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row(str(i), jpeg(i)) for i in range(3)])
     path.write_bytes(tar_bytes([("0.jpg", jpeg(0)), ("0.txt", b"a dog")]))
     assert faults(rows_of(path, storage)) == {"0": None, **dict.fromkeys("12", "unreadable:missing_in_tar")}
 
 
-def test_every_row_of_a_key_that_stands_twice_in_the_table_has_a_verdict(tmp_path: Path, storage: Storage) -> None:
+def test_when_a_key_occurs_twice_in_the_table_each_row_has_a_verdict(tmp_path: Path, storage: Storage) -> None:
     given = [row("1", None, "x"), row("0", jpeg(0), "a"), row("1", jpeg(1), "b"), row("1", None, "y"), row("2", None)]
     path = write_img2dataset(tmp_path, "00000", given)
     failed = "download:failed_to_download"
@@ -68,7 +68,7 @@ def test_every_row_of_a_key_that_stands_twice_in_the_table_has_a_verdict(tmp_pat
     ]
 
 
-def test_a_key_that_was_downloaded_twice_takes_its_own_rows_of_the_table(tmp_path: Path, storage: Storage) -> None:
+def test_when_a_key_was_downloaded_twice_each_sample_has_its_own_table_row(tmp_path: Path, storage: Storage) -> None:
     table = {"key": ["0", "0", "0"], "url": ["u", "v", "w"], "similarity": [0.1, 0.2, 0.3], "status": ["success"] * 3}
     pq.write_table(pa.table(table), tmp_path / "x.parquet")
     members = [("0.jpg", jpeg(0)), ("0.txt", b"a"), ("0.jpg", jpeg(1)), ("0.txt", b"b")]
@@ -80,7 +80,7 @@ def test_a_key_that_was_downloaded_twice_takes_its_own_rows_of_the_table(tmp_pat
     ]
 
 
-def test_a_cut_tar_keeps_the_rows_before_the_cut(tmp_path: Path, storage: Storage) -> None:
+def test_a_truncated_tar_keeps_the_rows_before_the_truncation(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row(str(i), jpeg(i)) for i in range(4)])
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"2.jpg") + 600])
@@ -93,26 +93,26 @@ def test_a_cut_tar_keeps_the_rows_before_the_cut(tmp_path: Path, storage: Storag
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"count": "many"}', b"null"])
-def test_damaged_statistics_are_named(tmp_path: Path, storage: Storage, content: bytes) -> None:
+def test_damaged_statistics_are_an_error_that_names_them(tmp_path: Path, storage: Storage, content: bytes) -> None:
     path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
     (tmp_path / "00000_stats.json").write_bytes(content)
     with pytest.raises(RecipeError, match=r"00000_stats\.json"):
         rows_of(path, storage)
 
 
-def test_a_damaged_status_table_is_named(tmp_path: Path, storage: Storage) -> None:
+def test_a_damaged_status_table_is_an_error_that_names_it(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
     (tmp_path / "00000.parquet").write_bytes(b"no parquet at all")
     with pytest.raises(RecipeError, match=r"00000\.parquet"):
         rows_of(path, storage)
 
 
-def test_a_table_of_something_else_beside_the_tar_is_ignored(tmp_path: Path, storage: Storage) -> None:
+def test_an_unrelated_table_next_to_the_tar_is_ignored(tmp_path: Path, storage: Storage) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     assert len(rows_in(tmp_path, [("0.jpg", jpeg(0)), ("0.txt", b"dog")], storage)) == 1
 
 
-def test_members_in_any_order(tmp_path: Path, storage: Storage) -> None:
+def test_members_are_grouped_in_any_order(tmp_path: Path, storage: Storage) -> None:
     members = [("b.json", b'{"url": "u"}'), ("a.jpg", jpeg(0)), ("b.jpg", jpeg(1)), ("a.txt", b"A"), ("b.txt", b"B")]
     rows = rows_in(tmp_path, members, storage)
     assert [(r.key, r.caption, r.image) for r in rows] == [("b", b"B", jpeg(1)), ("a", b"A", jpeg(0))]
@@ -129,10 +129,10 @@ def test_members_in_any_order(tmp_path: Path, storage: Storage) -> None:
         ("a.webp", "a", "image"),
         ("a.txt", "a", "text"),
         ("a.json", "a", "meta"),
-        ("a.cls", "a", "else"),
-        ("a.mp3", "a", "else"),
-        ("dir.v1/readme", "dir.v1/readme", "else"),
-        ("/etc/passwd", "/etc/passwd", "else"),
+        ("a.cls", "a", "other"),
+        ("a.mp3", "a", "other"),
+        ("dir.v1/readme", "dir.v1/readme", "other"),
+        ("/etc/passwd", "/etc/passwd", "other"),
         ("../../a.jpg", "../../a", "image"),
         (".jpg", "", "image"),
     ],
@@ -141,23 +141,23 @@ def test_names_split_into_key_and_kind(name: str, key: str, kind: str) -> None:
     assert split_name(name) == (key, kind)
 
 
-def test_keys_with_dots_and_upper_case_endings(tmp_path: Path, storage: Storage) -> None:
+def test_keys_may_contain_dots_and_endings_may_be_upper_case(tmp_path: Path, storage: Storage) -> None:
     rows = rows_in(tmp_path, [("v1.2.a.JPG", jpeg(0)), ("v1.2.a.TXT", b"A"), ("v1.2.b.JPEG", jpeg(1))], storage)
     assert [(r.key, r.caption, r.fault) for r in rows] == [("v1.2.a", b"A", None), ("v1.2.b", b"", None)]
 
 
 @pytest.mark.parametrize("kind", ["jpg", "jpeg", "png", "webp", "gif"])
-def test_every_image_ending_is_read_whatever_the_bytes_are(tmp_path: Path, storage: Storage, kind: str) -> None:
+def test_every_image_ending_is_read_whatever_its_bytes(tmp_path: Path, storage: Storage, kind: str) -> None:
     assert rows_in(tmp_path, [(f"a.{kind}", b"bytes"), ("a.txt", b"A")], storage)[0].image == b"bytes"
 
 
-def test_without_a_text_the_caption_is_that_of_the_json(tmp_path: Path, storage: Storage) -> None:
+def test_when_there_is_no_text_the_caption_comes_from_the_json(tmp_path: Path, storage: Storage) -> None:
     rows = rows_in(tmp_path, [("a.jpg", jpeg(0)), ("a.json", '{"caption": "狗"}'.encode())], storage)
     assert rows[0].caption.decode() == "狗"
 
 
 @pytest.mark.parametrize("caption", [["a"], {"en": "a"}, 5, 0, False, []])
-def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, caption: Any) -> None:
+def test_a_caption_that_is_not_text_is_a_fault(tmp_path: Path, storage: Storage, caption: Any) -> None:
     members = [("a.jpg", jpeg(0)), ("a.json", json.dumps({"caption": caption}).encode()), ("b.jpg", jpeg(1))]
     rows = rows_in(tmp_path, members, storage)
     assert [(r.caption, r.image, r.fault) for r in rows] == [
@@ -167,25 +167,25 @@ def test_a_caption_that_is_no_text_is_a_fault(tmp_path: Path, storage: Storage, 
 
 
 @pytest.mark.parametrize("meta", [b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 5_000, b'{"caption": "\\ud800"}'])
-def test_bad_json_costs_its_row_alone(tmp_path: Path, storage: Storage, meta: bytes) -> None:
+def test_bad_json_is_a_fault_of_its_own_row(tmp_path: Path, storage: Storage, meta: bytes) -> None:
     members = [("a.jpg", jpeg(0)), ("a.json", meta), ("b.jpg", jpeg(1)), ("b.json", b"{}")]
     assert faults(rows_in(tmp_path, members, storage)) == {"a": "unreadable:bad_json", "b": None}
 
 
-def test_a_text_without_an_image_is_a_row_too(tmp_path: Path, storage: Storage) -> None:
+def test_a_text_without_an_image_is_a_row_with_a_fault(tmp_path: Path, storage: Storage) -> None:
     assert faults(rows_in(tmp_path, [("a.txt", b"A"), ("b.jpg", jpeg(1))], storage)) == {
         "a": "unreadable:no_image",
         "b": None,
     }
 
 
-def test_a_key_that_comes_twice_is_two_rows(tmp_path: Path, storage: Storage) -> None:
+def test_a_key_that_occurs_twice_is_two_rows(tmp_path: Path, storage: Storage) -> None:
     members = [("a.jpg", jpeg(0)), ("a.txt", b"first"), ("a.jpg", jpeg(1)), ("a.txt", b"second")]
     rows = rows_in(tmp_path, members, storage)
     assert [(r.key, r.caption, r.image) for r in rows] == [("a", b"first", jpeg(0)), ("a", b"second", jpeg(1))]
 
 
-def test_laion_coco_takes_the_synthetic_caption(tmp_path: Path, storage: Storage) -> None:
+def test_laion_coco_uses_the_synthetic_caption(tmp_path: Path, storage: Storage) -> None:
     meta = {"caption": "old alt text", "top_caption": "a dog on a beach", "similarity": 0.31, "punsafe": 0.01}
     members = [("a.jpg", jpeg(0)), ("a.txt", b"old alt text"), ("a.json", json.dumps(meta).encode())]
     rows = rows_in(tmp_path, members, storage, preset="laion_coco")
@@ -200,7 +200,7 @@ def test_laion_coco_never_falls_back_to_the_alt_text(tmp_path: Path, storage: St
     assert rows[0].caption == b""
 
 
-def test_scores_of_the_source_come_along(tmp_path: Path, storage: Storage) -> None:
+def test_scores_of_the_source_are_read(tmp_path: Path, storage: Storage) -> None:
     meta = {"clip_similarity_vitb32": "0.25", "watermark_score": 0.5, "nsfw_score_opennsfw2": None}
     members = [("a.jpg", jpeg(0)), ("a.txt", b"A"), ("a.json", json.dumps(meta).encode())]
     assert rows_in(tmp_path, members, storage, preset="coyo")[0].numbers == {"clip": 0.25, "watermark": 0.5}
@@ -208,7 +208,7 @@ def test_scores_of_the_source_come_along(tmp_path: Path, storage: Storage) -> No
     assert rows_in(tmp_path, members, storage, columns=mine)[0].numbers == {"watermark": 0.5}
 
 
-def test_links_and_devices_are_no_images(tmp_path: Path, storage: Storage) -> None:
+def test_links_and_devices_are_faults(tmp_path: Path, storage: Storage) -> None:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as archive:
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
@@ -221,7 +221,7 @@ def test_links_and_devices_are_no_images(tmp_path: Path, storage: Storage) -> No
     assert all(r.image is None for r in rows)
 
 
-def test_absolute_and_climbing_names_are_keys_and_nothing_is_written(tmp_path: Path, storage: Storage) -> None:
+def test_absolute_names_and_names_with_dots_are_only_keys(tmp_path: Path, storage: Storage) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     names = ["../outside", str(tmp_path / "absolute"), "a/../../up", "nul", "/"]
@@ -235,12 +235,14 @@ def test_absolute_and_climbing_names_are_keys_and_nothing_is_written(tmp_path: P
     ("content", "reason"),
     [(b"", "not_a_tar"), (b"<html>" * 200, "not_a_tar"), (tar_bytes([("a.jpg", b"x" * 600)])[:900], "truncated_tar")],
 )
-def test_a_file_that_is_no_whole_tar(tmp_path: Path, storage: Storage, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_complete_tar_is_a_fault(
+    tmp_path: Path, storage: Storage, content: bytes, reason: str
+) -> None:
     (tmp_path / "x.tar").write_bytes(content)
     assert faults(rows_of(tmp_path / "x.tar", storage)) == {"": f"unreadable:{reason}"}
 
 
-def test_a_file_that_cannot_be_opened_is_a_verdict(tmp_path: Path, storage: Storage) -> None:
+def test_a_file_that_cannot_be_opened_is_a_fault(tmp_path: Path, storage: Storage) -> None:
     (tmp_path / "folder.tar").mkdir()
     (tmp_path / "gone.tar").write_bytes(tar_bytes([]))
     source = WebDataset(paths=(f"{tmp_path}/*.tar",))
@@ -253,7 +255,7 @@ def test_a_file_that_cannot_be_opened_is_a_verdict(tmp_path: Path, storage: Stor
     }
 
 
-def test_ten_gigabytes_of_zeros_are_too_large_and_cost_nothing(tmp_path: Path, storage: Storage) -> None:
+def test_an_image_of_ten_gigabytes_is_too_large_and_is_not_read(tmp_path: Path, storage: Storage) -> None:
     size, path = 10 << 30, tmp_path / "x.tar"
     info = tarfile.TarInfo("a.jpg")
     info.size = size
@@ -267,12 +269,12 @@ def test_ten_gigabytes_of_zeros_are_too_large_and_cost_nothing(tmp_path: Path, s
     assert time.process_time() - start < 2
 
 
-def test_a_huge_caption_is_not_read_either(tmp_path: Path, storage: Storage) -> None:
+def test_a_huge_caption_is_a_fault_and_is_not_read(tmp_path: Path, storage: Storage) -> None:
     members = [("a.jpg", jpeg(0)), ("a.txt", bytes(65 << 20)), ("b.jpg", jpeg(1))]
     assert faults(rows_in(tmp_path, members, storage)) == {"a": "unreadable:text_too_large", "b": None}
 
 
-def test_the_limit_of_image_bytes_is_the_recipes(tmp_path: Path, storage: Storage) -> None:
+def test_the_recipe_sets_the_limit_of_image_bytes(tmp_path: Path, storage: Storage) -> None:
     members = [("a.jpg", b"x" * 100), ("b.jpg", b"x" * 101)]
     assert faults(rows_in(tmp_path, members, storage, max_image_bytes=100)) == {"a": None, "b": "unreadable:too_large"}
 
@@ -290,14 +292,14 @@ def test_a_remote_tar_gives_the_same_rows(tmp_path: Path, storage: Storage) -> N
     assert len(remote) == 3
 
 
-def test_units_come_in_the_order_of_their_names(tmp_path: Path, storage: Storage) -> None:
+def test_units_are_sorted_by_name(tmp_path: Path, storage: Storage) -> None:
     for number in (2, 0, 1):
         write_img2dataset(tmp_path, f"0000{number}", [row(str(number), jpeg(number))])
     assert [r.key for r in rows_of(tmp_path / "*.tar", storage)] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("count", [1, 3, 30])
-def test_images_of_a_remote_tar_are_the_same_alone_or_with_the_file(
+def test_images_of_a_remote_tar_are_the_same_by_ranges_or_from_the_whole_file(
     count: int, tmp_path: Path, storage: Storage
 ) -> None:
     rows = [{"key": f"{i:03d}", "caption": f"text {i}", "url": "", "image": jpeg(i)} for i in range(30)]
