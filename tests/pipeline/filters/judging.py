@@ -1,4 +1,4 @@
-"""Judge rows given by the columns that matter; the other columns are null."""
+"""Run a filter on rows of which only some columns are given; the other columns are null."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from qvl.pipeline.filters.base import Filter
 
 
 def rows(**columns: list[Any]) -> pa.RecordBatch:
-    """A batch in scan's schema."""
+    """A batch with the columns of scan."""
     length = len(next(iter(columns.values())))
 
     def column(field: pa.Field) -> pa.Array:
@@ -23,7 +23,7 @@ def rows(**columns: list[Any]) -> pa.RecordBatch:
 
 
 def kept(chosen: Filter, **columns: list[Any]) -> list[bool]:
-    """What select makes of the filter's answer: null does not pass."""
+    """Which rows pass, as select decides it: null does not pass."""
     answer = chosen.keep(rows(**columns))
     assert answer.type == pa.bool_()
     return list(pc.fill_null(answer, False).to_pylist())

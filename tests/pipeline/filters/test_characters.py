@@ -7,14 +7,14 @@ from qvl.pipeline.filters.characters import Characters
 from tests.pipeline.filters.judging import kept
 
 
-def test_no_foreign_letter_is_allowed_by_default() -> None:
+def test_by_default_no_other_letter_passes() -> None:
     assert kept(Characters(), other=[0.0, 0.0001, 1.0, None]) == [True, False, False, False]
 
 
-def test_a_share_is_allowed_up_to_and_including_its_limit() -> None:
+def test_a_share_equal_to_the_maximum_passes() -> None:
     assert kept(Characters(maximum_share=0.3), other=[0.2999, 0.3, 0.3001]) == [True, True, False]
 
 
-def test_a_share_is_at_most_one() -> None:
+def test_a_maximum_share_above_one_is_an_error() -> None:
     with pytest.raises(ValidationError):
         Characters(maximum_share=1.5)

@@ -4,9 +4,9 @@ from qvl.pipeline.filters.emoji import Emoji
 from tests.pipeline.filters.judging import kept
 
 
-def test_no_emoji_is_allowed_by_default() -> None:
+def test_by_default_no_emoji_passes() -> None:
     assert kept(Emoji(), emoji=[0, 1, 9, None]) == [True, False, False, False]
 
 
-def test_some_may_be_allowed() -> None:
+def test_as_many_emoji_as_the_maximum_pass() -> None:
     assert kept(Emoji(maximum=2), emoji=[0, 2, 3]) == [True, True, False]

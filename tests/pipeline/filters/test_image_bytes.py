@@ -4,11 +4,11 @@ from qvl.pipeline.filters.image_bytes import ImageBytes
 from tests.pipeline.filters.judging import kept
 
 
-def test_files_below_the_minimum_are_dropped() -> None:
+def test_files_below_the_minimum_do_not_pass() -> None:
     assert kept(ImageBytes(), image_bytes=[4_999, 5_000, 50_000_000, None]) == [False, True, True, False]
 
 
-def test_bounds_beyond_the_columns_numbers() -> None:
+def test_bounds_beyond_the_range_of_the_column_are_clamped() -> None:
     sizes = [0, 2**31 - 1, None]
     assert kept(ImageBytes(minimum=3_000_000_000), image_bytes=sizes) == [False, False, False]
     assert kept(ImageBytes(minimum=2**70), image_bytes=sizes) == [False, False, False]
@@ -17,5 +17,5 @@ def test_bounds_beyond_the_columns_numbers() -> None:
     assert kept(ImageBytes(minimum=0, maximum=-(2**70)), image_bytes=sizes) == [False, False, False]
 
 
-def test_the_maximum_binds_where_it_is_set() -> None:
+def test_files_above_a_maximum_do_not_pass() -> None:
     assert kept(ImageBytes(minimum=0, maximum=100), image_bytes=[0, 100, 101]) == [True, True, False]

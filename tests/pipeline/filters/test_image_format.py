@@ -4,10 +4,10 @@ from qvl.pipeline.filters.image_format import ImageFormat
 from tests.pipeline.filters.judging import kept
 
 
-def test_formats_that_every_reader_opens() -> None:
+def test_by_default_jpeg_png_and_webp_pass() -> None:
     found = kept(ImageFormat(), format=["jpeg", "png", "webp", "gif", "tiff", "avif", None])
     assert found == [True, True, True, False, False, False, False]
 
 
-def test_the_recipe_names_them() -> None:
+def test_only_the_formats_of_the_recipe_pass() -> None:
     assert kept(ImageFormat(allowed=("gif",)), format=["gif", "jpeg", None]) == [True, False, False]

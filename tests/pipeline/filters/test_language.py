@@ -4,16 +4,16 @@ from qvl.pipeline.filters.language import Language
 from tests.pipeline.filters.judging import kept
 
 
-def test_english_and_chinese_pass() -> None:
+def test_by_default_english_and_chinese_pass() -> None:
     found = kept(Language(), language=["en", "zh", "fr", "und", None], language_probability=[0.9] * 5)
     assert found == [True, True, False, False, False]
 
 
-def test_the_probability_binds_at_its_boundary() -> None:
+def test_a_probability_equal_to_the_minimum_passes() -> None:
     chosen = Language(minimum_probability=0.7)
     found = kept(chosen, language=["en"] * 4, language_probability=[0.6999, 0.7, 1.0, None])
     assert found == [False, True, True, False]
 
 
-def test_the_recipe_names_the_languages() -> None:
+def test_only_the_languages_of_the_recipe_pass() -> None:
     assert kept(Language(allowed=("fr",)), language=["fr", "en"], language_probability=[1.0, 1.0]) == [True, False]

@@ -1,4 +1,4 @@
-"""Recipes: every mistake is named with its place, paths count from the recipe's folder, ours all load."""
+"""Recipes: every mistake is reported with its location, paths start at the recipe's folder, and all recipes here load."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from qvl.pipeline.storage.reader import Storage
 
 ROOT = Path(__file__).parents[3]
 YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]
-# builders and training have recipes of their own
+# recipes of builders and of training, which are tested with the code that reads them
 OTHERS = (
     "ocr_demo.yaml",
     "grounding_demo.yaml",
@@ -18,7 +18,7 @@ OTHERS = (
     "train_tiny.yaml",
     "journey.yaml",
     "journey_gpu.yaml",
-)  # under test with what reads them
+)
 SHIPPED = sorted(
     path
     for pattern in ("examples/*.yaml", "pipeline/recipes/*.yaml")
@@ -45,7 +45,7 @@ def load(folder: Path, text: str) -> Recipe:
     return load_recipe(folder / "recipe.yaml")
 
 
-def mistake(folder: Path, text: str) -> str:
+def error_of(folder: Path, text: str) -> str:
     with pytest.raises(RecipeError) as caught:
         load(folder, text)
     message = str(caught.value)
@@ -55,11 +55,11 @@ def mistake(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_every_recipe_in_the_repo_loads(path: Path) -> None:
+def test_every_recipe_of_the_repository_loads(path: Path) -> None:
     assert load_recipe(path).sources
 
 
-def test_there_are_recipes_in_the_repo() -> None:
+def test_there_are_recipes_in_the_repository() -> None:
     assert {"demo.yaml", "qwen_vl_stage1.yaml"} <= {path.name for path in SHIPPED}
 
 
@@ -71,7 +71,7 @@ def test_the_stage_one_recipe_has_the_ten_rows_of_table_2() -> None:
     assert sum(row.cleaned for row in published) < sum(row.original for row in published)
 
 
-def test_relative_paths_count_from_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_start_at_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     web, local = load(tmp_path, GOOD).sources
     assert web.read.paths == (f"{tmp_path}/data/*.tar", "/abs/*.tar", "s3://bucket/*.tar")
@@ -80,8 +80,8 @@ def test_relative_paths_count_from_the_recipes_folder(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["dir[1]", "dir{a}", "dir{a,b}", "d*r?", "[", "}{"])
-def test_the_recipes_folder_is_no_pattern(tmp_path: Path, name: str) -> None:
-    """Whatever the folder is called: the same files under the same names."""
+def test_wildcards_in_the_name_of_the_recipes_folder_are_escaped(tmp_path: Path, name: str) -> None:
+    """The same files are found under the same names whatever the folder is called."""
     for folder in (tmp_path / name, tmp_path / "dir1", tmp_path / "plain"):
         (folder / "data").mkdir(parents=True)
         for file in ("data/0.tar", "data/1.tar", "up.tar"):
@@ -96,25 +96,25 @@ def test_the_recipes_folder_is_no_pattern(tmp_path: Path, name: str) -> None:
         assert all(name in unit.path for unit in found) != paths.strip("'").startswith("..")
 
 
-def test_a_language_model_by_path_counts_from_there_too(tmp_path: Path) -> None:
+def test_the_path_of_a_language_model_starts_at_the_recipes_folder(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD).language_model == "lid.176.ftz"
     assert load(tmp_path, GOOD + "language_model: models/lid.bin\n").language_model == f"{tmp_path}/models/lid.bin"
 
 
-def test_filters_of_a_source(tmp_path: Path) -> None:
+def test_filters_of_a_source_are_completed_by_those_of_the_recipe(tmp_path: Path) -> None:
     recipe = load(tmp_path, GOOD)
     assert [word for _, word, _ in recipe.filters_of("web").active()] == ["image_size", "clip"]
     assert [word for _, word, _ in recipe.filters_of("local").active()] == ["image_size", "emoji"]
 
 
-def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) -> None:
+def test_the_settings_that_affect_columns_contain_no_folders(tmp_path: Path) -> None:
     for source in load(tmp_path, GOOD).sources:
         assert str(tmp_path) not in str(reading(source))
         assert "preset" in reading(source)
 
 
 @pytest.mark.parametrize(
-    ("change", "place", "what"),
+    ("change", "location", "what"),
     [
         (("name: small", "name: small\nfliters: {}"), "fliters", "unknown key"),
         (("emoji: {}", "emojis: {}"), "filters.emojis", "unknown key"),
@@ -148,13 +148,15 @@ def test_what_of_a_source_alters_its_columns_is_free_of_folders(tmp_path: Path) 
         (("name: small", f"name: small\npack: {{shard_rows: {2**70}}}"), "pack.shard_rows", "less than"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, str], place: str, what: str) -> None:
+def test_a_mistake_is_reported_with_its_location(
+    tmp_path: Path, change: tuple[str, str], location: str, what: str
+) -> None:
     text = GOOD.replace(*change)
     assert text != GOOD
-    message = mistake(tmp_path, text)
-    assert place in message
+    message = error_of(tmp_path, text)
+    assert location in message
     assert what in message
-    assert ("; " in message) == ("title" in change[1]), "one mistake, or two where a key has another name"
+    assert ("; " in message) == ("title" in change[1]), "one mistake, or two where a key was renamed"
     assert not {"tuple", "discriminator", "value error"} & set(message.lower().replace(":", " ").split())
 
 
@@ -164,17 +166,17 @@ def test_a_source_may_set_one_bound_and_leave_the_other_to_the_recipe(tmp_path: 
     chosen = load(tmp_path, own).filters_of("web").text_length
     assert chosen is not None
     assert (chosen.minimum, chosen.maximum) == (1_500, 5_000)
-    message = mistake(tmp_path, text.replace("emoji: null", "text_length: {maximum: 1500}"))
+    message = error_of(tmp_path, text.replace("emoji: null", "text_length: {maximum: 1500}"))
     assert "filters.text_length of source web: minimum 2000 is above maximum 1500" in message
 
 
-def test_every_mistake_is_in_the_one_line(tmp_path: Path) -> None:
-    message = mistake(tmp_path, GOOD.replace("emoji: {}", "emojis: {}").replace("priority: 1", "priority: x"))
+def test_all_mistakes_are_reported_in_one_line(tmp_path: Path) -> None:
+    message = error_of(tmp_path, GOOD.replace("emoji: {}", "emojis: {}").replace("priority: 1", "priority: x"))
     assert "filters.emojis: unknown key" in message
     assert "sources.1.priority: " in message
 
 
-NO_RECIPES = [
+NOT_RECIPES = [
     *("", "a", "- a", "5", "\0", "name: [", "name: \t x: y", "name: *x", "language_model: 5", "? [a, b]: c"),
     *("name: x\nsources: 5", "name: x\nsources: {a: 1}", "name: x\nsources: []", "name: x\nsources: [1]"),
     "name: x\nsources: [{name: a, read: 1}]",
@@ -182,31 +184,31 @@ NO_RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("text", NO_RECIPES)
-def test_what_is_no_recipe_is_one_line_too(tmp_path: Path, text: str) -> None:
-    mistake(tmp_path, text)
+@pytest.mark.parametrize("text", NOT_RECIPES)
+def test_a_file_that_is_not_a_recipe_is_an_error_of_one_line(tmp_path: Path, text: str) -> None:
+    error_of(tmp_path, text)
 
 
 @pytest.mark.parametrize("pattern", ["'**/*.tar'", "'*/shards/*.tar'", "'**/*.parquet'", "'{out,data}/ledger/*'"])
-def test_inputs_that_would_match_the_output_are_refused(tmp_path: Path, pattern: str) -> None:
+def test_inputs_that_would_match_the_output_are_an_error(tmp_path: Path, pattern: str) -> None:
     recipe = load(tmp_path, f"name: x\nsources: [{{name: a, read: {{kind: webdataset, paths: [{pattern}]}}}}]")
     with pytest.raises(RecipeError, match=r"the run itself would write, such as .*out/.*choose an --output"):
         check_output(recipe, tmp_path / "out")
     check_output(recipe, tmp_path.parent / "elsewhere")
 
 
-def test_inputs_beside_the_output_are_none_of_its_files(tmp_path: Path) -> None:
+def test_inputs_next_to_the_output_are_accepted(tmp_path: Path) -> None:
     check_output(load(tmp_path, GOOD), tmp_path / "out")
 
 
 @pytest.mark.parametrize("out", ["file", "file/below/it"])
-def test_an_output_that_is_a_file_is_refused(tmp_path: Path, out: str) -> None:
+def test_an_output_that_is_a_file_is_an_error(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match="file is a file; name a folder"):
         check_output(load(tmp_path, GOOD), tmp_path / out)
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no such recipe"):
         load_recipe(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match=str(tmp_path)):
@@ -216,6 +218,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         load_recipe(tmp_path / "latin.yaml")
 
 
-def test_a_key_that_comes_twice_is_an_error(tmp_path: Path) -> None:
-    assert "filters" in mistake(tmp_path, GOOD + "filters: {}\n")
-    assert "emoji" in mistake(tmp_path, GOOD.replace("emoji: {}", "emoji: {}, emoji: {maximum: 3}"))
+def test_a_key_that_occurs_twice_is_an_error(tmp_path: Path) -> None:
+    assert "filters" in error_of(tmp_path, GOOD + "filters: {}\n")
+    assert "emoji" in error_of(tmp_path, GOOD.replace("emoji: {}", "emoji: {}, emoji: {maximum: 3}"))

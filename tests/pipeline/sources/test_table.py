@@ -97,7 +97,9 @@ def test_an_image_column_that_cannot_hold_bytes_is_an_error_with_its_type(
     tmp_path: Path, storage: Storage, values: pa.Array, kind: str
 ) -> None:
     path = write_parquet(tmp_path, {"image": values})
-    with pytest.raises(RecipeError, match=rf"t\.parquet: column image has type {kind}.*, which cannot hold image bytes"):
+    with pytest.raises(
+        RecipeError, match=rf"t\.parquet: column image has type {kind}.*, which cannot hold image bytes"
+    ):
         read_all(in_table(path, image="image"), storage)
 
 
