@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.text.tokenizer import build_tokenizer
 from qvl.model.weights.auto import load_model, register
 from qvl.model.weights.convert import import_checkpoint
-from tests.model.small_checkpoints import released_weights, small_ranks, write_ranks, write_released
+from tests.model.small_checkpoints import REAL_RANKS, released_weights, small_ranks, write_ranks, write_released
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,3 +39,17 @@ def imported(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def model(imported: Path) -> QwenVLForConditionalGeneration:
     return load_model(imported)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(ranks_file: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer with a small vocabulary."""
+    return build_tokenizer(ranks_file)
+
+
+@pytest.fixture(scope="session")
+def released_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of the release. Tests that need it are skipped if its file has not been fetched."""
+    if not REAL_RANKS.is_file():
+        pytest.skip("no .data/qwen.tiktoken: run python tests/model/fetch_tokenizer.py")
+    return build_tokenizer(REAL_RANKS)

@@ -11,7 +11,15 @@ INSTALLED = all(find_spec(name) for name in ("torch", "transformers"))
 collect_ignore_glob = [] if INSTALLED else ["test_*.py"]
 
 if INSTALLED:
-    from tests.model.checkpoint_fixtures import imported, model, one_thread, ranks_file, released  # noqa: F401
+    from tests.model.checkpoint_fixtures import (  # noqa: F401
+        imported,
+        model,
+        one_thread,
+        ranks_file,
+        released,
+        released_tokenizer,
+        tokenizer,
+    )
 
 
 def pytest_report_header() -> str | None:

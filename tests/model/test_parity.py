@@ -80,32 +80,6 @@ def test_image_features_equal_the_plain_reference(imported: Path, side: int) -> 
     )
 
 
-def test_adapter_positions_are_interpolated_not_recomputed(imported: Path) -> None:
-    from qvl.model.network.positions import interpolate_positions, sincos_2d
-
-    table = sincos_2d(16, 256)
-    torch.testing.assert_close(table, reference.sincos_table(16, 256).float(), atol=1e-6, rtol=0)
-    assert interpolate_positions(table, (16, 16)) is table
-    doubled = interpolate_positions(table, (32, 32))
-    torch.testing.assert_close(doubled, reference.resize_table(table.double(), 32).float(), atol=1e-5, rtol=0)
-    assert (doubled - reference.sincos_table(32, 256).float()).abs().max() > 0.1
-    half = table.bfloat16()
-    assert torch.equal(interpolate_positions(half, (32, 32)), interpolate_positions(half.float(), (32, 32)).bfloat16())
-
-
-def test_adapter_values_carry_no_positions(imported: Path) -> None:
-    """If all patches have the same query-key score, the output is the mean value, which must not contain positions."""
-    adapter = load_model(imported, dtype=torch.float64).model.adapter
-    with torch.no_grad():
-        adapter.attn.k_proj.weight.zero_()
-        adapter.attn.k_proj.bias.zero_()
-    patches = torch.randn(1, 256, 24, dtype=torch.float64)
-    before = adapter(patches, (16, 16))
-    with torch.no_grad():
-        adapter.pos_embed.zero_()
-    torch.testing.assert_close(adapter(patches, (16, 16)), before)
-
-
 def test_sdpa_equals_eager_attention_at_head_width_104() -> None:
     from qvl.model.network.config import VisionConfig
     from qvl.model.network.vision import VisionAttention

@@ -8,7 +8,7 @@ WORKER = """
 import os, sys, torch
 import torch.distributed as dist
 sys.path.insert(0, sys.argv[1])
-from tests.model.test_batches import row_of, toy
+from tests.model.small_models import row_of, toy
 from tests.model.small_checkpoints import START
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=int(sys.argv[3]), world_size=2)

@@ -17,9 +17,8 @@ from qvl.pipeline.storage.reader import Storage
 PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 WRAP = re.compile(r"[^\S\n]*\n[^\S\n]*")
 SENTENCE_END = re.compile(r"[.!?…]['\"”’)]*\s|[。！？；][”’」』）]*|\n")
-WIDE = re.compile(
-    r"(?<=[\u2e80-\uffef])\s*\n\s*(?=[\u2e80-\uffef])"
-)  # a line break inside Chinese text stands for no blank
+# a line break between Chinese characters does not stand for a blank
+WIDE = re.compile(r"(?<=[\u2e80-\uffef])\s*\n\s*(?=[\u2e80-\uffef])")
 
 
 class PlainText(TextSource):

@@ -74,8 +74,8 @@ def source_of(kind: str, folder: Path, image: bytes, coco_id: int) -> Annotation
         return RefCoco(name="r", refs=str(folder / "refs(unc).p"), instances=instances, image_folder=str(folder))
     if kind == "vqa":
         questions = dump(folder / "q.json", {"questions": [{"image_id": coco_id, "question": "?", "question_id": 1}]})
-        beside = dump(folder / "a.json", {"annotations": [{"question_id": 1, "answers": [{"answer": "x"}]}]})
-        return Vqa(name="v", set="vqav2", questions=questions, answers=beside, image_folder=str(folder))
+        answers = dump(folder / "a.json", {"annotations": [{"question_id": 1, "answers": [{"answer": "x"}]}]})
+        return Vqa(name="v", set="vqav2", questions=questions, answers=answers, image_folder=str(folder))
     (folder / "VG_100K").mkdir()
     (folder / "VG_100K" / "5.jpg").write_bytes(image)
     images = [{"image_id": 5, "url": "x/VG_100K/5.jpg", "width": width, "height": height, "coco_id": coco_id}]

@@ -36,8 +36,8 @@ def test_vqav2_joins_questions_with_their_annotations(tmp_path: Path) -> None:
         {"image_id": 9, "question": "?", "question_id": 91},
     ]
     annotations = [{"question_id": 90, "image_id": 9, "answers": [graded("dog", "maybe", 1), graded("fox", "yes", 2)]}]
-    beside = dump(tmp_path / "a.json", {"info": {"annotations": "x"}, "annotations": annotations})
-    first, second = rows(tmp_path, "vqav2", {"license": [], "questions": questions}, answers=beside)
+    annotation_file = dump(tmp_path / "a.json", {"info": {"annotations": "x"}, "annotations": annotations})
+    first, second = rows(tmp_path, "vqav2", {"license": [], "questions": questions}, answers=annotation_file)
     assert answers(first, "vqa") == ["<img>0</img> What is it? Answer: fox"]
     assert (first.image, first.ids) == ("/images/COCO_train2014_000000000009.jpg", ("coco:9",))
     assert second.verdict == "empty_answer"
@@ -91,8 +91,8 @@ def test_chartqa_ocrvqa_ai2d_and_dvqa_are_read(tmp_path: Path) -> None:
     assert (
         answers(books[1], "vqa") == ["<img>0</img> Title? Answer: Foxes"] and books[0].image == "/images/0761183272.jpg"
     )
-    asked = {"questionId": "5-0", "correctAnswer": 1, "answerTexts": ["fox", "hare"]}
-    diagram = {"imageName": "5.png", "questions": {"Which eats grass?": asked}}
+    question = {"questionId": "5-0", "correctAnswer": 1, "answerTexts": ["fox", "hare"]}
+    diagram = {"imageName": "5.png", "questions": {"Which eats grass?": question}}
     (draft,) = rows(tmp_path, "ai2d", diagram)
     assert answers(draft, "vqa") == ["<img>0</img> Which eats grass? Options: fox; hare. Answer: hare"]
     bar = {"image": "bar_1.png", "question": "Value of A?", "answer": "7", "question_id": 4, "template_id": "data"}
@@ -101,9 +101,9 @@ def test_chartqa_ocrvqa_ai2d_and_dvqa_are_read(tmp_path: Path) -> None:
 
 
 def test_braces_are_kept_and_markers_drop_the_row(tmp_path: Path) -> None:
-    asked = [
+    questions = [
         {"imgname": "1.png", "query": "{0} %s?", "label": "{}"},
         {"imgname": "1.png", "query": "<img>?", "label": "x"},
     ]
-    first, second = rows(tmp_path, "chartqa", asked)
+    first, second = rows(tmp_path, "chartqa", questions)
     assert answers(first, "vqa") == ["<img>0</img> {0} %s? Answer: {}"] and second.verdict == "markup"

@@ -5,13 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from qvl.model.commands.chat import Chat, plain_answer
 from qvl.model.commands.command import app
-from qvl.model.commands.draw import draw_regions, find_regions
 
 run = CliRunner().invoke
 
@@ -60,49 +57,3 @@ def test_chat_answers_one_question_and_exits(imported: Path, tmp_path: Path) -> 
     lost = run(app, [*arguments[:3], str(tmp_path / "none.png"), *arguments[4:]])
     assert lost.exit_code == 2
     assert "none.png" in lost.stderr
-
-
-def test_chat_keeps_its_turns_and_draws_boxes(imported: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (100, 50), (255, 255, 255)).save(tmp_path / "x.png")
-    chat = Chat(imported)
-    chat.ask("the cat", [tmp_path / "x.png"], length=3)
-    chat.ask("and the other", [], length=3)
-    assert [message["role"] for message in chat.messages] == ["user", "assistant"] * 2
-    text = chat.processor.apply_chat_template(chat.messages)
-    assert text.count("Picture 1: <img></img>\n") == 1
-    answer = "<ref> the cat</ref><box>(0,0),(499,999)</box>"
-    assert chat.draw(answer, tmp_path / "boxes.png") == 1
-    picture = Image.open(tmp_path / "boxes.png").convert("RGB")
-    assert picture.size == (100, 50)
-    assert picture.getpixel((50, 30)) != (255, 255, 255)
-    assert picture.getpixel((80, 30)) == (255, 255, 255)
-    assert chat.draw("no box", tmp_path / "none.png") == 0
-    assert not (tmp_path / "none.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ("<ref> cat</ref><box>(0,0),(999,999)</box>", [("cat", ((0, 0), (1, 0), (1, 1), (0, 1)))]),
-        ("<box>(999,0),(0,999)</box>", [("", ((1, 0), (0, 0), (0, 1), (1, 1)))]),
-        ("<quad>(0,0), (999,0), (999,999), (0,999)</quad>", [("", ((0, 0), (1, 0), (1, 1), (0, 1)))]),
-        ("<ref>a</ref><box>(0,0)</box><box>(0,x),(1,2)</box>", []),
-        ("no markup", []),
-    ],
-)
-def test_find_regions_reads_boxes_and_quads(
-    answer: str, expected: list[tuple[str, tuple[tuple[float, float], ...]]]
-) -> None:
-    assert [(region.phrase, region.corners) for region in find_regions(answer)] == expected
-
-
-def test_draw_regions_gives_boxes_of_one_phrase_one_colour() -> None:
-    regions = find_regions("<ref>猫</ref><box>(0,0),(300,999)</box><box>(600,0),(999,999)</box>")
-    assert [region.phrase for region in regions] == ["猫", "猫"]
-    picture = draw_regions(Image.new("RGB", (300, 300), "white"), regions)
-    assert picture.getpixel((90, 200)) == picture.getpixel((180, 200)) != (255, 255, 255)
-
-
-def test_plain_answer_ends_where_the_turn_ends() -> None:
-    assert plain_answer(" a cat<|im_end|>\n<|im_start|>user") == "a cat"
-    assert plain_answer("a cat<|endoftext|>b") == "a cat"

@@ -6,7 +6,7 @@ import torch
 from qvl.model.network.errors import ModelError
 from qvl.model.weights.freeze import TRAINED, freeze_for_stage, part_of, tensor_hashes, vision_depth
 from tests.model.small_checkpoints import START
-from tests.model.test_batches import row_of, toy
+from tests.model.small_models import row_of, toy
 
 
 @pytest.mark.parametrize("stage", list(TRAINED))
