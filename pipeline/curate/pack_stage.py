@@ -1,4 +1,4 @@
-"""Stage pack in the driver: which shards there will be, which are to be made, and the dataset over all of them."""
+"""Stage pack in the driver: which shards the dataset has, which of them are still to be packed, and the dataset itself."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def run_pack(
     pool: Pool,
     progress: RunProgress,
 ) -> dict[str, Any]:
-    """Make every shard that is not made yet, then the dataset. Returns ``dataset.json``."""
+    """Pack every shard that is not packed yet, then write the dataset. Returns ``dataset.json``."""
     done = map_concurrently(curation.out, lambda task: committed_shard(task.out, task.plan, task.fingerprint), tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))

@@ -55,7 +55,7 @@ class CellIndex:
     def cell_numbers(self, table: pa.Table, source: str) -> np.ndarray:
         """The cell (int32) of each row of a unit.
 
-        Rows are coded as digits of a number whose base changes from place to place. Example: of the languages (en, zh) and
+        Rows are coded as digits of a number whose base changes from digit to digit. Example: of the languages (en, zh) and
         the formats (jpeg, png, gif) a row with zh and gif has the code 1 * 3 + 2 = 5, and ``combinations[5]`` is (zh, gif).
         """
         codes = np.zeros(len(table), np.int32)

@@ -19,6 +19,8 @@ from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.columns import MEASURES
 
+Columns = dict[str, object]  # values by column name: lists, numpy or Arrow arrays
+
 NO_HASH = bytes(16)
 CRASH = "unreadable:error:"
 SYSTEMATIC_ROWS = 8
@@ -54,7 +56,7 @@ def _bisect(rows: Sequence[Row], first: int, settings: Clean, language: Language
 
 
 def _measure(rows: Sequence[Row], first: int, settings: Clean, language: LanguageModel) -> pa.RecordBatch:
-    columns: dict[str, Any] = {
+    columns: Columns = {
         "row": np.arange(first, first + len(rows), dtype=np.int32),
         "key": [row.key.encode("utf-8", "backslashreplace").decode() for row in rows],
         "url": [row.url.encode("utf-8", "backslashreplace").decode() for row in rows],
@@ -71,7 +73,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS)
 
 
-def _column(values: Any, kind: pa.DataType) -> pa.Array:
+def _column(values: object, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.Array):
         return values if values.type == kind else values.cast(kind)
     if pa.types.is_dictionary(kind):
@@ -79,7 +81,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _images(rows: Sequence[Row]) -> dict[str, Any]:
+def _images(rows: Sequence[Row]) -> Columns:
     """What the image headers say, and the hash of each file. An unreadable header becomes the fault of its row."""
     headers: list[ImageHeader | None] = []
     hashes = []
@@ -96,13 +98,13 @@ def _images(rows: Sequence[Row]) -> dict[str, Any]:
         hashes.append(digest)
         sizes.append(len(row.image) if row.image is not None else None)
     names = ("width", "height", "format", "mode", "orientation", "animated")
-    columns: dict[str, Any] = {name: [getattr(h, name) if h else None for h in headers] for name in names}
+    columns: Columns = {name: [getattr(h, name) if h else None for h in headers] for name in names}
     columns["image_bytes"] = sizes
     columns["image_hash"] = hashes_to_arrow(b"".join(hashes), np.array([size is not None for size in sizes], bool))
     return columns
 
 
-def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> dict[str, Any]:
+def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> Columns:
     texts = []
     for row in rows:
         try:

@@ -57,7 +57,7 @@ def scores_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
             return True
         changed = [name for name, value in task.parts.items() if manifest.parts.get(name) != value]
         raise StaleError(
-            f"{task.out} holds scores of {task.unit.name} that were made with other {', '.join(changed) or 'filters'}. "
+            f"{task.out} holds scores of {task.unit.name} that were made with different {', '.join(changed) or 'filters'}. "
             "Choose another --output, or run with --fresh (scores that did not change are kept)"
         )
     return False

@@ -1,99 +1,21 @@
-"""What-if against real runs of the changed recipe; thresholds that hit their rates; what cannot be known is said."""
+"""What-if against real runs of the changed recipe."""
 
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from PIL import Image
 from typer.testing import CliRunner
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.base.pool import SerialPool
-from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commands.curate import app
-from qvl.pipeline.curate.run import run
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.solve import Target, solve
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import verdict_totals, whatif
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
-from tests.pipeline.samples import encoded, picture
-
-WORDS = ["red", "green", "blue", "house", "tree", "river", "cat", "dog", "bird", "hill", "road", "boat"]
-
-
-def content(folder: Path) -> dict[str, Any]:
-    columns = {"caption": "text", "path": "file", "clip": "similarity"}
-    sources = [
-        {
-            "name": name,
-            "priority": number,
-            "table2": {"dataset": name, "original": 100, "cleaned": 40 + 10 * number},
-            "read": {
-                "kind": "table",
-                "paths": [str(folder / f"{name}-*.jsonl")],
-                "image_folder": str(folder),
-                "columns": columns,
-            },
-        }
-        for number, name in enumerate(("web", "books"))
-    ]
-    return {
-        "name": "small",
-        "sources": sources,
-        "filters": {"text_length": {"minimum": 8}, "clip": {"minimum": 0.2}, "image_size": {"minimum_side": 30}},
-        "score": {"phash": {}, "always": True},
-        "dedup": {"near_duplicate": {}, "repeated_text": 2},
-        "tolerance": {"unreadable_rows": 0.5, "unreadable_units": 1},
-    }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sources of two tables: equal and nearly equal pictures, repeated captions, missing scores, broken files."""
-    folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(5)
-    for number in range(60):
-        base = picture(48, 36, seed=int(random.integers(25)))
-        side = int(random.choice([24, 40, 48]))
-        image = base.resize((48, side), Image.Resampling.LANCZOS)
-        (folder / f"{number}.jpg").write_bytes(encoded(image, "jpeg", quality=int(random.choice([60, 90]))))
-    (folder / "60.jpg").write_bytes(b"broken")
-    for name in ("web", "books"):
-        for table in range(2):
-            lines = []
-            for _ in range(70):
-                text = " ".join(random.choice(WORDS, int(random.integers(1, 4))))
-                clip = None if random.random() < 0.1 else round(float(random.random()) * 0.4, 4)
-                lines.append({"text": text, "file": f"{random.integers(61)}.jpg", "similarity": clip})
-            (folder / f"{name}-{table}.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(content(folder)))
-    return folder
-
-
-def curate(recipe: Recipe, out: Path) -> None:
-    with RunProgress() as progress:
-        run(recipe, out, SerialPool(), progress)
-
-
-@pytest.fixture(scope="module")
-def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("run") / "out"
-    curate(load_recipe(data / "recipe.yaml"), path)
-    return path
-
-
-def verdicts(out: Path) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for _, table in read_ledger(out, ["source", "verdict"]):
-        for row in table.to_pylist():
-            found.setdefault(row["source"], Counter())[row["verdict"]] += 1
-    return found
-
+from tests.pipeline.finished.small_runs import content, curate, ids, verdicts
 
 CHANGES = [
     ["clip.minimum=0.3"],
@@ -110,7 +32,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=" ".join)
-def test_it_says_what_a_run_of_the_changed_recipe_does(
+def test_whatif_when_a_recipe_changes_counts_what_a_run_of_it_does(
     data: Path, out: Path, tmp_path: Path, changes: list[str]
 ) -> None:
     recipe = apply_changes(load_recipe(data / "recipe.yaml"), changes)
@@ -127,11 +49,7 @@ def test_it_says_what_a_run_of_the_changed_recipe_does(
     assert found.unscored == 0
 
 
-def ids(out: Path) -> dict[str, str]:
-    return {r["id"]: r["verdict"] for _, t in read_ledger(out, ["id", "verdict"]) for r in t.to_pylist()}
-
-
-def test_no_change_changes_nothing(out: Path) -> None:
+def test_whatif_without_changes_changes_nothing(out: Path) -> None:
     stored = StoredColumns.open(out)
     answer = whatif(stored, apply_changes(stored.recipe, []), ("source", "language", "format"))
     assert np.array_equal(answer.before, answer.after)
@@ -140,7 +58,7 @@ def test_no_change_changes_nothing(out: Path) -> None:
         assert sum(getattr(cell, name) for cell in found.by) == getattr(found, name)
 
 
-def test_rows_that_were_never_scored_are_said(data: Path, tmp_path: Path) -> None:
+def test_whatif_when_rows_were_never_scored_counts_them_apart(data: Path, tmp_path: Path) -> None:
     frugal = {**content(data), "score": {"phash": {}}}
     curate(Recipe.model_validate(frugal), tmp_path / "out")
     stored = StoredColumns.open(tmp_path / "out")
@@ -151,82 +69,19 @@ def test_rows_that_were_never_scored_are_said(data: Path, tmp_path: Path) -> Non
     assert whatif(stored, without).counts().unscored == 0, "without a rule on looks nothing is unknown"
 
 
-def test_rows_without_a_value_are_said(out: Path) -> None:
+def test_whatif_when_rows_have_no_value_counts_them_as_missing(out: Path) -> None:
     stored = StoredColumns.open(out)
     found = whatif(stored, apply_changes(stored.recipe, ["clip.minimum=0.0"])).counts()
     missing = sum(r["clip"] is None and r["fault"] is None for _, t in read_ledger(out) for r in t.to_pylist())
     assert found.missing == missing > 0
 
 
-@pytest.mark.parametrize("keep", [0.1, 0.25, 0.4])
-def test_a_solved_threshold_is_the_nearest_there_is(out: Path, keep: float) -> None:
-    stored = StoredColumns.open(out)
-    (solved,) = solve(stored, [Target("web", keep)])
-    clips = sorted(
-        {r["clip"] for _, t in read_ledger(out, ["clip", "source"]) for r in t.to_pylist() if r["clip"] is not None}
-    )
-    shares = []
-    for value in clips[::4]:
-        answer = whatif(stored, apply_changes(stored.recipe, [f"web.clip.minimum={value:.4f}"]))
-        kept, rows = answer.kept_of("web")
-        shares.append(kept / rows)
-    assert abs(solved.kept - keep) <= min(abs(share - keep) for share in shares) + 1e-9
-    again = whatif(stored, apply_changes(stored.recipe, [f"web.clip.minimum={solved.value}"]))
-    assert again.kept_of("web")[0] / again.kept_of("web")[1] == solved.kept
-
-
-def test_a_maximum_can_be_solved_too(out: Path) -> None:
-    (solved,) = solve(StoredColumns.open(out), [Target("web", 0.04)], "text_length.maximum")
-    assert abs(solved.kept - 0.04) < 0.02
-    assert 8 <= solved.value < 16
-    assert solved.without > solved.kept
-
-
-def test_what_cannot_be_reached_is_said(out: Path) -> None:
-    (solved,) = solve(StoredColumns.open(out), [Target("web", 1.0)])
-    assert solved.kept == pytest.approx(solved.without, abs=0.1)
-    assert solved.without < 1
-
-
-def test_all_targets_of_a_recipe_and_the_recipe_written(data: Path, out: Path, tmp_path: Path) -> None:
-    target = tmp_path / "new" / "solved.yaml"
-    arguments = ["solve", str(out), "--table2", "--recipe", str(data / "recipe.yaml"), "--write", str(target), "--json"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    solved = json.loads(result.stdout)
-    assert [(one["source"], one["wanted"]) for one in solved] == [("web", 0.4), ("books", 0.5)]
-    recipe = load_recipe(target)
-    assert {s.name: s.filters.clip.minimum for s in recipe.sources if s.filters.clip} == {
-        one["source"]: one["value"] for one in solved
-    }
-    curate(recipe, tmp_path / "out")
-    for one in solved:
-        counts = verdicts(tmp_path / "out")[one["source"]]
-        assert counts["keep"] / counts.total() == one["kept"]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("clip", "NAME=VALUE"),
-        ("nothing.minimum=1", "no filter nothing"),
-        ("clip.minimum=high", "valid number"),
-        ("clip.least=1", "not permitted"),
-        ("web.clip.minimum=[", "not a value"),
-        ("dedup.image=maybe", "valid boolean"),
-    ],
-)
-def test_a_change_that_makes_no_sense_is_one_line(out: Path, change: str, words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
-        apply_changes(StoredColumns.open(out).recipe, [change])
-
-
-def test_of_an_unfinished_run_nothing_can_be_asked(tmp_path: Path) -> None:
+def test_stored_columns_of_an_unfinished_run_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no finished select"):
         StoredColumns.open(tmp_path)
 
 
-def test_the_command_prints_what_it_counts(out: Path) -> None:
+def test_whatif_command_prints_what_it_counts(out: Path) -> None:
     result = CliRunner().invoke(app, ["whatif", str(out), "clip.minimum=0.3", "--by", "source", "--json"])
     found = json.loads(result.stdout)
     stored = StoredColumns.open(out)

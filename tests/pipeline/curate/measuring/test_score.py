@@ -177,7 +177,7 @@ def test_scores_of_other_versions_are_refused_and_made_again(
     out = tmp_path / "out"
     curate(recipe(data, **PHASH), out)
     monkeypatch.setattr("qvl.pipeline.curate.measuring.score.SCORE_VERSION", 99)
-    with pytest.raises(StaleError, match="other version"):
+    with pytest.raises(StaleError, match="different version"):
         curate(recipe(data, **PHASH), out)
     curate(recipe(data, **PHASH), out, fresh=True)
     assert len(decoded) == 32
