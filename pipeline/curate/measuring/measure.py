@@ -1,7 +1,6 @@
 """Measures a batch of rows: image header and hash, cleaned caption, counts, language. No pixels are decoded."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
