@@ -125,7 +125,7 @@ def our_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
     from qvl.training.data.loader import Assembler, StepLoader
     from qvl.training.data.parts import mix_parts
     from qvl.training.data.schedule import Schedule
-    from qvl.training.data.steps import StreamState
+    from qvl.training.data.steps import STREAM_START
     from qvl.training.recipe import StageSpec
 
     content = {
@@ -137,7 +137,7 @@ def our_batches(folder: Path, side: int, workers: int) -> Iterator[int]:
     schedule = Schedule(stage, mix_parts(stage, {"photos": open_dataset(str(folder))}), seed=0)
     encoder = Encoder(build_tokenizer(ROOT / "examples" / "tokenizer.json"), Rule(stage.length))
     assembler = Assembler(encoder, side, False, ShardBytes())
-    for loaded in StepLoader(schedule, assembler, StreamState(), 0, 1, workers):
+    for loaded in StepLoader(schedule, assembler, STREAM_START, 0, 1, workers):
         for batch in loaded.batches:
             assert batch.pixels is not None and not batch.damaged
             yield len(batch.pixels)

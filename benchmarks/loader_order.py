@@ -26,7 +26,7 @@ from qvl.pipeline.shards.reader import Dataset, open_dataset
 from qvl.pipeline.shards.writer import INDEX
 from qvl.training.data.parts import MixPart, mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import StreamState
+from qvl.training.data.steps import STREAM_START, StreamState
 from qvl.training.recipe import StageSpec
 
 SAMPLE_BYTES = 45_000
@@ -111,7 +111,7 @@ def measure(folder: Path, batch: int) -> dict[str, Any]:
     opened = time.perf_counter()
     schedule = Schedule(stage(batch), parts(dataset, batch), SEED)
     made = time.perf_counter()
-    first = schedule.plan(StreamState(), 0, 64)
+    first = schedule.plan(STREAM_START, 0, 64)
     planned, used = time.perf_counter(), time.process_time() - cpu
     following = first.after
     for _ in range(STEPS - 1):

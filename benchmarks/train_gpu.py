@@ -226,7 +226,7 @@ def make_loader(stage: Any, shards: Path, folder: Path, workers: int) -> tuple[A
     from qvl.training.data.loader import Assembler, StepLoader
     from qvl.training.data.parts import mix_parts
     from qvl.training.data.schedule import Schedule
-    from qvl.training.data.steps import StreamState
+    from qvl.training.data.steps import STREAM_START
 
     tokenizer = build_tokenizer(ROOT / "examples" / "tokenizer.json")
     rule = Rule(stage.length, 256, stage.chatml)
@@ -235,7 +235,7 @@ def make_loader(stage: Any, shards: Path, folder: Path, workers: int) -> tuple[A
         measure_lengths(LengthsTask(shard, lengths.path_of(shard), tokenizer, rule))
     schedule = Schedule(stage, mix_parts(stage, {"made": dataset}), 0, lengths)
     assembler = Assembler(Encoder(tokenizer, rule), stage.resolution, stage.packing == "isolated", ShardBytes())
-    return StepLoader(schedule, assembler, StreamState(), 0, 1, workers), tokenizer
+    return StepLoader(schedule, assembler, STREAM_START, 0, 1, workers), tokenizer
 
 
 def config_of(stage: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
@@ -270,7 +270,7 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
     import torch
 
     from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
-    from qvl.training.loop.training_model import prepare
+    from qvl.training.weights.training_model import prepare
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16 if options.device == "cuda" else torch.float32)

@@ -38,7 +38,7 @@ from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_length
 from qvl.training.data.loader import Assembler, Batch, StepLoader
 from qvl.training.data.parts import mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import StreamState
+from qvl.training.data.steps import STREAM_START
 from qvl.training.recipe import StageSpec
 
 ROOT = Path(__file__).parents[1]
@@ -77,15 +77,15 @@ def model_and_batch(data: Path) -> tuple[QwenVLForConditionalGeneration, StageSp
     net = QwenVLForConditionalGeneration(config)
     schedule = Schedule(stage, mix_parts(stage, {"pairs": open_dataset(str(data / "demo"))}), seed=0)
     assembler = Assembler(Encoder(tokenizer, Rule(stage.length)), stage.resolution, False, ShardBytes())
-    batch = next(iter(StepLoader(schedule, assembler, StreamState(), 0, 1))).batches[0]
+    batch = next(iter(StepLoader(schedule, assembler, STREAM_START, 0, 1))).batches[0]
     return net, stage, batch
 
 
 def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
     """Steps through the engine, as a stage makes them."""
     from qvl.training.loop.engine import DeepSpeedEngine
-    from qvl.training.loop.training_model import prepare
     from qvl.training.process_group import start_training_group, stop_training_group
+    from qvl.training.weights.training_model import prepare
 
     net, stage, batch = model_and_batch(data)
     start_training_group()
@@ -126,7 +126,7 @@ def trainer(data: Path, steps: int) -> dict[str, Any]:
     """The same steps by `transformers.Trainer`."""
     import transformers
 
-    from qvl.training.loop.training_model import TrainingModel
+    from qvl.training.weights.training_model import TrainingModel
 
     net, stage, batch = model_and_batch(data)
     assert batch.pixels is not None
@@ -215,7 +215,7 @@ def shares(data: Path) -> dict[str, Any]:
 def useful(schedule: Schedule, length: int | None) -> float:
     """Tokens over positions of two steps, rows padded to a length, or to the longest of their micro-batch."""
     tokens = positions = 0
-    state = StreamState()
+    state = STREAM_START
     for _ in range(2):
         step = schedule.plan(state, 0, 1)
         state = step.after
@@ -228,7 +228,7 @@ def useful(schedule: Schedule, length: int | None) -> float:
 
 def as_they_come(schedule: Schedule) -> float:
     """The same with samples in their seeded order, as a usual collator meets them."""
-    step = schedule.plan(StreamState(), 0, 1)
+    step = schedule.plan(STREAM_START, 0, 1)
     by_key = {ref.key: ref.tokens for micro in step.micro_batches for row in micro.sequences for ref in row}
     lengths = [by_key[key] for key in step.ids]
     groups = [lengths[at : at + ROWS] for at in range(0, len(lengths), ROWS)]

@@ -14,7 +14,7 @@ import torch
 from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.text.tokenizer import build_processor, match_config
-from qvl.training.loop.export import write_model
+from qvl.training.weights.export import write_model
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)

@@ -19,10 +19,11 @@ from qvl.synth_ocr.build.recipe import load_recipe
 from qvl.synth_ocr.scene.source import Scene
 from qvl.training.data.datasets import used_datasets
 from qvl.training.data.encode import Encoder, Rule
-from qvl.training.data.steps import StreamState
-from qvl.training.loop.run import plan_stage, processor_of_start
+from qvl.training.data.stage_schedule import stage_schedule
+from qvl.training.data.steps import STREAM_START
 from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import load_train_recipe
+from qvl.training.weights.start import processor_of_start
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.conftest import qvl as run_command
 
@@ -96,8 +97,8 @@ def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: P
     processor = processor_of_start(recipe, stage)
     encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
     alone = ProcessGroup()
-    schedule = plan_stage(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
-    state = StreamState()
+    schedule = stage_schedule(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
+    state = STREAM_START
     for _ in range(STEPS):
         state = schedule.plan(state, 0, 1).after
     assert state.receipt == GOLDEN["receipts"][stage.label]

@@ -42,10 +42,13 @@ class StreamState:
     ``receipt``: running xxh3-128 of the ids of all samples so far, as hex (the data receipt); empty before the first step.
     """
 
-    step: int = 0
-    window: int = 0
-    offset: int = 0
-    receipt: str = ""
+    step: int
+    window: int
+    offset: int
+    receipt: str
+
+
+STREAM_START = StreamState(0, 0, 0, "")
 
 
 @dataclass(frozen=True, slots=True)

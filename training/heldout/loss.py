@@ -23,8 +23,8 @@ from qvl.pipeline.shards.scan import scan_dataset
 from qvl.training.data.encode import Encoder, Rule, SampleError
 from qvl.training.data.loader import Assembler
 from qvl.training.heldout.documents import is_held_out, pages_of_known_documents
-from qvl.training.loop.training_model import TrainingModel
 from qvl.training.recipe import Holdout
+from qvl.training.weights.training_model import TrainingModel
 
 LENGTH = 2048
 DIALOGUE = " in a dialogue"

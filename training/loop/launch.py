@@ -1,6 +1,6 @@
-"""Starting the processes of a run: this one alone, several on this machine, those of torchrun, or Ray Train's.
+"""Starts the processes of a run: this one alone, several on this machine, those of torchrun, or those of Ray Train.
 
-All of them come to `work`, with the same arguments; what differs are the environment's RANK and WORLD_SIZE.
+Each of them calls `work` with the same arguments; they differ only in RANK and WORLD_SIZE of the environment.
 """
 
 import os
@@ -15,7 +15,7 @@ from qvl.training.recipe import load_train_recipe
 
 @dataclass(frozen=True)
 class Launch:
-    """Arguments of a run that every process gets."""
+    """The arguments that every process of a run gets. ``recipe`` is a file; the others as in ``RunOptions``."""
 
     recipe: Path
     output: Path
@@ -26,25 +26,25 @@ class Launch:
 
 
 def work(launch: Launch) -> bool:
-    """One process of a run. True where it finished, False where a signal stopped it and a checkpoint is saved."""
+    """One process of a run. True where it finished, False where a signal stopped it after a checkpoint."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from transformers.utils import logging
 
-    from qvl.training.loop.run import Where, run
+    from qvl.training.loop.run import RunOptions, run
     from qvl.training.process_group import start_training_group, stop_training_group
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     group = start_training_group()
     try:
-        where = Where(launch.output, launch.workers, launch.cache, launch.cache_bytes, launch.wandb)
-        return run(load_train_recipe(launch.recipe), where, group)
+        options = RunOptions(launch.output, launch.workers, launch.cache, launch.cache_bytes, launch.wandb)
+        return run(load_train_recipe(launch.recipe), options, group)
     finally:
         stop_training_group()
 
 
 def launch_here(launch: Launch, processes: int) -> bool:
-    """In this process, or in several of this machine; under torchrun this process is one of many already."""
+    """Run in this process, or in ``processes`` of this machine. Under torchrun this process is already one of several."""
     if processes == 1 or "RANK" in os.environ:
         return work(launch)
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -71,16 +71,16 @@ def _child(launch: Launch) -> bool:
 
 
 def _reason(error: Any) -> str:
-    """Which rank failed first, and why, in one line."""
+    """Which rank failed first and why, in one line."""
     rank, failure = error.get_first_failure()
     how = f"killed by signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
     message = failure.message.get("message", "") if isinstance(failure.message, dict) else str(failure.message)
     line = next((part for part in reversed(message.strip().splitlines()) if part.strip()), "")
-    return f"rank {rank} ended the run ({how}): {line}; the same command goes on from the last checkpoint"
+    return f"rank {rank} ended the run ({how}): {line}; run the same command again to continue from the last checkpoint"
 
 
 def launch_ray(launch: Launch, processes: int, address: str | None) -> bool:
-    """On a Ray cluster through Ray Train: a worker per GPU (or CPU process). All machines must see the output folder."""
+    """Run on a Ray cluster through Ray Train, one worker per GPU or CPU process. All machines must see the output folder."""
     import ray
     import torch
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -103,7 +103,9 @@ def launch_ray(launch: Launch, processes: int, address: str | None) -> bool:
     try:
         trainer.fit()
     except ray.train.base_trainer.TrainingFailedError as error:
-        raise DataError(f"{str(error.__cause__ or error).strip().splitlines()[-1]}; the same command goes on") from None
+        raise DataError(
+            f"{str(error.__cause__ or error).strip().splitlines()[-1]}; run the same command again to continue"
+        ) from None
     from qvl.training.recipe import load_train_recipe
 
     last = load_train_recipe(launch.recipe).stages[-1].label

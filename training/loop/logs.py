@@ -1,62 +1,80 @@
-"""What a stage tells while it runs: JSON lines always, TensorBoard, optional wandb, and a line on the terminal."""
+"""What a stage reports while it runs: journals of JSON lines, TensorBoard, optionally wandb, and a line on the terminal."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from qvl.pipeline.commit.records import decode
 from qvl.pipeline.storage.atomic import replace_file
+from qvl.training.loop.records import QuarantineLine, ScoreLine, SpikeLine, StepLine
 
 LINES_WITHOUT_TERMINAL = 20
-SCALARS = ("loss", "lr", "grad_norm", "mfu", "memory_gb")
+"""Lines that a stage prints in all where there is no terminal for a progress bar."""
+
+Line = TypeVar("Line", StepLine, QuarantineLine, SpikeLine, ScoreLine)
 
 
-class Journal:
-    """An append-only file of JSON lines. Lines of steps that a killed run did not save are cut off on resume."""
+class Journal(Generic[Line]):
+    """An append-only file of JSON lines. Opening it for ``step`` drops the lines of that step and of later ones.
+
+    A resumed run does those steps again: the killed one wrote their lines, but no checkpoint.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        lines = [line for line in read_journal(path) if line["step"] < step]
-        replace_file(path, b"".join(orjson.dumps(line) + b"\n" for line in lines))
-        self.lines = len(lines)
+        kept = [line for line in _whole_lines(path) if orjson.loads(line)["step"] < step]
+        replace_file(path, b"".join(line + b"\n" for line in kept))
         self._file = path.open("ab")
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Append a line; it is in the file when this returns."""
+    def write(self, line: Line) -> None:
+        """Append a line. It is in the file when this returns."""
         self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         self._file.flush()
-        self.lines += 1
 
     def close(self) -> None:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; one that a kill cut in the middle is left out."""
-    lines = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            lines.append(orjson.loads(line))
-        except orjson.JSONDecodeError:
-            continue
-    return lines
+def read_journal(path: Path, kind: type[Line]) -> list[Line]:
+    """The lines of a journal; none where there is no file. A line that a kill has cut off is left out.
+
+    Raises DataError for a line with unknown or missing keys.
+    """
+    return [decode(kind, line, str(path)) for line in _whole_lines(path)]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal as data, for pages that show whatever a run has logged."""
+    return [orjson.loads(line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [line for line in lines if _is_json(line)]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 class StageLog:
-    """The log of one stage, written by rank 0. ``step`` is where it goes on."""
+    """The log of one stage, written by rank 0. ``step``: the step that it continues at; ``steps``: those of the stage."""
 
     def __init__(self, folder: Path, stage: str, step: int, steps: int, wandb: bool = False) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.steps = steps
-        self.journal = Journal(folder / "log.jsonl", step)
-        self.quarantine = Journal(folder / "quarantine.jsonl", step)
-        self.spikes = Journal(folder / "spikes.jsonl", step)
-        self.scores = Journal(folder / "eval.jsonl", step)
+        self.journal: Journal[StepLine] = Journal(folder / "log.jsonl", step)
+        self.quarantine: Journal[QuarantineLine] = Journal(folder / "quarantine.jsonl", step)
+        self.spikes: Journal[SpikeLine] = Journal(folder / "spikes.jsonl", step)
+        self.scores: Journal[ScoreLine] = Journal(folder / "eval.jsonl", step)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
         self._wandb = _open_wandb(folder, stage) if wandb else None
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
@@ -69,27 +87,17 @@ class StageLog:
         self._stage = stage
         self._bar.start()
 
-    def step(self, line: dict[str, Any]) -> None:
-        """One optimizer step."""
+    def step(self, line: StepLine) -> None:
+        """Record one optimizer step everywhere."""
         self.journal.write(line)
-        number, seconds = line["step"], max(line["seconds"], 1e-9)
-        scalars = {name: line[name] for name in SCALARS if line[name] is not None}
-        scalars |= {"samples_per_second": line["samples"] / seconds, "tokens_per_second": line["tokens"] / seconds}
-        scalars |= {"data_wait_share": line["data_wait"] / seconds}
-        for kind in ("loss_by_source", "loss_by_class"):
-            scalars |= {f"{kind}/{name}": total / count for name, (total, count) in line[kind].items() if count}
-        for name, value in scalars.items():
-            self._board.add_scalar(name, value, number)
+        for name, value in _scalars(line).items():
+            self._board.add_scalar(name, value, line.step)
         if self._wandb is not None:
-            self._wandb.log(scalars, step=number)
-        text = _line(line)
-        self._bar.update(self._task, completed=number + 1, line=text)
-        if self._bar.disable and ((number + 1) % max(1, self.steps // LINES_WITHOUT_TERMINAL) == 0 or number == 0):
-            self._console.print(f"{self._stage} {number + 1}/{self.steps}  {text}")
-
-    def say(self, text: str) -> None:
-        """A line for the person who watches."""
-        self._console.print(text)
+            self._wandb.log(_scalars(line), step=line.step)
+        text, done = _summary(line), line.step + 1
+        self._bar.update(self._task, completed=done, line=text)
+        if self._bar.disable and (done % max(1, self.steps // LINES_WITHOUT_TERMINAL) == 0 or done == 1):
+            self._console.print(f"{self._stage} {done}/{self.steps}  {text}")
 
     def close(self) -> None:
         self._bar.stop()
@@ -100,19 +108,40 @@ class StageLog:
             self._wandb.finish()
 
 
-def _line(line: dict[str, Any]) -> str:
-    seconds = max(line["seconds"], 1e-9)
-    loss = "  none" if line["loss"] is None else f"{line['loss']:.4f}"
+def _scalars(line: StepLine) -> dict[str, float]:
+    """The curves of TensorBoard and wandb at one step."""
+    seconds = max(line.seconds, 1e-9)
+    measured = {
+        "loss": line.loss,
+        "lr": line.lr,
+        "grad_norm": line.grad_norm,
+        "mfu": line.mfu,
+        "memory_gb": line.memory_gb,
+        "samples_per_second": line.samples / seconds,
+        "tokens_per_second": line.tokens / seconds,
+        "data_wait_share": line.data_wait / seconds,
+    }
+    scalars = {name: value for name, value in measured.items() if value is not None}
+    for kind, losses in (("loss_by_source", line.loss_by_source), ("loss_by_class", line.loss_by_class)):
+        scalars |= {
+            f"{kind}/{name}": total / count for name, (total, count) in losses.items() if count and total is not None
+        }
+    return scalars
+
+
+def _summary(line: StepLine) -> str:
+    seconds = max(line.seconds, 1e-9)
+    loss = "  none" if line.loss is None else f"{line.loss:.4f}"
     parts = [
         f"loss {loss}",
-        f"lr {line['lr']:.2e}",
-        f"{line['samples'] / seconds:,.1f} samples/s",
-        f"{line['tokens'] / seconds:,.0f} tokens/s",
-        f"wait {line['data_wait'] / seconds:.0%}",
+        f"lr {line.lr:.2e}",
+        f"{line.samples / seconds:,.1f} samples/s",
+        f"{line.tokens / seconds:,.0f} tokens/s",
+        f"wait {line.data_wait / seconds:.0%}",
     ]
-    if line["mfu"] is not None:
-        parts.append(f"MFU {line['mfu']:.0%}")
-    if line["skipped"]:
+    if line.mfu is not None:
+        parts.append(f"MFU {line.mfu:.0%}")
+    if line.skipped:
         parts.append("SKIPPED")
     return "  ".join(parts)
 
@@ -121,8 +150,3 @@ def _open_wandb(folder: Path, stage: str) -> Any:
     import wandb  # type: ignore[import-not-found]
 
     return wandb.init(project="qvl", name=f"{folder.parent.name}-{stage}", dir=str(folder), resume="allow")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """A small file, whole or not at all."""
-    replace_file(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())

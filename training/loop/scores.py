@@ -1,4 +1,4 @@
-"""Scores and operations while a stage runs: what `evaluate` and `cost` need from the stage."""
+"""What a running stage takes from evaluation and planning: scores of held-out samples, and operations for MFU."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +12,16 @@ from qvl.training.data.loader import Batch
 from qvl.training.evaluation.evaluate import evaluate
 from qvl.training.evaluation.samples.shards import find_shards, read_shards
 from qvl.training.evaluation.samples.subset import limited
+from qvl.training.loop.records import ScoreLine
 from qvl.training.plan.cost import Load, shape_of, training_flops
 from qvl.training.plan.machine import GPUS
 from qvl.training.recipe import StageSpec, TrainRecipe
 
 
 def step_flops(stage: StageSpec, config: Any) -> Callable[[list[Batch]], float]:
-    """Operations that the model itself needs for the micro-batches of a rank: the numerator of MFU.
+    """Counts the operations that the model itself needs for the micro-batches of a rank: the numerator of MFU.
 
-    Tokens are useful ones, so padding lowers MFU; attention pairs are counted as if each row were one sequence.
+    Padding is not counted, so it lowers MFU. Attention pairs are counted as if each row were one sequence.
     """
     shape = shape_of(config)
 
@@ -38,7 +39,7 @@ def step_flops(stage: StageSpec, config: Any) -> Callable[[list[Batch]], float]:
 
 
 def peak_flops(precision: str) -> float | None:
-    """The peak of this machine's GPU, by its name; None where it is none or not known."""
+    """The peak of this machine's GPU in operations per second, by its name; None without a GPU or for an unknown one."""
     if not torch.cuda.is_available():
         return None
     name = torch.cuda.get_device_name().lower().replace(" ", "-")
@@ -48,8 +49,11 @@ def peak_flops(precision: str) -> float | None:
 
 def evaluator(
     recipe: TrainRecipe, stage: StageSpec, net: QwenVLForConditionalGeneration, processor: QwenVLProcessor
-) -> Callable[[int], list[dict[str, Any]]] | None:
-    """Scores on samples of the stage's evaluation dataset: held-out ones where the recipe holds any out."""
+) -> Callable[[int], list[ScoreLine]] | None:
+    """Scores the model after a step, on samples of the stage's evaluation dataset.
+
+    They are held-out ones where the recipe holds any out. None where the stage is not evaluated.
+    """
     spec, holdout = stage.evaluate, recipe.holdout
     if spec is None:
         return None
@@ -58,8 +62,8 @@ def evaluator(
     found = read_shards(shards, spec.tasks, "all" if holdout is None else "heldout", **settings)
     samples = limited(list(found), spec.limit, recipe.seed)
 
-    def run(step: int) -> list[dict[str, Any]]:
+    def run(step: int) -> list[ScoreLine]:
         sets = evaluate(net, processor, samples).scores.sets
-        return [{"task": name, "scores": found.numbers} for name, found in sets.items()]
+        return [ScoreLine(step, name, found.numbers) for name, found in sets.items()]
 
     return run

@@ -13,8 +13,8 @@ from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule
 from qvl.training.data.loader import Assembler, Batch, StepLoader
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import MicroBatch, StreamState
-from qvl.training.loop.training_model import TrainingModel
+from qvl.training.data.steps import STREAM_START, MicroBatch
+from qvl.training.weights.training_model import TrainingModel
 from tests.training.data.test_schedule import MODES, make
 from tests.training.made import of_task, picture, sample, write_dataset
 
@@ -24,7 +24,7 @@ def batches(
 ) -> list[Batch]:
     schedule, encoder = make(MODES[mode], datasets, folder, tokenizer)
     assembler = Assembler(encoder, 56, MODES[mode].get("packing") == "isolated", ShardBytes())
-    loader = iter(StepLoader(schedule, assembler, StreamState(), 0, 1))
+    loader = iter(StepLoader(schedule, assembler, STREAM_START, 0, 1))
     return [batch for _ in range(steps) for batch in next(loader).batches]
 
 
@@ -68,7 +68,7 @@ def test_what_a_stage_cannot_use_is_no_damage(tmp_path: Path, tokenizer: PreTrai
     data = write_dataset(tmp_path / "d", "d", [sample("long", "vqa", turns, [picture(0)]), of_task("text", 1)])
     schedule, encoder = make(MODES["unpacked"], {"mixed": data, "text": data}, tmp_path / "l", tokenizer)
     schedule = Schedule(schedule.stage, schedule.parts, schedule.seed)  # without lengths, the loader has to find out
-    loader = iter(StepLoader(schedule, Assembler(encoder, 56, False, ShardBytes()), StreamState(), 0, 1))
+    loader = iter(StepLoader(schedule, Assembler(encoder, 56, False, ShardBytes()), STREAM_START, 0, 1))
     batch = next(loader).batches
     assert {lost.key for part in batch for lost in part.unusable} == {"long"}
     assert not any(part.damaged for part in batch)
@@ -80,7 +80,7 @@ def test_isolated_packs_lose_what_their_samples_lose_alone(
     schedule, encoder = make(MODES["packed sequences"], datasets, tmp_path, tokenizer)
     assembler = Assembler(encoder, 56, True, ShardBytes())
     model = TrainingModel(load_model(start)).eval()
-    step = schedule.plan(StreamState(), 0, 1)
+    step = schedule.plan(STREAM_START, 0, 1)
     sequences = [sequence for micro in step.micro_batches for sequence in micro.sequences]
     assert max(len(sequence) for sequence in sequences) > 2
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_causal_packs_see_the_samples_before_them(
 ) -> None:
     schedule, encoder = make(MODES["packed samples"], datasets, tmp_path, tokenizer)
     model = TrainingModel(load_model(start)).eval()
-    micro = next(m for m in schedule.plan(StreamState(), 0, 1).micro_batches if len(m.sequences[0]) > 1)
+    micro = next(m for m in schedule.plan(STREAM_START, 0, 1).micro_batches if len(m.sequences[0]) > 1)
     causal, isolated = (Assembler(encoder, 56, flag, ShardBytes())[micro] for flag in (False, True))
     assert causal.positions is None and torch.equal(causal.labels, isolated.labels)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_length
 from qvl.training.data.loader import Assembler, StepLoader
 from qvl.training.data.parts import mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import Step, StreamState
+from qvl.training.data.steps import STREAM_START, Step
 from qvl.training.recipe import StageSpec
 from tests.training.made import of_task, sample, stage, write_dataset
 
@@ -51,11 +51,11 @@ def test_every_world_size_sees_the_same_samples(
     mode: str, world: int, datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     schedule, _ = make(MODES[mode], datasets, tmp_path, tokenizer)
-    alone, state = [], StreamState()
+    alone, state = [], STREAM_START
     for _ in range(9):
         alone.append(schedule.plan(state, 0, 1))
         state = alone[-1].after
-    state = StreamState()
+    state = STREAM_START
     for expected in alone:
         steps = [schedule.plan(state, rank, world) for rank in range(world)]
         assert {step.after for step in steps} == {expected.after}
@@ -74,7 +74,7 @@ def test_any_number_of_workers_hands_out_the_same_batches(
     for workers in (0, 1, 4):
         schedule, encoder = make(MODES[mode], datasets, tmp_path, tokenizer)
         assembler = Assembler(encoder, 56, mode == "packed sequences", ShardBytes())
-        loader = iter(StepLoader(schedule, assembler, StreamState(), 1, 3, workers))
+        loader = iter(StepLoader(schedule, assembler, STREAM_START, 1, 3, workers))
         loaded = [next(loader) for _ in range(5)]
         ids = [batch.ids.tolist() for step in loaded for batch in step.batches]
         pixels = [int(b.pixels.sum()) if b.pixels is not None else 0 for step in loaded for b in step.batches]
@@ -88,7 +88,7 @@ def test_a_stream_goes_on_from_any_state(
 ) -> None:
     for settings in MODES.values():
         schedule, _ = make(settings, datasets, tmp_path, tokenizer)
-        stream = schedule.steps(StreamState(), 0, 1)
+        stream = schedule.steps(STREAM_START, 0, 1)
         steps = [next(stream) for _ in range(12)]
         for at in (3, 7, 8):
             fresh, _ = make(settings, datasets, tmp_path, tokenizer)
@@ -102,7 +102,7 @@ def test_windows_of_packed_sequences_use_every_sample_once(
     settings = {**MODES["packed sequences"], "mix": [{"dataset": "mixed", "weight": 1}], "pack_window": 96}
     schedule, _ = make(settings, datasets, tmp_path, tokenizer)
     seen: list[str] = []
-    state = StreamState()
+    state = STREAM_START
     while state.window == 0:
         step = schedule.plan(state, 0, 1)
         seen += step.ids
@@ -118,7 +118,7 @@ def test_selected_tasks_are_drawn_alone(
     mix = [{"dataset": "mixed", "tasks": ["vqa"], "weight": 1}, {"dataset": "mixed", "tasks": ["ocr"], "weight": 1}]
     for settings in MODES.values():
         schedule, _ = make({**settings, "mix": mix}, datasets, tmp_path, tokenizer)
-        step = schedule.plan(StreamState(), 0, 1)
+        step = schedule.plan(STREAM_START, 0, 1)
         assert {key.split("-")[0] for key in step.ids} == {"vqa", "ocr"}
 
 
@@ -132,7 +132,7 @@ def test_samples_that_cannot_be_learnt_are_left_out_with_their_reason(
     settings = {**MODES["packed samples"], "mix": [{"dataset": "mixed", "weight": 1}]}
     settings["batch"] = {"size": 10, "unit": "samples", "micro": 1}
     schedule, encoder = make(settings, folder, tmp_path / "l", tokenizer)
-    step = schedule.plan(StreamState(), 0, 1)
+    step = schedule.plan(STREAM_START, 0, 1)
     assert len(step.ids) == 9
     assert [(lost.key, lost.reason) for lost in step.left_out] == [("broken", "image_missing")]
     shard = open_dataset(str(folder["mixed"])).shards[0]
@@ -146,4 +146,4 @@ def test_a_dataset_without_a_usable_sample_is_an_error(tmp_path: Path, tokenizer
     settings = {**MODES["packed sequences"], "mix": [{"dataset": "mixed", "weight": 1}]}
     schedule, _ = make(settings, folder, tmp_path / "l", tokenizer)
     with pytest.raises(DataError, match="no sample of mixed"):
-        schedule.plan(StreamState(), 0, 1)
+        schedule.plan(STREAM_START, 0, 1)

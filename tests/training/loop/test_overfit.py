@@ -10,6 +10,7 @@ from qvl.pipeline.shards.reader import Selection, open_dataset, read_index
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.pipeline.shards.writer import Sample
 from qvl.training.loop.logs import read_journal
+from qvl.training.loop.records import StepLine
 from tests.training.conftest import ROOT, Command
 from tests.training.made import of_task, stage, write_dataset, write_recipe
 
@@ -29,7 +30,7 @@ def test_a_few_samples_of_four_tasks_come_back_word_for_word(start: Path, tmp_pa
     run = tmp_path / "run"
     done = qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0")
     assert done.returncode == 0, done.stderr
-    assert read_journal(run / "multitask" / "log.jsonl")[-1]["loss"] < 0.1
+    assert read_journal(run / "multitask" / "log.jsonl", StepLine)[-1].loss < 0.1
     scored = qvl(
         "eval",
         "run",
@@ -81,4 +82,4 @@ def test_64_real_samples_of_a_task_are_learnt_by_heart(task: str, tmp_path: Path
     )  # fmt: skip
     done = qvl("train", "run", str(recipe), "-o", str(tmp_path / "run"), "--loader-workers", "0", timeout=2000)
     assert done.returncode == 0, done.stderr
-    assert read_journal(tmp_path / "run" / "multitask" / "log.jsonl")[-1]["loss"] < 0.3
+    assert read_journal(tmp_path / "run" / "multitask" / "log.jsonl", StepLine)[-1].loss < 0.3

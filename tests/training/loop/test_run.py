@@ -13,16 +13,17 @@ import pytest
 
 from qvl.model.weights.auto import load_model
 from qvl.model.weights.freeze import part_of, tensor_hashes
-from qvl.training.loop.checkpoint import complete, read_checkpoint
+from qvl.training.loop.checkpoint import complete_checkpoints, read_checkpoint
 from qvl.training.loop.logs import read_journal
+from qvl.training.loop.records import ScoreLine, StepLine
 from tests.training.conftest import Command, start_qvl
 from tests.training.made import stage, write_recipe
 
 LONG = {"steps": 14, "packing": "causal", "batch": {"size": 12, "unit": "samples", "micro": 1}}
 
 
-def log(run: Path, name: str = "multitask") -> list[dict[str, Any]]:
-    return read_journal(run / name / "log.jsonl")
+def log(run: Path, name: str = "multitask") -> list[StepLine]:
+    return read_journal(run / name / "log.jsonl", StepLine)
 
 
 def wait_for_steps(run: Path, steps: int, process: Any) -> None:
@@ -46,14 +47,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, start: Path, datasets:
 
 def test_the_loss_falls_and_everything_is_logged(undisturbed: Path) -> None:
     lines = log(undisturbed / "run")
-    assert [line["step"] for line in lines] == list(range(14))
-    assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
+    assert [line.step for line in lines] == list(range(14))
+    assert lines[-1].loss < lines[0].loss - 0.3
     for line in lines:
-        by_source, by_class = line["loss_by_source"], line["loss_by_class"]
-        assert sum(count for _, count in by_source.values()) == line["learnt"]
-        assert sum(count for _, count in by_class.values()) == line["learnt"]
+        by_source, by_class = line.loss_by_source, line.loss_by_class
+        assert sum(count for _, count in by_source.values()) == line.learnt
+        assert sum(count for _, count in by_class.values()) == line.learnt
         total = sum(value for value, _ in by_source.values())
-        assert abs(total / line["learnt"] - line["loss"]) < 1e-6
+        assert abs(total / line.learnt - line.loss) < 1e-6
     assert (undisturbed / "run" / "multitask" / "tensorboard").is_dir()
 
 
@@ -69,11 +70,11 @@ def test_killed_and_gone_on_with_another_world_size_it_is_the_same_run(
     done = qvl("train", "run", str(recipe), "-o", str(run), "--processes", "1", "--loader-workers", "1")
     assert done.returncode == 0, done.stderr
     expected, found = log(undisturbed / "run"), log(run)
-    assert {line["world"] for line in found} == {1, 2}
-    assert [line["receipt"] for line in found] == [line["receipt"] for line in expected]
-    assert [line["samples"] for line in found] == [line["samples"] for line in expected]
+    assert {line.world for line in found} == {1, 2}
+    assert [line.receipt for line in found] == [line.receipt for line in expected]
+    assert [line.samples for line in found] == [line.samples for line in expected]
     for ours, theirs in zip(found, expected, strict=True):
-        assert abs(ours["loss"] - theirs["loss"]) < 1e-3
+        assert abs(ours.loss - theirs.loss) < 1e-3
 
 
 def test_a_stop_saves_and_the_same_command_finishes(undisturbed: Path, tmp_path: Path, qvl: Command) -> None:
@@ -83,11 +84,11 @@ def test_a_stop_saves_and_the_same_command_finishes(undisturbed: Path, tmp_path:
     os.killpg(process.pid, signal.SIGTERM)
     _, error = process.communicate(timeout=200)
     assert process.returncode == 143, error
-    assert "goes on" in error
-    saved = read_checkpoint(complete(run / "multitask" / "checkpoints")[-1])
-    assert saved["step"] == len(log(run)) == saved["progress"]["state"]["step"]
+    assert "run the same command again to continue" in error
+    saved = read_checkpoint(complete_checkpoints(run / "multitask" / "checkpoints")[-1])
+    assert saved.step == len(log(run)) == saved.progress.state.step
     assert qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0").returncode == 0
-    assert [line["loss"] for line in log(run)] == [line["loss"] for line in log(undisturbed / "run")]
+    assert [line.loss for line in log(run)] == [line.loss for line in log(undisturbed / "run")]
 
 
 def test_a_rank_that_dies_ends_the_run_with_its_reason(undisturbed: Path, tmp_path: Path) -> None:
@@ -121,16 +122,16 @@ def test_stages_keep_their_contracts(start: Path, datasets: dict[str, Path], tmp
     assert done.returncode == 0, done.stderr
     names = ("language", "pretrain", "multitask", "sft")
     assert set(json.loads(done.stdout.splitlines()[-1])["models"]) == set(names)
-    assert all(line["images"] == 0 for line in log(run, "language"))
+    assert all(line.images == 0 for line in log(run, "language"))
     hashes = [tensor_hashes(load_model(path)) for path in (start, *(run / name / "model" for name in names))]
     moved = [
         {part_of(n) for n in after if after[n] != before[n] and not n.endswith("pos_embed")}
         for before, after in itertools.pairwise(hashes)
     ]
     assert moved == [{"language"}, {"vision", "adapter"}, {"vision", "adapter", "language"}, {"adapter", "language"}]
-    scores = read_journal(run / "multitask" / "eval.jsonl")
-    assert {(line["step"], line["task"]) for line in scores} == {(1, "vqa"), (1, "referring")}
-    assert all(0 <= line["scores"]["score"] <= 100 for line in scores)
+    scores = read_journal(run / "multitask" / "eval.jsonl", ScoreLine)
+    assert {(line.step, line.task) for line in scores} == {(1, "vqa"), (1, "referring")}
+    assert all(0 <= line.scores["score"] <= 100 for line in scores)
     verified = qvl("train", "verify", str(run), "--world-size", "3", "--json")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert [entry["steps"] for entry in json.loads(verified.stdout)] == [2, 3, 3, 3]
@@ -181,16 +182,16 @@ def test_a_dataset_that_changed_since_is_refused(
     recipe = write_recipe(tmp_path / "r.yaml", start, {**datasets, "mixed": changed}, stage(**LONG))
     refused = qvl("train", "run", str(recipe), "-o", str(run))
     assert refused.returncode == 2
-    assert "other samples than when the run began in mixed" in refused.stderr
+    assert "the samples of mixed have changed since the run began" in refused.stderr
 
 
 def test_a_changed_shard_is_found_by_its_receipt(undisturbed: Path, qvl: Command, tmp_path: Path) -> None:
     run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))
     journal = run / "multitask" / "log.jsonl"
-    journal.write_text(journal.read_text().replace(log(run)[7]["receipt"], "0" * 32))
+    journal.write_text(journal.read_text().replace(log(run)[7].receipt, "0" * 32))
     verified = qvl("train", "verify", str(run), "--world-size", "2")
     assert verified.returncode == 1
-    assert "step 7: the samples of the log have another receipt" in verified.stdout
+    assert "step 7: the log has another receipt for these samples" in verified.stdout
 
 
 @pytest.mark.long
@@ -200,4 +201,4 @@ def test_ray_train_runs_the_same_recipe(undisturbed: Path, tmp_path: Path, qvl: 
         "train", "run", str(recipe), "-o", str(run), "--workers", "ray", "--processes", "2", "--loader-workers", "0"
     )
     assert done.returncode == 0, done.stderr
-    assert [line["receipt"] for line in log(run)] == [line["receipt"] for line in log(undisturbed / "run")]
+    assert [line.receipt for line in log(run)] == [line.receipt for line in log(undisturbed / "run")]

@@ -12,7 +12,6 @@ from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.freeze import TRAINED as FREEZE_TRAINED
 from qvl.model.weights.freeze import freeze_for_stage
 from qvl.model.weights.info import parts
-from qvl.training.loop.lora import add_lora
 from qvl.training.plan.cost import (
     TRAINED,
     Load,
@@ -24,6 +23,7 @@ from qvl.training.plan.cost import (
     vision_forward,
 )
 from qvl.training.recipe import Engine, Lora, StageSpec, load_train_recipe
+from qvl.training.weights.lora import add_lora
 
 RECIPES = Path("training/recipes")
 FULL = shape_of(preset("qwen-vl"))

@@ -21,7 +21,7 @@ from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_length
 from qvl.training.data.loader import Assembler
 from qvl.training.data.parts import mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import StreamState
+from qvl.training.data.steps import STREAM_START
 from qvl.training.plan.plan import make_plan
 from qvl.training.plan.records import Terms
 from qvl.training.recipe import load_train_recipe
@@ -74,7 +74,7 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
         for shard in part.dataset.shards:
             measure_lengths(LengthsTask(shard, measured.path_of(shard), tokenizer, encoder.rule))
     lengths = None if spec.packing == "none" else measured
-    schedule, state = Schedule(spec, found, recipe.seed, lengths), StreamState()
+    schedule, state = Schedule(spec, found, recipe.seed, lengths), STREAM_START
     assembler = Assembler(encoder, spec.resolution, False, ShardBytes())
     sums = dict.fromkeys(("samples", "tokens", "positions", "images", "sequences", "learnt"), 0.0)
     for _ in range(steps):

@@ -21,7 +21,7 @@ from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.run import model_identity
 from qvl.training.loop.launch import Launch, launch_here
-from qvl.training.loop.run import recipe_fingerprint
+from qvl.training.loop.run_manifest import recipe_fingerprint
 from qvl.training.pages.experiments.recipe import as_yaml
 from qvl.training.pages.journey.steps import Cost, measured, read_costs
 from qvl.training.recipe import TrainRecipe

@@ -124,7 +124,7 @@ def run_journey(journey: Journey, fresh: bool = False) -> Path | None:
 
 def _accept(journey: Journey, fresh: bool) -> None:
     """Write what this journey is, or refuse a folder that holds another one."""
-    from qvl.training.loop.run import recipe_fingerprint
+    from qvl.training.loop.run_manifest import recipe_fingerprint
 
     datasets = {name: open_dataset(path).hash for name, path in journey.paths.items()}
     manifest = JourneyManifest(recipe_fingerprint(journey.recipe), [LIMIT, LONGEST, LOSS_LIMIT], datasets)

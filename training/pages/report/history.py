@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from qvl.pipeline.base.errors import DataError
-from qvl.training.loop.logs import read_journal
+from qvl.training.loop.logs import read_lines
 
 Line = dict[str, Any]
 
@@ -63,8 +63,8 @@ def _label(stage: Line) -> str:
 
 def _stage(run: Path, stage: Line) -> StageHistory:
     folder = run / _label(stage)
-    steps, resumes = _in_order(read_journal(folder / "log.jsonl"))
-    scores, quarantine, spikes = (read_journal(folder / f"{name}.jsonl") for name in ("eval", "quarantine", "spikes"))
+    steps, resumes = _in_order(read_lines(folder / "log.jsonl"))
+    scores, quarantine, spikes = (read_lines(folder / f"{name}.jsonl") for name in ("eval", "quarantine", "spikes"))
     return StageHistory(_label(stage), stage["steps"], steps, scores, quarantine, spikes, resumes)
 
 

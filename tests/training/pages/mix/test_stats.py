@@ -18,7 +18,7 @@ from qvl.training.data.encode import Rule
 from qvl.training.data.lengths import LengthsFolder, LengthsTask, measure_lengths, rule_fingerprint
 from qvl.training.data.parts import mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import StreamState
+from qvl.training.data.steps import STREAM_START
 from qvl.training.pages.mix.compare import difference, duplicates
 from qvl.training.pages.mix.figures import ShareDifference
 from qvl.training.pages.mix.page import page
@@ -92,7 +92,7 @@ def test_shares_of_a_stage_are_what_the_schedule_draws(datasets: dict[str, Path]
     recipe = load_train_recipe(file)
     opened = used_datasets(recipe)
     (found,) = recipe_plan(recipe, opened, 2, 16, None).stages
-    schedule, state = Schedule(recipe.stages[0], mix_parts(recipe.stages[0], opened), recipe.seed), StreamState()
+    schedule, state = Schedule(recipe.stages[0], mix_parts(recipe.stages[0], opened), recipe.seed), STREAM_START
     drawn: Counter[str] = Counter()
     for _ in range(100):
         step = schedule.plan(state, 0, 1)
@@ -125,7 +125,7 @@ def test_preflight_counts_the_micro_batches_of_the_schedule(
     for shard in parts[0].dataset.shards:
         measure_lengths(LengthsTask(shard, measured.path_of(shard), tokenizer, rule))
     lengths = measured if packing else None
-    made = [Schedule(spec, parts, 0, lengths).plan(StreamState(), rank, world).micro_batches for rank in range(world)]
+    made = [Schedule(spec, parts, 0, lengths).plan(STREAM_START, rank, world).micro_batches for rank in range(world)]
     assert {len(batches) for batches in made} == {found.micro_batches_per_rank}
     empty = sum(not micro.sequences for batches in made for micro in batches)
     assert found.empty_share == pytest.approx(empty / sum(map(len, made)))

@@ -11,18 +11,18 @@ from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder
 from qvl.training.data.loader import Assembler, Batch
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import StreamState
-from qvl.training.loop.lora import add_lora, merge
-from qvl.training.loop.marker_rows import TOKENS, fold
-from qvl.training.loop.training_model import TrainingModel, prepare
+from qvl.training.data.steps import STREAM_START
 from qvl.training.recipe import Lora, StageSpec
+from qvl.training.weights.lora import add_lora, merge
+from qvl.training.weights.marker_rows import TOKENS, fold
+from qvl.training.weights.training_model import TrainingModel, prepare
 from tests.training.data.test_schedule import MODES, make
 from tests.training.made import stage
 
 
 def batch_of(made: tuple[Schedule, Encoder]) -> Batch:
     schedule, encoder = made
-    return Assembler(encoder, 56, False, ShardBytes())[schedule.plan(StreamState(), 0, 1).micro_batches[0]]
+    return Assembler(encoder, 56, False, ShardBytes())[schedule.plan(STREAM_START, 0, 1).micro_batches[0]]
 
 
 def loss_of(model: TrainingModel, batch: Batch) -> torch.Tensor:

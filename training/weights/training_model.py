@@ -6,9 +6,9 @@ from qvl.model.network.image_processor import CLIP_MEAN, CLIP_STD
 from qvl.model.network.loss import token_losses
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.freeze import freeze_for_stage
-from qvl.training.loop.lora import add_lora
-from qvl.training.loop.marker_rows import MarkerRows
 from qvl.training.recipe import StageSpec
+from qvl.training.weights.lora import add_lora
+from qvl.training.weights.marker_rows import MarkerRows
 
 
 class TrainingModel(nn.Module):
