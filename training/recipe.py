@@ -1,7 +1,7 @@
 """The recipe of a training run: datasets, and stages that follow one another. Paper table 8; reference sections 2 and 9.
 
-What alters the result is here; where and how it runs (processes, workers, folders) are flags. `engine` is the exception: it
-may change between two runs of one output, as it changes rounding alone.
+Everything that alters the result is in the recipe. Where and how a run takes place (processes, workers, folders) is given by
+options of the command. `engine` is the exception: it may change when a run is resumed, because it only affects rounding.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from qvl.pipeline.shards.reader import Selection
 
 
 class DatasetSpec(RecipeModel):
-    """Where a dataset lies: a folder of shards (or the output that holds it), local or an fsspec URL."""
+    """The location of a dataset: its folder of shards, or the output that holds it; a local path or an fsspec URL."""
 
     path: str
 
 
 class Part(RecipeModel):
-    """One component of a stage's mixture. ``weight`` is relative; with the paper's counts, simply the counts."""
+    """One component of a stage's mix. ``weight`` is relative; the paper's numbers of samples can be used as they are."""
 
     dataset: str
     weight: float = Field(gt=0)
@@ -41,7 +41,7 @@ class Part(RecipeModel):
 
 
 class Batch(RecipeModel):
-    """``size`` samples (or packed sequences) per optimizer step over all ranks; ``micro`` sequences in one forward pass."""
+    """``size``: samples, or packed sequences, per optimizer step over all ranks. ``micro``: sequences per forward pass."""
 
     size: int = Field(ge=1)
     unit: Literal["samples", "sequences"] = "samples"
@@ -49,7 +49,7 @@ class Batch(RecipeModel):
 
 
 class OptimizerSpec(RecipeModel):
-    """AdamW and its schedule: linear warm-up, then cosine from ``peak`` to ``minimum``."""
+    """AdamW and its schedule: linear warm-up, then half a cosine from ``peak`` to ``minimum``."""
 
     peak: float = Field(gt=0)
     minimum: float = Field(ge=0)
@@ -62,7 +62,7 @@ class OptimizerSpec(RecipeModel):
 
 
 class Engine(RecipeModel):
-    """DeepSpeed: ZeRO stage, where optimizer states live, precision of the forward pass, recomputation."""
+    """DeepSpeed's ZeRO stage and offload, the precision of the forward pass, and recomputation of activations."""
 
     zero: Literal[1, 2, 3] = 1
     offload: Literal["none", "optimizer", "parameters"] = "none"
@@ -86,7 +86,7 @@ class Lora(RecipeModel):
 
 
 class Save(RecipeModel):
-    """A checkpoint every so many steps, the newest ``keep`` of them; ``export`` adds a model folder to each."""
+    """A checkpoint every ``every`` steps, of which the newest ``keep`` remain. ``export`` adds a model folder to each."""
 
     every: int = Field(default=500, ge=1)
     keep: int = Field(default=3, ge=1)
@@ -94,7 +94,7 @@ class Save(RecipeModel):
 
 
 class Evaluation(RecipeModel):
-    """Scores on at most ``limit`` samples of each task of a dataset, every so many steps."""
+    """Scores on at most ``limit`` samples of each task of a dataset, every ``every`` steps."""
 
     dataset: str
     every: int = Field(ge=1)
@@ -103,9 +103,10 @@ class Evaluation(RecipeModel):
 
 
 class Tolerance(RecipeModel):
-    """When a run stops: damaged samples as a share of those read (and at least 10), and steps skipped one after another.
+    """When a run stops: above ``damaged`` as a share of the samples read (10 are always allowed), or after more than
+    ``skipped`` skipped steps in a row.
 
-    A step is skipped when its loss is no number, or above ``spike`` times the running mean.
+    A step is skipped when its loss is NaN or infinite, or above ``spike`` times the running mean.
     """
 
     damaged: float = Field(default=0.001, ge=0, le=1)
@@ -114,9 +115,9 @@ class Tolerance(RecipeModel):
 
 
 class StageSpec(RecipeModel):
-    """One stage. ``stage`` says what trains (model.freeze); ``name`` is its folder.
+    """One stage. ``stage`` says what is trained (model.weights.freeze); ``name`` is its folder.
 
-    Stage ``language`` reads the words of all samples without their pictures.
+    Stage ``language`` reads the text of all samples without their images.
     """
 
     stage: Literal["language", "pretrain", "multitask", "sft"]
@@ -153,36 +154,38 @@ class StageSpec(RecipeModel):
     @model_validator(mode="after")
     def _fits(self) -> "StageSpec":
         if self.resolution % 14:
-            raise ValueError(f"resolution {self.resolution} is no multiple of the patch size 14")
+            raise ValueError(f"resolution {self.resolution} is not a multiple of the patch size 14")
         if self.batch.unit == "samples" and self.packing != "none" and self.batch.size < 2:
-            raise ValueError("a batch of one sample cannot be packed; choose packing: none")
+            raise ValueError("a batch of one sample cannot be packed; use packing: none")
         if self.optimizer.warmup > self.steps:
-            raise ValueError(f"warm-up of {self.optimizer.warmup} steps is longer than the stage ({self.steps})")
+            raise ValueError(f"warm-up of {self.optimizer.warmup} steps is longer than the stage of {self.steps} steps")
         if self.evaluate is not None and self.engine.zero == 3:
             raise ValueError(
-                "evaluate needs whole weights on every rank: engine.zero 1 or 2, or `qvl eval run` afterwards"
+                "evaluate needs whole weights on every rank: use engine.zero 1 or 2, or `qvl eval run` afterwards"
             )
         if self.save.export and self.lora is not None and self.lora.quantize:
-            raise ValueError("save.export cannot merge updates into a 4-bit base; leave it out")
+            raise ValueError("save.export cannot merge low-rank updates into a 4-bit base; remove it")
         if self.lora is not None and self.stage != "sft":
-            raise ValueError("lora belongs to stage sft: before it the whole language model is frozen or trains")
+            raise ValueError(
+                "lora is for stage sft only: in the others the language model is frozen or trained as a whole"
+            )
         if self.trained_markers and self.stage != "pretrain":
-            raise ValueError("trained_markers is for stage pretrain, where the language model is frozen")
+            raise ValueError("trained_markers is for stage pretrain only, where the language model is frozen")
         labels = [part.label for part in self.mix]
         if len(set(labels)) != len(labels):
-            raise ValueError(f"two parts of the mix are alike ({', '.join(labels)}); give them a `name`")
+            raise ValueError(f"two parts of the mix have the same label ({', '.join(labels)}); give them a `name`")
         return self
 
 
 class Holdout(RecipeModel):
-    """A share of all images, by a seeded hash of their bytes, that is never trained on: `qvl eval run --split heldout`."""
+    """A share of all images, chosen by a seeded hash of their bytes, that is kept for `qvl eval run --split heldout`."""
 
     share: float = Field(gt=0, lt=1)
     seed: int = 0
 
 
 class TrainRecipe(RecipeModel):
-    """A run. ``start``: a preset (needs ``tokenizer``) or a model folder; ``fresh`` parts of it get first weights."""
+    """A run. ``start``: a preset, which needs a ``tokenizer``, or a model folder. ``fresh``: parts that get new weights."""
 
     name: str
     start: str
@@ -206,12 +209,12 @@ class TrainRecipe(RecipeModel):
             used = [part.dataset for part in stage.mix] + ([stage.evaluate.dataset] if stage.evaluate else [])
             for name in used:
                 if name not in self.datasets:
-                    raise ValueError(f"stage {stage.label}: dataset {name} is not among `datasets`")
+                    raise ValueError(f"stage {stage.label}: dataset {name} is not listed in `datasets`")
         return self
 
 
 def load_train_recipe(path: Path) -> TrainRecipe:
-    """Read a training recipe; relative paths count from its folder. Raises RecipeError with the place of each mistake."""
+    """Read a training recipe; relative paths start at its folder. Raises RecipeError that locates each mistake."""
     return read_recipe(path, TrainRecipe, _anchor_paths)
 
 

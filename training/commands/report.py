@@ -1,4 +1,4 @@
-"""``qvl train report``: wiring only; heavy imports stay inside."""
+"""``qvl train report``: the command line only; heavy imports stay inside the command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ def report(
         Path, typer.Argument(metavar="RUN", help="Output of `qvl train run`, finished or not", show_default=False)
     ],
 ) -> None:
-    """Draw a run's curves, scores, spikes and quarantined samples into RUN/report.html: one file, nothing loaded."""
+    """Write a run's curves, scores, spikes and quarantined samples to RUN/report.html, one self-contained file."""
     from qvl.training.pages.report.page import write_report
 
     typer.echo(write_report(run))

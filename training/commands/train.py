@@ -1,4 +1,4 @@
-"""``qvl train``: the command line of training. Wiring only; heavy imports stay inside the commands."""
+"""``qvl train``: the command line of training; heavy imports stay inside the commands."""
 
 import json
 from pathlib import Path
@@ -21,15 +21,15 @@ def run(
     recipe: RecipeFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; the same command resumes it")],
     workers: Annotated[str, typer.Option(help="serial: this machine; ray: Ray Train on a cluster")] = "serial",
-    processes: Annotated[int, typer.Option(min=1, help="Processes: one per GPU")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes, one per GPU")] = 1,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")] = None,
     loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
-    cache: Annotated[Path | None, typer.Option(help="Local folder for shards that lie on a store")] = None,
-    cache_gb: Annotated[float, typer.Option(help="How much of it may be used")] = 32.0,
-    wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases too")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Local folder for shards of a remote store")] = None,
+    cache_gb: Annotated[float, typer.Option(help="Size limit of the cache, in GiB")] = 32.0,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Also log to Weights & Biases")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON at the end")] = False,
 ) -> None:
-    """Run the stages of a recipe, or go on with them. Also the program that torchrun starts."""
+    """Run or resume the stages of a recipe. torchrun can start it, too."""
     from qvl.pipeline.base.errors import SIGNALLED, RecipeError
     from qvl.training.loop.launch import Launch, launch_here, launch_ray
     from qvl.training.recipe import load_train_recipe
@@ -40,7 +40,7 @@ def run(
         raise RecipeError(f"--workers {workers}: choose serial or ray")
     done = launch_ray(launch, processes, address) if workers == "ray" else launch_here(launch, processes)
     if not done:
-        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        typer.echo("stopped at a checkpoint; run the same command again to continue", err=True)
         raise typer.Exit(SIGNALLED)
     folders = {stage.label: str(output / stage.label / "model") for stage in loaded.stages}
     if as_json:
@@ -54,10 +54,10 @@ def run(
 @app.command()
 def verify(
     run: RunFolder,
-    world: Annotated[int, typer.Option("--world-size", min=1, help="Replay as so many processes")] = 1,
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Number of processes to replay")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
-    """Replay the stream of a run at another world size and compare it with its receipts. Exit 1 at a difference."""
+    """Replay the stream of a run at any world size and compare it with its receipts. Exit 1 where they differ."""
     from dataclasses import asdict
 
     from qvl.training.loop.verify import verify as replay
@@ -67,9 +67,9 @@ def verify(
         typer.echo(json.dumps([asdict(result) for result in results]))
     else:
         for result in results:
-            said = result.difference or "the receipts agree"
+            outcome = result.difference or "the receipts agree"
             typer.echo(
-                f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {said}"
+                f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {outcome}"
             )
     raise typer.Exit(1 if any(result.difference for result in results) else 0)
 

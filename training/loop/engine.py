@@ -1,7 +1,7 @@
-"""DeepSpeed behind four calls: forward, backward, step, and the full tensors in and out.
+"""DeepSpeed behind four operations: forward, backward, step, and whole tensors in and out.
 
-Nothing else in this package knows the engine. Tensors are gathered one by one under our own names, so that a checkpoint
-does not depend on the number of processes. Gradients are of the sum over tokens, divided by the step's tokens.
+No other module uses DeepSpeed to train. Tensors are gathered one by one under our own names, so that a checkpoint does not
+depend on the number of processes. A gradient is that of the sum of losses, divided by the supervised tokens of the step.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -36,7 +36,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Stepped:
-    """What an optimizer step did: the gradient's norm before clipping, and whether it was skipped."""
+    """An optimizer step: the gradient's norm before clipping (None where not finite), and whether the update was skipped."""
 
     norm: float | None
     skipped: bool
@@ -60,28 +60,33 @@ class DeepSpeedEngine:
         )
         self.device = self._engine.device
         self._create_moments()
-        for name, parameter in self.named:  # the engine made its masters of weights that it had rounded to bf16
+        for name, parameter in self.named:  # the engine copied its masters from weights already rounded to bfloat16
             safe_set_full_fp32_param(parameter, masters.pop(name).to(self.device))
 
     def forward(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(sum of losses, losses of the learnt tokens)."""
+        """The sum of the losses, with a gradient, and the loss of each supervised token."""
         moved = [None if tensor is None else tensor.to(self.device, non_blocking=True) for tensor in inputs]
         result: tuple[Tensor, Tensor] = self._engine(*moved)
         return result
 
     def backward(self, loss: Tensor, tokens: int, last: bool) -> None:
-        """Gradients of a micro-batch's sum, divided by the ``tokens`` of the whole step; ``last`` of the step's."""
+        """Add the gradients of a micro-batch's sum of losses, divided by the ``tokens`` of the whole step.
+
+        ``last``: whether it is the step's last micro-batch, after which ranks exchange gradients.
+        """
         self._engine.set_gradient_accumulation_boundary(last)
-        self._engine.backward(loss * (self.world / max(1, tokens)), scale_wrt_gas=False)  # ranks are averaged
+        self._engine.backward(
+            loss * (self.world / max(1, tokens)), scale_wrt_gas=False
+        )  # the engine averages over ranks
         if not last:
             self._engine.step()
 
     def invalidate_loss(self, loss: Tensor) -> Tensor:
-        """A loss whose gradient is no number: the engine then skips the update by itself, in every ZeRO stage."""
+        """A loss whose gradient is NaN, which makes the engine skip the update in every ZeRO stage."""
         return loss * math.nan
 
     def step(self, rate: float) -> Stepped:
-        """Update the weights with a learning rate; nothing moves where a gradient is no number."""
+        """Update the weights with a learning rate. The update is skipped where the gradient is NaN or infinite."""
         optimizer: Any = self._engine.optimizer
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
@@ -93,14 +98,14 @@ class DeepSpeedEngine:
         return Stepped(float(norm) if finite else None, skipped)
 
     def state(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Every trained tensor: float32 ``weight`` and its moments, whole, on every rank. A collective call."""
+        """Every trained tensor in whole on every rank: its float32 ``weight`` and its moments. A collective call."""
         for name, parameter in self.named:
             tensors = {"weight": safe_get_full_fp32_param(parameter)}
             tensors |= {moment: safe_get_full_optimizer_state(parameter, moment) for moment in MOMENTS}
             yield name, tensors
 
     def load(self, name: str, tensors: dict[str, Tensor]) -> None:
-        """Set a trained tensor and its moments from whole ones, at any number of processes."""
+        """Set a trained tensor and its moments from whole ones. It works at any number of processes."""
         parameter = dict(self.named)[name]
         safe_set_full_fp32_param(parameter, tensors["weight"].to(self.device))
         for moment in MOMENTS:
@@ -109,7 +114,7 @@ class DeepSpeedEngine:
             parameter.data.copy_(tensors["weight"].view_as(parameter))
 
     def set_updates(self, updates: int) -> None:
-        """How many updates the moments have seen: Adam's bias correction depends on it."""
+        """Set the number of updates that the moments have seen, which Adam's bias correction depends on."""
         self.updates = updates
         for state in self._inner_optimizer().state.values():
             step = state["step"]
@@ -119,9 +124,11 @@ class DeepSpeedEngine:
         return self._engine.optimizer.optimizer
 
     def _create_moments(self) -> None:
-        """Moments of zero before the first step: a checkpoint can be loaded, or saved, at step 0."""
+        """Create moments of zero before the first step, so that a checkpoint can be loaded or saved at step 0."""
         outer, inner = self._engine.optimizer, self._inner_optimizer()
-        flat = getattr(outer, "fp32_partitioned_groups_flat", None)  # ZeRO-3 puts its partitions in one at a time
+        flat = getattr(
+            outer, "fp32_partitioned_groups_flat", None
+        )  # ZeRO-3 hands its partitions to the inner optimizer one at a time
         tensors = flat if flat is not None else [p for group in inner.param_groups for p in group["params"]]
         for tensor in tensors:
             counter = torch.zeros((), dtype=torch.float32, device=tensor.device) if _torch_adam(inner) else 0
@@ -131,21 +138,21 @@ class DeepSpeedEngine:
 
 
 def full_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the model's own state, whole, as the forward pass uses it. A collective call under ZeRO-3."""
+    """Every tensor of the model's state in whole, as the forward pass uses it. A collective call under ZeRO-3."""
     for name, tensor in model.state_dict(keep_vars=True).items():
         with _gathered(tensor):
             yield name, tensor.detach().cpu().clone()
 
 
 def _gathered(parameter: Tensor) -> Any:
-    """Under ZeRO-3 a parameter is whole only inside this context."""
+    """A context in which the parameter is whole; under ZeRO-3 it is partitioned outside of it."""
     if hasattr(parameter, "ds_id"):
         return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
     return nullcontext()
 
 
 def _inner(model: nn.Module) -> nn.Module:
-    """The parameters under the model's own names (``model.vision_tower...``) and the marker rows beside them."""
+    """The parameters under the wrapped model's names (``model.vision_tower...``), together with the marker rows."""
     holder = nn.Module()
     net: Any = model.net
     for name, child in net.named_children():
@@ -170,14 +177,14 @@ def _adamw(groups: list[dict[str, Any]], spec: OptimizerSpec, engine: Engine) ->
 
 
 def _config(engine: Engine, optimizer: OptimizerSpec) -> dict[str, Any]:
-    # copying gradients into one buffer spares a GPU fragments of memory; on a CPU it would only cost time
+    # one buffer for gradients prevents fragmented memory on a GPU; on a CPU the copy would only cost time
     zero: dict[str, Any] = {"stage": engine.zero, "contiguous_gradients": torch.cuda.is_available()}
     if engine.offload != "none":
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     if engine.offload == "parameters":
         zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     config: dict[str, Any] = {
-        "train_micro_batch_size_per_gpu": 1,  # of no meaning: batches are built before, boundaries are set by hand
+        "train_micro_batch_size_per_gpu": 1,  # has no effect: batches are built before, and boundaries are set by hand
         "gradient_accumulation_steps": 1,
         "gradient_clipping": optimizer.clip,
         "zero_optimization": zero,

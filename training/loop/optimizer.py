@@ -1,7 +1,7 @@
-"""Parameter groups and learning rates: paper table 8, layer-wise decay in the ViT, weight decay on matrices alone.
+"""Parameter groups and learning rates: paper table 8, layer-wise learning-rate decay in the ViT, weight decay on matrices.
 
-The paper does not say what its weight decay acts on; here it leaves out vectors (norms, biases), position tables, the
-adapter's queries and trained marker rows, as is usual.
+The paper does not say what its weight decay acts on. As is usual, it leaves out vectors (norms, biases), position tables,
+the adapter's queries and trained marker rows.
 """
 
 import math
@@ -16,9 +16,9 @@ UNDECAYED = ("positional_embedding", "query", "marker_rows")
 
 
 def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
-    """Trainable parameters by (rate, decay). ``scale`` multiplies the schedule's rate; ``names`` are in order.
+    """Trainable parameters grouped by (learning rate, weight decay). ``scale`` multiplies the rate of the schedule.
 
-    The ViT's last block has scale 1, the one before it ``vision_decay``, and so on down to the stem.
+    The ViT's last block has scale 1, the block before it ``vision_decay``, and so on down to the stem.
     """
     blocks = max([depth for name, _ in model.named_parameters() if (depth := _depth(name)) is not None], default=0)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
@@ -38,7 +38,7 @@ def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, An
 
 
 def learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
-    """The rate of step 0, 1, ...: linear up to the peak at the end of the warm-up, then half a cosine to the minimum."""
+    """The rate of a step, counted from 0: linear up to the peak during warm-up, then half a cosine down to the minimum."""
     if step < spec.warmup:
         return spec.peak * (step + 1) / spec.warmup
     done = (step - spec.warmup) / max(1, steps - 1 - spec.warmup)
@@ -46,5 +46,5 @@ def learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
 
 
 def _depth(name: str) -> int | None:
-    """Depth in the ViT; None for every other parameter, also those that belong to no part of the model (marker rows)."""
+    """Depth in the ViT; None for any other parameter, including those that are not part of the model (marker rows)."""
     return vision_depth(name) if name.startswith("model.vision_tower.") else None

@@ -77,7 +77,8 @@ class StepLine:
 
     ``learnt``: supervised tokens. ``positions``: tokens with padding. ``seconds``: of the whole step; ``data_wait``: of the
     longest wait for data. ``loss_by_source`` and ``loss_by_class``: (sum of losses, supervised tokens); a sum
-    that is not finite is read back as None, because JSON has no NaN. ``attempt`` names the start of the program that wrote the line.
+    that is not finite is read back as None, because JSON has no NaN. ``attempt`` names the start of the program that wrote
+    the line.
     """
 
     step: int

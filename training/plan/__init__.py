@@ -1,1 +1,1 @@
-"""What a training run will take, before it starts: memory, time, cost."""
+"""What a training run will take before it starts: memory, time and cost."""

@@ -1,7 +1,7 @@
-"""Floating-point operations of a training step, from shapes alone. A multiply-add counts as two; norms and softmax as none.
+"""Floating-point operations of a training step, from shapes alone.
 
-Attention of the language model is causal, so it is half of the full product. Logits are computed where labels are
-(`model.loss`). Reference: peers.md section 6.
+A multiply-add counts as two operations; norms and softmax are not counted. Attention of the language model is causal, so it
+is half of the full product. Logits are computed only where there are labels (`model.network.loss`).
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ TRAINED = {
     "multitask": frozenset({"vision", "adapter", "language"}),
     "sft": frozenset({"adapter", "language"}),
 }
-"""As `model.freeze`, without torch."""
+"""The parts that each stage trains: as `model.weights.freeze`, but without importing torch."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What costs depend on. Parameters: ``vision``, ``adapter`` (with ln_post and proj), ``language`` (with both tables)."""
+    """The dimensions that costs depend on.
+
+    ``vision``, ``adapter`` (with ln_post and proj) and ``language`` (with both tables) are numbers of parameters.
+    """
 
     patch: int
     vision_layers: int
@@ -45,7 +48,7 @@ class Shape:
 
     @property
     def blocks(self) -> int:
-        """Parameters of the language model's blocks: without embedding and head."""
+        """Parameters of the language model without embedding and head."""
         return self.language - self.vocabulary * self.width * (1 if self.tied else 2)
 
     def patches(self, resolution: int) -> int:
@@ -55,7 +58,7 @@ class Shape:
 
 
 def shape_of(config: QwenVLConfig) -> Shape:
-    """The shape of a model. Counts are exact; a language model that is no Qwen2 is counted on torch's meta device."""
+    """The shape of a model. Counts are exact; a language model other than Qwen2 is counted on torch's meta device."""
     vision, text, queries = config.vision_config, config.text_config, config.adapter_config.num_queries
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
@@ -111,10 +114,10 @@ def _language(config: QwenVLConfig, attention: int, keys: int) -> int:
 
 @dataclass(frozen=True)
 class Load:
-    """What passes through the model, of one sample or of a whole step; averages are allowed.
+    """What passes through the model for one sample, a micro-batch or a step; the numbers may be averages.
 
-    ``tokens``: positions of the language model, padding with them. ``pairs``: squares of the lengths that attend to
-    themselves, added up. ``labels``: positions with a label.
+    ``tokens``: positions of the language model, padding included. ``pairs``: sum of the squared lengths of segments that
+    attend to themselves. ``labels``: positions with a label.
     """
 
     images: float
@@ -123,13 +126,13 @@ class Load:
     labels: float
 
     def times(self, factor: float) -> "Load":
-        """That many of it."""
+        """The load multiplied by a factor."""
         return Load(self.images * factor, self.tokens * factor, self.pairs * factor, self.labels * factor)
 
 
 @dataclass(frozen=True)
 class Flops:
-    """Operations by part. ``recompute``: of the forward pass that activation checkpointing repeats."""
+    """Operations by part. ``recompute``: those of the forward pass that activation checkpointing repeats."""
 
     vision: float
     adapter: float
@@ -139,41 +142,41 @@ class Flops:
 
     @property
     def model(self) -> float:
-        """What the model itself needs: the numerator of MFU."""
+        """The operations that the model itself needs: the numerator of MFU."""
         return self.vision + self.adapter + self.language + self.head
 
     @property
     def total(self) -> float:
-        """What the GPU computes."""
+        """The operations that the GPU computes."""
         return self.model + self.recompute
 
 
 def vision_forward(shape: Shape, patches: int) -> float:
-    """One image through the ViT: patch convolution, projections, full attention."""
+    """Operations of one image in the ViT: patch convolution, projections, full attention."""
     width = shape.vision_width
     linear = shape.vision_layers * (4 * width * width + 2 * width * shape.vision_mlp) + 3 * shape.patch**2 * width
     return float(2 * patches * linear + 4 * shape.vision_layers * patches * patches * width)
 
 
 def adapter_forward(shape: Shape, patches: int) -> float:
-    """One image through the adapter: keys and values of all patches, queries, ln_post's proj."""
+    """Operations of one image in the adapter: keys and values of all patches, queries, ln_post's projection."""
     width, square = shape.width, shape.width * shape.width
     keys = 2 * patches * (shape.vision_width * width + 2 * square)
     return float(keys + 2 * shape.queries * 3 * square + 4 * shape.queries * patches * width)
 
 
 def language_forward(shape: Shape, load: Load) -> float:
-    """Blocks of the language model; causal attention is half of all pairs."""
+    """Operations of the language model's blocks; causal attention covers half of all pairs."""
     return 2 * shape.blocks * load.tokens + 2 * shape.layers * shape.attention_width * load.pairs
 
 
 def head_forward(shape: Shape, labels: float) -> float:
-    """Logits at the positions that have a label."""
+    """Operations of the logits at the positions that have a label."""
     return 2.0 * shape.vocabulary * shape.width * labels
 
 
 def forward(shape: Shape, load: Load, resolution: int) -> Flops:
-    """One forward pass."""
+    """Operations of one forward pass."""
     patches = shape.patches(resolution)
     return Flops(
         vision=load.images * vision_forward(shape, patches),
@@ -184,14 +187,14 @@ def forward(shape: Shape, load: Load, resolution: int) -> Flops:
 
 
 def lora_parameters(shape: Shape, rank: int) -> int:
-    """Of low-rank updates to q, k, v, o, gate and up (c_attn, attn.c_proj, w1, w2 of the release) in every block."""
+    """Parameters of low-rank updates to q, k, v, o, gate and up (release: c_attn, attn.c_proj, w1, w2) in every block."""
     width, attention, keys, mlp = shape.width, shape.attention_width, shape.key_width, shape.mlp
     sides = (width + attention) + 2 * (width + keys) + (attention + width) + 2 * (width + mlp)
     return shape.layers * rank * sides
 
 
 def trained_parameters(shape: Shape, stage: StageSpec) -> int:
-    """How many parameters have gradients and optimizer states."""
+    """The number of parameters that have gradients and optimizer states."""
     trained = TRAINED[stage.stage]
     count = shape.adapter if "adapter" in trained else 0
     if "vision" in trained:
@@ -202,11 +205,11 @@ def trained_parameters(shape: Shape, stage: StageSpec) -> int:
 
 
 def training_flops(shape: Shape, stage: StageSpec, load: Load) -> Flops:
-    """Forward and backward passes of a stage.
+    """Operations of the forward and backward passes of a stage.
 
-    A trained part costs its forward pass three times; a frozen one that gradients pass through twice (the language
-    model of stage 1, or under LoRA); one with nothing trained below it once (the ViT of stage 3, first ViT blocks that
-    are frozen). Recomputation adds the forward pass of the blocks that gradients pass through.
+    A trained part costs three times its forward pass. A frozen part that gradients pass through costs twice (the language
+    model of stage 1, or under LoRA). A frozen part with nothing trained before it costs once (the ViT of stage 3, or
+    frozen first blocks of the ViT). Recomputation adds the forward pass of the blocks that gradients pass through.
     """
     once = forward(shape, load, stage.resolution)
     seen = _trained_share(shape, stage) if "vision" in TRAINED[stage.stage] else 0.0
@@ -224,5 +227,5 @@ def training_flops(shape: Shape, stage: StageSpec, load: Load) -> Flops:
 
 
 def _trained_share(shape: Shape, stage: StageSpec) -> float:
-    """Of the ViT's blocks, those that train."""
+    """The share of the ViT's blocks that are trained."""
     return max(0.0, 1 - stage.frozen_vision_blocks / max(1, shape.vision_layers))

@@ -1,7 +1,7 @@
-"""Memory of one GPU before anything starts: model states exactly, activations and buffers as estimates.
+"""The memory that one GPU will need: model states exactly, activations and buffers as estimates.
 
-States as ZeRO shards them (peers.md section 6): bf16 weights and gradients, fp32 masters, two Adam moments. Activations from
-counts of what autograd keeps per position, measured on this model (tests/training/plan/test_memory.py measures them again).
+States are those that ZeRO shards: bf16 weights and gradients, fp32 masters, and two Adam moments. Activations are computed
+from what autograd keeps per position of this model, which tests/training/plan/test_memory.py measures again.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from qvl.training.recipe import StageSpec
 
 Offload = Literal["none", "optimizer", "parameters"]
 BUCKET = 500_000_000
-"""Elements of DeepSpeed's reduction buffer."""
+"""Size of DeepSpeed's reduction buffer, in elements."""
 LIVE = 1_000_000_000
-"""Elements of weights that ZeRO-3 gathers at one time."""
+"""Weights that ZeRO-3 holds gathered at one time, in elements."""
 LOGIT_ROWS = 1024
-"""Labels whose logits exist at one time (`model.loss`)."""
+"""Labels whose logits exist at one time (`model.network.loss`)."""
 LOGIT_BYTES = 14
-"""Per logit: bf16, fp32, its log-softmax, and the gradients of both."""
+"""Bytes per logit: in bf16 and fp32, its log-softmax, and the gradients of both."""
 RESERVE = 3e9
-"""CUDA context, kernels, workspaces, and what the allocator cannot fill."""
+"""Bytes for the CUDA context, kernels, workspaces, and what the allocator cannot fill."""
 FOUR_BITS = 0.56
-"""Bytes per weight of a 4-bit base with its scales."""
+"""Bytes per weight of a 4-bit base, scales included."""
 
 
 @dataclass(frozen=True)
 class States:
-    """Bytes of one GPU, and of the host's memory per GPU."""
+    """Model states in bytes: on one GPU, and in the host's memory per GPU."""
 
     weights: float
     gradients: float
@@ -36,13 +36,13 @@ class States:
 
     @property
     def total(self) -> float:
-        """On the GPU."""
+        """Bytes on the GPU."""
         return self.weights + self.gradients + self.optimizer
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one GPU at the peak of a step."""
+    """Bytes on one GPU at the peak of a step."""
 
     states: States
     activations: float
@@ -56,10 +56,10 @@ class Memory:
 def model_states(
     parameters: float, trained: float, gpus: int, zero: int, offload: Offload = "none", element: int = 2
 ) -> States:
-    """Weights, gradients and optimizer of ``gpus`` under ZeRO 0 to 3. ``element``: bytes of a weight.
+    """Weights, gradients and optimizer states on one of ``gpus`` under ZeRO 0 to 3. ``element``: bytes of a weight.
 
-    In float32 (``element`` 4) the weights are their own masters. Offloaded optimizer states (with a float32 copy of the
-    gradients) lie in the host's memory; ``parameters`` puts the weights there too and needs ZeRO-3.
+    In float32 (``element`` 4) the weights are their own masters. Offloading moves optimizer states to the host's memory,
+    together with a float32 copy of the gradients; ``parameters`` also moves the weights and needs ZeRO-3.
     """
     weights, gradients = element * parameters, element * trained
     optimizer = (8 if element == 4 else 12) * trained
@@ -79,7 +79,7 @@ def model_states(
 
 
 def stage_states(shape: Shape, stage: StageSpec, gpus: int, zero: int, offload: Offload) -> States:
-    """States of a stage on ``gpus``, whatever its recipe says of ZeRO."""
+    """States of a stage on ``gpus`` under a ZeRO stage and offload, whatever its recipe says."""
     element, trained = stage.engine.element, trained_parameters(shape, stage)
     parameters: float = shape.parameters
     if stage.lora is not None:
@@ -90,11 +90,11 @@ def stage_states(shape: Shape, stage: StageSpec, gpus: int, zero: int, offload: 
 
 
 def activations(shape: Shape, stage: StageSpec, load: Load) -> float:
-    """Bytes that the backward pass needs of one micro-batch: ``load`` is what one forward pass of one GPU gets.
+    """Bytes that one forward pass keeps for its backward pass; ``load`` is one micro-batch of one GPU.
 
-    Per position and block of the language model autograd keeps 12 widths and 4 MLP widths, 8 and 3 where it is frozen (a
-    frozen matrix needs no input); per patch and block of the ViT 8 and 2. Eager attention keeps its scores too. With
-    recomputation: one width per block, and one block in full.
+    Per position and block of the language model, autograd keeps 12 widths and 4 MLP widths, or 8 and 3 where the model is
+    frozen, because the gradient of a frozen matrix is not computed. Per patch and block of the ViT it keeps 8 and 2. Eager
+    attention also keeps its scores. With recomputation it keeps one width per block, and one block in full.
     """
     scale = 1 if stage.engine.precision == "bfloat16" else 2
     trained, patches = TRAINED[stage.stage], load.images * shape.patches(stage.resolution)
@@ -116,14 +116,14 @@ def activations(shape: Shape, stage: StageSpec, load: Load) -> float:
 
 
 def buffers(trained: int, element: int) -> float:
-    """Reduction buffers (two, as communication overlaps computation) and the reserve."""
+    """Bytes of the reduction buffers (two, because communication overlaps with computation) and of the reserve."""
     return 2 * element * min(BUCKET, trained) + RESERVE
 
 
 def stage_memory(
     shape: Shape, stage: StageSpec, load: Load, gpus: int, zero: int | None = None, offload: Offload | None = None
 ) -> Memory:
-    """Memory of a stage as its recipe has it, or under another ZeRO stage and offload."""
+    """Memory of a stage under its recipe's ZeRO stage and offload, or under the given ones."""
     states = stage_states(
         shape,
         stage,

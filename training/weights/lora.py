@@ -1,4 +1,4 @@
-"""Low-rank updates (peft) of the language model's projections, of nothing in vision or adapter (reference section 14)."""
+"""Low-rank updates (peft) of the language model's projections; vision and adapter get none (reference section 14)."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -16,7 +16,7 @@ BASE, DOWN, UP = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weig
 
 
 def add_lora(net: QwenVLForConditionalGeneration, spec: Lora) -> list[str]:
-    """Put updates beside the projections; of the language model only they train. Returns the projections' names."""
+    """Add low-rank updates to the projections and freeze the rest of the language model. Returns the projections' names."""
     targets = [
         name for name, module in net.named_modules() if TARGETS.fullmatch(name) and isinstance(module, nn.Linear)
     ]
@@ -30,7 +30,7 @@ def add_lora(net: QwenVLForConditionalGeneration, spec: Lora) -> list[str]:
 
 
 def merge(weights: dict[str, Tensor], spec: Lora) -> dict[str, Tensor]:
-    """Weights with every update added to its projection, under the names of a model without updates."""
+    """The weights with every update added to its projection, under the names of a model without updates."""
     merged = {name.replace(BASE, "."): tensor for name, tensor in weights.items() if "lora_" not in name}
     for name, down_RI in weights.items():
         if name.endswith(DOWN):

@@ -1,8 +1,8 @@
-"""Training the rows of the markup's tokens while the language model is frozen (an option of stage 1).
+"""Trains the embedding rows of the markup's tokens while the language model is frozen (an option of stage 1).
 
-A base model has never seen `<img>`, `<ref>`, `<box>` and their like: with a frozen embedding their rows stay random. Here
-each gets a small trained difference, added where the token stands and where it is predicted, so that neither gradients nor
-optimizer states exist for the whole table. `fold` adds the differences to the tables at the end.
+A base model has never seen `<img>`, `<ref>`, `<box>` and the other markup tokens. With a frozen embedding their rows would
+stay random. Each of them gets a small trained difference, added where the token is read and where it is predicted, so that
+no gradients or optimizer states are needed for the whole table. `fold` adds the differences to the tables at the end.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ TOKENS = MARKUP
 
 
 class MarkerRows(nn.Module):
-    """Differences [K, D] to the K rows ``ids`` of the embedding, and of the head where that has a table of its own."""
+    """Differences [K, D] to the rows ``ids`` [K] of the embedding, and of the head where its table is not tied to it."""
 
     ids: Tensor
 
@@ -49,13 +49,13 @@ class MarkerRows(nn.Module):
 
 
 def fold(weights: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
-    """Weights with the differences added to their tables, and without them."""
+    """The weights with the differences added to their tables and then left out."""
     folded = {name: tensor for name, tensor in weights.items() if name not in (IN, OUT)}
     for name, table in ((IN, EMBEDDING), (OUT, HEAD)):
         if name in weights:
             changed = folded[table].clone()
             changed[sorted(ids)] += weights[name].to(changed.dtype)
             folded[table] = changed
-    if IN in weights and OUT not in weights and HEAD in folded:  # one table under two names
+    if IN in weights and OUT not in weights and HEAD in folded:  # a tied table has two names
         folded[HEAD] = folded[EMBEDDING]
     return folded

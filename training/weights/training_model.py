@@ -1,4 +1,4 @@
-"""The model as a step sees it: a batch in, the loss of every learnt token out."""
+"""The model as a training step sees it: a batch in, the loss of every supervised token out."""
 
 from torch import Tensor, nn, tensor
 
@@ -12,7 +12,7 @@ from qvl.training.weights.marker_rows import MarkerRows
 
 
 class TrainingModel(nn.Module):
-    """Wraps the model so that one forward pass gives (sum of losses, losses [N]); parameter names gain ``net.``."""
+    """Wraps the model: a forward pass returns (sum of losses, losses [N]). Parameter names gain the prefix ``net.``."""
 
     shift: Tensor
     scale: Tensor
@@ -28,8 +28,10 @@ class TrainingModel(nn.Module):
     def forward(
         self, ids_BL: Tensor, labels_BL: Tensor, positions_BL: Tensor | None, bytes_MSSC: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Sum over learnt tokens with its gradient, and the losses [N] without. No mask: padding stands behind, and
-        positions that start again at 0 make attention block-diagonal."""
+        """The sum over supervised tokens, with its gradient, and the losses [N] without one.
+
+        There is no attention mask: padding comes last, and positions that restart at 0 make attention block-diagonal.
+        """
         pixels_MCSS = None
         if bytes_MSSC is not None:
             pixels_MCSS = bytes_MSSC.permute(0, 3, 1, 2).float() * self.scale.float() + self.shift.float()
@@ -41,7 +43,7 @@ class TrainingModel(nn.Module):
 
 
 def prepare(net: QwenVLForConditionalGeneration, stage: StageSpec, marker_ids: list[int]) -> TrainingModel:
-    """Freeze what the stage freezes; add marker rows and low-rank updates where the recipe asks for them."""
+    """Wrap a model for its stage: frozen as the stage requires, with marker rows and low-rank updates as the recipe says."""
     model = TrainingModel(net)
     freeze_for_stage(net, stage.stage, stage.frozen_vision_blocks)
     if stage.trained_markers:

@@ -1,1 +1,1 @@
-"""``qvl doctor``: what is installed, what this machine has, and the one command that mends each thing that is missing."""
+"""``qvl doctor``: what is installed, what this machine has, and the one command that fixes each missing thing."""

@@ -1,4 +1,4 @@
-"""``qvl doctor``: wiring and the table."""
+"""``qvl doctor``: the command line and its table."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,19 @@ import typer
 if TYPE_CHECKING:
     from qvl.training.commands.doctor.check import Check
 
-MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "none": "[dim]none[/]"}
+STATES = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "none": "[dim]none[/]"}
 
 
 def doctor(
-    folder: Annotated[Path, typer.Option(help="Where results would go: disk space and a write test")] = Path(),
+    folder: Annotated[
+        Path, typer.Option(help="Where results will go: checked for disk space and by a write test")
+    ] = Path(),
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Also start Ray and build DeepSpeed's optimizer: minutes")
+        bool, typer.Option("--thorough", help="Also start Ray and build DeepSpeed's optimizer, which takes minutes")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
-    """What is installed and what is missing, with the command that mends it. Exit 1 where the base lacks something."""
+    """Show what is installed and what is missing, with the command that fixes it. Exit 1 if the base lacks something."""
     from dataclasses import asdict
 
     from qvl.training.commands.doctor.engines import engines
@@ -37,7 +39,7 @@ def doctor(
 
 
 def print_checks(checks: list["Check"]) -> None:
-    """A table by part, and what to do."""
+    """Print a table by part, and how to fix what is missing."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -49,11 +51,11 @@ def print_checks(checks: list["Check"]) -> None:
         table.add_column(column, overflow="fold")
     parts = list(dict.fromkeys(check.part for check in checks))
     for check in sorted(checks, key=lambda check: parts.index(check.part)):
-        table.add_row(check.part, escape(check.name), MARKS[check.state], escape(check.found))
+        table.add_row(check.part, escape(check.name), STATES[check.state], escape(check.found))
     console.print(table)
     missing = [check for check in checks if check.state == "missing"]
     for check in missing:
-        mark = "needed" if check.needed else "optional"
-        console.print(f"\n{check.name} ({mark}): {check.found}\n  {check.mend}", markup=False, soft_wrap=True)
+        importance = "needed" if check.needed else "optional"
+        console.print(f"\n{check.name} ({importance}): {check.found}\n  {check.mend}", markup=False, soft_wrap=True)
     if not missing:
-        console.print("\nnothing is missing")
+        console.print("\neverything is installed")

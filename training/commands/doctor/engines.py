@@ -1,6 +1,6 @@
-"""What trains and what computes in parallel: Ray, GPUs, PyTorch's view of them, DeepSpeed and its compiled optimizer.
+"""Checks of what trains and what computes in parallel: Ray, GPUs, PyTorch, DeepSpeed and its compiled optimizer.
 
-Engines are imported in a process of their own: they are slow, chatty, and may fail in ways that no exception tells.
+Engines are imported in a process of their own, because they are slow, print a lot, and may crash without an exception.
 """
 
 import json
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-from qvl.training.commands.doctor.check import Check, first_line
+from qvl.training.commands.doctor.check import Check, CheckState, first_line
 from qvl.training.commands.doctor.packages import installed
 from qvl.training.commands.doctor.programs import install, output_of
 from qvl.training.loop.operators import dead_locks, operators_folder
@@ -40,12 +40,12 @@ RAY = "import ray, json; ray.init(num_cpus=1, include_dashboard=False, log_to_dr
 
 
 def engines(thorough: bool) -> list[Check]:
-    """``thorough``: start Ray and build DeepSpeed's optimizer, which takes up to some minutes."""
+    """All checks of engines. ``thorough``: also start Ray and build DeepSpeed's optimizer, which may take minutes."""
     return [ray(thorough), *gpus(), *deepspeed(thorough)]
 
 
-def asked(code: str, *arguments: str, seconds: float = SECONDS) -> tuple[Any, str]:
-    """What a Python program prints as JSON, or None and why not."""
+def run_python(code: str, *arguments: str, seconds: float = SECONDS) -> tuple[Any, str]:
+    """The JSON that a Python program prints last and an empty reason, or None and the reason why there is none."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if shutil.which("nvidia-smi") is None:
         environment.setdefault("DS_ACCELERATOR", "cpu")
@@ -54,67 +54,67 @@ def asked(code: str, *arguments: str, seconds: float = SECONDS) -> tuple[Any, st
         env=environment, start_new_session=True,
     )  # fmt: skip
     try:
-        said, errors = process.communicate(timeout=seconds)
+        output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)  # a build has children, which its ninja ends in turn
+        os.killpg(process.pid, signal.SIGTERM)  # a build's ninja then ends its own children
         process.communicate()
         return None, f"no answer in {seconds} s"
     if process.returncode:
         return None, first_line("\n".join(reversed(errors.splitlines()))) or f"exit {process.returncode}"
-    return json.loads(said.strip().splitlines()[-1]), ""
+    return json.loads(output.strip().splitlines()[-1]), ""
 
 
 def ray(thorough: bool) -> Check:
-    """Its version; thoroughly, that a task runs."""
+    """Ray's version; if ``thorough``, also that a task runs."""
     version = installed("ray")
     if version is None:
         return Check("cluster", "Ray", "missing", "not installed", "pip install qvl", True)
     if thorough:
-        answer, why = asked(RAY)
+        answer, why = run_python(RAY)
         if answer != 42:
             return Check("cluster", "Ray", "missing", f"{version} does not start: {why}", "ray stop --force")
     return Check("cluster", "Ray", "ok", f"{version}{', a task ran' if thorough else ''}")
 
 
 def gpus() -> list[Check]:
-    """GPUs that the driver knows, and whether PyTorch can use them."""
-    said = output_of("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
-    driver = [line.strip() for line in (said or "").splitlines() if line.strip()]
-    state: Any = "ok" if driver else "none"
-    checks = [Check("train", "GPUs", state, "; ".join(driver) or "none: the tiny model trains on the CPU")]
+    """The GPUs that the driver reports, and whether PyTorch can use them."""
+    listed = output_of("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    driver = [line.strip() for line in (listed or "").splitlines() if line.strip()]
+    state: CheckState = "ok" if driver else "none"
+    checks = [Check("train", "GPUs", state, "; ".join(driver) or "none; the tiny model trains on the CPU")]
     if installed("torch") is None:
         return [*checks, Check("model", "PyTorch", "missing", "not installed", "pip install 'qvl[model]'")]
-    facts, why = asked(TORCH)
+    facts, why = run_python(TORCH)
     if facts is None:
         return [*checks, Check("model", "PyTorch", "missing", why, "pip install --force-reinstall torch")]
     version = f"{facts['version']}, {len(facts['gpus'])} GPUs{', bfloat16' if facts['bf16'] else ''}"
     if driver and not facts["gpus"]:
-        mend = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128"
-        return [*checks, Check("train", "PyTorch", "missing", f"{version}: cannot use the GPUs", mend)]
+        fix = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128"
+        return [*checks, Check("train", "PyTorch", "missing", f"{version}: cannot use the GPUs", fix)]
     return [*checks, Check("model", "PyTorch", "ok", version)]
 
 
 def deepspeed(thorough: bool) -> list[Check]:
-    """Its version, the compiler that its operators need, and whether its CPU optimizer can be built (or is)."""
+    """DeepSpeed's version, the compiler that its operators need, and whether its CPU optimizer can be built or was built."""
     if installed("deepspeed") is None:
         return [Check("train", "DeepSpeed", "missing", "not installed", "pip install 'qvl[train]'")]
     checks = []
     compiler = next((output for name in ("c++", "g++", "clang++") if (output := output_of(name, "--version"))), None)
-    for name, found, mend in (
+    for name, found, fix in (
         ("C++ compiler", compiler, install("g++")),
         ("ninja", output_of("ninja", "--version"), "pip install ninja"),
     ):
-        state: Any = "ok" if found else "missing"
-        checks.append(Check("train", name, state, first_line(found or "not installed"), None if found else mend))
+        state: CheckState = "ok" if found else "missing"
+        checks.append(Check("train", name, state, first_line(found or "not installed"), None if found else fix))
     locks = dead_locks(operators_folder())
     if locks:
-        found = "a build that was killed left its lock: the next one of another program would wait for ever"
+        found = "a killed build left its lock behind, and the next program that needs the operator would wait for ever"
         checks.append(Check("train", "compiled operators", "missing", found, f"rm {' '.join(map(str, locks))}"))
     version = installed("deepspeed")
     build = thorough and not locks
-    facts, why = asked(ADAM, *(["--build"] if build else []), seconds=BUILD_SECONDS if build else SECONDS)
+    facts, why = run_python(ADAM, *(["--build"] if build else []), seconds=BUILD_SECONDS if build else SECONDS)
     if facts is None or not facts["compatible"]:
         why = why or "its CPU optimizer (for engine.offload) cannot be built here"
         return [*checks, Check("train", "DeepSpeed", "missing", f"{version}: {why}", install("g++", "python3-dev"))]
-    said = "CPU optimizer (for engine.offload) " + ("built" if build else "can be built")
-    return [*checks, Check("train", "DeepSpeed", "ok", f"{version}, {said}")]
+    optimizer = "CPU optimizer (for engine.offload) " + ("built" if build else "can be built")
+    return [*checks, Check("train", "DeepSpeed", "ok", f"{version}, {optimizer}")]

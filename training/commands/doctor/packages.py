@@ -1,4 +1,4 @@
-"""Python packages by extra, as the installed metadata asks for them: there, and new enough."""
+"""Checks of Python packages, by extra: whether those that the installed metadata requires are there and new enough."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -23,19 +23,24 @@ SHOWN = ("duckdb", "pyarrow", "pillow", "ray", "playwright", "open-clip-torch", 
 
 
 def packages() -> list[Check]:
-    """Python itself, and one line for each extra."""
+    """Python itself, and one check for each extra."""
     python = ".".join(map(str, sys.version_info[:3]))
-    new = sys.version_info >= (3, 11)
+    recent = sys.version_info >= (3, 11)
     return [
         Check(
-            "base", "Python", "ok" if new else "missing", python, None if new else "install Python 3.11 or newer", True
+            "base",
+            "Python",
+            "ok" if recent else "missing",
+            python,
+            None if recent else "install Python 3.11 or newer",
+            True,
         ),
-        *(_extra(extra, *says) for extra, says in EXTRAS.items()),
+        *(_extra(extra, *names) for extra, names in EXTRAS.items()),
     ]
 
 
-def _extra(extra: str, part: str, says: str) -> Check:
-    name, mend = f"packages: {says}", f"pip install '{PROJECT}[{extra}]'" if extra else f"pip install {PROJECT}"
+def _extra(extra: str, part: str, purpose: str) -> Check:
+    name, fix = f"packages: {purpose}", f"pip install '{PROJECT}[{extra}]'" if extra else f"pip install {PROJECT}"
     try:
         wanted = required(extra)
     except PackageNotFoundError:
@@ -49,13 +54,13 @@ def _extra(extra: str, part: str, says: str) -> Check:
         if not (found := held[requirement.name]) or not requirement.specifier.contains(found, prereleases=True)
     ]
     if lacking:
-        return Check(part, name, "missing", ", ".join(lacking), mend, not extra)
+        return Check(part, name, "missing", ", ".join(lacking), fix, not extra)
     shown = [f"{package} {found}" for package, found in held.items() if canonicalize_name(package) in SHOWN]
     return Check(part, name, "ok", ", ".join(shown) or f"{len(held)} packages", None, not extra)
 
 
 def required(extra: str) -> list[Requirement]:
-    """What an extra asks for on this machine, extras of ours inside it resolved; ``""`` is the base."""
+    """What an extra requires on this machine, with our own extras in it resolved. ``""`` is the base."""
     found: dict[str, Requirement] = {}
     for line in requires(PROJECT) or []:
         requirement = Requirement(line)
@@ -70,7 +75,7 @@ def required(extra: str) -> list[Requirement]:
 
 
 def installed(name: str) -> str | None:
-    """The version of a package, None where it is not installed."""
+    """The version of a package; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

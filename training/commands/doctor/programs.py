@@ -1,4 +1,4 @@
-"""Programs of the system that OCR pages need, each run once: Chromium, fonts, Tesseract and its languages."""
+"""Checks of the system's programs that OCR pages need, each run once: Chromium, fonts, Tesseract and its languages."""
 
 import shutil
 import subprocess
@@ -13,12 +13,12 @@ SECONDS = 60
 
 
 def programs() -> list[Check]:
-    """All of them."""
+    """All checks of programs."""
     return [chromium(), *fonts(), *tesseract()]
 
 
 def output_of(*command: str) -> str | None:
-    """What a program says; None where it is not there, fails or hangs."""
+    """The output of a program; None where it is not installed, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -29,48 +29,50 @@ def output_of(*command: str) -> str | None:
 
 
 def install(*packages: str) -> str:
-    """The command that installs packages of the system."""
+    """The command that installs system packages."""
     return f"apt-get install -y {' '.join(packages)}"
 
 
 def chromium() -> Check:
-    """It is there and renders a page."""
+    """Whether Chromium is installed and renders a page."""
     path = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     if path is None:
         return Check("ocr", "Chromium", "missing", "not installed", install("chromium"))
-    said = first_line(output_of(path, "--version", "--no-sandbox") or "")
-    drawn = output_of(
+    version = first_line(output_of(path, "--version", "--no-sandbox") or "")
+    rendered = output_of(
         path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom", PAGE
     )
-    if drawn is None or "<p>the page</p>" not in drawn:
-        return Check("ocr", "Chromium", "missing", f"{said or path} does not start", install("--reinstall", "chromium"))
-    return Check("ocr", "Chromium", "ok", said)
+    if rendered is None or "<p>the page</p>" not in rendered:
+        return Check(
+            "ocr", "Chromium", "missing", f"{version or path} does not start", install("--reinstall", "chromium")
+        )
+    return Check("ocr", "Chromium", "ok", version)
 
 
 def fonts() -> list[Check]:
-    """Families that fontconfig knows for each language of the pages."""
+    """The number of font families that fontconfig has for each language of the pages."""
     if shutil.which("fc-list") is None:
         return [Check("ocr", "fonts", "missing", "no fontconfig (fc-list)", install("fontconfig"))]
     found = []
     for language, (packages, least) in FONTS.items():
-        said = output_of("fc-list", f":lang={language}", "family") or ""
-        families = {line.partition(",")[0].strip() for line in said.splitlines() if line.strip()}
-        state, mend = ("ok", None) if len(families) >= least else ("missing", install(packages))
-        found.append(Check("ocr", f"fonts: {language}", state, f"{len(families)} families", mend))  # type: ignore[arg-type]
+        listed = output_of("fc-list", f":lang={language}", "family") or ""
+        families = {line.partition(",")[0].strip() for line in listed.splitlines() if line.strip()}
+        state, fix = ("ok", None) if len(families) >= least else ("missing", install(packages))
+        found.append(Check("ocr", f"fonts: {language}", state, f"{len(families)} families", fix))  # type: ignore[arg-type]
     return found
 
 
 def tesseract() -> list[Check]:
-    """The program, and the languages that pages are read back in."""
-    said = output_of("tesseract", "--version")
-    if said is None:
+    """Tesseract and the languages in which pages are read back."""
+    version = output_of("tesseract", "--version")
+    if version is None:
         return [Check("ocr", "Tesseract", "missing", "not installed", install(*LANGUAGES.values()))]
     known = set((output_of("tesseract", "--list-langs") or "").split())
-    checks = [Check("ocr", "Tesseract", "ok", first_line(said))]
+    checks = [Check("ocr", "Tesseract", "ok", first_line(version))]
     for language, package in LANGUAGES.items():
-        there = language in known
+        installed = language in known
         checks.append(
-            Check("ocr", f"Tesseract: {language}", "ok" if there else "missing", "installed" if there else "no data",
-                  None if there else install(package))
+            Check("ocr", f"Tesseract: {language}", "ok" if installed else "missing", "installed" if installed else "no data",
+                  None if installed else install(package))
         )  # fmt: skip
     return checks

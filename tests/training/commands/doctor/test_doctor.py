@@ -1,4 +1,4 @@
-"""The doctor on this machine, and on machines that lack things: an empty PATH, other metadata, unwritable folders."""
+"""The doctor on this machine, and on machines that lack something: an empty PATH, other metadata, unwritable folders."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qvl.training.commands.doctor.command import print_checks
-from qvl.training.commands.doctor.engines import asked, gpus
+from qvl.training.commands.doctor.engines import gpus, run_python
 from qvl.training.commands.doctor.machine import machine, writable
 from qvl.training.commands.doctor.packages import installed, packages, required
 from qvl.training.commands.doctor.programs import chromium, fonts, output_of, tesseract
@@ -21,7 +21,7 @@ GPU = "#!/bin/sh\necho 'NVIDIA Test, 81559 MiB, 550.1'\n"
 
 
 def doctor(*arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
-    """The command in a process of its own."""
+    """Run the command in a process of its own."""
     command = [sys.executable, "-c", "from qvl.command import main; main()", "doctor", "--json", *arguments]
     path = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(ROOT)])
     done = subprocess.run(
@@ -31,7 +31,7 @@ def doctor(*arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_this_machine_has_what_the_base_needs(tmp_path: Path) -> None:
+def test_the_doctor_on_this_machine_finds_what_the_base_needs(tmp_path: Path) -> None:
     code, found = doctor("--folder", str(tmp_path / "not" / "yet"))
     assert code == 0 and found["ok"]
     checks = {(check["part"], check["name"]): check for check in found["checks"]}
@@ -44,7 +44,9 @@ def test_this_machine_has_what_the_base_needs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_programs_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_programs_that_are_not_installed_are_missing_with_their_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     checks = [chromium(), *fonts(), *tesseract()]
     assert [check.state for check in checks] == ["missing"] * 3
@@ -55,7 +57,7 @@ def test_programs_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert not any(check.needed for check in checks)
 
 
-def test_programs_that_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_programs_that_fail_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, script in (
         ("chromium-headless-shell", 'case "$*" in *--version*) echo Chromium 1;; *) exit 1;; esac'),
         ("tesseract", 'case "$*" in *list*) echo eng;; *) echo tesseract 9;; esac'),
@@ -72,7 +74,7 @@ def test_programs_that_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert output_of("tesseract", "--version") == "tesseract 9\n"
 
 
-def test_a_gpu_that_pytorch_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gpu_that_pytorch_cannot_use_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "nvidia-smi").write_text(GPU)
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
@@ -82,7 +84,7 @@ def test_a_gpu_that_pytorch_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert torch.state == "missing" and "cannot use the GPUs" in torch.found and "pip install" in str(torch.mend)
 
 
-def test_packages_that_are_absent_or_too_old_end_with_1(tmp_path: Path) -> None:
+def test_packages_that_are_missing_or_too_old_end_the_command_with_1(tmp_path: Path) -> None:
     info = tmp_path / "qvl-9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
@@ -103,28 +105,30 @@ def test_packages_that_are_absent_or_too_old_end_with_1(tmp_path: Path) -> None:
     assert checks["packages: OCR pages"]["found"] == "the installed qvl is older than this code"
 
 
-def test_a_folder_that_cannot_be_written_ends_with_1(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_ends_the_command_with_1(tmp_path: Path) -> None:
     check = writable(Path("/proc"))
     assert check.needed and check.state == "missing" and "--folder" in str(check.mend)
     assert doctor("--folder", "/proc")[0] == 1
     assert writable(tmp_path / "a" / "b").state == "ok" and list(tmp_path.iterdir()) == []
 
 
-def test_the_table_says_how_to_mend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_says_how_to_fix_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     print_checks([*tesseract(), *machine(Path())])
-    said = capsys.readouterr().out
-    assert "Tesseract (optional): not installed\n  apt-get install -y tesseract-ocr tesseract-ocr-chi-sim" in said
+    printed = capsys.readouterr().out
+    assert "Tesseract (optional): not installed\n  apt-get install -y tesseract-ocr tesseract-ocr-chi-sim" in printed
 
 
-def test_programs_of_engines_that_end_badly() -> None:
-    assert asked("raise SystemExit(3)") == (None, "exit 3")
-    assert asked("import no_such_module") == (None, "ModuleNotFoundError: No module named 'no_such_module'")
-    assert asked("print('noise'); print('[1]')") == ([1], "")
-    assert asked("import time; time.sleep(60)", seconds=0.5) == (None, "no answer in 0.5 s")
+def test_a_program_that_fails_or_hangs_gives_a_reason() -> None:
+    assert run_python("raise SystemExit(3)") == (None, "exit 3")
+    assert run_python("import no_such_module") == (None, "ModuleNotFoundError: No module named 'no_such_module'")
+    assert run_python("print('noise'); print('[1]')") == ([1], "")
+    assert run_python("import time; time.sleep(60)", seconds=0.5) == (None, "no answer in 0.5 s")
 
 
-def test_base_packages_are_those_of_the_project() -> None:
+def test_required_base_packages_are_those_of_the_project() -> None:
     names = {requirement.name for requirement in required("")}
     assert {"duckdb", "pyarrow", "ray", "typer"} <= names and "torch" not in names
     assert packages()[0].found == ".".join(map(str, sys.version_info[:3]))
