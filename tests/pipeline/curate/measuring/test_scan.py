@@ -1,0 +1,62 @@
+"""Scanning one unit: its columns, its manifest, and when nothing is done."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.curation import Curation
+from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
+from qvl.pipeline.recipe.recipe import Recipe
+from tests.pipeline.samples import jpeg, write_img2dataset
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> ScanTask:
+    """A tar of two rows, the second without an image."""
+    rows = [
+        {"key": str(i), "url": "", "caption": f"caption {i}", "image": jpeg(i) if i == 0 else None} for i in range(2)
+    ]
+    write_img2dataset(tmp_path / "web", "00000", rows)
+    source = {"name": "web", "read": {"kind": "webdataset", "paths": [str(tmp_path / "web" / "*.tar")]}}
+    recipe = Recipe.model_validate({"name": "r", "sources": [source]})
+    return Curation(recipe, tmp_path / "out").scan_tasks()[0]
+
+
+def test_scan_unit_commits_columns_and_counts_faults(task: ScanTask) -> None:
+    manifest = scan_unit(task)
+    assert (manifest.rows, manifest.image_bytes) == (2, len(jpeg(0)))
+    assert manifest.faults == {"download:failed_to_download": 1}
+    assert (manifest.unit, manifest.source, manifest.name) == (task.unit.id, "web", "00000.tar")
+    table = pq.read_table(Layout(task.out).columns(task.unit.id))
+    assert table.schema.names == COLUMNS.names
+    assert table["row"].to_pylist() == [0, 1]
+
+
+def test_scan_unit_when_scanned_already_changes_no_file(task: ScanTask) -> None:
+    manifest = scan_unit(task)
+    path = Layout(task.out).columns(task.unit.id)
+    before = path.stat().st_mtime_ns
+    assert scan_unit(task) == scanned_unit(task) == manifest
+    assert path.stat().st_mtime_ns == before
+
+
+def test_scanned_unit_when_a_part_has_changed_is_none(task: ScanTask) -> None:
+    scan_unit(task)
+    assert scanned_unit(replace(task, parts={**task.parts, "version": 99})) is None
+
+
+def test_scan_manifest_when_a_key_is_unknown_or_missing_names_the_file(task: ScanTask) -> None:
+    scan_unit(task)
+    path = Layout(task.out).unit_manifest(task.unit.id)
+    data = path.read_bytes()
+    for other in (b'"rowz"', b'"extra": 1, "rows"'):
+        path.write_bytes(data.replace(b'"rows"', other))
+        with pytest.raises(DataError, match=path.name):
+            read_manifest(path, ScanManifest)
