@@ -54,7 +54,7 @@ def page(figures: Figures) -> str:
         section("paper", "Beside the paper's Table 3", "Samples of each task, and the number in the paper.",
                 _against_paper(data), link="Table 3"),
         section("mix", "Mix", "Samples by source and task, and by source and language.",
-                tag("div.pair", _grid(figures.tasks), _grid(figures.languages))),
+                _grid(figures.tasks), _grid(figures.languages)),
         section("distributions", "Distributions",
                 f"Over {count(figures.sampled)} samples; boxes per image over all.", _charts(figures)),
         section("phrases", "Most frequent phrases", "", table(("phrase", "times"), phrases, ".numbers")),

@@ -1,4 +1,4 @@
-"""``qvl curate``: the command line of the curation. Wiring only; heavy imports stay inside the commands."""
+"""``qvl curate``: the command line of the curation. Heavy imports stay inside the commands."""
 
 import json
 from collections.abc import Callable
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe", show_default=False)]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder that the results go to")]
-Destination = Annotated[str, typer.Option("--output", "-o", help="Folder or URL (s3://...) that the results go to")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results")]
+Destination = Annotated[str, typer.Option("--output", "-o", help="Folder or URL (s3://...) for the results")]
 Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
-Workers = Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")]
+Workers = Annotated[str, typer.Option(help="serial: this process; ray: all cores or a cluster")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Discard what a changed recipe or input invalidates")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard results that a changed recipe or input has invalidated")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
 def open_pool(workers: str, address: str | None) -> "Pool":
-    """The pool that the flags ask for. Raises RecipeError for an unknown word."""
+    """The pool that the options select. Raises RecipeError for an unknown kind of workers."""
     from qvl.pipeline.base.errors import RecipeError
     from qvl.pipeline.base.pool import RayPool, SerialPool
 
@@ -42,7 +42,7 @@ def open_pool(workers: str, address: str | None) -> "Pool":
 
 
 def make_output(output: str, workers: str, address: str | None, as_json: bool, make: "Make") -> None:
-    """Make an output by ``make(folder, pool, progress)``, which returns its dataset and report; then print them."""
+    """Create an output with ``make(folder, pool, progress)``, which returns its dataset and report, and print both."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
     from qvl.pipeline.storage.paths import parse_path
@@ -66,7 +66,7 @@ def run(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Scan, score, select and pack; resumes by itself. Ends with the funnel, the mix and the report."""
+    """Scan, score, select and pack. An interrupted run resumes. Prints the funnel and the mix, and writes a report."""
     from qvl.pipeline.curate.run import run as run_curation
     from qvl.pipeline.recipe.recipe import check_output, load_recipe
     from qvl.pipeline.report.page import write_report
@@ -86,13 +86,16 @@ def run(
 def plan(
     recipe: RecipeFile,
     output: Destination,
-    measured: Annotated[bool, typer.Option("--measure", help="Price it at this machine's rates")] = False,
+    measured: Annotated[
+        bool, typer.Option("--measure", help="Estimate the cost at rates measured on this machine")
+    ] = False,
     rate: Annotated[
-        list[str] | None, typer.Option(help="Price it at STAGE=ROWS_PER_SECOND (scan, score, clip); repeatable")
+        list[str] | None,
+        typer.Option(help="Estimate the cost at STAGE=ROWS_PER_SECOND (scan, score, clip); repeatable"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What a run would do: units and bytes by source, what is reused, what runs, what stands in the way, what it costs."""
+    """Show what a run would do: units and bytes by source, what it would reuse and compute, problems, and cost."""
     from dataclasses import asdict
 
     from qvl.pipeline.curate.curation import Curation
@@ -121,7 +124,7 @@ def plan(
 
 @app.command()
 def audit(out: Finished, as_json: Json = False) -> None:
-    """Add everything up again and read the shards back. Exit 1 with the first discrepancy."""
+    """Recount all rows and read the shards back. Exits with 1 at the first discrepancy."""
     from qvl.pipeline.finished.audit import audit as audit_output
     from qvl.pipeline.storage.paths import parse_path
 
@@ -129,10 +132,10 @@ def audit(out: Finished, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
     elif found["discrepancy"] is None:
-        gone = f", less {found['revoked']:,} samples taken down" if found["revoked"] else ""
+        revoked = f", less {found['revoked']:,} samples taken down" if found["revoked"] else ""
         typer.echo(
             f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped; "
-            f"{found['shards']} shards hold the {found['kept']:,} kept rows{gone}, byte for byte; dataset {found['hash']}"
+            f"{found['shards']} shards hold the {found['kept']:,} kept rows{revoked}, byte for byte; dataset {found['hash']}"
         )
     else:
         typer.echo(f"{out}: {found['discrepancy']}", err=True)
@@ -146,14 +149,14 @@ def trace(
     row: Annotated[tuple[str, int] | None, typer.Option(help="Source file and row", metavar="FILE ROW")] = None,
     as_json: Json = False,
 ) -> None:
-    """Where a sample came from and where it went; why a source row was dropped."""
+    """Show where a sample came from and where it is, or why a source row was dropped."""
     from qvl.pipeline.finished.trace import print_trace, trace_row, trace_sample
     from qvl.pipeline.storage.paths import parse_path
 
     if (sample is None) == (row is None):
         raise typer.BadParameter("give a SAMPLE id, or --row FILE ROW")
-    where = parse_path(out)
-    content = trace_row(where, *row) if row is not None else trace_sample(where, str(sample))
+    folder = parse_path(out)
+    content = trace_row(folder, *row) if row is not None else trace_sample(folder, str(sample))
     if as_json:
         typer.echo(json.dumps(content, default=str))
     else:

@@ -1,4 +1,4 @@
-"""What a run prints at its end: the funnel, the mix, and where everything is."""
+"""What a run prints at its end: the funnel, the mix, and the paths of its results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from qvl.pipeline.storage.paths import AnyPath
 
 
 def print_summary(out: AnyPath, dataset: dict[str, Any], report: AnyPath) -> None:
-    """Tables on standard output."""
+    """Print the tables and paths of a finished output."""
     console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
     console.print(funnel_table(dataset["lineage"]["verdicts"]))
     console.print(mix_table(dataset))
@@ -22,7 +22,7 @@ def print_summary(out: AnyPath, dataset: dict[str, Any], report: AnyPath) -> Non
 
 
 def funnel_table(verdicts: dict[str, dict[str, int]]) -> Table:
-    """Rows in, drops by reason, rows kept; a column per source."""
+    """Rows in, dropped rows by reason, and rows kept, with a column per source."""
     table = Table(title="Funnel", title_justify="left", show_footer=False)
     table.add_column("")
     for source in verdicts:
@@ -50,23 +50,25 @@ def mix_table(dataset: dict[str, Any]) -> Table:
         table.add_column(name, justify="left" if not name else "right")
     total = max(1, dataset["samples"])
     for kind in ("sources", "languages"):
-        for word, count in dataset[kind].items():
-            table.add_row(word, f"{count:,}", f"{count / total:.1%}")
+        for name, count in dataset[kind].items():
+            table.add_row(name, f"{count:,}", f"{count / total:.1%}")
         table.add_section()
     return table
 
 
 def print_parts(parts: Sequence[tuple[str, dict[str, Any], AnyPath, float]], notes: Sequence[str]) -> None:
-    """Several datasets in one table, 80 columns wide: (name, ``dataset.json``, output, seconds) each; where their pages
-    are; a line per note."""
+    """Print several datasets, each given as (name, ``dataset.json``, output, seconds), in one table 80 columns wide.
+
+    The paths of their pages and one line per note follow.
+    """
     table = Table(title="All parts", title_justify="left")
     for name in ("", "rows in", "kept", "samples", "by task", "language", "s"):
         table.add_column(name, justify="left" if name in ("", "by task", "language") else "right", no_wrap=True)
     for name, dataset, _, seconds in parts:
         verdicts = dataset["lineage"]["verdicts"].values()
         rows, kept = sum(sum(v.values()) for v in verdicts), sum(v.get(KEEP, 0) for v in verdicts)
-        words = ("\n".join(f"{word} {n:,}" for word, n in dataset[kind].items()) for kind in ("tasks", "languages"))
-        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset['samples']:,}", *words, f"{seconds:.0f}")
+        listed = ("\n".join(f"{key} {n:,}" for key, n in dataset[kind].items()) for kind in ("tasks", "languages"))
+        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset['samples']:,}", *listed, f"{seconds:.0f}")
         table.add_section()
     console = Console(markup=False, emoji=False, soft_wrap=True)
     console.print(table)

@@ -1,20 +1,20 @@
-"""What figures printed in a terminal share: the look of their tables, and numbers that people read at a glance."""
+"""Shared by all commands that print figures: the style of tables, and short numbers."""
 
 from rich import box
 from rich.table import Table
 
 
-def new_table(title: str, words: list[str], numbers: list[str]) -> Table:
-    """An empty table: columns of words on the left, of numbers on the right."""
-    made = Table(
+def new_table(title: str, names: list[str], numbers: list[str]) -> Table:
+    """An empty table: columns of text on the left, columns of numbers on the right."""
+    table = Table(
         title=title, title_justify="left", title_style="bold", caption_justify="left", caption_style="dim",
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False,
     )  # fmt: skip
-    for word in words:
-        made.add_column(word, overflow="fold")
+    for name in names:
+        table.add_column(name, overflow="fold")
     for number in numbers:
-        made.add_column(number, justify="right")
-    return made
+        table.add_column(number, justify="right")
+    return table
 
 
 def count(number: float) -> str:

@@ -1,15 +1,15 @@
-"""``qvl text``: the command line of text and dialogues. Wiring only; heavy imports stay inside the command."""
+"""``qvl text``: the command line of text and dialogues. Heavy imports stay inside the command."""
 
 import typer
 
 from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
 
-app = typer.Typer(no_args_is_help=True, help="Running text and dialogues into shards (tasks text and chat).")
+app = typer.Typer(no_args_is_help=True, help="Convert text and dialogues into shards (tasks text and chat).")
 
 
 @app.callback()
 def text() -> None:
-    """Running text and dialogues, with or without pictures, into shards (tasks text and chat)."""
+    """Convert text and dialogues, with or without pictures, into shards (tasks text and chat)."""
 
 
 @app.command()
@@ -21,7 +21,7 @@ def build(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Text files and dialogues to shards, ledger and report; resumes by itself."""
+    """Build shards, ledger and report from text files and dialogues. An interrupted build resumes."""
     from qvl.pipeline.builders.text.recipe import load_recipe
     from qvl.pipeline.builders.text.run import run
 

@@ -1,4 +1,4 @@
-"""``qvl curate whatif|solve|hash``: questions to a finished run, and lists of benchmark images. Wiring only."""
+"""``qvl curate whatif|solve|hash``: questions to a finished run, and lists of benchmark images."""
 
 import json
 from pathlib import Path
@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from qvl.pipeline.finished.whatif import WhatIfCounts
 
 Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
-Changes = Annotated[list[str] | None, typer.Argument(metavar="CHANGE...", help="clip.minimum=0.28 coyo.emoji=null")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CHANGE...", help="FILTER.FIELD=VALUE or SOURCE.FILTER=null, e.g. clip.minimum=0.28 coyo.emoji=null"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
 def whatif(
     out: Finished,
     changes: Changes = None,
-    by: Annotated[str, typer.Option(help="Columns of the mix, with commas")] = "source,language",
+    by: Annotated[str, typer.Option(help="Columns of the mix, separated by commas")] = "source,language",
     as_json: Json = False,
 ) -> None:
-    """What other thresholds would keep: exact counts from the stored columns, no image is read."""
+    """Count exactly what other thresholds would keep, from the stored columns. No image is read."""
     from dataclasses import asdict
 
     from qvl.pipeline.finished.changes import apply_changes
@@ -90,11 +95,11 @@ def _mix_table(dimensions: list[str], counts: "WhatIfCounts") -> "Table":
 
 
 def cautions(counts: "WhatIfCounts") -> list[str]:
-    """What the stored columns cannot tell, in lines."""
+    """Warnings about rows that the stored columns cannot judge."""
     lines = {
-        "rows would pass so far but were never scored: counted neither as kept nor as lost": counts.unscored,
+        "rows pass all filters before scoring but were never scored: counted neither as kept nor as lost": counts.unscored,
         "rows have no value for a changed filter and fail it": counts.missing,
-        "rows would be let in that were never compared with the benchmarks: counted as kept": counts.uncompared,
+        "rows that would be added were never compared with the benchmarks: counted as kept": counts.uncompared,
     }
     return [f"{rows:,} {text}" for text, rows in lines.items() if rows]
 
@@ -102,16 +107,18 @@ def cautions(counts: "WhatIfCounts") -> list[str]:
 def solve(
     out: Finished,
     source: Annotated[str | None, typer.Option(help="Source to solve for")] = None,
-    keep: Annotated[float | None, typer.Option(help="Share of its rows that is to remain, 0 to 1")] = None,
+    keep: Annotated[float | None, typer.Option(help="Share of its rows to keep, 0 to 1")] = None,
     threshold: Annotated[
-        str, typer.Option(help="Threshold that moves: FILTER.minimum or FILTER.maximum")
+        str, typer.Option(help="Threshold to change: FILTER.minimum or FILTER.maximum")
     ] = "clip.minimum",
-    table2: Annotated[bool, typer.Option("--table2", help="All sources whose `table2:` the recipe gives")] = False,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe of the run: for --table2 and --write")] = None,
+    table2: Annotated[
+        bool, typer.Option("--table2", help="Solve for all sources that have `table2:` in the recipe")
+    ] = False,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe of the run, for --table2 and --write")] = None,
     write: Annotated[Path | None, typer.Option(help="Write the recipe with the solved thresholds here")] = None,
     as_json: Json = False,
 ) -> None:
-    """The threshold that keeps a wanted share of a source, or the shares of the paper's Table 2."""
+    """Find the threshold that keeps a given share of a source, or the shares of the paper's Table 2."""
     from dataclasses import asdict
 
     from qvl.pipeline.finished.solve import Target, table2_targets
@@ -124,7 +131,7 @@ def solve(
     if table2 == (source is not None and keep is not None):
         raise typer.BadParameter("give --source and --keep, or --table2")
     if recipe is None and (table2 or write is not None):
-        raise RecipeError("--table2 and --write need --recipe: the recipe of the run")
+        raise RecipeError("--table2 and --write need --recipe, the recipe of the run")
     stored = StoredColumns.open(parse_path(out))
     if table2 and recipe is not None:
         present = {name for _, name in stored.units}
@@ -141,7 +148,7 @@ def solve(
 
 
 def print_solved(solved: list["Solved"], written: Path | None) -> None:
-    """A line per source."""
+    """Print a line per source."""
     from rich.console import Console
     from rich.table import Table
 
@@ -155,7 +162,7 @@ def print_solved(solved: list["Solved"], written: Path | None) -> None:
     console.print(table)
     for one in solved:
         if one.without < one.wanted:
-            console.print(f"{one.source}: {one.without:.2%} is all that the other rules leave", style="yellow")
+            console.print(f"{one.source}: the other rules leave only {one.without:.2%}", style="yellow")
         if one.unscored:
             console.print(f"{one.source}: {one.unscored:,} rows were never scored", style="yellow")
     if written is not None:
@@ -165,9 +172,9 @@ def print_solved(solved: list["Solved"], written: Path | None) -> None:
 def hash_images(
     folder: Annotated[Path, typer.Argument(help="Folder of benchmark images", exists=True, file_okay=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="List to write (parquet)")],
-    name: Annotated[str | None, typer.Option(help="Name of the benchmark; the folder's by default")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the benchmark; by default that of the folder")] = None,
 ) -> None:
-    """Hash benchmark images, by bytes and by look, into a list for `decontaminate:`."""
+    """Write the hashes of benchmark images, of their bytes and their look, into a list for `decontaminate:`."""
     from qvl.pipeline.curate.selection.decontaminate import hash_folder
 
     hashed = hash_folder(folder, name or folder.resolve().name)

@@ -1,4 +1,4 @@
-"""``qvl view``: the command line of the app. Wiring only; heavy imports stay inside."""
+"""``qvl view``: the command line of the app. Heavy imports stay inside the command."""
 
 import sys
 from collections.abc import Callable
@@ -17,55 +17,55 @@ Finished = Annotated[
 Data = Annotated[
     list[Path] | None,
     typer.Option(
-        "--data", help="Folder of a dataset, or of images, that an evaluation or a mixture speaks of; repeatable"
+        "--data", help="Folder of a dataset or of images that an evaluation or a mixture refers to; repeatable"
     ),
 ]
 RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="Recipe of the run: where the pictures of dropped rows lie")
+    Path | None, typer.Option("--recipe", help="Recipe of the run, to find the pictures of dropped rows")
 ]
-Host = Annotated[str, typer.Option(help="Address to listen on; any other than loopback asks for a token")]
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one")]
+Host = Annotated[str, typer.Option(help="Address to listen on; all but loopback addresses require a token")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 picks a free one")]
 
 
 def command(build_pictures: Callable[[Path], "Callable[[str, int], Bytes | None]"]) -> Callable[..., None]:
-    """The command. ``build_pictures`` reads the recipe of a build: pictures of its input rows by unit and row."""
+    """The command. ``build_pictures`` reads the recipe of a build and returns pictures of its input rows by unit and row."""
 
     def view(
         out: Finished, recipe: RecipeFile = None, data: Data = None, host: Host = "127.0.0.1", port: Port = 8765
     ) -> None:
-        """Look at an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
+        """View an output in the browser: funnel, mix, rows with pictures and boxes, duplicates, what-if. Read-only."""
         from qvl.pipeline.base.errors import QvlError, RecipeError
         from qvl.pipeline.recipe.recipe import load_recipe
 
         try:
             from qvl.pipeline.view.answers import Answers
-            from qvl.pipeline.view.output import Given
+            from qvl.pipeline.view.output import UserInputs
             from qvl.pipeline.view.run import serve
         except ModuleNotFoundError as error:
             if error.name not in ("starlette", "uvicorn"):
                 raise
             raise QvlError("the app needs starlette and uvicorn: pip install 'qvl[view]'") from None
         if "://" in out:
-            raise QvlError(f"{out}: the app reads a disk. Copy it first: {copy_command(out)}")
-        given = Given(data=tuple(data or ()))
-        if recipe is not None and (Path(out) / "recipe.json").is_file():  # a curation remembers its own
-            given = replace(given, recipe=load_recipe(recipe))
+            raise QvlError(f"{out}: the app only reads local files; copy the output first: {copy_command(out)}")
+        inputs = UserInputs(data=tuple(data or ()))
+        if recipe is not None and (Path(out) / "recipe.json").is_file():  # the output of a curation
+            inputs = replace(inputs, recipe=load_recipe(recipe))
         elif recipe is not None:
             try:
-                given = replace(given, pictures=build_pictures(recipe))
+                inputs = replace(inputs, pictures=build_pictures(recipe))
             except RecipeError as error:
-                said = str(error).partition(";")[0]
+                reason = str(error).partition(";")[0]
                 raise RecipeError(
-                    f"--recipe: this output is no curation, and {said}; dropped rows have pictures in curations and "
-                    "grounding builds alone"
+                    f"--recipe: this output is not a curation, and {reason}; only curations and grounding builds have "
+                    "pictures of dropped rows"
                 ) from None
-        serve(Answers(Path(out), given), host, port, sys.stdout.write)
+        serve(Answers(Path(out), inputs), host, port, sys.stdout.write)
 
     return view
 
 
 def copy_command(url: str) -> str:
-    """What copies an output from a store to the folder of its name, with what the tool itself reads stores with."""
+    """A command that copies an output from a store into a folder of the same name, with the library that we use."""
     name = url.rstrip("/").rpartition("/")[2]
     code = f"import fsspec; f, p = fsspec.url_to_fs({url.rstrip('/')!r}); f.get(p, {name!r}, recursive=True)"
     return f'python -c "{code}" && qvl view {name}'

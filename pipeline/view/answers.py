@@ -1,59 +1,62 @@
-"""What each address of the app answers, as data. The output is opened anew when a run has changed it."""
+"""The answer to each address of the app, as data. The output is opened again when a run has changed it."""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import duckdb
+from cachetools import LRUCache
 from starlette.requests import Request
 
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.view import detail, predictions, samples
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.conditions import BadQuery
 from qvl.pipeline.view.tables.queries import PAGE, Query, counts, facets, histogram, keys, records, total
 from qvl.pipeline.view.tables.search import Search
-from qvl.pipeline.view.whatif import WhatIf, dedup_rules, knobs
+from qvl.pipeline.view.whatif import WhatIf, dedup_rules, filter_thresholds
 
 CARD = (
     "verdict", "source", "language", "width", "height", "caption", "fails", "kind", "task", "images", "text_length",
     "samples", "regions", "lines", "dataset", "model", "set", "group",
 )  # fmt: skip
 CACHED, SEARCHES = 512, 64
+Content = TypeVar("Content")
 
 
 class Answers:
-    """One output's answers. Each method takes a cursor and a request; its name is its address below ``/api/``."""
+    """One output's answers. Each method listed in ``NAMES`` takes a cursor and a request, and answers ``/api/NAME``."""
 
     NAMES: ClassVar[tuple[str, ...]] = (
-        "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "knobs", "whatif", "searching",
+        "output", "total", "counts", "facets", "histogram", "rows", "row", "clusters", "thresholds", "whatif", "searching",
         "scores",
     )  # fmt: skip
     Interrupted = duckdb.InterruptException
 
-    def __init__(self, out: Path, given: Given | None = None) -> None:
-        self._out, self._given, self._lock = out, given or Given(), threading.Lock()
+    def __init__(self, out: Path, inputs: UserInputs | None = None) -> None:
+        self._out, self._inputs, self._lock = out, inputs or UserInputs(), threading.Lock()
         self._open()
 
     def _open(self) -> None:
-        self._output = Output.open(self._out, self._given)
-        self._mark = self._output.written()
+        self._output = Output.open(self._out, self._inputs)
+        self._written = self._output.written()
         self._whatif = WhatIf(self._output)
-        self._cache: dict[tuple[str, str], Any] = {}
-        self._searches: dict[tuple[str, ...], Search] = {}
+        self._cache: LRUCache[tuple[str, str], Any] = LRUCache(CACHED)
+        self._searches: LRUCache[tuple[str, ...], Search] = LRUCache(SEARCHES)
 
     def cursor(self) -> Any:
-        """A cursor over the output as it is now."""
+        """A cursor over the current output."""
         with self._lock:
-            if self._output.written() != self._mark:
+            if self._output.written() != self._written:
                 self._open()
             return self._output.database.cursor()
 
     def warm(self) -> None:
-        """Read what the first page will ask for, while the browser is being opened: footers, and two columns."""
-        with suppress(QvlError):  # a run is changing the output, or verdicts are no words: the page will say so
+        """Read what the first page will need while the browser starts: footers, and two columns."""
+        with suppress(QvlError):  # a run is changing the output, or verdicts cannot be counted: the page will say so
             content = self._output.content(self.cursor())
             table = self._output.table(content["tables"][0]["name"])
             by = [table.column(name) for name in ("verdict", "source") if table.has(name)]
@@ -61,140 +64,143 @@ class Answers:
                 counts(self._output.query(self.cursor(), table.name, []), by)
 
     def _query(self, cursor: Any, request: Request) -> Query:
-        asked = request.query_params
-        query = self._output.query(cursor, asked.get("table", "rows"), asked.getlist("f"))
-        return self._search(query, request).narrowed(query) if query.where.slow else query
+        parameters = request.query_params
+        query = self._output.query(cursor, parameters.get("table", "rows"), parameters.getlist("f"))
+        return self._search(query, request).narrowed(query) if query.condition.slow else query
 
     def _search(self, query: Query, request: Request) -> Search:
-        """What is known of a search in a text; of the last ones asked for."""
+        """The state of a search in a text; the latest ``SEARCHES`` are kept."""
         key = (query.table.name, *sorted(request.query_params.getlist("f")))
         with self._lock:
-            found = self._searches.pop(key, None) or Search(query.table)
-            while len(self._searches) >= SEARCHES:
-                self._searches.pop(next(iter(self._searches)))
-            self._searches[key] = found
-        return found
+            return self._searches.setdefault(key, Search(query.table))
 
     def output(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """Name, tables and columns: what the pages must know first."""
-        return self._remembered(request, lambda: self._output.content(cursor))
+        """Name, tables and columns: what the pages need first."""
+        return self._cached(request, lambda: self._output.content(cursor))
 
     def total(self, cursor: Any, request: Request) -> dict[str, int]:
-        """Rows under the filters (``f``), and how many of them went on."""
-        return self._remembered(request, lambda: total(self._query(cursor, request)))
+        """Rows under the filters (``f``), and how many of them were kept."""
+        return self._cached(request, lambda: total(self._query(cursor, request)))
 
     def counts(self, cursor: Any, request: Request) -> list[list[Any]]:
-        """Rows by the words of one or two columns (``by``)."""
+        """Rows by the values of one or two columns (``by``)."""
 
         def counted() -> list[list[Any]]:
             query = self._query(cursor, request)
             return counts(query, [query.table.column(name) for name in request.query_params.getlist("by")])
 
-        return self._remembered(request, counted)
+        return self._cached(request, counted)
 
     def facets(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """The total and the counts of several columns (``by``), from one reading.
+        """The total and the counts of several columns (``by``), in one pass.
 
-        A search in a text is counted in parts: ``next`` is what to ask for ``from`` then; the parts add up.
+        A search in a text is counted in parts that add up: ``next`` is the ``from`` of the following part.
         """
 
         def counted() -> dict[str, Any]:
-            query, asked = self._query(cursor, request), request.query_params
-            by = [query.table.column(name) for name in asked.getlist("by")]
-            if query.where.slow:
-                return self._search(query, request).facets(query, by, asked.get("from", ""))
+            query, parameters = self._query(cursor, request), request.query_params
+            by = [query.table.column(name) for name in parameters.getlist("by")]
+            if query.condition.slow:
+                return self._search(query, request).facets(query, by, parameters.get("from", ""))
             return facets(query, by) | {"next": None, "share": 1.0}
 
-        return self._remembered(request, counted)
+        return self._cached(request, counted)
 
     def histogram(self, cursor: Any, request: Request) -> dict[str, Any]:
         """Rows in bins of one column (``column``)."""
 
-        def drawn() -> dict[str, Any]:
+        def binned() -> dict[str, Any]:
             query = self._query(cursor, request)
             return histogram(query, query.table.column(request.query_params.get("column", "")))
 
-        return self._remembered(request, drawn)
+        return self._cached(request, binned)
 
     def rows(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """A page of rows: the columns of a card, and those that are asked for. ``next`` is what to ask for ``from`` then."""
-        query, asked = self._query(cursor, request), request.query_params
-        table, sort, place = query.table, asked.get("sort", ""), asked.get("from", "")
-        if query.where.slow and not sort:
-            found, then = self._search(query, request).keys(query, place)
+        """A page of rows: the columns of a card, and requested ones (``column``). ``next`` is the following ``from``."""
+        query, parameters = self._query(cursor, request), request.query_params
+        table, sort, position = query.table, parameters.get("sort", ""), parameters.get("from", "")
+        if query.condition.slow and not sort:
+            found, following = self._search(query, request).keys(query, position)
         else:
             order = table.column(sort.removeprefix("-")) if sort else None
-            found = keys(query, order, sort.startswith("-"), _whole(place or "0"))
-            then = {"next": str(_whole(place or "0") + PAGE) if len(found) == PAGE else None, "share": 1.0}
+            offset = _integer(position or "0")
+            found = keys(query, order, sort.startswith("-"), offset)
+            following = {"next": str(offset + PAGE) if len(found) == PAGE else None, "share": 1.0}
         names = [name for name in CARD if table.has(name)]
-        names += [name for name in asked.getlist("column") if name not in names]
-        if len(names) == 0:
-            names = [column.name for column in table.columns]
-        listed = records(query, found, [table.column(name) for name in names])
-        if table.name == "samples":
-            previews = samples.previews(cursor, found)
-            listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
-        elif table.name == "rows" and self._output.stored is None:
-            listed = detail.build_cards(self._output, cursor, listed)
-        elif table.predicted:
+        names += [name for name in parameters.getlist("column") if name not in names]
+        columns = [table.column(name) for name in names] or list(table.columns)
+        return {"rows": self._with_previews(query, found, records(query, found, columns)), **following}
+
+    def _with_previews(self, query: Query, found: list[str], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows with what their cards show beside columns: texts, outlines, origins."""
+        if query.table.name == "rows" and self._output.stored is None:
+            return detail.build_cards(self._output, query.cursor, listed)
+        if query.table.name == "samples":
+            previews = samples.previews(query.cursor, found)
+        elif query.table.predicted:
             previews = predictions.previews(query, found)
-            listed = [{**row, **previews.get(row["_key"], {})} for row in listed]
-        return {"rows": listed, **then}
+        else:
+            return listed
+        return [{**row, **previews.get(row["_key"], {})} for row in listed]
 
     def row(self, cursor: Any, request: Request) -> dict[str, Any]:
         """Everything about one row (``table``, ``key``)."""
-        asked = request.query_params
-        return detail.row(self._output, cursor, asked.get("table", "rows"), asked.get("key", ""))
+        parameters = request.query_params
+        return detail.row(self._output, cursor, parameters.get("table", "rows"), parameters.get("key", ""))
 
     def scores(self, cursor: Any, request: Request) -> list[list[Any]]:
         """Mean scores of predictions by set and model."""
         query = self._query(cursor, request)
         if not query.table.predicted:
-            raise BadQuery(f"{query.table.name} holds no predictions")
-        return self._remembered(request, lambda: predictions.scores(query))
+            raise BadQuery(f"{query.table.name} does not hold predictions")
+        return self._cached(request, lambda: predictions.scores(query))
 
     def clusters(self, cursor: Any, request: Request) -> dict[str, Any]:
         """The largest duplicate clusters of a rule (``rule``, ``offset``)."""
-        asked = request.query_params
-        return detail.clusters(self._query(cursor, request), asked.get("rule", ""), _whole(asked.get("offset", "0")))
+        parameters = request.query_params
+        offset = _integer(parameters.get("offset", "0"))
+        return detail.clusters(self._query(cursor, request), parameters.get("rule", ""), offset)
 
-    def knobs(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """Thresholds that can be moved."""
+    def thresholds(self, cursor: Any, request: Request) -> dict[str, Any]:
+        """Thresholds that can be changed."""
         recipe = self._output.stored
         if recipe is None:
-            raise BadQuery("only a curation has thresholds that can be moved")
-        return {"filters": knobs(recipe), "dedup": dedup_rules(recipe), "sources": [s.name for s in recipe.sources]}
+            raise BadQuery("only a curation has thresholds that can be changed")
+        return {
+            "filters": filter_thresholds(recipe),
+            "dedup": dedup_rules(recipe),
+            "sources": [s.name for s in recipe.sources],
+        }
 
     def whatif(self, cursor: Any, request: Request) -> dict[str, Any]:
-        """What changes (``w``) would keep, let in and put out."""
+        """What changes (``w``) of the thresholds would keep, add and remove."""
         query = self._output.query(cursor, "rows", [])
         return self._whatif.ask(query, request.query_params.getlist("w"), request.state.gone)
 
     def searching(self, cursor: Any, request: Request) -> dict[str, float | None]:
-        """How much of the search for duplicates is done that what-if needs (``share``); null when it is over."""
+        """The finished ``share`` of the search for duplicates that what-if needs; null when it is over."""
         return {"share": self._whatif.searching()}
 
     def picture(self, cursor: Any, request: Request) -> bytes:
         """A WebP of a row (``table``, ``key``, ``n``, ``side``). Raises DataError with the reason why there is none."""
-        asked = request.query_params
-        number, side = _whole(asked.get("n", "0")), _whole(asked.get("side", "320"))
-        return picture(self._output, cursor, asked.get("table", "rows"), asked.get("key", ""), number, side)
+        parameters = request.query_params
+        number, side = _integer(parameters.get("n", "0")), _integer(parameters.get("side", "320"))
+        return picture(self._output, cursor, parameters.get("table", "rows"), parameters.get("key", ""), number, side)
 
-    def _remembered(self, request: Request, make: Any) -> Any:
-        """The answer to the same address again, while the output stays as it is."""
-        key = (request.url.path, request.url.query)
-        cache = self._cache
-        if key not in cache:
-            content = make()
-            with self._lock:
-                while len(cache) >= CACHED:
-                    cache.pop(next(iter(cache)))
-                cache[key] = content
-            return content
-        return cache[key]
+    def _cached(self, request: Request, compute: Callable[[], Content]) -> Content:
+        """The answer to an address, computed once for each state of the output."""
+        key, cache = (request.url.path, request.url.query), self._cache
+        with self._lock:
+            if key in cache:
+                known: Content = cache[key]
+                return known
+        content = compute()
+        with self._lock:
+            cache[key] = content
+        return content
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     if not text.isdigit() or len(text) > 9:
-        raise BadQuery(f"{text[:40]} is no whole number")
+        raise BadQuery(f"{text[:40]} is not a whole number")
     return int(text)

@@ -1,5 +1,6 @@
-"""All about one row: every rule with what it saw, texts before and after, lineage, samples, duplicates."""
+"""Everything about one row: each rule with the values it judged, lineage, samples, duplicates."""
 
+from dataclasses import replace
 from typing import Any
 
 from qvl.pipeline.base.errors import DataError
@@ -7,31 +8,31 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.pictures import split
-from qvl.pipeline.view.tables.conditions import Where
+from qvl.pipeline.view.tables.conditions import Condition
 from qvl.pipeline.view.tables.queries import Query, keys, records, total
 
 TEXT = 20_000
-RELATED = 24
+RELATED, MEMBERS = 24, 5
 CARD = ("verdict", "source", "language", "width", "height", "caption", "dup_of", "image_bytes", "characters")
 
 
 def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
-    """Everything about a row of any table. Raises DataError where there is none."""
+    """Everything about a row of any table. Raises DataError for an unknown key."""
     query = output.query(cursor, table, [])
     found = records(query, [key], list(query.table.columns), TEXT)
     if not found:
-        raise DataError(f"{query.table.title.lower()}: there is no {key[:120]}")
+        raise DataError(f"{query.table.title.lower()}: no row has the key {key[:120]}")
     result: dict[str, Any] = {"table": table, "key": key, "columns": found[0]}
     if table == "rows":
         return result | _ledger_row(output, query, key, found[0])
     if table == "samples":
-        place = samples.by_key(cursor, key)
-        return result | {"samples": [_sample(output, place)], "row": _row_of(output, cursor, place)}
+        stored = samples.by_key(cursor, key)
+        return result | {"samples": [_sample(output, stored)], "row": _row_of(output, cursor, stored)}
     return result | predictions.detail(query, found[0]) if query.table.predicted else result
 
 
 def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Cards of a build's input rows, with where each comes from, and words and outlines of the first sample of kept ones."""
+    """Cards of a build's input rows, with their origin, and text and outlines of the first sample of kept rows."""
     origins = {}
     for row in listed:
         unit, number = split(row["_key"])
@@ -39,16 +40,16 @@ def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> li
         origins[row["_key"]] = manifest["source"], manifest["name"], number
     kept = [origins[row["_key"]] for row in listed if row.get("verdict") == KEEP]
     shown = samples.previews_of_rows(cursor, kept) if "samples" in output.tables else {}
-    said = {key: f"{name}, row {number:,}" for key, (_, name, number) in origins.items()}
-    return [row | {"_from": said[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
+    labels = {key: f"{name}, row {number:,}" for key, (_, name, number) in origins.items()}
+    return [row | {"_from": labels[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
 
 
 def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]:
     unit, row_number = split(key)
     manifest = output.unit(unit)
-    places = []
+    stored = []
     if "samples" in output.tables and record.get("verdict") == KEEP:
-        places = samples.of_row(query.cursor, manifest["source"], manifest["name"], row_number)
+        stored = samples.of_row(query.cursor, manifest["source"], manifest["name"], row_number)
     return {
         "verdict": record.get("verdict"),
         "rules": _rules(output, record),
@@ -61,61 +62,61 @@ def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) 
             "unit": unit,
             "fingerprint": manifest["fingerprint"],
         },
-        "samples": [_sample(output, place) for place in places],
+        "samples": [_sample(output, each) for each in stored],
         "duplicates": duplicates(query, key, record),
     }
 
 
 def _rules(output: Output, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every filter that judged the row: its settings, the values that it read, whether the row passed."""
+    """Every filter that judged the row: its settings, the values that it read, and whether the row passed."""
     if output.stored is None or "fails" not in record:
         return []
     failed = set(record["fails"])
     return [
         {
-            "word": word,
-            "passed": word not in failed,
+            "word": reason,
+            "passed": reason not in failed,
             "settings": chosen.model_dump(mode="json", exclude_none=True),
             "values": {name: record.get(name) for name in chosen.reads},
         }
-        for _, word, chosen in output.stored.filters_of(record["source"]).active()
+        for _, reason, chosen in output.stored.filters_of(record["source"]).active()
     ]
 
 
-def _sample(output: Output, place: samples.Place) -> dict[str, Any]:
-    """A sample as the shard holds it, and where it lies there."""
-    found = samples.content(place)
-    fields = place.fields
+def _sample(output: Output, stored: samples.StoredSample) -> dict[str, Any]:
+    """A sample's content, and its position in the shard."""
+    found = samples.content(stored)
+    fields = stored.fields
     turns = [turn for turn in found.get("turns", ()) if isinstance(turn, dict)]
     found["turns"] = [{"role": str(turn.get("role", "")), "text": str(turn.get("text", ""))[:TEXT]} for turn in turns]
     return {
-        "key": place.key,
-        "images": place.images,
+        "key": stored.key,
+        "images": stored.images,
         "sizes": list(zip(fields["widths"], fields["heights"], strict=True)),
-        "shard": output.said(place.tar),
+        "shard": output.display_path(stored.tar),
         "offset": fields["offset"],
         "size": fields["size"],
         "content": found,
     }
 
 
-def _row_of(output: Output, cursor: Any, place: samples.Place) -> str | None:
+def _row_of(output: Output, cursor: Any, stored: samples.StoredSample) -> str | None:
     """The id of the ledger row that a sample comes from."""
     if "rows" not in output.tables:
         return None
-    fields = place.fields
+    fields = stored.fields
     query = output.query(cursor, "rows", [f"source:is:{fields['source']}", f"row:is:{fields['origin_row']}"])
     found = [key for key in keys(query, None, False, 0) if output.unit(split(key)[0])["name"] == fields["origin_file"]]
     return found[0] if found else None
 
 
 def duplicates(query: Query, key: str, record: dict[str, Any]) -> dict[str, Any] | None:
-    """The row that was kept, and rows that lost to it; None where the row is no duplicate of anything."""
+    """The kept row, and rows dropped in favour of it; None if the row has no duplicates."""
     if not query.table.has("dup_of"):
         return None
     keeper = record.get("dup_of") or key
     table = query.table
-    losing = Query(query.cursor, table, Where("dup_of = ?", (keeper,)), query.spans)
+    losing = Query(query.cursor, table, Condition("dup_of = ?", (keeper,)), query.spans)
     members = keys(losing, None, False, 0)
     if not members:
         return None
@@ -130,37 +131,37 @@ def duplicates(query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]
 
 
 def clusters(query: Query, rule: str, offset: int) -> dict[str, Any]:
-    """The largest duplicate clusters of a rule: keeper, number of losers, and a few of its rows."""
-    table = query.table
-    chosen = Query(
-        query.cursor,
-        table,
-        Where(f"({query.where.sql}) AND dup_of IS NOT NULL AND verdict = ?", (*query.where.values, rule)),
-        query.spans,
-    )
+    """The largest duplicate clusters of a rule, each with the kept row and a few others, and all sizes."""
+    condition = query.condition
+    of_rule = f"({condition.sql}) AND dup_of IS NOT NULL AND verdict = ?"
+    chosen = replace(query, condition=Condition(of_rule, (*condition.values, rule)), files=())
     found = chosen.run(
         "SELECT dup_of, count(*) AS n FROM {table} WHERE {where} GROUP BY dup_of ORDER BY n DESC, dup_of "
         f"LIMIT 12 OFFSET {max(0, min(offset, 1_000_000))}"
     )
-    members: dict[str, list[str]] = {keeper: [] for keeper, _ in found}
-    if found:
-        places = ", ".join("?" for _ in found)
-        every = Where(f"dup_of IN ({places}) AND verdict = ?", (*members, rule))
-        pairs = Query(query.cursor, table, every).run("SELECT dup_of, id FROM {table} WHERE {where} LIMIT 4000")
-        for keeper, member in pairs:
-            if len(members[keeper]) < 5:
-                members[keeper].append(member)
-    columns = [table.column(name) for name in CARD if table.has(name)]
-    wanted = [each for keeper, losers in members.items() for each in (keeper, *losers)]
-    cards = {card["_key"]: card for card in records(query, list(dict.fromkeys(wanted)), columns)}
+    members = _members(query, rule, [keeper for keeper, _ in found])
+    columns = [query.table.column(name) for name in CARD if query.table.has(name)]
+    wanted = dict.fromkeys(each for keeper, dropped in members.items() for each in (keeper, *dropped))
+    cards = {card["_key"]: card for card in records(query, list(wanted), columns)}
     sizes = chosen.run(
         "SELECT n + 1, count(*) FROM (SELECT dup_of, count(*) AS n FROM {table} WHERE {where} GROUP BY dup_of) "
         "GROUP BY n ORDER BY n LIMIT 200"
     )
-    return {
-        "clusters": [
-            {"keeper": keeper, "size": n + 1, "members": [cards[k] for k in (keeper, *members[keeper]) if k in cards]}
-            for keeper, n in found
-        ],
-        "sizes": sizes,
-    }
+    listed = [
+        {"keeper": keeper, "size": n + 1, "members": [cards[k] for k in (keeper, *members[keeper]) if k in cards]}
+        for keeper, n in found
+    ]
+    return {"clusters": listed, "sizes": sizes}
+
+
+def _members(query: Query, rule: str, keepers: list[str]) -> dict[str, list[str]]:
+    """A few of the rows that a rule dropped in favour of each of these rows."""
+    members: dict[str, list[str]] = {keeper: [] for keeper in keepers}
+    if not keepers:
+        return members
+    condition = Condition(f"dup_of IN ({', '.join('?' for _ in keepers)}) AND verdict = ?", (*keepers, rule))
+    of_keepers = replace(query, condition=condition, files=())
+    for keeper, member in of_keepers.run("SELECT dup_of, id FROM {table} WHERE {where} LIMIT 4000"):
+        if len(members[keeper]) < MEMBERS:
+            members[keeper].append(member)
+    return members

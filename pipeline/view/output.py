@@ -1,4 +1,4 @@
-"""An opened output: its manifests, its tables, its units, and where its pictures may be read from."""
+"""An opened output: its manifests, tables and units, and where its pictures may be read from."""
 
 import re
 from collections.abc import Callable
@@ -17,22 +17,25 @@ from qvl.pipeline.finished.stored_recipe import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Bytes, Unit
-from qvl.pipeline.view.tables.conditions import where
+from qvl.pipeline.view.tables.conditions import combined
 from qvl.pipeline.view.tables.database import Database
-from qvl.pipeline.view.tables.datasets import Beside, beside
+from qvl.pipeline.view.tables.datasets import RelatedDatasets, related_datasets
 from qvl.pipeline.view.tables.queries import Query, Span
 from qvl.pipeline.view.tables.tables import Table, tables_of
 
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-LAST_OF_AN_EVALUATION = ("predictions.parquet", "scores.json")
+EVALUATION_FILES = ("predictions.parquet", "scores.json")  # written last
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the user names beside the output: ``recipe`` of a curation, or ``pictures`` of a build's input rows (by unit and
-    row), without which those of dropped rows cannot be found; ``data``: folders of datasets or of images."""
+class UserInputs:
+    """What the user names in addition to the output.
+
+    Pictures of dropped rows need the ``recipe`` of a curation, or ``pictures``, which reads those of a build's input rows by
+    unit and row. ``data``: folders of datasets or of images.
+    """
 
     recipe: Recipe | None = None
     pictures: Callable[[str, int], Bytes | None] | None = None
@@ -41,16 +44,16 @@ class Given:
 
 @dataclass(frozen=True)
 class Output:
-    """A finished output. Raises DataError where the folder holds none."""
+    """A finished output."""
 
     layout: Layout
-    given: Given = field(default_factory=Given)
+    inputs: UserInputs = field(default_factory=UserInputs)
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, out: Path, given: Given | None = None) -> "Output":
-        """Open an output, and its database with it."""
-        output = cls(Layout(out.resolve()), given or Given())
+    def open(cls, out: Path, inputs: UserInputs | None = None) -> "Output":
+        """Open an output and its database. Raises DataError if the folder holds no output."""
+        output = cls(Layout(out.resolve()), inputs or UserInputs())
         output.database.cursor().close()
         return output
 
@@ -61,7 +64,7 @@ class Output:
 
     @cached_property
     def stored(self) -> Recipe | None:
-        """The recipe that the output remembers, without folders; None for a build."""
+        """The recipe that the output saved, without folders; None for a build."""
         if not self.layout.out.is_dir() or read_manifest(self.layout.stage_manifest("select")) is None:
             return None
         return stored_recipe(self.layout.out)[0]
@@ -72,69 +75,69 @@ class Output:
         return read_revoked(self.layout.revoked) if self.layout.out.is_dir() else {}
 
     @cached_property
-    def beside(self) -> Beside:
-        """Datasets that the output speaks of."""
-        return beside(self.layout.out, self.given.data)
+    def related(self) -> RelatedDatasets:
+        """Datasets that the output refers to."""
+        return related_datasets(self.layout.out, self.inputs.data)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
         """Every table by name."""
-        return {table.name: table for table in tables_of(self.layout, self.beside)}
+        return {table.name: table for table in tables_of(self.layout, self.related)}
 
     @cached_property
     def database(self) -> Database:
         """DuckDB over the tables."""
-        folders = [Path(dataset.folder) for dataset in self.beside.mixture.values()]
+        folders = [Path(dataset.folder) for dataset in self.related.mixture.values()]
         return Database([self.layout.out, *folders], self.tables.values())
 
     @cached_property
     def units(self) -> dict[str, Unit]:
         """The sources' files by unit id; empty without a recipe."""
-        if self.given.recipe is None:
+        if self.inputs.recipe is None:
             return {}
-        return {unit.id: unit for unit in Curation(self.given.recipe, self.layout.out).units()}
+        return {unit.id: unit for unit in Curation(self.inputs.recipe, self.layout.out).units()}
 
     def table(self, name: str) -> Table:
-        """Raises DataError for a name that is none."""
+        """The table of this name. Raises DataError if there is none."""
         if name not in self.tables:
-            raise DataError(f"this output has no table {name[:80]}; there are {', '.join(self.tables)}")
+            raise DataError(f"this output has no table {name[:80]}; its tables are {', '.join(self.tables)}")
         return self.tables[name]
 
     def query(self, cursor: Any, table: str, conditions: list[str]) -> Query:
-        """A table under the address's filters."""
+        """A table under filters from the address."""
         chosen = self.table(table)
-        return Query(cursor, chosen, where(chosen, conditions), self.spans)
+        return Query(cursor, chosen, combined(chosen, conditions), self.spans)
 
-    def said(self, path: Path) -> str:
-        """A path as it is shown: below the output from there."""
+    def display_path(self, path: Path) -> str:
+        """A path as it is shown: relative to the output if it is inside."""
         return str(path.relative_to(self.layout.out) if path.is_relative_to(self.layout.out) else path)
 
     def unit(self, name: str) -> dict[str, Any]:
-        """The manifest of a unit. Raises DataError for a name that is none: it comes from the address."""
+        """The manifest of a unit. Raises DataError for an unknown name: names come from the address."""
         manifest = read_manifest(self.layout.unit_manifest(name)) if UNIT.fullmatch(name) else None
         if manifest is None:
-            raise DataError(f"{name[:80]}: the output knows no such input file")
+            raise DataError(f"the output has no input file {name[:80]}")
         return manifest
 
     def written(self) -> tuple[int, ...]:
-        """Times of what a run writes last, in nanoseconds; 0 where there is none. Where they differ, it is opened anew."""
+        """Times, in nanoseconds, of the files that runs write last; 0 for a missing file. A change means a new run."""
         paths = [self.layout.dataset, self.layout.stage_manifest("select"), self.layout.revoked]
-        paths += [self.layout.out / name for name in LAST_OF_AN_EVALUATION]
-        paths += [Path(dataset.folder) / "dataset.json" for dataset in self.beside.mixture.values()]
+        paths += [self.layout.out / name for name in EVALUATION_FILES]
+        paths += [Path(dataset.folder) / "dataset.json" for dataset in self.related.mixture.values()]
         return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
     def content(self, cursor: Any) -> dict[str, Any]:
-        """What the pages must know before they ask for anything."""
+        """What the pages need before all other questions."""
         rules = [rule.reason for rule in duplicate_rules(self.stored)] if self.stored is not None else []
         return {
             "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.stem),
-            "absent": list(self.beside.absent),
+            "absent": list(self.related.missing),
             "hash": self.dataset.get("hash"),
             "samples": self.dataset.get("samples"),
             "bytes": self.dataset.get("bytes"),
             "shards": len(self.dataset.get("shards", ())),
             "curated": self.stored is not None,
-            "pictures": (self.given.pictures if self.stored is None else self.given.recipe) is not None,
+            "pictures": (self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
             "order": [*FILTER_NAMES, *rules],
             "rules": rules,
             "tables": [self._table(cursor, table) for table in self.tables.values()],
@@ -143,5 +146,5 @@ class Output:
     def _table(self, cursor: Any, table: Table) -> dict[str, Any]:
         columns = [{"name": c.name, "kind": c.kind, "integer": c.integer, "charted": c.charted} for c in table.columns]
         number = self.query(cursor, table.name, []).run("SELECT count(*) FROM {table} WHERE {where}")[0][0]
-        about = {"name": table.name, "title": table.title, "key": table.key, "predicted": table.predicted}
-        return about | {"columns": columns, "rows": number}
+        described = {"name": table.name, "title": table.title, "key": table.key, "predicted": table.predicted}
+        return described | {"columns": columns, "rows": number}

@@ -1,4 +1,4 @@
-"""Pictures of rows and samples, always encoded anew: no byte of a stranger's file reaches the browser's decoders."""
+"""Pictures of rows and samples, always re-encoded: no byte of an untrusted file reaches the browser's decoders."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ NEEDED = "verdict, locator, image_bytes, image_hash, width, height"
 def picture(output: Output, cursor: Any, table: str, key: str, number: int, side: int) -> bytes:
     """A WebP of at most ``side`` pixels (one of ``SIDES``). Raises DataError with the reason why there is none."""
     if side not in SIDES:
-        raise DataError(f"pictures come with sides of {', '.join(map(str, SIDES))} pixels")
+        raise DataError(f"pictures have sides of {', '.join(map(str, SIDES))} pixels")
     if table == "samples":
         return webp(samples.image(samples.by_key(cursor, key), number), side)
     if output.table(table).predicted:
@@ -36,32 +36,32 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
         raise NoThumbnail(f"taken down on {output.revoked[key]['date']}")
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
-    places = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
-    gone = (
-        [record for sample, record in output.revoked.items() if sample.rpartition("-")[0] == key] if not places else []
+    stored = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
+    revoked = (
+        [record for sample, record in output.revoked.items() if sample.rpartition("-")[0] == key] if not stored else []
     )
-    if gone:  # a build's row becomes several samples
-        raise NoThumbnail(f"taken down on {gone[0]['date']}")
-    if not places and output.given.pictures is not None:
-        return webp(_of_build(output.given.pictures, unit, row), side)
-    if not places:
-        way = "start the app with --recipe" if output.stored is not None else "a build keeps none of dropped rows"
-        raise NoThumbnail(f"not in the shards: {way}")
-    return webp(samples.image(places[0], number), side)
+    if revoked:  # one row of a build becomes several samples
+        raise NoThumbnail(f"taken down on {revoked[0]['date']}")
+    if not stored and output.inputs.pictures is not None:
+        return webp(_of_build(output.inputs.pictures, unit, row), side)
+    if not stored:
+        reason = "start the app with --recipe" if output.stored is not None else "a build keeps none of dropped rows"
+        raise NoThumbnail(f"not in the shards: {reason}")
+    return webp(samples.image(stored[0], number), side)
 
 
 def _of_build(pictures: Callable[[str, int], Bytes | None], unit: str, row: int) -> Bytes:
     try:
         found = pictures(unit, row)
     except OSError:
-        raise NoThumbnail("not shown: the picture is gone since the build") from None
+        raise NoThumbnail("not shown: the picture has been deleted since the build") from None
     if found is None:
         raise NoThumbnail("no picture in the source")
     return found
 
 
 def split(key: str) -> tuple[str, int]:
-    """Unit and row of a row's id. Raises DataError for anything else."""
+    """Unit and row number of a row's id. Raises DataError for anything else."""
     try:
         return split_sample_id(key)
     except ValueError:
@@ -69,22 +69,22 @@ def split(key: str) -> tuple[str, int]:
 
 
 def _from_source(output: Output, cursor: Any, unit: str, row: int) -> bytes | memoryview:
-    """The image as the scan saw it, from the source's file."""
+    """The image from the source's file, if it is the one that was scanned."""
     found = rows(cursor, f"SELECT {NEEDED} FROM rows WHERE id = ?", (f"{unit}-{row:07d}",))
     if not found:
         raise DataError(f"{unit} has no row {row}")
     _, locator, size, digest, width, height = found[0]
-    if size is None or output.given.recipe is None:
+    if size is None or output.inputs.recipe is None:
         raise NoThumbnail("no picture in the source")
     refuse(size, width or 0, height or 0)
     file, storage = output.units[unit], Storage()
     if not storage.is_local(file.path):
-        raise NoThumbnail("not shown: the picture lies in a remote file")
+        raise NoThumbnail("not shown: the picture is in a remote file")
     try:
-        for _, data in reader(output.given.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
+        for _, data in reader(output.inputs.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
             if xxhash.xxh3_128_digest(data) != digest:
-                raise NoThumbnail("not shown: the picture changed since the scan")
+                raise NoThumbnail("not shown: the picture has changed since the scan")
             return data
     except (OSError, pa.ArrowInvalid):
-        raise NoThumbnail("not shown: the picture is gone since the scan") from None
-    raise NoThumbnail("not shown: the picture is gone since the scan")
+        raise NoThumbnail("not shown: the picture has been deleted since the scan") from None
+    raise NoThumbnail("not shown: the picture has been deleted since the scan")

@@ -1,4 +1,4 @@
-"""Answers of a model as evaluation leaves them: the picture asked about, places wanted and answered, other models."""
+"""Answers of a model as evaluation stores them: picture, regions, expected and given answer, other models' answers."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ Shapes = list[list[float]]
 
 
 def previews(query: Query, keys: list[str]) -> dict[str, dict[str, Any]]:
-    """For cards, by key: question, wanted and predicted words, and the places of both."""
+    """For cards, by key: question, expected and predicted text, and the regions of each."""
     if not keys:
         return {}
     names, key = ("prompt", "answers", "prediction", "metric", "score"), query.table.column(query.table.key).sql
@@ -35,27 +35,29 @@ def previews(query: Query, keys: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _preview(
-    prompt: str | None, answers: list[str] | None, said: str | None, metric: Any, score: Any
+    prompt: str | None, answers: list[str] | None, prediction: str | None, metric: Any, score: Any
 ) -> dict[str, Any]:
-    wanted = (answers or [""])[0]
-    shapes = places(prompt or "", wanted, said or "")
+    expected = (answers or [""])[0]
+    shapes = regions(prompt or "", expected, prediction or "")
     return {
         "_question": plain_words((prompt or "")[:LOOKED_AT])[-SHOWN:],
-        "_wanted": plain_words(wanted[:LOOKED_AT])[:SHOWN],
-        "_said": (plain_words((said or "")[:LOOKED_AT]) or ("" if shapes["answered"] else said or ""))[:SHOWN],
+        "_wanted": plain_words(expected[:LOOKED_AT])[:SHOWN],
+        "_said": (plain_words((prediction or "")[:LOOKED_AT]) or ("" if shapes["answered"] else prediction or ""))[
+            :SHOWN
+        ],
         "_score": f"{metric or 'score'} {score:.3g}" if isinstance(score, float) else "",
         **{f"_{name}": found[:OUTLINES] for name, found in shapes.items()},
     }
 
 
-def places(prompt: str, wanted: str, said: str) -> dict[str, Shapes]:
-    """Outlines that the question points at, of the truth, and of the answer (whose box the question may have opened)."""
+def regions(prompt: str, expected: str, prediction: str) -> dict[str, Shapes]:
+    """Outlines of what the question points at, of the truth, and of the answer, whose box the prompt may have opened."""
     question = prompt[prompt.rfind("</img>") + 1 :]
     opened = prompt.endswith(BOX[0])
     return {
         "asked": _outlines(question),
-        "truth": _outlines(wanted),
-        "answered": _outlines(f"{BOX[0]}{said}" if opened else said),
+        "truth": _outlines(expected),
+        "answered": _outlines(f"{BOX[0]}{prediction}" if opened else prediction),
     }
 
 
@@ -67,7 +69,7 @@ def _outlines(text: str) -> Shapes:
 
 
 def scores(query: Query) -> list[list[Any]]:
-    """Mean score of each question set by model: set, model (nothing where there is one alone), metric, mean, questions."""
+    """Mean score of each set by model: set, model (empty for a single model), metric, mean, number of questions."""
     model = query.table.column("model").sql if query.table.has("model") else "''"
     listed = query.run(
         f'SELECT "set", {model}, any_value(metric), avg(score), count(*) FROM {{table}} WHERE {{where}} '
@@ -77,9 +79,9 @@ def scores(query: Query) -> list[list[Any]]:
 
 
 def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
-    """What a prediction has beside its columns: places, number of images, and what other models answered."""
+    """What a prediction has beside its columns: regions, number of images, and other models' answers."""
     answers = record.get("answers") or [""]
-    found: dict[str, Any] = {"places": places(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
+    found: dict[str, Any] = {"places": regions(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
     found |= {"pictures": len(record.get("images") or ()), "others": []}
     if query.table.has("model"):
         key, model = (query.table.column(name).sql for name in (query.table.key, "model"))
@@ -94,57 +96,59 @@ def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def image(output: Output, query: Query, key: str, number: int) -> bytes:
-    """The bytes of a picture that a question showed. Raises NoThumbnail with the reason why there is none."""
-    place = query.table.column(query.table.key).sql
-    found = rows(query.cursor, f"SELECT id, answers, images FROM {quoted(query.table.name)} WHERE {place} = ?", (key,))
+    """The bytes of a picture of a question. Raises NoThumbnail with the reason why there is none."""
+    key_column = query.table.column(query.table.key).sql
+    found = rows(
+        query.cursor, f"SELECT id, answers, images FROM {quoted(query.table.name)} WHERE {key_column} = ?", (key,)
+    )
     if not found:
-        raise DataError(f"{query.table.title.lower()}: there is no {key[:120]}")
+        raise DataError(f"{query.table.title.lower()}: no row has the key {key[:120]}")
     sample, answers, listed = found[0]
     if not listed:
-        raise NoThumbnail("asked without a picture")
+        raise NoThumbnail("this question has no picture")
     if not 0 <= number < len(listed):
         raise DataError(f"{key[:120]} has {len(listed)} pictures")
     name, at, offset = str(listed[number]).rpartition("@")
     if not at or not offset.isdigit():
         return _file(output, str(listed[number]))
-    own = number == len(listed) - 1  # those before it belong to other samples, shown as examples
+    own = number == len(listed) - 1  # the ones before it are of other samples, shown as examples
     return _in_shard(output, name, int(offset), str(sample) if own else "", (answers or [""])[0])
 
 
 def _file(output: Output, name: str) -> bytes:
     """A picture of a public set, from the folders that the user named."""
-    for folder in output.beside.given:
+    for folder in output.related.user_folders:
         path = (folder / name).resolve()
         if path.is_file() and path.is_relative_to(folder):
             return path.read_bytes()
-    raise NoThumbnail(f"{name[:80]} is not at hand: start the app with --data FOLDER, where the set's pictures lie")
+    raise NoThumbnail(f"{name[:80]} was not found: start the app with --data FOLDER, the folder of the set's pictures")
 
 
 def _in_shard(output: Output, name: str, offset: int, sample: str, answer: str) -> bytes:
-    """A picture of a shard at a place that its index knows. A sample's own picture is that of the same id and answer."""
-    why = f"{name[:80]} is not at hand: start the app with --data FOLDER of its dataset"
-    for folder in output.beside.shelves:
+    """A picture at an offset that a shard's index lists. A question's own picture must have its id and answer, too."""
+    why = f"{name[:80]} was not found: start the app with --data FOLDER, the folder of its dataset"
+    for folder in output.related.folders:
         tar = folder / name
         if Path(name).name != name or not tar.is_file() or not tar.with_suffix(".parquet").is_file():
             continue
-        why = f"not shown: {name} was made again since the evaluation, with another sample"
+        why = f"not shown: {name} has been rebuilt since the evaluation and holds another sample there"
         for row in read_index(str(tar.with_suffix(".parquet")), INDEXED).to_pylist():
             spans = dict(zip(row["image_offsets"], row["image_sizes"], strict=True))
             if offset in spans and (not sample or _asks(sample, row["key"])):
                 return Storage().read_range(str(tar), offset, offset + spans[offset])
             if sample and _asks(sample, row["key"]) and len(spans) == 1 and _says(tar, row, answer):
-                ((start, size),) = spans.items()  # it moved: samples before it were taken down
+                ((start, size),) = spans.items()  # it has moved because samples before it were taken down
                 return Storage().read_range(str(tar), start, start + size)
     raise NoThumbnail(why)
 
 
 def _asks(sample: str, key: str) -> bool:
-    """Is this question about the sample of that key? Ids of questions begin with it, and may go on behind a sign."""
+    """Whether a question is about the sample with this key: its id is the key, or the key, a sign and more."""
     return sample == key or (sample.startswith(key) and not sample[len(key)].isalnum())
 
 
 def _says(tar: Path, row: dict[str, Any], answer: str) -> bool:
-    """Does a sample of a shard end with this answer?"""
+    """Whether a sample of a shard ends with this answer."""
     try:
         content = orjson.loads(
             Storage().read_range(str(tar), row["json_offset"], row["json_offset"] + row["json_size"])

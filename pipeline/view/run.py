@@ -1,4 +1,4 @@
-"""Listening: the socket, the token, the address that is printed."""
+"""Serves the app: the socket, the token, and the address that is printed."""
 
 import ipaddress
 import os
@@ -17,15 +17,15 @@ from qvl.pipeline.view.server import app
 
 
 def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Serve an output's answers until Ctrl-C. ``say`` gets one line with the address, once it answers.
+    """Serve an output's answers until Ctrl-C. ``say`` gets one line with the address once it is open.
 
-    Raises QvlError where the address cannot be had.
+    Raises QvlError if the address cannot be used.
     """
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
-    say(f"{address}{'?token=' + token if token else ''}   Ctrl-C ends it\n")
+    say(f"{address}{'?token=' + token if token else ''}   press Ctrl-C to stop\n")
     threading.Thread(target=answers.warm, daemon=True).start()
     config = uvicorn.Config(
         app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
@@ -33,13 +33,13 @@ def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) 
     )  # fmt: skip
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
-    # a question that still runs would hold the terminal for as long as it takes; nothing is written, so nothing is lost
+    # a running query would keep the terminal busy; nothing is written, so nothing can be lost
     sys.stdout.flush()
     os._exit(0)
 
 
 def is_loopback(host: str) -> bool:
-    """Is the address one that other machines cannot reach?"""
+    """Whether other machines cannot reach this address."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Samples in shards: found by key or by the input row that they come from, read at their offsets."""
+"""Samples in shards: found by key or by their input row, and read at their offsets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ PREVIEW, OUTLINES, LOOKED_AT = 300, 80, 4_000
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a sample lies: the index of its shard, the index's fields beside it."""
+class StoredSample:
+    """A sample in a shard: the shard's index, and the sample's fields in it."""
 
     index: Path
     fields: dict[str, Any]
@@ -42,39 +42,39 @@ class Place:
 
     @property
     def images(self) -> int:
-        """How many it has."""
+        """The number of its images."""
         return len(self.fields["image_sizes"])
 
 
-def by_key(cursor: Any, key: str) -> Place:
-    """Raises DataError for a key that no shard has."""
-    found = _places(cursor, "key = ?", (key,))
+def by_key(cursor: Any, key: str) -> StoredSample:
+    """The sample with this key. Raises DataError if no shard has it."""
+    found = _stored(cursor, "key = ?", (key,))
     if not found:
-        raise DataError(f"{key[:120]}: no shard holds such a sample")
+        raise DataError(f"no shard holds the sample {key[:120]}")
     return found[0]
 
 
-def of_row(cursor: Any, source: str, file: str, row: int) -> list[Place]:
-    """The samples that an input row became, at most ``OF_ROW`` of them."""
-    return _places(cursor, "origin_row = ? AND origin_file = ? AND source = ?", (row, file, source))
+def of_row(cursor: Any, source: str, file: str, row: int) -> list[StoredSample]:
+    """The samples that were built from an input row, at most ``OF_ROW``."""
+    return _stored(cursor, "origin_row = ? AND origin_file = ? AND source = ?", (row, file, source))
 
 
-def _places(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF_ROW) -> list[Place]:
+def _stored(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF_ROW) -> list[StoredSample]:
     names = [name.strip('"') for name in FIELDS]
     found = rows(
         cursor,
         f"SELECT filename, {', '.join(FIELDS)} FROM samples WHERE {condition} ORDER BY key LIMIT {most}",
         values,
     )
-    return [Place(Path(row[0]), dict(zip(names, row[1:], strict=True))) for row in found]
+    return [StoredSample(Path(row[0]), dict(zip(names, row[1:], strict=True))) for row in found]
 
 
 def previews(cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
-    """For cards, by key: the words of each sample, and the outlines of the regions of its first image."""
+    """For cards, by key: the text of each sample, and the outlines of the regions of its first image."""
     if not keys:
         return {}
-    found = _places(cursor, f"key IN ({', '.join('?' for _ in keys)})", tuple(keys), len(keys))
-    return {place.key: _preview(content(place)) for place in found}
+    found = _stored(cursor, f"key IN ({', '.join('?' for _ in keys)})", tuple(keys), len(keys))
+    return {stored.key: _preview(content(stored)) for stored in found}
 
 
 def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], dict[str, Any]]:
@@ -83,11 +83,11 @@ def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[t
         return {}
     wanted = ", ".join("(?, ?, ?)" for _ in origins)
     values = tuple(value for origin in origins for value in origin)
-    found = _places(cursor, f"(source, origin_file, origin_row) IN ({wanted})", values, OF_ROW * len(origins))
+    found = _stored(cursor, f"(source, origin_file, origin_row) IN ({wanted})", values, OF_ROW * len(origins))
     first = {
-        tuple(place.fields[name] for name in ("source", "origin_file", "origin_row")): place for place in found[::-1]
+        tuple(stored.fields[name] for name in ("source", "origin_file", "origin_row")): stored for stored in found[::-1]
     }
-    return {origin: _preview(content(place)) for origin, place in first.items()}
+    return {origin: _preview(content(stored)) for origin, stored in first.items()}
 
 
 def _preview(found: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _preview(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_words(text: str) -> str:
-    """A training text without its markers and numbers."""
+    """A training text without its markers and coordinates."""
     pieces, at = [], 0
     for mark in tag_pairs(text):
         pieces += [text[at : mark.start], f" {mark.inside} " if mark.kind == "ref" else ""]
@@ -114,7 +114,7 @@ def plain_words(text: str) -> str:
 
 
 def outline(region: dict[str, Any]) -> list[float] | None:
-    """Four corners as eight numbers; None where the region has none."""
+    """Four corners as eight numbers; None for a region without any."""
     numbers: list[Any] = list(region.get("quad") or region.get("box") or ())
     if len(numbers) not in (4, 8) or not all(isinstance(each, int | float) for each in numbers):
         return None
@@ -124,31 +124,31 @@ def outline(region: dict[str, Any]) -> list[float] | None:
     return [round(float(each), 4) for each in numbers]
 
 
-def content(place: Place) -> dict[str, Any]:
-    """The sample's JSON. Raises DataError where the shard does not hold what its index says."""
-    size = place.fields["json_size"]
+def content(stored: StoredSample) -> dict[str, Any]:
+    """The sample's JSON. Raises DataError if the shard does not match its index."""
+    size = stored.fields["json_size"]
     if size > MAX_JSON:
-        raise DataError(f"{place.key}: its JSON has {size:,} bytes")
+        raise DataError(f"{stored.key}: its JSON has {size:,} bytes")
     try:
-        found = orjson.loads(_read(place, place.fields["json_offset"], size))
+        found = orjson.loads(_read(stored, stored.fields["json_offset"], size))
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):
-        raise DataError(f"{place.key}: the shard is damaged; run `qvl curate audit`")
+        raise DataError(f"{stored.key}: the shard is damaged; run `qvl curate audit`")
     return found
 
 
-def image(place: Place, number: int) -> bytes:
-    """The bytes of one of its images. Raises NoThumbnail where it has none."""
-    if not place.images:
-        raise NoThumbnail("text alone")
-    if not 0 <= number < place.images:
-        raise DataError(f"{place.key} has {place.images} images")
-    return _read(place, place.fields["image_offsets"][number], place.fields["image_sizes"][number])
+def image(stored: StoredSample, number: int) -> bytes:
+    """The bytes of one of its images. Raises NoThumbnail if it has none."""
+    if not stored.images:
+        raise NoThumbnail("text without images")
+    if not 0 <= number < stored.images:
+        raise DataError(f"{stored.key} has {stored.images} images")
+    return _read(stored, stored.fields["image_offsets"][number], stored.fields["image_sizes"][number])
 
 
-def _read(place: Place, offset: int, size: int) -> bytes:
-    path = inside(place.index.parent, place.tar)
+def _read(stored: StoredSample, offset: int, size: int) -> bytes:
+    path = inside(stored.index.parent, stored.tar)
     if not path.is_file():
-        raise DataError(f"{path.name} is not there; only its index is")
+        raise DataError(f"{path.name} is missing; only its index is there")
     return Storage().read_range(str(path), offset, offset + size)

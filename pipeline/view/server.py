@@ -1,4 +1,4 @@
-"""The web app: routes, and what guards them. Read-only: it answers GET and HEAD, and has no way to write."""
+"""The web app: its routes and their guard. It only answers GET and HEAD, and cannot write."""
 
 import asyncio
 import secrets
@@ -12,12 +12,13 @@ import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.html.document import STYLE_FILE
 from qvl.pipeline.view.answers import Answers
 
 PAGES = Path(__file__).parent / "pages"
@@ -37,9 +38,10 @@ Work = Callable[[Answers, Any, Request], Any]
 
 
 def app(answers: Answers, token: str | None) -> ASGIApp:
-    """The application. Without a token only requests to a loopback name are answered."""
+    """The application. Without a token, it only answers requests to a loopback name."""
     routes: list[Route | Mount] = [
         Route("/", _page),
+        Route("/static/style.css", _style),
         Mount("/static", StaticFiles(directory=PAGES)),
         *(Route(f"/api/{name}", _json(getattr(Answers, name))) for name in Answers.NAMES),
         Route("/picture", _picture),
@@ -50,10 +52,10 @@ def app(answers: Answers, token: str | None) -> ASGIApp:
 
 
 class Guard:
-    """Refuses what is not from this machine or has no token, and every method but GET and HEAD; sets the headers.
+    """Refuses requests from elsewhere without a token and all methods but GET and HEAD, and sets the headers.
 
-    A page of another site can make a browser send requests here under a name of its own (DNS rebinding): so the name
-    must be a loopback name, or the token must come along.
+    A page of another site can make a browser send requests here under a name of its own (DNS rebinding). Therefore the
+    name must be a loopback name, or the request must carry the token.
     """
 
     def __init__(self, inner: ASGIApp, token: str | None) -> None:
@@ -77,20 +79,24 @@ class Guard:
             return Response("read-only\n", 405, {"allow": "GET, HEAD"})
         if self.token is None:
             host = request.headers.get("host", "").rsplit(":", 1)[0] if request.headers.get("host") else ""
-            return None if host in LOOPBACK else Response("this app answers to loopback names alone\n", 403)
-        given = request.query_params.get("token")
-        if given is not None and _same(given, self.token):
+            return None if host in LOOPBACK else Response("this app only answers to loopback names\n", 403)
+        sent = request.query_params.get("token")
+        if sent is not None and _same(sent, self.token):
             target = request.url.remove_query_params("token")
             response = RedirectResponse(f"{target.path}{'?' + target.query if target.query else ''}", 303)
             response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
             return response
         if _same(request.cookies.get(COOKIE, ""), self.token):
             return None
-        return Response("open the address that `qvl view` printed: it holds the token\n", 401)
+        return Response("open the address that `qvl view` printed: it contains the token\n", 401)
 
 
-def _same(given: str, token: str) -> bool:
-    return secrets.compare_digest(given.encode(), token.encode())
+def _same(sent: str, token: str) -> bool:
+    return secrets.compare_digest(sent.encode(), token.encode())
+
+
+async def _style(request: Request) -> Response:
+    return FileResponse(STYLE_FILE, media_type="text/css", headers={"cache-control": "no-cache"})
 
 
 async def _page(request: Request) -> Response:
@@ -114,24 +120,24 @@ def _refused(error: QvlError) -> Response:
 
 
 async def _picture(request: Request) -> Response:
-    def drawn(answers: Answers, cursor: Any) -> Response:
+    def encoded(answers: Answers, cursor: Any) -> Response:
         try:
             data = answers.picture(cursor, request)
-        except QvlError as error:  # an answer, not a fault: many rows have no picture
+        except QvlError as error:  # not a failure: many rows have no picture
             return Response(
                 status_code=204, headers={"x-why": quote(str(error)), "cache-control": "private, max-age=60"}
             )
         return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
 
-    return await _answered(request, drawn)
+    return await _answered(request, encoded)
 
 
 async def _answered(request: Request, work: Callable[[Answers, Any], Response]) -> Response:
-    """Run the work in a thread; what the browser no longer waits for is interrupted."""
+    """Run the work in a thread. It is interrupted when the browser no longer waits for it."""
     answers: Answers = request.app.state.answers
     try:
         cursor = answers.cursor()
-    except QvlError as error:  # a run is changing the output at this moment
+    except QvlError as error:  # a run is changing the output
         return _refused(error)
     request.state.gone = threading.Event()
 
@@ -150,6 +156,6 @@ async def _answered(request: Request, work: Callable[[Answers, Any], Response]) 
             if not job.done() and await request.is_disconnected():
                 request.state.gone.set()
                 cursor.interrupt()
-    except asyncio.CancelledError:  # Ctrl-C while a question runs
-        return Response("the app is ending\n", 503)
+    except asyncio.CancelledError:  # Ctrl-C while a query runs
+        return Response("the app is shutting down\n", 503)
     return job.result()

@@ -1,7 +1,7 @@
-"""What-if for the app: which thresholds can be moved, what they would keep, and rows that would enter and leave.
+"""What-if for the app: the thresholds that can be changed, what they would keep, and rows that would be added or removed.
 
-The counts are those of ``qvl.pipeline.finished.whatif``: exact, duplicate rules run again, no image read. Nothing is
-written: which rows can meet in a duplicate rule is kept in memory, not in the output.
+The counts are those of ``qvl.pipeline.finished.whatif``: exact, with duplicate rules run again and no image read. Nothing
+is written: candidate duplicates are kept in memory instead of in the output.
 """
 
 import os
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.base.verdicts import KEEP
@@ -23,6 +25,7 @@ from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR
 from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
+from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import THREADS, DuplicateCandidates, Result, StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
@@ -34,34 +37,34 @@ from qvl.pipeline.view.tables.queries import Query, counts, records
 
 SHOWN = 18
 KEPT_ROWS = 50_000_000
-BEHIND = 15  # the search's priority, as `nice` counts
-PATIENCE = 0.25  # seconds that an answer waits for the search, so that of few rows it is exact at once
-REMEMBERED = 3
+NICENESS = 15  # of the search, as `nice` counts
+WAIT_SECONDS = 0.25  # an answer waits this long for the search, so that it is exact at once for few rows
+CACHED = 3
 DERIVED_COLUMNS = {"image_size": "shorter_side", "image_pixels": "pixels", "aspect_ratio": "aspect_ratio"}
 CARD = ("verdict", "source", "language", "width", "height", "caption")
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Remembering(StoredColumns):
-    """A finished run whose twins are kept in memory, unless its cache has them: the app writes nothing."""
+class CachedRun(StoredColumns):
+    """A finished run whose candidate duplicates are kept in memory unless its cache has them, since the app never writes."""
 
     @cached_property
     def known(self) -> dict[str, DuplicateCandidates]:
-        """DuplicateCandidates by the name of their file in the cache."""
+        """Candidates by the name of their file in the cache."""
         return {}
 
     @cached_property
     def steps(self) -> list[int]:
-        """Groups of rows looked through so far, one number for each."""
+        """The numbers of the groups of rows searched so far."""
         return []
 
     @cached_property
     def tables(self) -> dict[tuple[str, ...], list[pa.Table]]:
-        """The columns of all units that the last question read: while a slider moves, the next one reads the same."""
+        """The columns that the last question read, by unit: while a slider moves, the next question reads the same."""
         return {}
 
     def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
-        """As it is, but columns are read once; not of more rows than ``KEPT_ROWS``."""
+        """As in ``StoredColumns``, but columns are read once, unless there are more than ``KEPT_ROWS`` rows."""
         if self.rows > KEPT_ROWS:
             yield from super().over_units(columns, function)
             return
@@ -74,13 +77,13 @@ class Remembering(StoredColumns):
             yield from threads.map(function, sources, self.tables[names])
 
     def missing(self, recipe: Recipe) -> list[int]:
-        """Rules whose twins nobody has looked for yet."""
+        """Rules whose candidates have not been searched for."""
         numbers = [number for number, rule in enumerate(duplicate_rules(recipe)) if rule.semantic is None]
         files = {number: self.candidate_files(recipe, number) for number in numbers}
         return [n for n, f in files.items() if str(f[0]) not in self.known and not all(path.is_file() for path in f)]
 
     def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
-        """Of the cache in the output where they are there, else found here and kept in memory."""
+        """From the cache of the output if they are there; otherwise they are found and kept in memory."""
         files = self.candidate_files(recipe, rule)
         if str(files[0]) not in self.known:
             kept = all(path.is_file() for path in files)
@@ -96,46 +99,46 @@ class Remembering(StoredColumns):
 
 
 @dataclass(frozen=True)
-class WithoutTwins(StoredColumns):
-    """A run as if no two rows could meet in a duplicate rule."""
+class RunWithoutDuplicates(StoredColumns):
+    """A run as if no row had a duplicate."""
 
     run: StoredColumns
 
     def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
-        """Of the run."""
+        """The columns of the run."""
         yield from self.run.over_units(columns, function)
 
     def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
-        """None."""
+        """No candidates."""
         return DuplicateCandidates(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
 
 
 @dataclass
 class WhatIf:
-    """Questions to one output, one at a time; the last answers are remembered.
+    """Questions to one output, one at a time; the latest answers are cached.
 
-    Which rows can meet in a duplicate rule is looked for in the background. Until that is known, an answer leaves rows
-    that the run dropped as duplicates where they are, takes rows that enter for no duplicates, and says so.
+    Candidate duplicates are searched in the background. Until they are known, an answer keeps the run's duplicates
+    dropped, treats added rows as not duplicated, and says so.
     """
 
     output: Output
     lock: threading.Lock = field(default_factory=threading.Lock)
-    answers: dict[tuple[str, ...], Answer] = field(default_factory=dict)
-    stored: Remembering | None = None
+    answers: LRUCache[tuple[str, ...], Answer] = field(default_factory=lambda: LRUCache(CACHED))
+    stored: CachedRun | None = None
     search: Future[None] | None = None
     wanted: int = 0
 
     def ask(self, query: Query, changes: list[str], gone: threading.Event) -> dict[str, Any]:
-        """Counts before and after, by source and verdict, and rows that the changes let in and put out.
+        """Counts before and after, by source and verdict, and rows that the changes add and remove.
 
-        ``searching``: the share of the search for duplicates that is done; None where the answer is exact. ``gone`` is set
-        when nobody waits for the answer any more. Raises RecipeError for a change that makes no recipe.
+        ``searching`` is the finished share of the search for duplicates, None if the answer is exact. ``gone`` is set when
+        the browser no longer waits. Raises RecipeError for an invalid change.
         """
         if not changes:
-            return _as_it_is(query)
+            return _unchanged(query)
         with self.lock:
             if gone.is_set():
-                raise DataError("nobody waits for this answer")
+                raise DataError("the browser no longer waits for this answer")
             stored = self._stored()
             changed = apply_changes(stored.recipe, changes)
             searching = self._searching(stored, changed)
@@ -152,53 +155,50 @@ class WhatIf:
         return content | _cards(query, stored, answer, galleries) | {"searching": searching}
 
     def searching(self) -> float | None:
-        """The share of the search for duplicates that is done; the first call begins it. None when it is over."""
+        """The finished share of the search for duplicates, which the first call starts; None when it is over."""
         with self.lock:
             stored = self._stored()
             if self.search is None:
                 return self._searching(stored, stored.recipe)
             return None if self.search.done() else self._share(stored)
 
-    def _searching(self, stored: Remembering, recipe: Recipe) -> float | None:
-        """Begin to look for what the recipe's rules need, unless it is known or looked for already."""
+    def _searching(self, stored: CachedRun, recipe: Recipe) -> float | None:
+        """Start the search for the candidates that the recipe's rules need, unless they are known or it is running."""
         if self.search is not None and self.search.done():
             over, self.search = self.search, None
-            over.result()  # raises what ended it: told once, then the search may begin again
+            over.result()  # raises the error that ended it, once; then the search may start again
         rules = stored.missing(recipe)
         if not rules:
             return None
         if self.search is None:
             stored.steps.clear()
-            self.wanted = len(rules) * (len(stored.groups) + 1)  # and one to put them in order
+            self.wanted = len(rules) * (len(stored.groups) + 1)  # and one step to sort them
             self.search = Future()
-            threading.Thread(target=_look, args=(self.search, stored, recipe, rules), daemon=True).start()
-        wait([self.search], PATIENCE)
+            threading.Thread(target=_search, args=(self.search, stored, recipe, rules), daemon=True).start()
+        wait([self.search], WAIT_SECONDS)
         return self._share(stored) if stored.missing(recipe) else None
 
-    def _share(self, stored: Remembering) -> float:
+    def _share(self, stored: CachedRun) -> float:
         return round(min(0.99, len(stored.steps) / max(1, self.wanted)), 2)
 
-    def _stored(self) -> Remembering:
+    def _stored(self) -> CachedRun:
         if self.output.stored is None:
-            raise DataError("only a curation can be asked what other thresholds would keep")
+            raise DataError("what-if needs the output of a curation")
         if self.stored is None:
             found = StoredColumns.open(self.output.layout.out)
-            self.stored = Remembering(found.out, found.recipe, found.fingerprint)
+            self.stored = CachedRun(found.out, found.recipe, found.fingerprint)
         return self.stored
 
-    def _answer(self, stored: Remembering, recipe: Recipe, changes: tuple[str, ...], exact: bool) -> Answer:
+    def _answer(self, stored: CachedRun, recipe: Recipe, changes: tuple[str, ...], exact: bool) -> Answer:
         if not exact:
             return _without_search(stored, recipe)
         if changes not in self.answers:
-            answer = whatif(stored, recipe)
-            while len(self.answers) >= REMEMBERED:
-                self.answers.pop(next(iter(self.answers)))
-            self.answers[changes] = answer
+            self.answers[changes] = whatif(stored, recipe)
         return self.answers[changes]
 
 
 def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Cards of some rows of each gallery: the same ones while a slider moves, so that they do not flicker."""
+    """Cards of some rows of each gallery: the same rows while a slider moves, so that they do not flicker."""
     starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
     chosen = {}
     for name, numbers in galleries.items():
@@ -219,10 +219,10 @@ def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[
     }
 
 
-def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list[int]) -> None:
-    """Find the twins of these rules, behind whoever asks meanwhile; what goes wrong is told to whoever asks next."""
-    with suppress(OSError):  # a thread has a priority of its own on Linux alone
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+def _search(search: Future[None], stored: CachedRun, recipe: Recipe, rules: list[int]) -> None:
+    """Find the candidates of these rules at a low priority. The next question raises the error of a failed search."""
+    with suppress(OSError):  # only Linux has priorities of threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     try:
         for rule in rules:
             stored.duplicate_candidates(recipe, rule)
@@ -231,21 +231,21 @@ def _look(search: Future[None], stored: Remembering, recipe: Recipe, rules: list
     else:
         search.set_result(None)
     finally:
-        if not search.done():  # else the page would wait for ever
-            search.set_exception(DataError("the search for duplicates broke off; what ended it stands in the terminal"))
+        if not search.done():  # otherwise the page would wait forever
+            search.set_exception(DataError("the search for duplicates failed; the terminal shows the error"))
 
 
 def _without_search(stored: StoredColumns, recipe: Recipe) -> Answer:
-    """The answer of the filters; rows that a rule in force dropped stay dropped."""
-    answer = whatif(WithoutTwins(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
+    """The answer of the filters alone. Rows that an active duplicate rule dropped stay dropped."""
+    answer = whatif(RunWithoutDuplicates(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
     codes = [answer.verdicts.code(rule.reason) for rule in duplicate_rules(recipe)]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
     return answer
 
 
-def _as_it_is(query: Query) -> dict[str, Any]:
-    """The answer without a change, from the verdicts."""
+def _unchanged(query: Query) -> dict[str, Any]:
+    """The answer without changes, from the verdicts."""
     funnel: dict[str, dict[str, int]] = {}
     for source, verdict, rows, _ in counts(query, [query.table.column("source"), query.table.column("verdict")]):
         funnel.setdefault(source, {})[verdict] = rows
@@ -264,30 +264,35 @@ def _as_it_is(query: Query) -> dict[str, Any]:
     }
 
 
-def knobs(recipe: Recipe) -> list[dict[str, Any]]:
-    """Every filter of a recipe with the thresholds that can be moved, in the order in which they judge."""
-    numbers = {
-        threshold.reason: threshold for threshold in thresholds(recipe) if isinstance(threshold, NumberThreshold)
-    }
-    result = []
-    for word, chosen in chosen_filters(recipe).items():
-        first, threshold = next(iter(chosen.values())), numbers.get(word)
-        bounds = [name for name in type(first).model_fields if name.startswith(("minimum", "maximum"))]
-        column = DERIVED_COLUMNS[word] if word in DERIVED else first.reads[-1]
-        result.append(
-            {
-                "word": word,
-                "about": purpose(first),
-                "label": threshold.label if threshold is not None else "",
-                "column": column if threshold is not None else None,
-                "bounds": bounds if threshold is not None else [],
-                "values": {s: each.model_dump(mode="json", exclude_none=True) for s, each in chosen.items()},
-            }
-        )
-    return result
+@dataclass(frozen=True, slots=True)
+class FilterThresholds:
+    """A filter of the recipe: purpose, label and column of its number, the names of its bounds, its values by source."""
+
+    word: str
+    about: str
+    label: str
+    column: str | None
+    bounds: list[str]
+    values: dict[str, dict[str, JsonValue]]
+
+
+def filter_thresholds(recipe: Recipe) -> list[FilterThresholds]:
+    """Every filter with the thresholds that can be changed, in the order in which they judge."""
+    numbers = {each.reason: each for each in thresholds(recipe) if isinstance(each, NumberThreshold)}
+    return [_filter(reason, chosen, numbers.get(reason)) for reason, chosen in chosen_filters(recipe).items()]
+
+
+def _filter(reason: str, chosen: dict[str, Filter], threshold: NumberThreshold | None) -> FilterThresholds:
+    first = next(iter(chosen.values()))
+    values = {source: each.model_dump(mode="json", exclude_none=True) for source, each in chosen.items()}
+    if threshold is None:
+        return FilterThresholds(reason, purpose(first), "", None, [], values)
+    column = DERIVED_COLUMNS[reason] if reason in DERIVED else first.reads[-1]
+    bounds = [name for name in type(first).model_fields if name.startswith(("minimum", "maximum"))]
+    return FilterThresholds(reason, purpose(first), threshold.label, column, bounds, values)
 
 
 def dedup_rules(recipe: Recipe) -> dict[str, Any]:
-    """The duplicate rules as the recipe has them."""
+    """The duplicate rules of the recipe."""
     dumped: dict[str, Any] = recipe.dedup.model_dump(mode="json")
     return dumped

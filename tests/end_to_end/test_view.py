@@ -223,7 +223,7 @@ def test_facets_chips_search_and_the_filter_form(seen: Seen, verdicts: list[str]
 def test_a_filter_that_cannot_be_asked_is_said_in_words(browser: Browser, demo: tuple[Path, str]) -> None:
     seen = looked_at(browser, demo[1])
     seen.page.goto(f"{demo[1]}?view=rows&f=width:is:wide")
-    seen.page.get_by_text("width: wide is no number").wait_for()
+    seen.page.get_by_text("width: wide is not a number").wait_for()
     seen.page.context.close()
 
 
@@ -272,7 +272,7 @@ def test_a_row_shows_its_rules_its_lineage_and_its_duplicates(seen: Seen) -> Non
     side.first.click()
     seen.settle()
     assert drawer.locator(".top .verdict").inner_text() == "keep"
-    assert "shards/demo-" in drawer.inner_text() and "lost to this one" in drawer.inner_text()
+    assert "shards/demo-" in drawer.inner_text() and "dropped in favour of this one" in drawer.inner_text()
     address = seen.page.url
     seen.page.keyboard.press("Escape")
     assert drawer.is_hidden()
@@ -510,7 +510,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_predictions_stand_beside_the_truth(browser: Browser, journey: Path) -> None:
     with served(journey) as base:
         seen = looked_at(browser, base).open()
-        assert "1 dataset not at hand" in seen.page.locator("main details.note").inner_text()
+        assert "1 dataset not found" in seen.page.locator("main details.note").inner_text()
         head = seen.page.locator("#scores thead th").all_inner_texts()
         assert head[-2:] == ["after", "before"]
         seen.page.locator("#scores tr", has_text="referring").locator("button").first.click()

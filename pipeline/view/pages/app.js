@@ -1,6 +1,6 @@
-// The shell: bar, views, keys.
+// The frame of the app: bar, views, keys.
 import { detail, closeRow } from "./detail.js";
-import { el, foreign } from "./dom.js";
+import { el, untrusted } from "./dom.js";
 import { duplicates } from "./duplicates.js";
 import { overview } from "./overview.js";
 import { asTable, markOpen, moveFocus, neighbour, perLine, rows } from "./rows.js";
@@ -26,14 +26,14 @@ function drawBar() {
   const now = view(), tabled = now === "overview" || now === "rows";
   const tables = output.tables.map(({ name, title }) => link(title, { table: name, f: [], c: [], sort: "", row: "", by: "", across: "" }, name === table().name));
   const theme = el("button.plain", { type: "button", title: "light or dark  t", "aria-label": "light or dark", onclick: turn }, "◐");
-  bar.replaceChildren(...[el("b.name", {}, link(foreign(output.name, 40), { view: "", table: "", f: [], c: [], w: [], sort: "", row: "", mode: "", scope: "" })),
+  bar.replaceChildren(...[el("b.name", {}, link(untrusted(output.name, 40), { view: "", table: "", f: [], c: [], w: [], sort: "", row: "", mode: "", scope: "" })),
     el("nav", { "aria-label": "views" }, views().map((name) => link(VIEWS[name][0], { view: name === "overview" ? "" : name, row: "", of: "", ...(name === "duplicates" ? { table: "" } : {}) }, name === now))),
     tabled && tables.length > 1 ? el("nav.tables", { "aria-label": "tables" }, tables) : null, el("span.space"),
     theme, el("button.plain", { type: "button", title: "keys  ?", "aria-label": "keys", onclick: showHelp }, "?")].filter(Boolean));
   document.title = `${output.name}: ${VIEWS[now][0].toLowerCase()}`;
 }
 
-// what is not the drawer's: a change of the open row alone leaves the list as it is
+// the state without the drawer's: when only the open row changes, the list is not drawn again
 const shape = () => JSON.stringify([view(), table().name, state.f, state.c, state.sort, state.mode, state.rule, state.scope, view() === "whatif" ? state.w : []]);
 
 function render() {
@@ -58,10 +58,10 @@ function turn() {
   try { localStorage.setItem("qvl-theme", document.documentElement.dataset.theme); } catch { /* a browser may forbid it */ }
 }
 
-const KEYS = [["/", "search"], ["1 2 3 4", "the views"], ["← ↑ → ↓, j k", "move among rows; with an open row, the next and the one before"], ["Enter", "open the row"], ["Esc", "close"], ["g", "gallery or table"], ["t", "light or dark"], ["?", "this list"]];
+const KEYS = [["/", "search"], ["1 2 3 4", "the views"], ["← ↑ → ↓, j k", "move between rows; while a row is open, to the next or previous one"], ["Enter", "open the row"], ["Esc", "close"], ["g", "gallery or table"], ["t", "light or dark"], ["?", "this list"]];
 function showHelp() {
   help.replaceChildren(el("h2", {}, "Keys"), el("dl", {}, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)])),
-    el("p.soft", {}, "In a histogram: arrows move between bars, Enter shows their rows, drawing over bars chooses a range. The address holds what you see: copy it to come back."),
+    el("p.soft", {}, "In a histogram, arrow keys move between bars, Enter shows the rows of a bar, and dragging selects a range. The address holds the state of the page: copy it to return."),
     el("form", { method: "dialog" }, el("button", {}, "Close")));
   help.showModal();
 }

@@ -1,13 +1,14 @@
-// Bars and histograms as plain elements: every bar is a button that leads to its rows.
-import { count, el, foreign, percent, short, words } from "./dom.js";
+// Bars and histograms as plain elements, because every bar is a button that leads to its rows (reports use charts.py and
+// charts.js instead).
+import { count, el, untrusted, percent, short, words } from "./dom.js";
 
-// total: show shares of it in place of counts; bars: [{label, n, kept, act, title}]; the pale bar is all rows, the full one those that went on
+// list: [{label, n, kept, act, title}]; total: show shares of it instead of counts; the pale bar shows all rows, the dark one kept rows
 export function bars(list, { most = null, total = null, tight = false } = {}) {
   const top = most || Math.max(1, ...list.map(({ n }) => n));
   return el("div.bars", {}, list.map(({ label, n, kept, act, title }) => {
     const said = title || `${label ?? "no value"}: ${count(n)} rows, ${count(kept)} kept (${percent(kept, n)})`;
     return el(act ? "button.bar" : "div.bar", { type: act && "button", title: said, "aria-label": said, onclick: act },
-      el("span.label", {}, label === null ? el("i", {}, "no value") : label === "" ? el("i", {}, "empty") : foreign(words(label), 60)),
+      el("span.label", {}, label === null ? el("i", {}, "no value") : label === "" ? el("i", {}, "empty") : untrusted(words(label), 60)),
       el("span.track", {}, el("span.all", { style: { width: `${100 * n / top}%` } }), el("span.kept", { style: { width: `${100 * kept / top}%` } })),
       el("span.n", {}, total ? percent(n, total) : tight ? short(n) : count(n)));
   }));
@@ -20,13 +21,13 @@ export function binName(data, bin, integer) {
   return last ? `${short(low)} to ${short(high)}` : `${short(low)} to below ${short(high)}`;
 }
 
-// the condition for the rows of some bins; the last bin is open, as it holds its upper edge
+// the condition for the rows of some bins; the last bin has no upper bound because it includes its upper edge
 export function range(data, first, last) {
   const open = last === data.every.length - 1;
   return `${data.edges[first]}..${open ? "" : data.edges[last + 1]}`;
 }
 
-// choose(first, last): the bins that were clicked or drawn over
+// choose(first, last) gets the bins that were clicked or dragged over
 export function histogram(data, { integer = false, choose = null, name = "" } = {}) {
   const most = Math.max(1, ...data.every);
   let start = null;
@@ -73,7 +74,7 @@ export function cross(cells, mode, choose) {
   const weight = { rate: (c) => c[3] / c[2], share: (c) => c[3] / (kept || 1), rows: (c) => c[2], kept: (c) => c[3] }[mode];
   const most = mode === "rate" ? 1 : Math.max(...cells.map(weight), 1e-9);
   const text = { rate: (c) => percent(c[3], c[2]), share: (c) => percent(c[3], kept), rows: (c) => count(c[2]), kept: (c) => count(c[3]) }[mode];
-  const head = (word) => (word === null ? "no value" : foreign(words(word), 40));
+  const head = (word) => (word === null ? "no value" : untrusted(words(word), 40));
   return el("table.numbers.heat", {},
     el("thead", {}, el("tr", {}, el("td"), across.map((word) => el("th", { scope: "col" }, head(word))))),
     el("tbody", {}, down.map((row) => el("tr", {}, el("th", { scope: "row" }, head(row)), across.map((col) => {

@@ -1,7 +1,7 @@
-// All about one row, in a drawer: picture with regions, texts, every rule, lineage, duplicates side by side.
-import { PLACES, badge, card, picture, placed } from "./cards.js";
+// Everything about one row, in a drawer: picture with regions, texts, rules, lineage, and its duplicates.
+import { REGION_KINDS, badge, card, picture, placed } from "./cards.js";
 import { diff } from "./diff.js";
-import { bytes, count, el, foreign, many, shown, words } from "./dom.js";
+import { bytes, count, el, untrusted, many, shown, words } from "./dom.js";
 import { drawn, marked } from "./picture.js";
 import { neighbour } from "./rows.js";
 import { address, ask, go, output, state } from "./state.js";
@@ -48,9 +48,9 @@ function top(row) {
     await navigator.clipboard?.writeText(location.origin + address()).catch(() => {});
     copy.textContent = "copied";
   } }, "copy link");
-  return el("div.top", {}, el("div", {}, row.verdict !== undefined ? badge(row.verdict) : null, el("h2", { tabindex: -1 }, foreign(row.key, 200))),
+  return el("div.top", {}, el("div", {}, row.verdict !== undefined ? badge(row.verdict) : null, el("h2", { tabindex: -1 }, untrusted(row.key, 200))),
     el("div.controls", {}, copy,
-      el("button", { type: "button", title: "the row before  ←", "aria-label": "the row before", onclick: () => neighbour(-1) }, "←"),
+      el("button", { type: "button", title: "the previous row  ←", "aria-label": "the previous row", onclick: () => neighbour(-1) }, "←"),
       el("button", { type: "button", title: "the next row  →", "aria-label": "the next row", onclick: () => neighbour(1) }, "→"),
       el("button", { type: "button", title: "close  Esc", "aria-label": "close", onclick: closeRow }, "×")));
 }
@@ -65,16 +65,16 @@ const block = (title, ...children) => el("section", {}, el("h3", {}, title), chi
 function pictures(row) {
   if (row.samples?.length) return samples(row);
   if (row.table !== "rows") return null;
-  if (!output.pictures && output.curated) return el("p.note", {}, "Pictures of dropped rows lie in the sources: start with --recipe to see them.");
+  if (!output.pictures && output.curated) return el("p.note", {}, "Pictures of dropped rows are in the source files: start with --recipe to see them.");
   if (!output.curated && !output.pictures) return el("p.note", {}, buildsNote(row));
   const frame = picture("rows", row.key, 1024);
   frame.classList.add("large");
   return frame;
 }
 
-// a build throws a dropped page away; what it was made from is in its lineage
+// a build does not keep dropped pages; the input row is in the lineage
 function buildsNote({ lineage }) {
-  return ["A build keeps pictures of kept rows alone: this one was looked at and thrown away. It is row ", count(lineage.row), " of ", el("b", {}, foreign(lineage.file, 200)), ` (source ${lineage.source}); the columns below hold what was measured on it.`];
+  return ["A build keeps only pictures of kept rows, and this row was dropped. It is row ", count(lineage.row), " of ", el("b", {}, untrusted(lineage.file, 200)), ` (source ${lineage.source}); the columns below hold what was measured.`];
 }
 
 function samples(row) {
@@ -97,7 +97,7 @@ function turns(sample) {
   }));
 }
 
-// an answer of a model beside what was wanted, as evaluation leaves it
+// a model's answer beside the expected one, as evaluation stores it
 function predicted(row) {
   const { prompt, prediction, answers, score, metric, fault } = row.columns;
   if (prediction === undefined) return null;
@@ -106,14 +106,14 @@ function predicted(row) {
   const bare = (text) => text.replace(/<(box|quad|img)>.*?<\/\1>|<\/?ref>/g, " ").replace(/\s+/g, " ").trim();
   const [was, is] = [bare(String(wanted[0] ?? "")), bare(String(prediction ?? ""))], changes = was && is && was !== is ? diff(was, is) : null;
   return block("Prediction", el("p.soft", {}, [metric ? words(metric) : "", score === undefined || score === null ? "" : `score ${+Number(score).toPrecision(4)}`, fault ? `not asked: ${fault}` : ""].filter(Boolean).join(", ")),
-    questioned(row), prompt ? part("asked", "asked", prompt) : null, el("div.pair", {}, part("wanted", "truth", wanted.slice(0, 20).join("\n")), part("predicted", "answered", prediction)),
-    changes ? el("div", {}, el("h4", {}, "wanted, turned into predicted"), changes) : null, others(row));
+    questioned(row), prompt ? part("asked", "asked", prompt) : null, el("div.pair", {}, part("expected", "truth", wanted.slice(0, 20).join("\n")), part("predicted", "answered", prediction)),
+    changes ? el("div", {}, el("h4", {}, "changes from expected to predicted"), changes) : null, others(row));
 }
 
-// the picture of a question, with places to switch on and off; where several were shown, the last one is the question's own
+// the picture of a question, with regions to switch on and off; where there are several, the last one belongs to the question
 function questioned(row) {
   if (!row.pictures) return null;
-  const here = PLACES.filter(([kind]) => row.places[kind].length), on = new Set(here.map(([kind]) => kind)), place = el("div");
+  const here = REGION_KINDS.filter(([kind]) => row.places[kind].length), on = new Set(here.map(([kind]) => kind)), place = el("div");
   let n = row.pictures - 1;
   const draw = () => {
     const frame = picture(row.table, row.key, 1024, { n });
@@ -131,8 +131,8 @@ function questioned(row) {
 function others(row) {
   if (!row.others || row.others.length < 2) return null;
   const line = ({ key, model, prediction, score }) => el(key === row.key ? "tr.moved" : "tr", {},
-    el("th", { scope: "row" }, el("a", { href: address({ row: key, of: row.table }), onclick: (event) => { event.preventDefault(); go({ row: key, of: row.table }); } }, foreign(model, 60))),
-    el("td.number", {}, score === null ? "–" : String(+Number(score).toPrecision(3))), el("td", {}, foreign(prediction, 240)));
+    el("th", { scope: "row" }, el("a", { href: address({ row: key, of: row.table }), onclick: (event) => { event.preventDefault(); go({ row: key, of: row.table }); } }, untrusted(model, 60))),
+    el("td.number", {}, score === null ? "–" : String(+Number(score).toPrecision(3))), el("td", {}, untrusted(prediction, 240)));
   return el("div", {}, el("h4", {}, "the same question to each model"), el("div.scroll", {}, el("table.facts", {}, el("tbody", {}, row.others.map(line)))));
 }
 
@@ -147,30 +147,30 @@ function captions(row) {
 
 function longText(text) {
   if (!text) return el("p.text", {}, el("i", {}, "none"));
-  const body = el("p.text", { dir: "auto" }, foreign(text, 600));
+  const body = el("p.text", { dir: "auto" }, untrusted(text, 600));
   if (text.length <= 600) return body;
-  const all = el("button.plain", { type: "button", onclick: () => { body.replaceChildren(foreign(text, 20000)); all.remove(); } }, `show ${text.length >= 20000 ? "the first 20,000" : `all ${count(text.length)}`} characters`);
+  const all = el("button.plain", { type: "button", onclick: () => { body.replaceChildren(untrusted(text, 20000)); all.remove(); } }, `show ${text.length >= 20000 ? "the first 20,000" : `all ${count(text.length)}`} characters`);
   return el("div", {}, body, all);
 }
 
 function rules(row) {
   if (!row.rules?.length) return null;
   const failed = row.rules.filter(({ passed }) => !passed);
-  const says = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : row.columns.dup_of ? `passes every filter; dropped by the rule ${words(row.verdict)}` : "passes every filter; the verdict comes from elsewhere";
+  const lead = failed.length ? `fails ${failed.map(({ word }) => words(word)).join(", ")}` : row.verdict === "keep" ? "passes every rule" : row.columns.dup_of ? `passes every filter; dropped by the rule ${words(row.verdict)}` : "passes every filter; the verdict has another cause";
   const text = (pairs) => Object.entries(pairs).map(([name, value]) => `${words(name)} ${Array.isArray(value) ? value.join(", ") : Number.isInteger(value) ? count(value) : typeof value === "number" ? +value.toPrecision(6) : value ?? "unknown"}`).join(" · ") || "on";
   const line = ({ word, passed, settings, values }) => el(passed ? "tr" : "tr.failed", {}, el("th", { scope: "row" }, passed ? "✓ " : "✗ ", words(word)),
-    el("td", {}, foreign(text(values), 120)), el("td.soft", {}, foreign(text(settings), 160)));
+    el("td", {}, untrusted(text(values), 120)), el("td.soft", {}, untrusted(text(settings), 160)));
   const grid = (list) => el("div.scroll", {}, el("table.rules", {}, el("tbody", {}, list.map(line))));
   const passed = row.rules.filter((rule) => rule.passed);
-  return block("Rules", el("p.soft", {}, says), failed.length ? grid(failed) : null, el("details", {}, el("summary", {}, `${passed.length} passed`), grid(passed)));
+  return block("Rules", el("p.soft", {}, lead), failed.length ? grid(failed) : null, el("details", {}, el("summary", {}, `${passed.length} passed`), grid(passed)));
 }
 
 function duplicates(row) {
   const found = row.duplicates;
   if (!found) return null;
   const mine = found.keeper === row.key;
-  const says = mine ? `${many(found.members.length - 1 + found.more, "row")} lost to this one` : `lost to the first of these by the rule ${words(found.rule)}`;
-  return block("Duplicates side by side", el("p.soft", {}, says), el("div.side", {}, found.members.map((member, i) => {
+  const lead = mine ? `${many(found.members.length - 1 + found.more, "row")} dropped in favour of this one` : `dropped in favour of the first of these by the rule ${words(found.rule)}`;
+  return block("Duplicates", el("p.soft", {}, lead), el("div.side", {}, found.members.map((member, i) => {
     const shownCard = card(member, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", extra: i ? null : el("b", {}, "keeper"), number: i });
     if (member._key === row.key) shownCard.classList.add("open");
     shownCard.append(el("p.facts", {}, [member.image_bytes ? bytes(member.image_bytes) : "", member.characters !== undefined ? `${count(member.characters)} characters` : ""].filter(Boolean).join(" · ")));
@@ -182,8 +182,8 @@ function lineage(row) {
   const pairs = { ...(row.lineage || {}) };
   for (const [i, sample] of (row.samples || []).slice(0, 4).entries()) pairs[row.samples.length > 1 ? `sample ${i + 1}` : "shard"] = `${sample.shard}, byte ${count(sample.offset)}, ${count(sample.size)} bytes`;
   const origin = row.table === "samples" ? row.samples[0].content.origin || {} : {};
-  const line = ([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, value === null || value === "" ? "–" : foreign(String(value), 400)));
-  const to = row.row ? el("p", {}, el("a", { href: address({ row: row.row, of: "rows" }), onclick: (event) => { event.preventDefault(); go({ row: row.row, of: "rows" }); } }, "the row that it comes from")) : null;
+  const line = ([name, value]) => el("tr", {}, el("th", { scope: "row" }, words(name)), el("td", {}, value === null || value === "" ? "–" : untrusted(String(value), 400)));
+  const to = row.row ? el("p", {}, el("a", { href: address({ row: row.row, of: "rows" }), onclick: (event) => { event.preventDefault(); go({ row: row.row, of: "rows" }); } }, "the input row of this sample")) : null;
   const rowsOf = Object.entries({ ...pairs, ...origin });
   return rowsOf.length ? block("Lineage", to, el("div.scroll", {}, el("table.facts", {}, el("tbody", {}, rowsOf.map(line))))) : null;
 }

@@ -1,5 +1,5 @@
 // What cleaning did to a caption: words that went are struck out, words that came are underlined.
-import { el, foreign } from "./dom.js";
+import { el, untrusted } from "./dom.js";
 
 const WORDS = 600;
 const pieces = (text) => (text.match(/\s+|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}]/gu) || []);
@@ -21,5 +21,5 @@ export function diff(before, after) {
     else if (j >= b.length || (i < a.length && lengths[(i + 1) * width + j] >= lengths[i * width + j + 1])) add("gone", a[i++]);
     else add("new", b[j++]);
   }
-  return el("p.text.diff", {}, runs.map(([kind, text]) => (kind === "same" ? foreign(text, 20000) : el(kind === "gone" ? "del" : "ins", {}, foreign(text, 20000)))));
+  return el("p.text.diff", {}, runs.map(([kind, text]) => (kind === "same" ? untrusted(text, 20000) : el(kind === "gone" ? "del" : "ins", {}, untrusted(text, 20000)))));
 }

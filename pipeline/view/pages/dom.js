@@ -1,4 +1,4 @@
-// Elements and words. Text from the data enters the page as text nodes alone: nothing is ever parsed as HTML.
+// Elements and number formats. Text from the data only ever becomes text nodes: nothing is parsed as HTML.
 
 export function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
@@ -22,8 +22,8 @@ export function svg(name, attributes = {}, ...children) {
   return element;
 }
 
-// a stranger's text, isolated so that its writing direction stays inside
-export function foreign(text, limit = 300) {
+// text from the data, isolated so that its writing direction stays inside
+export function untrusted(text, limit = 300) {
   const whole = text ?? "", cut = whole.length > limit ? whole.slice(0, limit - 1) + "…" : whole;
   return el("bdi", { dir: "auto" }, cut.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "\ufffd"));
 }
@@ -50,7 +50,7 @@ export function bytes(number) {
 export function shown(value) {
   if (value === null || value === undefined) return el("span.none", {}, "–");
   if (typeof value === "number") return Number.isInteger(value) ? count(value) : String(+value.toPrecision(5));
-  if (Array.isArray(value)) return value.length ? foreign(value.join(", "), 200) : el("span.none", {}, "–");
+  if (Array.isArray(value)) return value.length ? untrusted(value.join(", "), 200) : el("span.none", {}, "–");
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return foreign(value, 200);
+  return untrusted(value, 200);
 }

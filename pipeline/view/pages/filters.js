@@ -1,5 +1,5 @@
 // The filter bar: what is asked, as chips; a form for any column; a quick search in the text.
-import { el, foreign, words } from "./dom.js";
+import { el, untrusted, words } from "./dom.js";
 import { ask, column, go, state, table } from "./state.js";
 
 const OPERATORS = {
@@ -17,7 +17,7 @@ export function parts(filter) {
 
 function chip(filter) {
   const [name, operator, value] = parts(filter);
-  const said = operator === "in" ? [` ${value.replace("..", " … ")}`] : [` ${SIGN[operator] ?? operator} `, foreign(words(value), 40)];
+  const said = operator === "in" ? [` ${value.replace("..", " … ")}`] : [` ${SIGN[operator] ?? operator} `, untrusted(words(value), 40)];
   return el("span.chip", {}, el("b", {}, words(name)), said,
     el("button", { type: "button", title: "take this filter away", "aria-label": `take away ${name} ${value}`,
       onclick: () => go({ f: state.f.filter((each) => each !== filter), row: "" }) }, "×"));

@@ -1,16 +1,15 @@
 // The funnel, the mix, the distributions: every bar leads to its rows.
 import { bars, cross, histogram, range } from "./charts.js";
-import { bytes, count, el, foreign, many, percent, words } from "./dom.js";
+import { bytes, count, el, untrusted, many, percent, words } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { addFilter, ask, column, counted, output, settle, state, table } from "./state.js";
 
-const COLOURS = ["#2f6fb0", "#e08a2c", "#4a9d6f", "#b4588f", "#8a7a3f", "#5aa9c9", "#c4574a", "#7a6fc0", "#7f8890", "#a8a437"];
 const sum = (list) => list.reduce((total, each) => total + each, 0);
 
 export function overview(main, signal) {
   const query = { table: table().name, f: state.f }, charted = table().columns.filter((each) => each.charted);
   const tiles = el("div.tiles"), body = el("div");
-  const lost = output.absent.length ? el("details.note", {}, el("summary", {}, `${many(output.absent.length, "dataset")} not at hand`), el("ul", {}, output.absent.map((line) => el("li", {}, foreign(line, 400))))) : null;
+  const lost = output.absent.length ? el("details.note", {}, el("summary", {}, `${many(output.absent.length, "dataset")} not found`), el("ul", {}, output.absent.map((line) => el("li", {}, untrusted(line, 400))))) : null;
   main.replaceChildren(...[filterBar(), lost, tiles, body].filter(Boolean));
   const parts = [];
   // the funnel is asked for alone: what stands below it waits, so that the first answer comes first
@@ -28,9 +27,9 @@ export function overview(main, signal) {
   body.replaceChildren(...parts);
 }
 
-function part(id, title, says, fill) {
+function part(id, title, lead, fill) {
   const box = el("div.part");
-  const section = el("section", { id }, el("h2", {}, title), el("p.says", {}, says), box);
+  const section = el("section", { id }, el("h2", {}, title), el("p.lead", {}, lead), box);
   whenSeen(section, () => fill(box));
   return section;
 }
@@ -60,10 +59,10 @@ async function scores(box, query, signal) {
   const cell = (set, model) => found.find(([s, m]) => s === set && m === model);
   const line = (set) => {
     const all = models.map((model) => cell(set, model)), most = Math.max(1e-9, ...all.map((each) => each?.[3] ?? 0)), { 2: metric, 4: asked } = all.find(Boolean);
-    return el("tr", {}, el("th", { scope: "row" }, foreign(words(set), 40)), el("td.soft", {}, foreign(words(metric), 20)), el("td.soft", {}, count(asked)), all.map((each, i) => el("td", {}, each && each[3] !== null ? el("button.cell", { type: "button", style: { "--weight": (each[3] / most).toFixed(3) },
+    return el("tr", {}, el("th", { scope: "row" }, untrusted(words(set), 40)), el("td.soft", {}, untrusted(words(metric), 20)), el("td.soft", {}, count(asked)), all.map((each, i) => el("td", {}, each && each[3] !== null ? el("button.cell", { type: "button", style: { "--weight": (each[3] / most).toFixed(3) },
       onclick: () => { if (models[i]) state.f.push(`model:is:${models[i]}`); addFilter(`set:is:${set}`); } }, each[3].toFixed(3)) : null)));
   };
-  box.replaceChildren(el("div.scroll", {}, el("table.numbers.heat", {}, el("thead", {}, el("tr", {}, ["", "metric", "questions", ...models.map((model) => model || "score")].map((each) => el("th", { scope: "col" }, foreign(each, 40))))), el("tbody", {}, sets.map(line)))));
+  box.replaceChildren(el("div.scroll", {}, el("table.numbers.heat", {}, el("thead", {}, el("tr", {}, ["", "metric", "questions", ...models.map((model) => model || "score")].map((each) => el("th", { scope: "col" }, untrusted(each, 40))))), el("tbody", {}, sets.map(line)))));
 }
 
 async function funnel(box, query, signal, tell) {
@@ -81,11 +80,11 @@ async function funnel(box, query, signal, tell) {
   const left = new Map(sources.map((source) => [source, sum([...by.values()].map((counts) => counts.get(source) || 0))]));
   const rows = sum([...left.values()]), all = rows || 1;
   tell({ rows, kept: sum([...(by.get("keep") || new Map()).values()]) });
-  const colour = (source) => COLOURS[sources.indexOf(source) % COLOURS.length];
+  const colour = (source) => `var(--series-${sources.indexOf(source) % 12})`;
   const line = (name, lost, act) => {
     const total = sum([...left.values()]);
     return el(act ? "button.step" : "div.step", { type: act && "button", onclick: act, title: act ? `${count(lost)} rows dropped for ${words(name)}` : null },
-      el("span.label", {}, foreign(words(name), 60)), el("span.lost", {}, lost ? `−${count(lost)}` : ""),
+      el("span.label", {}, untrusted(words(name), 60)), el("span.lost", {}, lost ? `−${count(lost)}` : ""),
       el("span.track", {}, sources.map((source) => el("span", { title: `${source}: ${count(left.get(source))}`, style: { width: `${100 * left.get(source) / all}%`, background: colour(source) } })),
         lost ? el("span.gone", { style: { width: `${100 * lost / all}%` } }) : null),
       el("span.n", {}, count(total)));
@@ -97,7 +96,7 @@ async function funnel(box, query, signal, tell) {
   }
   lines.push(el("button.step.kept-rows", { type: "button", onclick: () => addFilter("verdict:is:keep") }, el("span.label", {}, "kept"), el("span.lost"), el("span.track"), el("span.n", {}, count(sum([...left.values()])))));
   const legend = sources.length > 1 ? el("p.legend", {}, sources.map((source) => el("button.plain", { type: "button", onclick: () => addFilter(`source:is:${source}`, "overview") },
-    el("span.dot", { style: { background: colour(source) } }), foreign(words(source), 40)))) : null;
+    el("span.dot", { style: { background: colour(source) } }), untrusted(words(source), 40)))) : null;
   box.replaceChildren(...[legend, el("div.funnel", {}, lines)].filter(Boolean));
 }
 

@@ -1,6 +1,6 @@
-// A picture with boxes and quads drawn over it; regions and shapes light up together.
-import { el, foreign, many, svg } from "./dom.js";
-import { COLOURS, picture } from "./cards.js";
+// A picture with its boxes and quads drawn over it. A region lights up together with its shape.
+import { el, untrusted, many, svg } from "./dom.js";
+import { colourClass, picture } from "./cards.js";
 
 const LISTED = 400;
 
@@ -24,12 +24,12 @@ export function drawn(of, key, sample) {
     const shapes = here.map((region, i) => {
       const numbers = corners(region), points = [];
       for (let at = 0; at < numbers.length; at += 2) points.push(`${1000 * numbers[at]},${1000 * numbers[at + 1]}`);
-      const shape = svg("polygon", { points: points.join(" "), "vector-effect": "non-scaling-stroke", stroke: COLOURS[i % COLOURS.length], fill: COLOURS[i % COLOURS.length] });
+      const shape = svg("polygon", { points: points.join(" "), class: `outline ${colourClass(i)}`, "vector-effect": "non-scaling-stroke" });
       shape.append(svg("title", {}, document.createTextNode(String(region.phrase ?? "").slice(0, 300))));
       return shape;
     });
-    const items = here.slice(0, LISTED).map((region, i) => el("li", { tabindex: i ? -1 : 0, style: { "--mark": COLOURS[i % COLOURS.length] } },
-      foreign(region.phrase || "(no phrase)", 160), el("code", {}, (region.quad || region.box).map((each) => (+each).toFixed(3)).join(" "))));
+    const items = here.slice(0, LISTED).map((region, i) => el(`li.${colourClass(i)}`, { tabindex: i ? -1 : 0 },
+      untrusted(region.phrase || "(no phrase)", 160), el("code", {}, (region.quad || region.box).map((each) => (+each).toFixed(3)).join(" "))));
     const light = (i, on) => { shapes[i]?.classList.toggle("lit", on); items[i]?.classList.toggle("lit", on); };
     [...shapes, ...items].forEach((each, at) => {
       const i = at % shapes.length;
@@ -51,8 +51,8 @@ export function drawn(of, key, sample) {
   return root;
 }
 
-// a training text with its markers set apart
+// a training text with its markers highlighted
 export function marked(text) {
   return text.split(/(<\/?(?:ref|box|quad|img)>|\(\d+,\d+\)(?:,\(\d+,\d+\))*)/).filter(Boolean).map((piece) =>
-    /^<\/?(ref|box|quad|img)>$/.test(piece) ? el("span.marker", {}, piece) : /^\(\d+,\d+\)/.test(piece) ? el("span.numbers", {}, piece) : foreign(piece, 20000));
+    /^<\/?(ref|box|quad|img)>$/.test(piece) ? el("span.marker", {}, piece) : /^\(\d+,\d+\)/.test(piece) ? el("span.numbers", {}, piece) : untrusted(piece, 20000));
 }

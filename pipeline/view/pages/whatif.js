@@ -1,7 +1,7 @@
 // Sliders on the recipe's thresholds; exact counts of what they would keep, and rows that would enter and leave.
 import { card } from "./cards.js";
 import { histogram } from "./charts.js";
-import { count, el, foreign, percent, short, words } from "./dom.js";
+import { count, el, untrusted, percent, short, words } from "./dom.js";
 import { ask, go, settle, state } from "./state.js";
 import { whenSeen } from "./overview.js";
 
@@ -10,17 +10,17 @@ let timer = 0, poll = 0, running = null;
 
 export async function whatif(main, signal) {
   main.replaceChildren(el("p.wait", {}, "…"));
-  const found = await ask("knobs", {}, signal);
+  const found = await ask("thresholds", {}, signal);
   const scope = found.sources.includes(state.scope) ? state.scope : "";
   const result = el("div.result", { "aria-live": "polite" }, el("p.wait", {}, "counting …"));
-  const panel = el("div.knobs", { "aria-label": "thresholds" });
-  main.replaceChildren(el("section.whatif", {}, el("div", {}, el("h2", {}, "What if"), el("p.says", {}, "Move a threshold: what would be kept is counted exactly, duplicates searched again. No image is read, nothing is written."),
+  const panel = el("div.thresholds", { "aria-label": "thresholds" });
+  main.replaceChildren(el("section.whatif", {}, el("div", {}, el("h2", {}, "What if"), el("p.lead", {}, "Move a threshold to see exactly what would be kept, duplicates included. No image is read and nothing is written."),
     head(found, scope), panel), result));
   const movable = (filter) => Boolean(filter.column && filter.bounds.length);
   const listed = found.filters.filter(({ values }) => !scope || values[scope]).sort((a, b) => movable(b) - movable(a));
-  for (const filter of listed) panel.append(knob(filter, scope, result, signal));
+  for (const filter of listed) panel.append(thresholdControls(filter, scope, result, signal));
   panel.append(dedup(found.dedup, result, signal));
-  const moved = panel.querySelectorAll(".knob.moved");
+  const moved = panel.querySelectorAll(".threshold.moved");
   (moved.length ? moved : panel.querySelectorAll("[data-word=image_size], [data-word=text_length]")).forEach((each) => { each.open = true; });
   answer(result, signal);
   search(result, signal);
@@ -56,15 +56,15 @@ export function change(path, value, result, signal) {
 
 const changed = (path) => state.w.find((each) => each.startsWith(`${path}=`))?.slice(path.length + 1);
 
-function knob(filter, scope, result, signal) {
+function thresholdControls(filter, scope, result, signal) {
   const { word, bounds, values, label, about } = filter, mine = Object.entries(values).filter(([source]) => !scope || source === scope).map(([, each]) => each);
   const off = place(scope, word), moved = state.w.some((each) => each.startsWith(`${off}=`) || each.startsWith(`${off}.`));
-  const box = el(moved ? "details.knob.moved" : "details.knob", { "data-word": word });
+  const box = el(moved ? "details.threshold.moved" : "details.threshold", { "data-word": word });
   const on = el("input", { type: "checkbox", checked: changed(off) !== "null", "aria-label": `${words(word)} is on` });
   on.addEventListener("change", () => { box.classList.toggle("moved", !on.checked); change(off, on.checked ? null : "null", result, signal); });
   const given = bounds.map((name) => `${words(name)} ${[...new Set(mine.map((each) => each[name] === undefined ? "none" : short(each[name])))].join(" / ")}`).join(", ");
   box.append(el("summary", {}, el("b", {}, words(word)), el("span.soft", {}, given || "on")),
-    el("p.soft", {}, foreign(about, 200)), el("label.switch", {}, on, " on"));
+    el("p.soft", {}, untrusted(about, 200)), el("label.switch", {}, on, " on"));
   if (filter.column && bounds.length) whenSeen(box, () => sliders(box, filter, mine, scope, result, signal));
   if (label) box.dataset.label = label;
   return box;
@@ -91,11 +91,11 @@ async function sliders(box, { word, column, bounds, label }, mine, scope, result
     queueMicrotask(() => mark());
   }
   const picture = histogram(data, { integer, name: label });
-  box.append(el("p.note", {}, foreign(label, 80), data.log ? " (bins grow with the value)" : ""), picture, holder);
+  box.append(el("p.note", {}, untrusted(label, 80), data.log ? " (bins grow with the value)" : ""), picture, holder);
 }
 
 function dedup(rules, result, signal) {
-  const box = el(state.w.some((each) => each.startsWith("dedup.")) ? "details.knob.moved" : "details.knob", { "data-word": "dedup" }, el("summary", {}, el("b", {}, "duplicate rules"), el("span.soft", {}, Object.keys(rules).filter((name) => rules[name]).map(words).join(", "))));
+  const box = el(state.w.some((each) => each.startsWith("dedup.")) ? "details.threshold.moved" : "details.threshold", { "data-word": "dedup" }, el("summary", {}, el("b", {}, "duplicate rules"), el("span.soft", {}, Object.keys(rules).filter((name) => rules[name]).map(words).join(", "))));
   for (const [name, value] of Object.entries(rules)) {
     const path = `dedup.${name}`, off = typeof value === "boolean" ? "false" : "null", now = changed(path);
     if (!value) continue;
@@ -147,5 +147,5 @@ function table({ before, after }) {
   const add = (funnel) => Object.values(funnel).reduce((total, words_) => { for (const [word, n] of Object.entries(words_)) total[word] = (total[word] || 0) + n; return total; }, {});
   const was = add(before), now = add(after), names = [...new Set([...Object.keys(was), ...Object.keys(now)])].sort((a, b) => (a === "keep" ? -1 : b === "keep" ? 1 : (now[b] || 0) - (now[a] || 0)));
   return el("section", {}, el("h3", {}, "Verdicts before and after"), el("div.scroll", {}, el("table.numbers", {}, el("thead", {}, el("tr", {}, ["verdict", "before", "after", "difference"].map((each) => el("th", { scope: "col" }, each)))),
-    el("tbody", {}, names.map((name) => { const step = (now[name] || 0) - (was[name] || 0); return el(step ? "tr.moved" : "tr", {}, el("th", { scope: "row" }, foreign(words(name), 60)), el("td", {}, count(was[name] || 0)), el("td", {}, count(now[name] || 0)), el("td", {}, step ? `${step > 0 ? "+" : "−"}${count(Math.abs(step))}` : "")); })))));
+    el("tbody", {}, names.map((name) => { const step = (now[name] || 0) - (was[name] || 0); return el(step ? "tr.moved" : "tr", {}, el("th", { scope: "row" }, untrusted(words(name), 60)), el("td", {}, count(was[name] || 0)), el("td", {}, count(now[name] || 0)), el("td", {}, step ? `${step > 0 ? "+" : "−"}${count(Math.abs(step))}` : "")); })))));
 }

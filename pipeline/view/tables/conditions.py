@@ -1,6 +1,6 @@
-"""Filters of the app as they stand in its address: ``column:operator:value``, turned into SQL with parameters.
+"""The app's filters, which its address holds as ``column:operator:value``, turned into SQL with parameters.
 
-Conditions of one column with ``is`` are alternatives; everything else must hold together.
+Conditions of one column with ``is`` are alternatives; all others must hold together.
 """
 
 import re
@@ -26,24 +26,24 @@ MAX_CONDITIONS, MAX_VALUE = 64, 2_000
 
 
 class BadQuery(QvlError):
-    """The address asks for something that cannot be asked."""
+    """The address asks for something that does not exist or is not allowed."""
 
 
 @dataclass(frozen=True)
-class Where:
-    """An SQL condition and its parameters. ``slow``: it looks into a text of every row."""
+class Condition:
+    """An SQL condition and its parameters. ``slow``: it searches a text in every row."""
 
     sql: str = "true"
     values: tuple[Any, ...] = ()
     slow: bool = False
 
 
-def where(table: Table, texts: Iterable[str]) -> Where:
-    """The condition that all filters make together. Raises BadQuery, in words for the reader of the page."""
+def combined(table: Table, texts: Iterable[str]) -> Condition:
+    """All filters combined into one condition. Raises BadQuery with a message for the reader of the page."""
     listed = list(texts)
     if len(listed) > MAX_CONDITIONS:
         raise BadQuery(f"more than {MAX_CONDITIONS} filters")
-    alternatives: dict[str, list[Where]] = {}
+    alternatives: dict[str, list[Condition]] = {}
     slow = False
     for number, text in enumerate(listed):
         name, operator, value = [*text.split(":", 2), "", ""][:3]
@@ -51,7 +51,9 @@ def where(table: Table, texts: Iterable[str]) -> Where:
             raise BadQuery(f"{table.name} has no column {name[:80]}")
         column = table.column(name)
         if operator not in OPERATORS[column.kind]:
-            raise BadQuery(f"{name}: no operator {operator[:20]}; there are {', '.join(OPERATORS[column.kind])}")
+            raise BadQuery(
+                f"{name}: the operator {operator[:20]} does not exist; choose from {', '.join(OPERATORS[column.kind])}"
+            )
         if len(value) > MAX_VALUE:
             raise BadQuery(f"{name}: the value is longer than {MAX_VALUE} characters")
         slow |= column.kind == "text" and operator in ("has", "starts")
@@ -59,31 +61,31 @@ def where(table: Table, texts: Iterable[str]) -> Where:
         alternatives.setdefault(group, []).append(_condition(column, operator, value))
     joined = [f"({' OR '.join(one.sql for one in group)})" for group in alternatives.values()]
     values = [value for group in alternatives.values() for one in group for value in one.values]
-    return Where(" AND ".join(joined) or "true", tuple(values), slow)
+    return Condition(" AND ".join(joined) or "true", tuple(values), slow)
 
 
-def _condition(column: Column, operator: str, value: str) -> Where:
+def _condition(column: Column, operator: str, value: str) -> Condition:
     sql, kind = column.sql, column.kind
     if operator in ("none", "some"):
         empty = f"coalesce(len({sql}), 0) = 0" if kind in ("words", "numbers") else f"{sql} IS NULL"
         empty = f"{sql} = 0" if kind == "bits" else empty
-        return Where(empty if operator == "none" else f"NOT ({empty})")
+        return Condition(empty if operator == "none" else f"NOT ({empty})")
     if operator == "in":
         return _range(column, value)
     if operator == "has":
         return _contains(sql, value)
     if operator == "starts":
-        return Where(f"starts_with({sql}, ?)", (value,))
+        return Condition(f"starts_with({sql}, ?)", (value,))
     return _equal(column, operator == "not", value)
 
 
-def _equal(column: Column, other: bool, value: str) -> Where:
+def _equal(column: Column, negated: bool, value: str) -> Condition:
     sql, kind = column.sql, column.kind
-    no = "NOT " if other else ""
+    prefix = "NOT " if negated else ""
     if kind == "bits":
         if value not in column.bits:
-            raise BadQuery(f"{column.name}: there is no {value[:80]}")
-        return Where(f"{no}(({sql} >> {column.bits.index(value)}) & 1 = 1)")
+            raise BadQuery(f"{column.name}: there is no value {value[:80]}")
+        return Condition(f"{prefix}(({sql} >> {column.bits.index(value)}) & 1 = 1)")
     parameter: Any = value
     if kind in ("number", "numbers"):
         parameter = _number(column, value)
@@ -92,37 +94,39 @@ def _equal(column: Column, other: bool, value: str) -> Where:
             raise BadQuery(f"{column.name} is true or false")
         parameter = value == "true"
     if kind in ("words", "numbers"):
-        return Where(f"{no}coalesce(list_contains({sql}, ?), false)", (parameter,))
+        return Condition(f"{prefix}coalesce(list_contains({sql}, ?), false)", (parameter,))
     if kind == "hash":
         parameter = value.lower()
-    return Where(f"{sql} IS DISTINCT FROM ?" if other else f"{sql} = ?", (parameter,))
+    return Condition(f"{sql} IS DISTINCT FROM ?" if negated else f"{sql} = ?", (parameter,))
 
 
-def _range(column: Column, value: str) -> Where:
-    """``low..high``: low <= value < high; a side may be left out. Of a list: some element."""
+def _range(column: Column, value: str) -> Condition:
+    """``low..high``: low <= value < high; a side may be left out. For a list: some element lies in the range."""
     low, dots, high = value.partition("..")
     if not dots or not (low or high):
-        raise BadQuery(f"{column.name}: a range is LOW..HIGH, one side may be left out")
+        raise BadQuery(f"{column.name}: a range is LOW..HIGH, of which one side may be left out")
     name = "x" if column.kind == "numbers" else column.sql
     bounds = [(f"{name} >= ?", low), (f"{name} < ?", high)]
     sql = " AND ".join(part for part, side in bounds if side)
     values = tuple(_number(column, side) for _, side in bounds if side)
-    return Where(f"len(list_filter({column.sql}, lambda x: {sql})) > 0" if column.kind == "numbers" else sql, values)
+    return Condition(
+        f"len(list_filter({column.sql}, lambda x: {sql})) > 0" if column.kind == "numbers" else sql, values
+    )
 
 
-def _contains(sql: str, value: str) -> Where:
-    """Capitals count where the sought text has some."""
-    if value != value.lower() or value == value.upper():  # with capitals, or without letters that have any
-        return Where(f"contains({sql}, ?)", (value,))
+def _contains(sql: str, value: str) -> Condition:
+    """Case matters only if the text to find contains capitals."""
+    if value != value.lower() or value == value.upper():  # has capitals, or letters without case
+        return Condition(f"contains({sql}, ?)", (value,))
     escaped = re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
-    return Where(f"regexp_matches({sql}, ?, 'i')", (escaped,))
+    return Condition(f"regexp_matches({sql}, ?, 'i')", (escaped,))
 
 
 def _number(column: Column, text: str) -> float | int:
     try:
         value = float(text)
     except ValueError:
-        raise BadQuery(f"{column.name}: {text[:40]} is no number") from None
+        raise BadQuery(f"{column.name}: {text[:40]} is not a number") from None
     if value - value != 0:
-        raise BadQuery(f"{column.name}: {text[:40]} is no finite number")
+        raise BadQuery(f"{column.name}: {text[:40]} is not a finite number")
     return int(value) if value == int(value) and abs(value) < 2**53 else value

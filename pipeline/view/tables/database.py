@@ -1,4 +1,4 @@
-"""DuckDB over an output's parquet files: in memory, and unable to open files elsewhere or to write one."""
+"""DuckDB over an output's parquet files: in memory, and unable to open files elsewhere or to write any."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from qvl.pipeline.view.tables.tables import Table, literal, quoted
 
 
 class Database:
-    """The tables of an output as views. Cursors may be used in threads of their own."""
+    """The tables of an output as views. Each thread may use a cursor of its own."""
 
     def __init__(self, folders: Iterable[Path], tables: Iterable[Table]) -> None:
         self._connection = duckdb.connect()
@@ -27,12 +27,12 @@ class Database:
         self._connection.execute(statement)
 
     def cursor(self) -> Any:
-        """A cursor of its own for every thread."""
+        """A new cursor, for one thread."""
         return self._connection.cursor()
 
 
 def rows(cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """All rows of a query. Raises DataError where a file is damaged or gone."""
+    """All rows of a query. Raises DataError if a file is damaged or missing."""
     try:
         found: list[tuple[Any, ...]] = cursor.execute(statement, list(values)).fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
@@ -41,5 +41,5 @@ def rows(cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[
 
 
 def reading(files: Iterable[Path]) -> str:
-    """These parquet files as SQL reads them, one after the other."""
+    """SQL that reads these parquet files one after the other."""
     return f"read_parquet([{', '.join(map(literal, files))}], filename = true, file_row_number = true)"

@@ -1,7 +1,7 @@
-"""Datasets beside an output: those that a mixture draws from, and folders with shards that an evaluation asked.
+"""Datasets that an output refers to: those of a mixture, and folders whose shards an evaluation asked about.
 
-What the user names (``--data``) is read as it is. What files of the output name is taken for shards alone: nothing is read
-there but indexes, and pictures at the places that an index knows.
+Folders that the user names (``--data``) are trusted. Folders that files of the output name are not: only indexes are read
+there, and pictures at offsets that an index lists.
 """
 
 from collections.abc import Mapping
@@ -15,51 +15,51 @@ import yaml
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.shards.reader import Dataset, open_dataset
 
-RECORDED = "images.json"  # of an evaluation: the folders of its images
+RECORDED = "images.json"  # written by an evaluation: the folders of its images
 RECIPE_FILES = ("recipe.yaml", "run.json")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """``mixture``: datasets by name, whose samples are shown; ``shelves``: folders where shards or images of questions lie.
+class RelatedDatasets:
+    """``mixture``: datasets by name, whose samples are shown. ``folders``: where shards or images of questions are.
 
-    ``given``: those of the shelves that the user named. ``absent``: what is not at hand, one line each.
+    ``user_folders``: those of the folders that the user named. ``missing``: a line for each dataset that was not found.
     """
 
     mixture: Mapping[str, Dataset]
-    shelves: tuple[Path, ...] = ()
-    given: tuple[Path, ...] = ()
-    absent: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+    user_folders: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
-def beside(out: Path, data: tuple[Path, ...] = ()) -> Beside:
-    """The datasets that an output, a folder of shards or a recipe speaks of. Raises DataError for a damaged file."""
-    mixture, absent = dict[str, Dataset](), list[str]()
+def related_datasets(out: Path, data: tuple[Path, ...] = ()) -> RelatedDatasets:
+    """The datasets that an output, a folder of shards or a recipe refers to. Raises DataError for a damaged file."""
+    mixture, missing = dict[str, Dataset](), list[str]()
     for name, path in _named(out).items():
-        # a mixture that moved: a folder that is given and called the same stands in for the one that is gone
+        # if a dataset has moved, a folder of the same name in --data replaces it
         found = [
             each for each in (Path(path), *(each for each in data if each.name == Path(path).name)) if _is_dataset(each)
         ]
         if found:
             mixture[name] = open_dataset(str(found[-1].resolve()))
         else:
-            absent.append(f"dataset {name}: {path} is not at hand; --data FOLDER names where it lies now")
-    given = tuple(folder.resolve() for each in data for folder in (each, each / "shards") if folder.is_dir())
+            missing.append(f"dataset {name}: {path} was not found; name its folder with --data FOLDER")
+    user_folders = tuple(folder.resolve() for each in data for folder in (each, each / "shards") if folder.is_dir())
     recorded = [(out / folder).resolve() for folder in _recorded(out)]
-    shelves = dict.fromkeys([*given, *(Path(each.folder) for each in mixture.values()), *recorded])
-    return Beside(mixture, tuple(folder for folder in shelves if folder.is_dir()), given, tuple(absent))
+    folders = dict.fromkeys([*user_folders, *(Path(each.folder) for each in mixture.values()), *recorded])
+    return RelatedDatasets(mixture, tuple(each for each in folders if each.is_dir()), user_folders, tuple(missing))
 
 
 def _is_dataset(folder: Path) -> bool:
-    return any((place / "dataset.json").is_file() for place in (folder, folder / "shards"))
+    return any((each / "dataset.json").is_file() for each in (folder, folder / "shards"))
 
 
 def _named(out: Path) -> dict[str, str]:
-    """Folders of datasets by name: of a recipe file, a run that keeps one, or a bare folder of shards."""
+    """Folders of datasets by name, from a recipe file, a run that saved one, or a bare folder of shards."""
     if out.is_file():
         found = _datasets(out)
         if not found:
-            raise DataError(f"{out}: names no datasets; to see a curation, name its output")
+            raise DataError(f"{out} does not name any datasets; to view a curation, give its output")
         return found
     if (out / "dataset.json").is_file():
         return {out.name: str(out)}
@@ -67,7 +67,7 @@ def _named(out: Path) -> dict[str, str]:
 
 
 def _datasets(path: Path) -> dict[str, str]:
-    """Of a training recipe; relative paths count from its folder."""
+    """The datasets of a training recipe; paths are relative to its folder."""
     try:
         content: Any = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -85,4 +85,4 @@ def _recorded(out: Path) -> list[str]:
         listed = [str(folder) for folder in content["folders"]]
         return [folder for folder in listed if "://" not in folder and "\0" not in folder]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # an evaluation from before this was recorded, or no evaluation
+        return []  # not an evaluation, or one by a version that did not record this

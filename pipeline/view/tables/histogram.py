@@ -1,4 +1,4 @@
-"""Axes of histograms: round edges, whole numbers where the column holds some, logarithmic over wide ranges."""
+"""Axes of histograms: round edges, integers for integer columns, logarithmic over wide ranges."""
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Axis:
-    """Bin i holds edges[i] <= value < edges[i + 1], the last bin its upper edge too."""
+    """Bin i holds edges[i] <= value < edges[i + 1]; the last bin includes its upper edge."""
 
     edges: list[float]
     log: bool
 
     @property
     def uppers(self) -> list[float]:
-        """The largest number of each bin, as DuckDB's ``histogram`` wants it."""
+        """The largest number of each bin, as DuckDB's ``histogram`` expects it."""
         return [*(math.nextafter(edge, -math.inf) for edge in self.edges[1:-1]), self.edges[-1]]
 
 
@@ -36,7 +36,7 @@ def axis_of(least: float, most: float, integer: bool) -> Axis:
 
 
 def _step(raw: float) -> float:
-    """The next round step; 1 where all values are equal."""
+    """The next round step; 1 if all values are equal."""
     if raw <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(raw))

@@ -1,4 +1,4 @@
-"""What the pages ask: counts by words, histograms, pages of rows. Every function reads one table under one condition."""
+"""Questions of the pages: counts by value, histograms, pages of rows. Each reads one table under one condition."""
 
 import math
 from bisect import bisect_right
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qvl.pipeline.view.tables.conditions import BadQuery, Where
+from qvl.pipeline.view.tables.conditions import BadQuery, Condition
 from qvl.pipeline.view.tables.database import reading, rows
 from qvl.pipeline.view.tables.histogram import Axis, axis_of
 from qvl.pipeline.view.tables.tables import Column, Table, quoted
@@ -18,46 +18,46 @@ PAGE, MAX_OFFSET = 60, 1_000_000
 TEXT_SHOWN, LIST_SHOWN = 300, 8
 FEW_VALUES = 20_000
 
-ALL = Where()
+ALL_ROWS = Condition()
 Span = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A table under a condition; ``cursor`` is one of DuckDB's, ``spans`` remembers the extremes of columns.
+    """A table under a condition. ``cursor`` is DuckDB's; ``spans`` caches the extremes of columns.
 
-    ``files``: those of the table's that are read; all where there are none.
+    ``files``: the table's files to read; all of them if empty.
     """
 
     cursor: Any
     table: Table
-    where: Where = ALL
+    condition: Condition = ALL_ROWS
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     def run(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        """``statement`` with ``{table}`` and ``{where}`` filled in; ``values`` come before the condition's."""
+        """Run ``statement`` with ``{table}`` and ``{where}`` filled in; ``values`` precede those of the condition."""
         table = reading(self.files) if self.files else quoted(self.table.name)
-        filled = statement.replace("{table}", table).replace("{where}", self.where.sql)
-        return rows(self.cursor, filled, (*values, *self.where.values))
+        filled = statement.replace("{table}", table).replace("{where}", self.condition.sql)
+        return rows(self.cursor, filled, (*values, *self.condition.values))
 
 
 def total(query: Query) -> dict[str, int]:
-    """Rows under the condition, and how many of them went on."""
+    """Rows under the condition, and how many of them were kept."""
     found = query.run(f"SELECT count(*), count(*) FILTER ({query.table.kept}) FROM {{table}} WHERE {{where}}")
     return {"rows": found[0][0], "kept": found[0][1]}
 
 
 def counts(query: Query, by: list[Column]) -> list[list[Any]]:
-    """Rows by the words of one or two columns: the words, rows, rows that went on; the largest group first."""
+    """Rows by the values of one or two columns: values, rows, kept rows; the largest group first."""
     if not 1 <= len(by) <= 2:
-        raise BadQuery("counts are by one or two columns")
+        raise BadQuery("rows are counted by one or two columns")
     if [column.kind for column in by] == ["bits"]:
         return _bits(query, by[0])
     inner, names = [], [f"w{i}" for i in range(len(by))]
     for name, column in zip(names, by, strict=True):
         if column.kind not in ("word", "flag", "words", "text"):
-            raise BadQuery(f"{column.name} holds no words; ask for its histogram")
+            raise BadQuery(f"{column.name} cannot be counted by value; ask for its histogram")
         inner.append(f"{f'unnest({column.sql})' if column.kind == 'words' else column.sql} AS {name}")
     found = query.run(
         f"SELECT {', '.join(names)}, count(*) AS n, count(*) FILTER (kept) FROM (SELECT {', '.join(inner)}, "
@@ -68,9 +68,9 @@ def counts(query: Query, by: list[Column]) -> list[list[Any]]:
 
 
 def facets(query: Query, by: list[Column]) -> dict[str, Any]:
-    """``total``, and ``counts`` of each column, from one reading of the rows: a text is searched once for all of them."""
+    """``total``, and ``counts`` of each column, in one pass over the rows: a text is searched once for all of them."""
     if not all(column.kind in ("word", "flag", "text", "bits") for column in by):
-        raise BadQuery("facets are of single words")
+        raise BadQuery("facets need columns with one value per row")
     names = [f"w{i}" for i in range(len(by))]
     inner = "".join(f"{column.sql} AS {name}, " for name, column in zip(names, by, strict=True))
     sets = ", ".join([*(f"({name})" for name in names), "()"])
@@ -102,7 +102,7 @@ def _word(value: Any) -> Any:
 
 
 def _bits(query: Query, column: Column) -> list[list[Any]]:
-    """Rows by each bit that is set in them."""
+    """Rows by each of their set bits."""
     return _by_bit(
         column,
         query.run(
@@ -116,21 +116,21 @@ def _by_bit(column: Column, cells: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Rows by bit, from rows by value."""
     every: Counter[str] = Counter()
     kept: Counter[str] = Counter()
-    for value, number, went_on in cells:
+    for value, number, kept_number in cells:
         for bit, word in enumerate(column.bits):
             if value is not None and value >> bit & 1:
                 every[word] += number
-                kept[word] += went_on
+                kept[word] += kept_number
     return [[word, number, kept[word]] for word, number in every.most_common()]
 
 
 def histogram(query: Query, column: Column) -> dict[str, Any]:
     """Rows in bins: ``edges`` (one more than bins), ``every`` and ``kept`` by bin, ``missing`` rows without a value.
 
-    The axis is that of the whole table, so that filters do not move it. The last bin holds its upper edge.
+    The axis is that of the whole table, so that filters do not move it. The last bin includes its upper edge.
     """
     if column.kind not in ("number", "numbers"):
-        raise BadQuery(f"{column.name} holds no numbers; ask for its counts")
+        raise BadQuery(f"{column.name} does not hold numbers; ask for its counts")
     least, most = _span(query, column)
     if least is None or most is None:
         return {"edges": [], "every": [], "kept": [], "missing": total(query)["rows"], "log": False}
@@ -152,7 +152,7 @@ def _value(column: Column) -> str:
 
 
 def _span(query: Query, column: Column) -> Span:
-    """Least and largest value in the whole table; looked up once."""
+    """Smallest and largest value in the whole table; looked up once."""
     name = (query.table.name, column.name)
     if name not in query.spans:
         if column.integer and column.kind == "number":
@@ -166,7 +166,7 @@ def _span(query: Query, column: Column) -> Span:
 
 
 def _by_value(query: Query, column: Column, axis: Axis) -> list[tuple[Any, ...]]:
-    """Counts by value, put into bins here: three times as fast where a column has few whole numbers."""
+    """Counts by value, binned here: three times as fast for a column with few different integers."""
     found = query.run(f"SELECT {query.table.kept}, {column.sql}, count(*) FROM {{table}} WHERE {{where}} GROUP BY ALL")
     bins: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
     missing = Counter[bool]()
@@ -183,21 +183,21 @@ def _filled(axis: Axis, found: list[tuple[Any, ...]]) -> dict[str, Any]:
     every, kept = [0] * len(axis.uppers), [0] * len(axis.uppers)
     place = {upper: i for i, upper in enumerate(axis.uppers)}
     missing = 0
-    for went_on, bins, without in found:
+    for is_kept, bins, without in found:
         missing += without
         for upper, number in (bins or {}).items():
             at = place.get(upper, len(axis.uppers) - 1)
             every[at] += number
-            kept[at] += number if went_on else 0
+            kept[at] += number if is_kept else 0
     return {"edges": axis.edges, "every": every, "kept": kept, "missing": missing, "log": axis.log}
 
 
 def keys(query: Query, order: Column | None, descending: bool, offset: int) -> list[str]:
-    """Keys of one page of rows: in the order of the files, or by a column with rows without a value last."""
+    """Keys of one page of rows, in file order or by a column; rows without a value come last."""
     if not 0 <= offset <= MAX_OFFSET:
-        raise BadQuery(f"the first {MAX_OFFSET:,} rows can be leafed through; filter to see others")
+        raise BadQuery(f"only the first {MAX_OFFSET:,} rows can be paged through; use filters to see others")
     by = ""
-    if order is not None:  # equal values by their place, so that one page follows from the other
+    if order is not None:  # ties in file order, so that pages follow each other
         by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST, filename, file_row_number"
     key = query.table.column(query.table.key).sql
     found = query.run(f"SELECT {key} FROM {{table}} WHERE {{where}} {by} LIMIT {PAGE} OFFSET {offset}")
@@ -231,7 +231,7 @@ def _shown(column: Column, text: int) -> str:
 
 
 def _plain(value: Any, column: Column) -> Any:
-    """A value as JSON can hold it."""
+    """A value that JSON can hold."""
     if column.kind == "bits":
         return [word for bit, word in enumerate(column.bits) if value is not None and value >> bit & 1]
     if isinstance(value, float):

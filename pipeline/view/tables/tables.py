@@ -1,8 +1,8 @@
-"""What an output has to show: tables over its parquet files, each with typed columns.
+"""The tables of an output, each over parquet files and with typed columns.
 
 The ledger (one row per input row) and the shards' indexes (one row per sample) are known by name. Any other parquet file
-or folder of parquet files directly below the output is a table too, with columns by their types: what later stages
-(mixture, evaluation) write there can be looked at without a line here.
+or folder of parquet files directly below the output is a table too, with columns by their types, so that what later stages
+(mixture, evaluation) write there can be viewed without changes here.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,26 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import ledger_units
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.shards.reader import Dataset
-from qvl.pipeline.view.tables.datasets import Beside
+from qvl.pipeline.view.tables.datasets import RelatedDatasets
 
 Kind = Literal["word", "flag", "number", "text", "hash", "words", "numbers", "bits"]
 
 OWN_FOLDERS = {"columns", "scores", "ledger", "made", "shards", "select", "manifests", "whatif", "embeddings", "pieces"}
-PLACES = {
+POSITIONS = {
     "row", "locator", "offset", "size", "json_offset", "json_size", "origin_row", "image_offsets", "image_sizes",
     "orientation", "file_row_number",
 }  # fmt: skip
 TEXTS = {"id", "key", "url", "caption", "caption_raw", "dup_of"}
 PREDICTIONS = "predictions.parquet"
-ANSWERED = (f"*/{PREDICTIONS}", f"eval/*/{PREDICTIONS}")  # evaluations side by side, in this folder or a journey's
+ANSWERED = (f"*/{PREDICTIONS}", f"eval/*/{PREDICTIONS}")  # several evaluations in this folder, or those of a journey
 WORD_CHARACTERS, WORD_VALUES, PROBED = 60, 60, 20_000
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it is shown. ``sql`` is its value; ``charted`` ones have a distribution worth a picture.
+    """A column of a page. ``sql`` is its value; ``charted`` columns have a distribution that is worth drawing.
 
-    ``bits``: the words of a bit field, the lowest bit first.
+    ``bits``: the names of a bit field's bits, the lowest first.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one kind. ``key`` names a row; ``kept`` is an SQL condition for those that went on."""
+    """Rows of one kind. ``key`` is the column that identifies a row; ``kept`` is an SQL condition for kept rows."""
 
     name: str
     title: str
@@ -61,19 +61,19 @@ class Table:
     kept: str = "true"
 
     def column(self, name: str) -> Column:
-        """Raises DataError for a name that is none."""
+        """The column of this name. Raises DataError if there is none."""
         for column in self.columns:
             if column.name == name:
                 return column
         raise DataError(f"{self.name} has no column {name}")
 
     def has(self, name: str) -> bool:
-        """Is there a column of this name?"""
+        """Whether there is a column of this name."""
         return any(column.name == name for column in self.columns)
 
     @property
     def predicted(self) -> bool:
-        """Are these answers of a model, as evaluation leaves them?"""
+        """Whether these are answers of a model, as evaluation writes them."""
         return all(map(self.has, ("id", "prompt", "answers", "prediction", "images")))
 
 
@@ -83,20 +83,20 @@ def literal(value: object) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL: column names may be a stranger's."""
+    """A name as SQL. Column names are untrusted."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def tables_of(layout: Layout, beside: Beside) -> list[Table]:
-    """Every table of an output, and the samples of a mixture's datasets. Raises DataError where there is nothing to see."""
-    mixture = beside.mixture
+def tables_of(layout: Layout, related: RelatedDatasets) -> list[Table]:
+    """Every table of an output, and the samples of a mixture's datasets. Raises DataError if there is no table."""
+    mixture = related.mixture
     tables = _own_tables(layout) if layout.out.is_dir() else []
     if mixture and not any(table.name == "samples" for table in tables):
         tables.append(_mixed(mixture))
-    if not tables and beside.absent:
-        raise DataError(f"{layout.out}: {'; '.join(beside.absent[:5])}")
+    if not tables and related.missing:
+        raise DataError(f"{layout.out}: {'; '.join(related.missing[:5])}")
     if not tables:
-        raise DataError(f"{layout.out}: there is no finished output here; `qvl curate run` or a build makes one")
+        raise DataError(f"{layout.out}: no finished output here; `qvl curate run` or a build creates one")
     return tables
 
 
@@ -118,14 +118,14 @@ def _own_tables(layout: Layout) -> list[Table]:
 
 
 def inside(out: Path, path: Path) -> Path:
-    """The path, which must lie in the output: names in manifests are not trusted. Raises DataError."""
+    """The path, if it is inside the output. Raises DataError otherwise: names in manifests are untrusted."""
     if not path.resolve().is_relative_to(out):
-        raise DataError(f"{path}: lies outside of the output")
+        raise DataError(f"{path} is outside of the output")
     return path
 
 
 def _ledger_files(layout: Layout, dataset: dict[str, Any] | None, selected: dict[str, Any] | None) -> list[Path]:
-    """Ledgers of all units, in the run's order, as its manifests name them."""
+    """Ledgers of all units in the run's order, from its manifests."""
     units = list(ledger_units(layout.out)) if selected is not None else []
     if selected is None and dataset is not None:
         units = list(dataset["lineage"].get("units", ()))
@@ -155,7 +155,7 @@ def _ledger(files: list[Path]) -> Table:
 
 
 def _mixed(mixture: Mapping[str, Dataset]) -> Table:
-    """The samples of all datasets of a mixture, with the name of each one's."""
+    """The samples of all datasets of a mixture, with the name of their dataset."""
     folders = {name: Path(dataset.folder) for name, dataset in mixture.items()}
     files = [inside(folders[name], Path(shard.index)) for name, each in mixture.items() for shard in each.shards]
     names = " ".join(f"WHEN {literal(folder)} THEN {literal(name)}" for name, folder in folders.items())
@@ -165,7 +165,7 @@ def _mixed(mixture: Mapping[str, Dataset]) -> Table:
 
 
 def _answered(files: list[Path]) -> Table:
-    """Predictions of several evaluations in folders beside one another; ``model`` is the folder's name."""
+    """Predictions of several evaluations in neighbouring folders; ``model`` is the folder's name."""
     model = "parse_path(filename)[-2]"
     columns = [Column("model", "word", model, charted=True), *_columns(files)]
     place = Column("place", "text", f"{model} || '#' || file_row_number")
@@ -202,21 +202,21 @@ def _columns(files: list[Path]) -> list[Column]:
 def _column(field: pa.Field, head: pa.RecordBatch | None) -> Column:
     name, kind, sql = field.name, field.type, quoted(field.name)
     value = kind.value_type if pa.types.is_list(kind) else kind
-    place = name in PLACES
+    is_position = name in POSITIONS
     if name == "failed" and kind == pa.uint32():
         return Column("fails", "bits", sql, bits=FILTER_NAMES, charted=True)
     if pa.types.is_list(kind):
         if value == pa.uint64():
             return Column(name, "words", f"list_transform({sql}, lambda x: format('{{:016x}}', x))", charted=False)
         if _is_number(value):
-            return Column(name, "numbers", sql, pa.types.is_integer(value), not place)
+            return Column(name, "numbers", sql, pa.types.is_integer(value), not is_position)
         return Column(name, "words", sql, charted=True)
     if pa.types.is_boolean(kind):
         return Column(name, "flag", sql, charted=True)
     if kind == pa.uint64():
         return Column(name, "hash", f"format('{{:016x}}', {sql})")
     if _is_number(kind):
-        return Column(name, "number", sql, pa.types.is_integer(kind), not place)
+        return Column(name, "number", sql, pa.types.is_integer(kind), not is_position)
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return Column(name, "hash", f"lower(hex({sql}))")
     if pa.types.is_dictionary(kind) or (name not in TEXTS and _few_words(name, kind, head)):
@@ -229,7 +229,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _few_words(name: str, kind: pa.DataType, head: pa.RecordBatch | None) -> bool:
-    """Does a text column hold few different short words, as far as its first rows tell?"""
+    """Whether the first rows of a text column hold few different, short values."""
     if not pa.types.is_string(kind) or head is None:
         return False
     words = head[name].unique().to_pylist()

@@ -16,7 +16,7 @@ from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,7 @@ def test_pictures_of_kept_rows_equal_those_of_the_samples(out: Path) -> None:
 
 
 def test_pictures_of_dropped_rows_are_found(out: Path) -> None:
-    output = Output.open(out, Given(pictures=source_pictures(RECIPE)))
+    output = Output.open(out, UserInputs(pictures=source_pictures(RECIPE)))
     cursor, shown = output.database.cursor(), set[str]()
     for path in sorted((out / "ledger").glob("*.parquet")):
         for row in pq.read_table(path).to_pylist():
@@ -60,7 +60,7 @@ def test_picture_is_not_shown_when_it_was_taken_down(out: Path, tmp_path: Path) 
     key = sample.key.rpartition("-")[0]
     (tmp_path / "list.txt").write_text(sample.content()["origin"]["sha"] + "\n")
     revoke(taken, read_list(tmp_path / "list.txt"), "2026-11-25")
-    output = Output.open(taken, Given(pictures=source_pictures(RECIPE)))
+    output = Output.open(taken, UserInputs(pictures=source_pictures(RECIPE)))
     with pytest.raises(NoThumbnail, match="taken down on 2026-11-25"):
         picture(output, output.database.cursor(), "rows", key, 0, 160)
 

@@ -12,7 +12,7 @@ from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from tests.pipeline.samples import jpeg, write_img2dataset
 
 CAPTIONS = [
@@ -61,7 +61,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recipe]:
 
 @pytest.fixture
 def output(curated: tuple[Path, Recipe]) -> Output:
-    return Output.open(curated[0], Given(recipe=curated[1]))
+    return Output.open(curated[0], UserInputs(recipe=curated[1]))
 
 
 @pytest.fixture

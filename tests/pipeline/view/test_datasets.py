@@ -15,9 +15,9 @@ from qvl.pipeline.commands.view import copy_command
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
-from qvl.pipeline.view.tables.datasets import beside
+from qvl.pipeline.view.tables.datasets import related_datasets
 from qvl.pipeline.view.tables.queries import counts, keys
 from tests.s3_server import environment, filesystem, s3_server
 from tests.served import ROOT, served
@@ -35,20 +35,20 @@ def test_a_training_recipe_opens_as_its_mixture(curated: Curated, tmp_path: Path
     cursor = output.database.cursor()
     content = output.content(cursor)
     assert content["name"] == "mix" and [table["name"] for table in content["tables"]] == ["samples"]
-    assert content["absent"] == [f"dataset gone: {tmp_path}/gone is not at hand; --data FOLDER names where it lies now"]
+    assert content["absent"] == [f"dataset gone: {tmp_path}/gone was not found; name its folder with --data FOLDER"]
     query = output.query(cursor, "samples", [])
     by = {name: rows for name, rows, _ in counts(query, [query.table.column("dataset")])}
     assert set(by) == {"pairs", "bare"} and by["pairs"] == by["bare"] > 0
     key = keys(output.query(cursor, "samples", ["dataset:is:bare"]), None, False, 0)[0]
     assert picture(output, cursor, "samples", key, 0, 160)
     moved = Path(shutil.move(other, tmp_path / "elsewhere" / "copied"))
-    with pytest.raises(DataError, match="names no datasets"):
+    with pytest.raises(DataError, match="does not name any datasets"):
         recipe.write_text("name: mix\n")
         Output.open(recipe)
     recipe.write_text("name: mix\ndatasets: {bare: {path: copied}}\n")
-    with pytest.raises(DataError, match=r"dataset bare: .* is not at hand; --data FOLDER"):
+    with pytest.raises(DataError, match=r"dataset bare: .* was not found; name its folder with --data FOLDER"):
         Output.open(recipe)
-    assert Output.open(recipe, Given(data=(moved,))).beside.absent == ()
+    assert Output.open(recipe, UserInputs(data=(moved,))).related.missing == ()
 
 
 def test_a_bare_folder_of_shards(curated: Curated, tmp_path: Path) -> None:
@@ -71,13 +71,13 @@ def test_a_bare_folder_of_shards(curated: Curated, tmp_path: Path) -> None:
 )
 def test_recorded_folders_that_are_none(tmp_path: Path, text: str, known: int) -> None:
     (tmp_path / "images.json").write_text(text)
-    assert len(beside(tmp_path).shelves) == known
+    assert len(related_datasets(tmp_path).folders) == known
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "datasets: 3", "datasets: {a: 3, b: {}}", "\x00"])
 def test_a_file_that_names_no_datasets_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "mix.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"mix\.yaml: (names no datasets|cannot be read)"):
+    with pytest.raises(DataError, match=r"mix\.yaml(: cannot be read| does not name any datasets)"):
         Output.open(tmp_path / "mix.yaml")
 
 
@@ -91,12 +91,12 @@ def test_a_mixture_reads_no_other_folder(curated: Curated, tmp_path: Path) -> No
 
 def test_a_picture_that_was_taken_down_is_not_shown_from_its_source(curated: Curated, tmp_path: Path) -> None:
     out = Path(shutil.copytree(curated[0], tmp_path / "out"))
-    output = Output.open(out, Given(recipe=curated[1]))
+    output = Output.open(out, UserInputs(recipe=curated[1]))
     key = keys(output.query(output.database.cursor(), "rows", ["verdict:is:keep"]), None, False, 0)[0]
     assert picture(output, output.database.cursor(), "rows", key, 0, 160)
     (tmp_path / "list.txt").write_text(f"{key}\n")
     revoke(out, read_list(tmp_path / "list.txt"), "2026-11-25")
-    output = Output.open(out, Given(recipe=curated[1]))
+    output = Output.open(out, UserInputs(recipe=curated[1]))
     with pytest.raises(DataError, match="taken down on 2026-11-25"):
         picture(output, output.database.cursor(), "rows", key, 0, 160)
 
@@ -112,7 +112,7 @@ def test_a_recipe_that_has_no_pictures_is_refused_in_a_line(curated: Curated) ->
     ]
     said = subprocess.run([*view, "examples/ocr_demo.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert said.returncode == 2 and len(said.stderr.strip().splitlines()) == 1
-    assert "this output is no curation" in said.stderr and "grounding builds alone" in said.stderr
+    assert "this output is not a curation" in said.stderr and "only curations and grounding builds" in said.stderr
 
 
 def test_an_output_on_a_store_is_copied_by_the_command_that_the_refusal_names(curated: Curated, tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from qvl.pipeline.images.thumbnail import NoThumbnail
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view import detail, samples
 from qvl.pipeline.view.answers import Answers
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.conditions import BadQuery
-from qvl.pipeline.view.tables.datasets import Beside
+from qvl.pipeline.view.tables.datasets import RelatedDatasets
 from qvl.pipeline.view.tables.queries import PAGE, keys, records, total
 from qvl.pipeline.view.tables.tables import tables_of
-from qvl.pipeline.view.whatif import WhatIf, dedup_rules, knobs
+from qvl.pipeline.view.whatif import WhatIf, dedup_rules, filter_thresholds
 
 Curated = tuple[Path, Recipe]
 
@@ -86,7 +86,7 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
     content = {"name": "x", "shards": [{"shard": "../../secret"}], "lineage": {"units": []}}
     Layout(tmp_path / "out").dataset.write_text(json.dumps(content))
     with pytest.raises(DataError, match="outside"):
-        tables_of(Layout(tmp_path / "out"), Beside({}))
+        tables_of(Layout(tmp_path / "out"), RelatedDatasets({}))
 
 
 def test_the_database_opens_no_file_outside_of_the_output(output: Output, cursor: Any, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_pictures_come_from_the_shards_or_from_the_sources(
     out, recipe = curated
     kept = next(row for row in ledger if row["verdict"] == "keep")
     small = next(row for row in ledger if row["verdict"] == "image_size")
-    plain, full = Output.open(out), Output.open(out, Given(recipe=recipe))
+    plain, full = Output.open(out), Output.open(out, UserInputs(recipe=recipe))
     for output in (plain, full):
         path = tmp_path / "p.webp"
         path.write_bytes(picture(output, output.database.cursor(), "rows", kept["id"], 0, 160))
@@ -187,11 +187,11 @@ def test_what_if_is_exact_and_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in curated[0].rglob("*")} == before
 
 
-def test_every_threshold_of_the_recipe_has_a_knob(curated: Curated) -> None:
+def test_every_threshold_of_the_recipe_can_be_changed(curated: Curated) -> None:
     recipe = curated[1]
-    found = {knob["word"]: knob for knob in knobs(recipe)}
-    assert found["image_size"]["bounds"] == ["minimum_side"] and found["image_size"]["column"] == "shorter_side"
-    assert set(found["text_length"]["bounds"]) == {"minimum", "maximum"}
+    found = {each.word: each for each in filter_thresholds(recipe)}
+    assert found["image_size"].bounds == ["minimum_side"] and found["image_size"].column == "shorter_side"
+    assert set(found["text_length"].bounds) == {"minimum", "maximum"}
     assert dedup_rules(recipe)["image"] is True
 
 
@@ -211,7 +211,7 @@ def test_cards_of_a_builds_rows_have_the_words_of_their_samples(tmp_path: Path) 
     dropped = output.query(cursor, "rows", ["verdict:not:keep"])
     listed = records(dropped, keys(dropped, None, False, 0), list(dropped.table.columns))
     assert listed and not any("_text" in card for card in detail.build_cards(output, cursor, listed))
-    with pytest.raises(NoThumbnail, match="text alone"):
+    with pytest.raises(NoThumbnail, match="text without images"):
         picture(output, cursor, "rows", cards[0]["id"], 0, 160)
 
 

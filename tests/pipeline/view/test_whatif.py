@@ -14,7 +14,7 @@ from qvl.pipeline.finished.whatif import whatif as exact
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view import whatif
 from qvl.pipeline.view.output import Output
-from qvl.pipeline.view.whatif import Remembering, WhatIf
+from qvl.pipeline.view.whatif import CachedRun, WhatIf
 
 LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
 
@@ -22,14 +22,14 @@ LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A search for duplicates that waits until the event is set."""
-    go, find = threading.Event(), Remembering.duplicate_candidates
+    go, find = threading.Event(), CachedRun.duplicate_candidates
 
-    def waiting(stored: Remembering, recipe: Recipe, rule: int) -> Any:
+    def waiting(stored: CachedRun, recipe: Recipe, rule: int) -> Any:
         assert go.wait(30)
         return find(stored, recipe, rule)
 
-    monkeypatch.setattr(Remembering, "duplicate_candidates", waiting)
-    monkeypatch.setattr(whatif, "PATIENCE", 0.01)
+    monkeypatch.setattr(CachedRun, "duplicate_candidates", waiting)
+    monkeypatch.setattr(whatif, "WAIT_SECONDS", 0.01)
     return go
 
 
@@ -74,14 +74,16 @@ def test_a_rule_that_is_taken_away_needs_no_search(output: Output, cursor: Any, 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize(("error", "told"), [(DataError("a column is gone"),) * 2, (ValueError("?"), "broke off")])
+@pytest.mark.parametrize(
+    ("error", "told"), [(DataError("a column is gone"),) * 2, (ValueError("?"), "duplicates failed")]
+)
 def test_what_ends_the_search_is_told(
     error: Exception, told: Any, output: Output, cursor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(stored: Remembering, recipe: Recipe, rule: int) -> Any:
+    def broken(stored: CachedRun, recipe: Recipe, rule: int) -> Any:
         raise error
 
-    monkeypatch.setattr(Remembering, "duplicate_candidates", broken)
+    monkeypatch.setattr(CachedRun, "duplicate_candidates", broken)
     asked, query, gone = WhatIf(output), output.query(cursor, "rows", []), threading.Event()
     asked.ask(query, LOOSER, gone)
     with pytest.raises(DataError, match=str(told)):

@@ -15,7 +15,7 @@ from qvl.pipeline.images.thumbnail import NoThumbnail
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
 from qvl.pipeline.view import detail, predictions
-from qvl.pipeline.view.output import Given, Output
+from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.queries import counts, keys
 from qvl.training.evaluation import run
@@ -42,7 +42,7 @@ def asked(grounding_shards: Path, tmp_path: Path) -> tuple[Path, Path, list[Eval
 
 
 def opened(out: Path, *data: Path) -> tuple[Output, Any]:
-    output = Output.open(out, Given(data=data))
+    output = Output.open(out, UserInputs(data=data))
     return output, output.database.cursor()
 
 
@@ -71,7 +71,7 @@ def test_places_of_question_truth_and_answer(asked: tuple[Path, Path, list[EvalS
     card = predictions.previews(output.query(cursor, "predictions", []), [f"predictions#{region}"])
     shown = card[f"predictions#{region}"]
     assert len(shown["_asked"]) == 1 and shown["_wanted"] == samples[region].answers[0] and shown["_said"] == ""
-    assert predictions.places("<img>0</img>Where? <box>", "", "(10,10),(20,20)</box>")[
+    assert predictions.regions("<img>0</img>Where? <box>", "", "(10,10),(20,20)</box>")[
         "answered"
     ]  # opened by the question
 
@@ -85,7 +85,7 @@ def test_after_a_takedown_the_others_are_still_found(
     revoke(data, read_list(tmp_path / "list.txt"), "2026-11-25")
     output, cursor = opened(out)
     query = output.query(cursor, "predictions", [])
-    with pytest.raises(NoThumbnail, match="made again since"):
+    with pytest.raises(NoThumbnail, match="rebuilt since"):
         predictions.image(output, query, "predictions#0", 0)
     (data / "shards" / "dataset.json").unlink()  # only the shards are looked at
     for number in range(1, 40):
@@ -129,7 +129,7 @@ def test_a_journey_shows_all_models_and_the_mixture(asked: tuple[Path, Path, lis
     (journey / "recipe.yaml").write_bytes(orjson.dumps(recipe))
     output, cursor = opened(journey)
     assert list(output.tables) == ["predictions", "samples"]
-    assert len(output.beside.absent) == 1 and "dataset text: " in output.beside.absent[0]
+    assert len(output.related.missing) == 1 and "dataset text: " in output.related.missing[0]
     found = detail.row(output, cursor, "predictions", "after#0")
     assert [(other["model"], other["score"] > 0) for other in found["others"]] == [("after", True), ("before", False)]
     assert picture(output, cursor, "predictions", "after#0", 0, 160)
