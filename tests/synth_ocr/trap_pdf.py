@@ -1,4 +1,4 @@
-"""PDF pages with one trap each, made by PyMuPDF. Every page has the genuine line "Genuine words stay here"."""
+"""PDF pages made by PyMuPDF with one trap each. Every page has the genuine line "Genuine words stay here"."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def saved(doc: pymupdf.Document, **options: object) -> bytes:
 
 
 def raw(doc: pymupdf.Document, page: pymupdf.Page, content: bytes, resources: str = "") -> None:
-    """Append operators to the page; ``/helv`` is there as a font."""
+    """Append operators to the page's content, which can use the font ``/helv``."""
     xref = page.get_contents()[-1]
     doc.update_stream(xref, doc.xref_stream(xref) + b"\n" + content)
     if resources:
@@ -162,7 +162,7 @@ def type_three(doc: pymupdf.Document, page: pymupdf.Page) -> None:
 
 
 def unknown_glyphs(doc: pymupdf.Document, page: pymupdf.Page) -> None:
-    """A font without any map to Unicode: ink that no text speaks of."""
+    """A font without a map to Unicode: ink for which there is no text."""
     page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
     page.insert_text(PLACE, "Nobody knows these", fontname="dj", fontsize=20)
     for xref in range(1, doc.xref_length()):
@@ -179,13 +179,13 @@ def ocr_layer(doc: pymupdf.Document, page: pymupdf.Page) -> None:
 
 
 def cells_that_meet(doc: pymupdf.Document, page: pymupdf.Page) -> None:
-    """A table whose long word runs into the next cell's line, as real ones do."""
+    """A table whose long word runs into the line of the next cell, as happens in real documents."""
     page.insert_text((60, 150), "overlong-cell-text", fontsize=16)
     page.insert_text((150, 160), "over", fontsize=16)
 
 
 def one_unknown_word(doc: pymupdf.Document, page: pymupdf.Page) -> None:
-    """A line whose last word has no map to Unicode."""
+    """A line whose last word cannot be mapped to Unicode."""
     page.insert_text((60, 150), "Known words and", fontsize=20)
     page.insert_font(fontname="dj", fontfile="/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
     page.insert_text((225, 150), "\u21a9", fontname="dj", fontsize=20)
@@ -195,7 +195,7 @@ def one_unknown_word(doc: pymupdf.Document, page: pymupdf.Page) -> None:
 
 
 def actual_text(doc: pymupdf.Document, page: pymupdf.Page) -> None:
-    """A tagged document says something else than it shows."""
+    """A tagged document that states other text than it shows."""
     raw(doc, page, b"/Span <</ActualText (SPOKEN)>> BDC BT /helv 20 Tf 60 150 Td (Drawn) Tj ET EMC")
 
 

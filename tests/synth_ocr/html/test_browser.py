@@ -20,7 +20,7 @@ STATE = (
     "onbeforeunload=()=>'stay';indexedDB.databases().then(all=>{r.textContent='Seen '+seen+all.length;"
     "indexedDB.open('left')});"
     "let n=0;(function wait(){if(r.textContent||n++>99)return;const i=new Image();i.onerror=wait;i.src='w'+n})()</script>"
-)  # pictures that are waited for hold the page's load back until the text is there
+)  # requests for pictures delay the page's load event until the text is there
 
 
 def test_page_with_an_endless_script_is_a_verdict_and_the_next_page_is_read() -> None:
@@ -55,11 +55,11 @@ def test_context_is_replaced_after_some_pages(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(browser, "RENEW", 2)
     shared_browser().close()
     answers = {ORIGIN: ("text/html", b"<body style='font:20px DejaVu Sans'><p>Same page</p><script>1</script>")}
-    contexts = list[object]()  # kept, so that none takes another one's place
+    contexts = list[object]()  # referenced, so that no two get the same identity
     for _ in range(6):
         read_page(Job("k", ORIGIN, "", answers), VIEW, LAX)
         contexts += [held.tab.context for held in shared_browser()._tabs.values()]
-    assert len(contexts) == len(set(contexts)) <= 3  # of every two pages the second one ends the context
+    assert len(contexts) == len(set(contexts)) <= 3  # the second of every two pages ends the context
 
 
 def test_page_with_random_numbers_and_clock_gives_equal_bytes() -> None:
@@ -86,7 +86,7 @@ def test_untrusted_page_leaves_no_state() -> None:
 
 
 def test_static_page_is_shown_without_scripts_and_sees_no_history() -> None:
-    """Links to pages that were shown before look like all others; so does a page after one that stored something."""
+    """Links to pages that were shown before look like other links, even after a page that stored something."""
     body = "<!doctype html><body style='font:20px DejaVu Sans'><p><a href={}>To the next page</a></p>"
     answers = {f"{ORIGIN}{n}": ("text/html", body.format((n + 1) % 2).encode()) for n in range(2)}
     answers[f"{ORIGIN}2"] = ("text/html", f"<body style='font:20px DejaVu Sans'>{STATE}".encode())
@@ -122,7 +122,7 @@ def test_one_url_in_two_folders_is_two_files(tmp_path: Path) -> None:
 
 
 def test_responses_of_an_archive_reach_frames_and_other_origins() -> None:
-    """A style sheet of another origin, inside a frame, and a font of a third that asks for leave to be read."""
+    """A style sheet of another origin inside a frame, and a font of a third origin that requires CORS headers."""
     font = Path("/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf").read_bytes()
     css = b"@font-face{font-family:Far;src:url(http://fonts.invalid/f.ttf)}p{font:20px Far;text-transform:uppercase}"
     answers = {

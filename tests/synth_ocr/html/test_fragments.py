@@ -12,7 +12,7 @@ NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 def test_fragment_is_scaled_and_moved_by_the_scroll_offset() -> None:
     shot = Shot(NO_PIXELS, NO_PIXELS, parse_snapshot(content()), {}, {}, [])
-    # the frame of the document is not in the snapshot, so only the page itself is read
+    # without frames: the frame's document is not part of this snapshot
     shot.snapshot.documents[0].frames.clear()
     (fragment,) = read_fragments(shot, 2.0)
     assert fragment.text == "hello" and fragment.size == 40.0 and fragment.block == (0, 0) and fragment.upright

@@ -15,10 +15,10 @@ def test_template_when_seeds_are_equal_gives_equal_text() -> None:
 
 
 def test_templates_and_forms_when_made_later_are_the_same() -> None:
-    def made() -> list[object]:
+    def make_pages() -> list[object]:
         pages: list[object] = [fill_template("zh", np.random.default_rng(seed)) for seed in range(12)]
         return pages + [form_lines("en", np.random.default_rng(seed)) for seed in range(12)]
 
-    first = made()
+    first = make_pages()
     time.sleep(1.1)
-    assert made() == first
+    assert make_pages() == first

@@ -131,7 +131,7 @@ def test_line_that_would_end_in_an_ellipsis_is_not_shown(width: int) -> None:
 
 @pytest.mark.parametrize("width", [150, 170, 190, 210, 230])
 def test_clamped_lines_have_no_ellipsis(width: int) -> None:
-    """The rendered tree would tell a whole word where only its first letters and an ellipsis are drawn."""
+    """The rendered tree contains the whole word even if only its first letters and an ellipsis are drawn."""
     style = f"width:{width}px;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"
     words = "one two three four five six seven eight nine ten eleven twelve thirteen"
     page = read(f"<p style='{style}'>{words}</p>")

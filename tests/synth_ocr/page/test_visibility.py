@@ -3,7 +3,7 @@
 import pytest
 
 from qvl.synth_ocr.page.evidence import Evidence
-from qvl.synth_ocr.page.extracted import ExtractedWord, is_oblique
+from qvl.synth_ocr.page.extracted import ExtractedWord
 from qvl.synth_ocr.page.visibility import group_into_lines, judge_words
 from tests.synth_ocr.page.test_evidence import evidence_of
 
@@ -53,7 +53,3 @@ def test_words_with_small_gaps_are_one_line_and_a_lost_word_or_a_wide_gap_ends_i
     words.insert(1, word("gone", 46, 60))
     lines, lost = group_into_lines(judge_words(words, evidence), evidence)
     assert [line.text for line in lines] == ["one", "two", "far"] and lost == {"invisible": 1}
-
-
-def test_direction_when_parallel_to_no_side_is_oblique() -> None:
-    assert is_oblique((0.8, 0.6)) and not is_oblique((1.0, 0.0)) and not is_oblique((0.0, -1.0))

@@ -190,7 +190,7 @@ def test_cells_that_run_into_each_other_are_two_records(engine: Engine) -> None:
     page = read(trap.document(trap.cells_that_meet), engine)
     assert texts(page) in (
         [trap.GENUINE, "overlong-cell-text", "over"],
-        [trap.GENUINE],  # or none, where they stand in each other
+        [trap.GENUINE],  # or neither, if they overlap
     )
     assert len(page.lines) == 3 or page.unlabelled_ink > 0.05
 

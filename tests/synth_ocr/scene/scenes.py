@@ -33,8 +33,8 @@ def stock(folder: Path, language: str, kind: str = "grid_stack", **settings: Any
         "language": language, "count": 1, "fonts": [{"fonts": [font]}], "corpora": [{"texts": [str(text)]}],
         "layout": {"kinds": {kind: 1.0}}, **settings,
     }  # fmt: skip
-    made: Stock = Scene.model_validate(content).stock()
-    return made
+    material: Stock = Scene.model_validate(content).stock()
+    return material
 
 
 def generator(index: int) -> np.random.Generator:

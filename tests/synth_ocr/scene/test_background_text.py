@@ -48,10 +48,10 @@ def test_background_when_it_contains_text_and_the_recipe_rejects_text_is_not_pic
     draw.rectangle((230, 220, 690, 330), (20, 60, 120))
     draw.text((260, 235), "CAFETERIA", (250, 250, 240), ImageFont.truetype(LATIN, 70))
     photo.rotate(2, Image.Resampling.BICUBIC).save(tmp_path / "sign.jpg", quality=80)
-    asked = {"backgrounds": [str(tmp_path / "*.jpg")], "canvas": {"fullscreen": 0}}
-    made = stock(tmp_path, "en", reject_backgrounds_with_text=True, **asked)
-    picks = [made.backgrounds.pick(generator(index)) for index in range(8)]
+    settings = {"backgrounds": [str(tmp_path / "*.jpg")], "canvas": {"fullscreen": 0}}
+    material = stock(tmp_path, "en", reject_backgrounds_with_text=True, **settings)
+    picks = [material.backgrounds.pick(generator(index)) for index in range(8)]
     assert {path for path, _ in picks} == {str(tmp_path / "clouds.jpg")}
     assert {hit for _, passed in picks for hit in passed} == {"sign.jpg text CAFETERIA"}
-    both = [stock(tmp_path, "en", **asked).backgrounds.pick(generator(index))[0] for index in range(8)]
+    both = [stock(tmp_path, "en", **settings).backgrounds.pick(generator(index))[0] for index in range(8)]
     assert set(both) == {str(tmp_path / "clouds.jpg"), str(tmp_path / "sign.jpg")}

@@ -45,7 +45,7 @@ def test_coverage_has_no_variation_selectors_blank_han_or_repeated_boxes() -> No
         if code > 0x250 and extents.width:
             shapes[glyph].append(code)
     assert max(map(len, shapes.values())) <= 8
-    assert {0x2019, 0x0410, 0x0391} <= coverage(Face(LATIN))  # letters that look alike are no placeholders
+    assert {0x2019, 0x0410, 0x0391} <= coverage(Face(LATIN))  # letters that look alike are not placeholders
 
 
 def test_coverage_is_cached_under_the_hash_of_the_font_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

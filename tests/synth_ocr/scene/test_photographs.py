@@ -75,6 +75,6 @@ def test_scene_when_the_recipe_names_an_exclusion_list_notes_its_hits(tmp_path: 
     excluded = Exclusion()
     excluded.add_ids("refcoco", ["coco:42"])
     excluded.write(tmp_path / "list.parquet")
-    made = stock(tmp_path, "en", backgrounds=[str(tmp_path / "*.jpg")], exclude=str(tmp_path / "list.parquet"))
-    hits = [hit for index in range(6) for hit in render_scene(made, generator(index)).notes.excluded_backgrounds]
+    material = stock(tmp_path, "en", backgrounds=[str(tmp_path / "*.jpg")], exclude=str(tmp_path / "list.parquet"))
+    hits = [hit for index in range(6) for hit in render_scene(material, generator(index)).notes.excluded_backgrounds]
     assert hits and set(hits) == {"000000000042.jpg leak:id refcoco"}

@@ -35,23 +35,25 @@ def test_scene_of_every_layout_has_sound_quads_on_ink(tmp_path: Path, language: 
 
 
 def test_scene_when_seeds_are_equal_has_equal_bytes_and_otherwise_different_ones(tmp_path: Path) -> None:
-    made = stock(tmp_path, "en")
-    first, again, other = (encode_page("k", render_scene(made, generator(i)), made.rules).jpeg for i in (1, 1, 2))
+    material = stock(tmp_path, "en")
+    first, again, other = (
+        encode_page("k", render_scene(material, generator(i)), material.rules).jpeg for i in (1, 1, 2)
+    )
     assert first == again != other
 
 
 def test_scene_words_are_whole_words_of_the_text(tmp_path: Path) -> None:
-    made = stock(tmp_path, "en")
+    material = stock(tmp_path, "en")
     whole = set(ENGLISH_TEXT.split())
     for index in range(4):
-        for line in render_scene(made, generator(index)).lines:
+        for line in render_scene(material, generator(index)).lines:
             assert set(line.text.split(" ")) <= whole
             assert [word.text for word in line.words] == line.text.split(" ")
 
 
 def test_scene_when_chinese_breaks_lines_by_the_rules_and_has_no_blanks(tmp_path: Path) -> None:
-    made = stock(tmp_path, "zh", "columns")
-    lines = [line.text for index in range(3) for line in render_scene(made, generator(index)).lines]
+    material = stock(tmp_path, "zh", "columns")
+    lines = [line.text for index in range(3) for line in render_scene(material, generator(index)).lines]
     assert len(lines) > 20
     for text in lines:
         assert text[0] not in CLOSING and text[-1] not in OPENING
@@ -71,8 +73,8 @@ def test_scene_when_vertical_has_upright_characters_and_starts_at_the_top(tmp_pa
 
 
 def test_scenes_of_different_seeds_place_their_documents_differently(tmp_path: Path) -> None:
-    made = stock(tmp_path, "en", canvas={"fullscreen": 0})
-    first, second = (render_scene(made, generator(index)).lines[0].quad for index in (1, 2))
+    material = stock(tmp_path, "en", canvas={"fullscreen": 0})
+    first, second = (render_scene(material, generator(index)).lines[0].quad for index in (1, 2))
     assert np.abs(first - second).max() > 5
 
 
@@ -87,10 +89,10 @@ def test_scene_when_blurred_loses_the_lines_that_became_illegible(tmp_path: Path
 def test_scene_when_a_font_lacks_words_counts_them_by_font(tmp_path: Path) -> None:
     (tmp_path / "both.txt").write_text("some words 中文 and more 字 " * 400)
     texts = [{"texts": [str(tmp_path / "both.txt")]}]
-    made = stock(tmp_path, "en", fonts=[{"fonts": [LATIN, need(CHINESE)]}], corpora=texts)
-    notes = [render_scene(made, generator(index)).notes for index in range(4)]
-    asked = sum(each.asked.get("DejaVuSans.ttf:0", 0) for each in notes if each)
-    assert 0 < sum(each.lacking.get("DejaVuSans.ttf:0", 0) for each in notes if each) <= asked
+    material = stock(tmp_path, "en", fonts=[{"fonts": [LATIN, need(CHINESE)]}], corpora=texts)
+    notes = [render_scene(material, generator(index)).notes for index in range(4)]
+    requested = sum(each.asked.get("DejaVuSans.ttf:0", 0) for each in notes if each)
+    assert 0 < sum(each.lacking.get("DejaVuSans.ttf:0", 0) for each in notes if each) <= requested
 
 
 def test_scene_when_a_form_has_sound_quads_in_both_languages(tmp_path: Path) -> None:
@@ -101,8 +103,8 @@ def test_scene_when_a_form_has_sound_quads_in_both_languages(tmp_path: Path) -> 
 
 
 def test_scene_when_text_is_traditional_uses_traditional_faces_or_is_rejected(tmp_path: Path) -> None:
-    made = stock(tmp_path, "zh", fonts=[{"fonts": [need(NOTO)]}])
-    assert render_scene(made, generator(1)).fonts == ["NotoSansCJK-Regular.ttc:2"]
+    material = stock(tmp_path, "zh", fonts=[{"fonts": [need(NOTO)]}])
+    assert render_scene(material, generator(1)).fonts == ["NotoSansCJK-Regular.ttc:2"]
     (tmp_path / "traditional.txt").write_text(TRADITIONAL_TEXT)
     texts = [{"texts": [str(tmp_path / "traditional.txt")]}]
     page = render_scene(stock(tmp_path, "zh", fonts=[{"fonts": [NOTO]}], corpora=texts), generator(1))

@@ -18,21 +18,21 @@ def test_faker_when_seeded_equally_gives_equal_chinese_names_and_its_version_is_
     assert HAN.search(faker_of("zh", generator(0)).name())
     assert faker_of("zh", generator(0)).name() == faker_of("zh", generator(0)).name()
     stock(tmp_path, "en")
-    made = Scene.model_validate({
+    source = Scene.model_validate({
         "language": "en", "count": 1, "fonts": [{"fonts": [LATIN]}], "corpora": [{"texts": [str(tmp_path / "en.txt")]}]
     })  # fmt: skip
-    libraries = made.common()["libraries"]
+    libraries = source.common()["libraries"]
     assert {"faker", "pillow", "freetype2", "harfbuzz", "raqm", "cv2", "numpy"} <= set(libraries)
 
 
 def test_missing_when_pillow_has_no_raqm_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stock(tmp_path, "en")
-    made = Scene.model_validate({
+    source = Scene.model_validate({
         "language": "en", "count": 1, "fonts": [{"fonts": [LATIN]}], "corpora": [{"texts": [str(tmp_path / "en.txt")]}]
     })  # fmt: skip
-    assert made.missing() == []
+    assert source.missing() == []
     monkeypatch.setattr(features, "check", lambda name: False)
-    assert any("raqm" in line for line in made.missing())
+    assert any("raqm" in line for line in source.missing())
 
 
 def test_parts_when_a_background_changes_differ_in_the_pictures_only(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ STILL = {
 def test_quads_when_the_paper_is_bent_and_placed_surround_the_ink(tmp_path: Path, index: int) -> None:
     canvas = {"fullscreen": 0, "paper_alpha": (0, 0), "short_size": (900, 900), "document_short_size": (500, 700)}
     layout = {"kinds": {"sign": 1.0}, "textbox_color": 0, "content_color": 0}
-    made = stock(tmp_path, "en", effects=STILL, canvas=canvas, layout=layout)
-    page = render_scene(made, generator(index))
+    material = stock(tmp_path, "en", effects=STILL, canvas=canvas, layout=layout)
+    page = render_scene(material, generator(index))
     dark = page.image.max(axis=2) < 100
     everywhere = np.zeros(dark.shape, np.uint8)
     for line in page.lines:
