@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from qvl.pipeline.base.errors import QvlError
 
@@ -95,7 +95,7 @@ class RayPool:
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CPU
     ) -> Iterator[tuple[Item, Result]]:
-        """As of any pool. Tasks that need GPUs run without where the cluster has none."""
+        """Like any pool. Tasks that ask for GPUs run without them if the cluster has none."""
         with _ray_errors():
             yield from self._results(function, items, needs)
 
@@ -143,7 +143,7 @@ def tasks_in_flight(needs: Resources, cluster: Resources) -> int:
     return max(1, int(running)) * QUEUE_FACTOR
 
 
-def _ray_options(needs: Resources) -> dict[str, Any]:
+def _ray_options(needs: Resources) -> dict[str, float | None]:
     return {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory or None}
 
 

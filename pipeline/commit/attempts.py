@@ -43,7 +43,7 @@ def publish(written: Path, final: AnyPath, digest: str) -> None:
     """Move an attempt's finished file to its final name.
 
     A file that is already there was left by an attempt that was killed or that ran twice. It stays if its bytes are equal
-    and is replaced if they differ: without a manifest it does not count. Raises OSError where the disk is full.
+    and is replaced if they differ: without a manifest it does not count. Raises OSError if the disk is full.
     """
     if isinstance(final, StorePath):
         final.upload(written)

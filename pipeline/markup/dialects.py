@@ -95,7 +95,7 @@ def grounded(text: str, boxes: Sequence[Box], dialect: Dialect = QWEN_VL, size: 
 
 
 def required_size(size: Size | None, dialect: Dialect) -> Size:
-    """The size, which this dialect needs. Raises ValueError where it is missing."""
+    """The image's size, which this dialect needs. Raises ValueError if it is missing."""
     if size is None:
         raise ValueError(f"{dialect} depends on the image's size; pass size=(width, height)")
     return size

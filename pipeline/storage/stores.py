@@ -27,7 +27,7 @@ def with_retries(call: Callable[[], Result]) -> Result:
     """Run ``call``, which must be safe to repeat, and repeat it while the store fails.
 
     An answer about the file itself (it does not exist, exists already, is forbidden) is raised at once. Raises QvlError
-    after ``TRIES`` failures and where credentials are missing.
+    after ``TRIES`` failures, and at once if credentials are missing.
     """
     for attempt in range(TRIES):
         try:
