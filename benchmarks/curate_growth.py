@@ -66,7 +66,7 @@ def measure(tars: list[Path], size: int, workers: str) -> dict[str, float]:
     begins = [*times.starts.values(), end]
     stages = {f"{name}_s": round(begins[i + 1] - begins[i], 2) for i, name in enumerate(times.starts)}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"rows": size * ROWS, "kept": dataset["samples"], **stages, "driver_mb": round(memory / 1024)}
+    return {"rows": size * ROWS, "kept": dataset.samples, **stages, "driver_mb": round(memory / 1024)}
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="qvl-pack-"))
     try:
         dataset = run(recipe, folder / "out", SerialPool(), RunProgress())
-        megabytes = dataset["bytes"] / 1e6
+        megabytes = dataset.bytes / 1e6
         (folder / "copy").mkdir()
         tasks = tasks_of(recipe, folder / "out")
         rounds = [(copy(tars, folder / "copy"), repack(tasks)) for _ in range(options.repeats)]

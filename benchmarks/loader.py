@@ -33,7 +33,7 @@ import photo_tars
 from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,7 +64,7 @@ def samples_of(tar: Path) -> Iterator[Sample]:
             "turns": caption_turns(record["caption"], language),
             "origin": {"file": tar.name, "row": row, "key": key, "url": "", "sha": ""},
         }  # fmt: skip
-        yield Sample(content, [("jpg", held[name], record["width"], record["height"])])
+        yield Sample(content, (SampleImage("jpg", held[name], record["width"], record["height"]),))
 
 
 def prepare(rows: int) -> Path:
@@ -74,7 +74,7 @@ def prepare(rows: int) -> Path:
         tars = photo_tars.make(DATA / f"photos_{rows}_{SHARDS}", rows, -(-rows // SHARDS), DATA)
         plans = [ShardPlan(f"photos-{at:06d}", 0, 0, ()) for at in range(len(tars))]
         counts = [
-            commit_shard(folder, plan.name, samples_of(tar), "photos")["samples"]
+            commit_shard(folder, plan.name, samples_of(tar), "photos").samples
             for plan, tar in zip(plans, tars, strict=True)
         ]
         ends = [sum(counts[: at + 1]) for at in range(len(counts))]

@@ -57,7 +57,19 @@ def write_description(folder: Path, shards: int, rows: int) -> None:
     listed = [
         {"shard": f"pairs-{n:06d}", **entry, "hash": f"{n:032x}", "index_hash": f"{n:032x}"} for n in range(shards)
     ]
-    content = {"name": "pairs", "hash": "0" * 32, "samples": shards * rows, "shards": listed}
+    samples = shards * rows
+    content = {
+        "name": "pairs",
+        "fingerprint": "0" * 32,
+        "samples": samples,
+        "bytes": samples * SAMPLE_BYTES,
+        "sources": {"pairs": samples},
+        "languages": {"en": samples},
+        "tasks": {"caption": samples},
+        "hash": "0" * 32,
+        "shards": listed,
+        "lineage": {"rows": samples},
+    }
     (folder / "dataset.json").write_text(json.dumps(content))
 
 

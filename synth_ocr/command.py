@@ -26,6 +26,7 @@ def build(
     """Make the pages of a recipe and pack them. An interrupted build continues. Ends with the verdicts and a report."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
+    from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
     from qvl.synth_ocr.build.run import run
@@ -36,6 +37,6 @@ def build(
     for note in built.notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
-        typer.echo(json.dumps({"dataset": built.dataset, "report": str(built.report), "notes": built.notes}))
+        typer.echo(json.dumps({"dataset": plain(built.dataset), "report": str(built.report), "notes": built.notes}))
     else:
         print_summary(out, built.dataset, built.report)

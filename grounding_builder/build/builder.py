@@ -17,7 +17,7 @@ from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion, Hit
 from qvl.pipeline.images.picture import Picture, picture, read_picture
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.storage.reader import Storage
 
 GROUNDING_VERSION = 2
@@ -146,7 +146,7 @@ def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, image: Picture
         "regions": item.regions,
         "origin": {"file": unit.name, "row": row, "key": draft.key, "url": draft.url, "sha": image.sha},
     }
-    return Sample(content, [(image.extension, image.data, image.width, image.height)])
+    return Sample(content, (SampleImage(image.extension, image.data, image.width, image.height),))
 
 
 def _boxes(items: list[Item]) -> list[int]:

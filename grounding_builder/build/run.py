@@ -1,7 +1,6 @@
 """Build a grounding dataset: exclusion list, shards, report."""
 
 from pathlib import Path
-from typing import Any
 
 from qvl.grounding_builder.build.benchmarks import exclusion
 from qvl.grounding_builder.build.builder import Grounding
@@ -13,6 +12,7 @@ from qvl.pipeline.builders.build import build
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.exclusion.exclusion import Exclusion
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.atomic import replacing
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
@@ -22,7 +22,7 @@ EXCLUSION = "exclusion.parquet"
 
 def run(
     recipe: GroundingRecipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False
-) -> tuple[dict[str, Any], AnyPath]:
+) -> tuple[DatasetManifest, AnyPath]:
     """Build the dataset, ``OUT/exclusion.parquet`` and the report. Returns ``dataset.json`` and the path of the page."""
     excluded = exclusion(recipe.exclude, Storage())
     dataset = build(

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
@@ -46,7 +47,7 @@ class Card:
 class Figures:
     """Nested counters are by source, then by reason, flag, benchmark, task or language."""
 
-    dataset: dict[str, Any]
+    dataset: DatasetManifest
     rows: Counter[str] = field(default_factory=Counter)
     verdicts: Counts = field(default_factory=dict)
     boxes_in: Counter[str] = field(default_factory=Counter)
@@ -87,9 +88,9 @@ class Figures:
         made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
         parity = {task: {"made": made[task], "paper": count} for task, count in PAPER.items()}
         return {
-            "name": self.dataset["name"],
-            "hash": self.dataset["hash"],
-            "samples": self.dataset["samples"],
+            "name": self.dataset.name,
+            "hash": self.dataset.hash,
+            "samples": self.dataset.samples,
             "sampled": self.sampled,
             **plain,
             "boxes_per_sample": boxes,
@@ -102,14 +103,14 @@ class Figures:
 def collect(out: AnyPath) -> Figures:
     """The figures of a finished build. Raises ContractError if there is none."""
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         raise ContractError(f"{out}: no finished build here; `qvl ground build` creates one")
     figures = Figures(dataset)
-    pairs = [pair for unit in dataset["lineage"]["units"] for pair in _ledger(layout.ledger(unit), figures)]
+    pairs = [pair for unit in dataset.units for pair in _ledger(layout.ledger(unit), figures)]
     figures.per_image = boxes_per_image(pairs)
-    for shard in dataset["shards"]:
-        _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), figures)
+    for shard in dataset.shards:
+        _shard(layout.shard(shard.shard), layout.index(shard.shard), figures)
     return figures
 
 

@@ -42,7 +42,7 @@ def write_report(out: AnyPath) -> AnyPath:
 
 def page(figures: Figures) -> str:
     """The whole page."""
-    data, name = figures.data(), figures.dataset["name"]
+    data, name = figures.data(), figures.dataset.name
     phrases = [(untrusted(phrase), count(n)) for phrase, n in data["top_phrases"]]
     sections = [
         section("rows", "Rows", "Every input row has exactly one verdict; each column adds up.",
@@ -63,7 +63,7 @@ def page(figures: Figures) -> str:
     tiles = [
         Tile(count(sum(figures.rows.values())), "rows in"),
         Tile(count(data["samples"]), "samples"),
-        Tile(count(len(figures.dataset["shards"])), "shards"),
+        Tile(count(len(figures.dataset.shards)), "shards"),
     ]
     top = header("Grounding report", name, tiles, dataset_hash(data["hash"]))
     return document(Page(f"Grounding: {name}", name, top, sections))

@@ -5,8 +5,6 @@ verdicts and samples. Each unit commits its samples, its ledger and its sums onc
 Equal recipes and inputs give equal bytes with any number of workers and after any kill.
 """
 
-from typing import Any
-
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.base.verdicts import KEEP
@@ -19,6 +17,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.takedown.journal import finish_takedown
 
@@ -32,7 +31,7 @@ def build(
     shard_rows: int,
     seed: int,
     fresh: bool = False,
-) -> dict[str, Any]:
+) -> DatasetManifest:
     """Make the units that are not made yet, and pack all. Returns ``dataset.json``; raises what ``curate.run`` raises."""
     out, settings = out.resolve(), PackSettings(shard_rows, seed)
     with output_lock(out) as check:

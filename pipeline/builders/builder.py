@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from qvl.pipeline.curate.measuring.columns import CATEGORY
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample
 
 LEDGER_COLUMNS = [
     ("id", pa.string()),  # of the input row: unit and row number

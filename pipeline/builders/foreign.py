@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import ContractError, DataError, RecipeError
 from qvl.pipeline.base.pool import Pool
@@ -23,8 +23,9 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import read_committed
 from qvl.pipeline.shards.dataset import commit_shard, finish
+from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import Sample as TarSample
 from qvl.pipeline.sources.webdataset import group
@@ -63,7 +64,7 @@ class LeftOut:
 class Converted:
     """``dataset.json``, and the number of samples left out by reason, most frequent first."""
 
-    dataset: dict[str, Any]
+    dataset: DatasetManifest
     left_out: dict[str, int]
 
 
@@ -77,7 +78,7 @@ def convert(tars: list[Path], out: Path, name: str, language: Language, pool: Po
             pass
         plans, reasons = _plans(tasks), _left_out_reasons(tasks)
         samples = plans[-1].last if plans else 0
-        lineage = {
+        lineage: dict[str, JsonValue] = {
             "foreign": fingerprint([task.fingerprint for task in tasks]),
             "tars": [tar.name for tar in tars],
             "rows": samples + reasons.total(),
@@ -101,7 +102,7 @@ def _plans(tasks: list[ConvertTask]) -> list[ShardPlan]:
         manifest = _committed(task)
         if manifest is None:
             raise ContractError(f"{task.tar}: the tar was reported converted but has no manifest")
-        last = first + manifest["samples"] + manifest.get("revoked", 0)
+        last = first + manifest.samples + manifest.revoked
         plans.append(ShardPlan(task.name, first, last, ()))
         first = last
     return plans
@@ -141,10 +142,10 @@ def _samples(task: ConvertTask, samples: Iterable[TarSample], data: memoryview) 
     replace_file(task.left_out, b"".join(orjson.dumps(line) + b"\n" for line in left_out))
 
 
-def _committed(task: ConvertTask) -> dict[str, Any] | None:
+def _committed(task: ConvertTask) -> ShardManifest | None:
     layout = Layout(task.out)
     files = [layout.shard(task.name), layout.index(task.name), task.left_out]
-    return read_committed(layout.shard_manifest(task.name), task.fingerprint, files)
+    return read_committed(layout.shard_manifest(task.name), task.fingerprint, files, ShardManifest)
 
 
 def dataset_name(folder: Path) -> str:

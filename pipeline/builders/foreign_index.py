@@ -7,16 +7,17 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
+from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.header import HeaderError, read_header
-from qvl.pipeline.shards.dataset import COUNTED
+from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardEntry
 from qvl.pipeline.shards.writer import BLOCK, INDEX
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.reader import Storage
-from qvl.pipeline.takedown.revoke import PRETTY
 
 FIELDS = ("id", "source", "task", "language", "turns", "origin")
 
@@ -49,7 +50,7 @@ def _members(tar: Path, data: memoryview) -> list[Member]:
     return found.members
 
 
-def index_beside(folder: Path, name: str) -> dict[str, Any]:
+def index_beside(folder: Path, name: str) -> DatasetManifest:
     """Write the indexes, then ``dataset.json``, and return the latter.
 
     Raises DataError for samples that are not in our format, and RecipeError for a table that is not one of our indexes.
@@ -67,34 +68,37 @@ def index_beside(folder: Path, name: str) -> dict[str, Any]:
         for kind, count in counts.items():
             count.update(table[kind.removesuffix("s")].to_pylist())
         shards.append(_write_index(tar, table))
-    lineage = {"indexed": [tar.name for tar in tars], "rows": sum(shard["samples"] for shard in shards)}
-    content = {
-        "name": name,
-        "fingerprint": fingerprint(lineage),
-        "samples": lineage["rows"],
-        "bytes": sum(shard["bytes"] for shard in shards),
-        **{kind: dict(sorted(count.items())) for kind, count in counts.items()},
-        "hash": merkle_root(shard["hash"] for shard in shards),
-        "shards": shards,
-        "lineage": lineage,
-    }
-    replace_file(folder / "dataset.json", orjson.dumps(content, option=PRETTY))
-    return content
+    samples = sum(shard.samples for shard in shards)
+    lineage: dict[str, JsonValue] = {"indexed": [tar.name for tar in tars], "rows": samples}
+    manifest = DatasetManifest(
+        name=name,
+        fingerprint=fingerprint(lineage),
+        samples=samples,
+        bytes=sum(shard.bytes for shard in shards),
+        sources=dict(sorted(counts["sources"].items())),
+        languages=dict(sorted(counts["languages"].items())),
+        tasks=dict(sorted(counts["tasks"].items())),
+        hash=merkle_root(shard.hash for shard in shards),
+        shards=tuple(shards),
+        lineage=lineage,
+    )
+    replace_file(folder / "dataset.json", encode(manifest))
+    return manifest
 
 
-def _write_index(tar: Path, table: pa.Table) -> dict[str, Any]:
+def _write_index(tar: Path, table: pa.Table) -> ShardEntry:
     """Write the index of a tar, and return the shard's entry in ``dataset.json``."""
     target = tar.with_suffix(".parquet")
     with replacing(target) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    return {
-        "shard": tar.stem,
-        "samples": table.num_rows,
-        "bytes": tar.stat().st_size,
-        "image_bytes": sum(map(sum, table["image_sizes"].to_pylist())),
-        "hash": file_hash(tar),
-        "index_hash": file_hash(target),
-    }
+    return ShardEntry(
+        shard=tar.stem,
+        samples=table.num_rows,
+        bytes=tar.stat().st_size,
+        image_bytes=sum(map(sum, table["image_sizes"].to_pylist())),
+        hash=file_hash(tar),
+        index_hash=file_hash(target),
+    )
 
 
 def _index(tar: Path) -> pa.Table:

@@ -16,8 +16,8 @@ from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.markup.markers import has_marker, named_image_slot
 from qvl.pipeline.markup.turns import Turns, caption_turns
-from qvl.pipeline.shards.writer import EXTENSIONS, Sample
-from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.tar_index import Member
 from qvl.pipeline.sources.webdataset import Sample as TarSample
 
@@ -55,7 +55,7 @@ def foreign_sample(
     if not members.regular:
         raise LeftOutError("not_a_file")
     meta, caption = _json(members.meta, data), _text(members.text, data)
-    images: list[tuple[str, Bytes, int, int]] = [] if members.image is None else [_image(members.image, data)]
+    images = () if members.image is None else (_image(members.image, data),)
     if isinstance(meta.get("turns"), list):
         raise LeftOutError("own_format")
     is_dialogue = "conversations" in meta or "messages" in meta
@@ -72,7 +72,7 @@ def foreign_sample(
             "row": row,
             "key": members.key,
             "url": str(meta.get("url") or ""),
-            "sha": content_hash(images[0][1]) if images else "",
+            "sha": content_hash(images[0].data) if images else "",
         },
     }
     return Sample(content, images)
@@ -105,7 +105,7 @@ def _text(member: Member | None, data: memoryview) -> str | None:
         raise LeftOutError("not_utf8") from None
 
 
-def _image(member: Member, data: memoryview) -> tuple[str, memoryview, int, int]:
+def _image(member: Member, data: memoryview) -> SampleImage:
     image = data[member.offset : member.offset + member.size]
     try:
         header = read_header(image)
@@ -113,7 +113,7 @@ def _image(member: Member, data: memoryview) -> tuple[str, memoryview, int, int]
         raise LeftOutError(f"image:{error}") from None
     if header.format not in DECODED:
         raise LeftOutError(f"image:{header.format}")
-    return EXTENSIONS.get(header.format, header.format), image, header.width, header.height
+    return SampleImage(EXTENSIONS.get(header.format, header.format), image, header.width, header.height)
 
 
 def _caption(meta: dict[str, Any], text: str | None, images: int, language: Language) -> _Text:

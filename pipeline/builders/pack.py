@@ -13,9 +13,9 @@ from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard, finish
+from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
-from qvl.pipeline.shards.writer import Sample
-from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
@@ -53,15 +53,15 @@ class _OpenUnit:
         row = self.rows[rank]
         first, last = row["offset"], row["offset"] + row["size"]
         data = memoryview(self.tar.read_range(first, last)) if isinstance(self.tar, StorePath) else self.tar[first:last]
-        images: list[tuple[str, Bytes, int, int]] = []
+        images: list[SampleImage] = []
         columns = ("image_offsets", "image_sizes", "widths", "heights", "extensions")
         for offset, size, width, height, extension in zip(*(row[name] for name in columns), strict=True):
-            images.append((extension, data[offset - first : offset - first + size], width, height))
+            images.append(SampleImage(extension, data[offset - first : offset - first + size], width, height))
         json = data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]]
-        return Sample(orjson.loads(json), images)
+        return Sample(orjson.loads(json), tuple(images))
 
 
-def copy_shard(task: CopyTask) -> dict[str, Any]:
+def copy_shard(task: CopyTask) -> ShardManifest:
     """Pack one shard, unless it is already packed, and return its manifest."""
     committed = committed_shard(task.out, task.plan, task.fingerprint)
     return committed or commit_shard(task.out, task.plan.name, _samples(task), task.fingerprint)
@@ -99,7 +99,7 @@ def _open_unit(tar: AnyPath) -> _OpenUnit:
 
 def pack(
     name: str, out: AnyPath, units: list[BuiltUnitManifest], settings: PackSettings, pool: Pool, progress: RunProgress
-) -> dict[str, Any]:
+) -> DatasetManifest:
     """Pack all samples of the units into the shards of the dataset ``name``. Returns ``dataset.json``."""
     # The hash of each tar as it was built: a takedown blanks samples in it, which must not change the shards.
     root = merkle_root(f"{unit.unit} {unit.built_hash}" for unit in units)
@@ -112,7 +112,7 @@ def pack(
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(copy_shard, todo):
-        progress.advance(manifest["samples"])
+        progress.advance(manifest.samples)
     return finish(name, out, plans, sum(unit.samples for unit in units), _lineage(units, root, settings))
 
 

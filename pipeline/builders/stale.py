@@ -11,6 +11,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.discard import discard_shards
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 REASONS_SHOWN = 5
@@ -63,10 +64,10 @@ def _changed_units(tasks: Sequence[MakeTask], layout: Layout[AnyPath]) -> list[_
 
 def _dataset_changes(tasks: Sequence[MakeTask], layout: Layout[AnyPath], settings: PackSettings) -> list[str]:
     """What differs from the dataset that was packed before: its settings and the set of its units."""
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         return []
-    packed, units = dataset["lineage"]["pack"], dataset["lineage"]["units"]
+    packed, units = dataset.pack, dataset.units
     current = {"shard_rows": settings.shard_rows, "seed": settings.seed}
     reasons = [f"{name}: {packed[name]} -> {value}" for name, value in current.items() if packed[name] != value]
     known = {task.unit.id for task in tasks}

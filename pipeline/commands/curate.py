@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,10 @@ from qvl.pipeline.commands.thresholds import hash_images, solve, whatif
 if TYPE_CHECKING:
     from qvl.pipeline.base.pool import Pool
     from qvl.pipeline.base.progress import RunProgress
+    from qvl.pipeline.shards.manifests import DatasetManifest
     from qvl.pipeline.storage.paths import AnyPath
 
-    Make = Callable[[AnyPath, Pool, RunProgress], tuple[dict[str, Any], AnyPath]]
+    Make = Callable[[AnyPath, Pool, RunProgress], tuple[DatasetManifest, AnyPath]]
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -45,6 +46,7 @@ def make_output(output: str, workers: str, address: str | None, as_json: bool, m
     """Create an output with ``make(folder, pool, progress)``, which returns its dataset and report, and print both."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
+    from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
 
@@ -52,7 +54,7 @@ def make_output(output: str, workers: str, address: str | None, as_json: bool, m
     with resumable(out), RunProgress() as progress:
         dataset, report = make(out, open_pool(workers, address), progress)
     if as_json:
-        typer.echo(json.dumps({"dataset": dataset, "report": str(report)}))
+        typer.echo(json.dumps({"dataset": plain(dataset), "report": str(report)}))
     else:
         print_summary(out, dataset, report)
 
@@ -75,7 +77,7 @@ def run(
     loaded = load_recipe(recipe)
     check_output(loaded, parse_path(output))
 
-    def make(out: "AnyPath", pool: "Pool", progress: "RunProgress") -> tuple[dict[str, Any], "AnyPath"]:
+    def make(out: "AnyPath", pool: "Pool", progress: "RunProgress") -> tuple["DatasetManifest", "AnyPath"]:
         dataset = run_curation(loaded, out, pool, progress, fresh)
         return dataset, write_report(out, progress, loaded)
 

@@ -1,22 +1,22 @@
 """What a run prints at its end: the funnel, the mix, and the paths of its results."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.verdicts import KEEP
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
 
 
-def print_summary(out: AnyPath, dataset: dict[str, Any], report: AnyPath) -> None:
+def print_summary(out: AnyPath, dataset: DatasetManifest, report: AnyPath) -> None:
     """Print the tables and paths of a finished output."""
     console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
-    console.print(funnel_table(dataset["lineage"]["verdicts"]))
+    console.print(funnel_table(dataset.verdicts))
     console.print(mix_table(dataset))
-    console.print(f"dataset  {out / 'shards'}   {dataset['samples']:,} samples in {len(dataset['shards'])} shards")
-    console.print(f"hash     {dataset['hash']}", highlight=False)
+    console.print(f"dataset  {out / 'shards'}   {dataset.samples:,} samples in {len(dataset.shards)} shards")
+    console.print(f"hash     {dataset.hash}", highlight=False)
     console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", highlight=False)
     console.print(f"report   {report}", highlight=False)
 
@@ -43,20 +43,20 @@ def funnel_table(verdicts: dict[str, dict[str, int]]) -> Table:
     return table
 
 
-def mix_table(dataset: dict[str, Any]) -> Table:
+def mix_table(dataset: DatasetManifest) -> Table:
     """Share of the kept samples by source and by language."""
     table = Table(title="Mix", title_justify="left")
     for name in ("", "samples", "share"):
         table.add_column(name, justify="left" if not name else "right")
-    total = max(1, dataset["samples"])
+    total = max(1, dataset.samples)
     for kind in ("sources", "languages"):
-        for name, count in dataset[kind].items():
+        for name, count in dataset.counts[kind].items():
             table.add_row(name, f"{count:,}", f"{count / total:.1%}")
         table.add_section()
     return table
 
 
-def print_parts(parts: Sequence[tuple[str, dict[str, Any], AnyPath, float]], notes: Sequence[str]) -> None:
+def print_parts(parts: Sequence[tuple[str, DatasetManifest, AnyPath, float]], notes: Sequence[str]) -> None:
     """Print several datasets, each given as (name, ``dataset.json``, output, seconds), in one table 80 columns wide.
 
     The paths of their pages and one line per note follow.
@@ -65,10 +65,12 @@ def print_parts(parts: Sequence[tuple[str, dict[str, Any], AnyPath, float]], not
     for name in ("", "rows in", "kept", "samples", "by task", "language", "s"):
         table.add_column(name, justify="left" if name in ("", "by task", "language") else "right", no_wrap=True)
     for name, dataset, _, seconds in parts:
-        verdicts = dataset["lineage"]["verdicts"].values()
+        verdicts = dataset.verdicts.values()
         rows, kept = sum(sum(v.values()) for v in verdicts), sum(v.get(KEEP, 0) for v in verdicts)
-        listed = ("\n".join(f"{key} {n:,}" for key, n in dataset[kind].items()) for kind in ("tasks", "languages"))
-        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset['samples']:,}", *listed, f"{seconds:.0f}")
+        listed = (
+            "\n".join(f"{key} {n:,}" for key, n in dataset.counts[kind].items()) for kind in ("tasks", "languages")
+        )
+        table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset.samples:,}", *listed, f"{seconds:.0f}")
         table.add_section()
     console = Console(markup=False, emoji=False, soft_wrap=True)
     console.print(table)

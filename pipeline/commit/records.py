@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any, TypeVar, cast
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from qvl.pipeline.base.errors import DataError
 
@@ -24,6 +24,17 @@ def encode(record: object) -> bytes:
     """The canonical JSON of a record."""
     content = _adapter(cast(Hashable, type(record))).dump_python(record, exclude_defaults=True)
     return orjson.dumps(content, option=CANONICAL)
+
+
+def encode_line(record: object) -> bytes:
+    """A record as one line of a JSONL file, with its fields in the order of the class."""
+    content = _adapter(cast(Hashable, type(record))).dump_python(record, exclude_defaults=True)
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def plain(record: object) -> dict[str, JsonValue]:
+    """A record as JSON values, for an answer that contains it."""
+    return orjson.loads(encode(record))
 
 
 def decode(kind: type[Record], data: bytes, name: str) -> Record:

@@ -13,8 +13,10 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
+from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.writer import EXTENSIONS, Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.base import Bytes, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
@@ -38,7 +40,7 @@ class PackTask:
     fingerprint: str
 
 
-def pack_shard(task: PackTask) -> dict[str, Any]:
+def pack_shard(task: PackTask) -> ShardManifest:
     """Write and commit one shard and its index. Raises DataError where an input changed since it was scanned."""
     committed = committed_shard(task.out, task.plan, task.fingerprint)
     if committed is not None:
@@ -111,6 +113,5 @@ def _sample(record: dict[str, Any], unit: Unit, image: Bytes) -> Sample:
             "sha": record["image_hash"].hex(),
         },
     }
-    return Sample(
-        content, [(EXTENSIONS.get(record["format"], record["format"]), image, record["width"], record["height"])]
-    )
+    extension = EXTENSIONS.get(record["format"], record["format"])
+    return Sample(content, (SampleImage(extension, image, record["width"], record["height"]),))

@@ -1,6 +1,8 @@
 """Stage pack in the driver: which shards the dataset has, which of them are still to be packed, and the dataset itself."""
 
-from typing import Any
+from typing import cast
+
+from pydantic import JsonValue
 
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
@@ -13,6 +15,7 @@ from qvl.pipeline.curate.pack import PackTask, pack_shard
 from qvl.pipeline.curate.recipe_note import recipe_note
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, SelectSummary
 from qvl.pipeline.shards.dataset import committed_shard, finish
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.order import ShardPlan, shard_plans, windows
 from qvl.pipeline.sources.base import Source, Unit
 from qvl.pipeline.storage.paths import map_concurrently
@@ -61,19 +64,19 @@ def run_pack(
     tasks: list[PackTask],
     pool: Pool,
     progress: RunProgress,
-) -> dict[str, Any]:
+) -> DatasetManifest:
     """Pack every shard that is not packed yet, then write the dataset. Returns ``dataset.json``."""
     done = map_concurrently(curation.out, lambda task: committed_shard(task.out, task.plan, task.fingerprint), tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("pack", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(pack_shard, todo):
-        progress.advance(manifest["samples"])
-    lineage = {
+        progress.advance(manifest.samples)
+    lineage: dict[str, JsonValue] = {
         "scan": scan_root(scanned),
         "select": selected.fingerprint,
         "recipe": recipe_note(curation.recipe),
         "rows": selected.rows,
-        "verdicts": selected.verdicts,
+        "verdicts": cast(JsonValue, selected.verdicts),
     }
     kept = sum(counts.get(KEEP, 0) for counts in selected.verdicts.values())
     return finish(curation.recipe.name, curation.out, [task.plan for task in tasks], kept, lineage)

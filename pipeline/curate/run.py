@@ -1,7 +1,5 @@
 """A curation from start to end: scan, score, select and pack, one after the other, each resumed from its manifests."""
 
-from typing import Any
-
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.attempts import clear_attempts
@@ -17,11 +15,12 @@ from qvl.pipeline.curate.recipe_note import write_recipe_note
 from qvl.pipeline.curate.selection.select_stage import run_select
 from qvl.pipeline.curate.stale import discard_stale, refuse_stale
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.takedown.journal import finish_takedown
 
 
-def run(recipe: Recipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False) -> dict[str, Any]:
+def run(recipe: Recipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: bool = False) -> DatasetManifest:
     """Run whatever is not done yet. Returns ``dataset.json``.
 
     Raises StaleError if ``out`` was built from a different recipe (``fresh`` discards what the change invalidates),
@@ -41,7 +40,7 @@ def run(recipe: Recipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: 
 
 def _run_stages(
     curation: Curation, tasks: list[ScanTask], pool: Pool, progress: RunProgress, fresh: bool
-) -> dict[str, Any]:
+) -> DatasetManifest:
     recipe, out, units = curation.recipe, curation.out, [task.unit for task in tasks]
     scanned = run_scan(recipe, out, tasks, pool, progress)
     scoring = score_tasks(recipe, out, units, scanned)

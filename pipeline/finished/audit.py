@@ -14,6 +14,7 @@ from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, Expected, audit_shards, found, require, require_bytes
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -28,28 +29,28 @@ def audit(out: AnyPath) -> dict[str, Any]:
     ``kept`` counts verdicts; ``revoked`` of the samples made of them were taken down since. Memory is that of one window.
     """
     layout = Layout(out.resolve())
-    result = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None, "revoked": 0}
+    result: dict[str, Any] = {"rows": 0, "kept": 0, "dropped": 0, "shards": 0, "hash": None, "revoked": 0}
     try:
-        dataset = read_manifest(layout.dataset)
+        dataset = read_manifest(layout.dataset, DatasetManifest)
         if dataset is None:
             raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json)")
-        result |= {"shards": len(dataset["shards"]), "hash": dataset["hash"]}
+        result |= {"shards": len(dataset.shards), "hash": dataset.hash}
         expected: _MadeRows | _KeptRows | _IndexedRows
-        if "made" in dataset["lineage"]:
+        if "made" in dataset.lineage:
             verdicts, plans = _audit_made(layout, dataset)
-            expected = _MadeRows(layout, dataset["lineage"]["pack"]["seed"])
-        elif "foreign" in dataset["lineage"]:
+            expected = _MadeRows(layout, dataset.pack["seed"])
+        elif "foreign" in dataset.lineage:
             verdicts, plans = _count_foreign(dataset)
             expected = _IndexedRows(layout)
         else:
             verdicts, plans = _audit_ledger(layout, dataset)
-            expected = _KeptRows(layout, dataset["lineage"]["recipe"]["pack"]["seed"])
+            expected = _KeptRows(layout, dataset.recipe_pack["seed"])
         result |= {"rows": sum(verdicts.values()), "kept": verdicts[KEEP]}
         result["dropped"] = sum(verdicts.values()) - verdicts[KEEP]
         require(not layout.takedown.is_file(), "a takedown was interrupted; the same `qvl mix revoke` finishes it")
         left = _Left(expected, frozenset(read_revoked(layout.revoked)))
         audit_shards(layout, dataset, plans, left.of)
-        stated = dataset.get("revoked", 0)
+        stated = dataset.revoked
         require(left.revoked == stated, f"{left.revoked} samples were taken down, dataset.json says {stated}")
         result["revoked"] = stated
     except (DiscrepancyError, DataError) as error:
@@ -57,7 +58,7 @@ def audit(out: AnyPath) -> dict[str, Any]:
     return {**result, "discrepancy": None}
 
 
-def _audit_ledger(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_ledger(layout: Layout[AnyPath], dataset: DatasetManifest) -> tuple[Counter[str], list[ShardPlan]]:
     """Verdict counts over all units, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
     kept: list[tuple[str, int]] = []
@@ -74,16 +75,16 @@ def _audit_ledger(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Cou
         require(counts == stated.verdicts, f"{unit}: the ledger says {counts}, its manifest {stated.verdicts}")
         by_source.setdefault(scanned.source, Counter()).update(counts)
         kept.append((unit, counts.get(KEEP, 0)))
-    recipe = dataset["lineage"]["recipe"]
-    order = windows(recipe["pack"]["seed"], recipe["pack"]["window_units"], kept)
-    return _add_up(by_source, dataset), shard_plans(dataset["name"], recipe["pack"]["shard_rows"], order)
+    pack = dataset.recipe_pack
+    order = windows(pack["seed"], pack["window_units"], kept)
+    return _add_up(by_source, dataset), shard_plans(dataset.name, pack["shard_rows"], order)
 
 
-def _audit_made(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _audit_made(layout: Layout[AnyPath], dataset: DatasetManifest) -> tuple[Counter[str], list[ShardPlan]]:
     """The same over the units of a build, from their ledgers."""
     by_source: dict[str, Counter[str]] = {}
     made: list[tuple[str, int]] = []
-    for unit in dataset["lineage"]["units"]:
+    for unit in dataset.units:
         manifest = read_manifest(layout.unit_manifest(unit), BuiltUnitManifest)
         if manifest is None:
             raise DiscrepancyError(f"{unit}: its manifest is missing")
@@ -95,26 +96,26 @@ def _audit_made(layout: Layout[AnyPath], dataset: dict[str, Any]) -> tuple[Count
         require(samples == manifest.samples, f"{unit}: the ledger says {samples} samples, not {manifest.samples}")
         by_source.setdefault(manifest.source, Counter()).update(counts)
         made.append((unit, samples))
-    pack = dataset["lineage"]["pack"]
+    pack = dataset.pack
     order = windows(pack["seed"], WINDOW_UNITS, made)
-    return _add_up(by_source, dataset), shard_plans(dataset["name"], pack["shard_rows"], order)
+    return _add_up(by_source, dataset), shard_plans(dataset.name, pack["shard_rows"], order)
 
 
-def _count_foreign(dataset: dict[str, Any]) -> tuple[Counter[str], list[ShardPlan]]:
+def _count_foreign(dataset: DatasetManifest) -> tuple[Counter[str], list[ShardPlan]]:
     """Of a dataset that `qvl mix index` converted: it has no ledger, its shards are read back against their indexes."""
-    verdicts = Counter({KEEP: dataset["samples"] + dataset.get("revoked", 0), **dataset["lineage"]["left_out"]})
-    rows = dataset["lineage"]["rows"]
+    verdicts = Counter({KEEP: dataset.samples + dataset.revoked, **dataset.left_out})
+    rows = dataset.rows
     require(verdicts.total() == rows, f"{rows} samples were read, {verdicts.total()} are accounted for")
-    return verdicts, [ShardPlan(shard["shard"], 0, shard["samples"], ()) for shard in dataset["shards"]]
+    return verdicts, [ShardPlan(shard.shard, 0, shard.samples, ()) for shard in dataset.shards]
 
 
-def _add_up(by_source: dict[str, Counter[str]], dataset: dict[str, Any]) -> Counter[str]:
+def _add_up(by_source: dict[str, Counter[str]], dataset: DatasetManifest) -> Counter[str]:
     """Verdicts over all sources. They are those of dataset.json."""
     found = {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())}
-    stated = dataset["lineage"]["verdicts"]
+    stated = dataset.verdicts
     require(found == stated, f"verdicts by source: the ledger says {found}, dataset.json says {stated}")
     total: Counter[str] = sum(by_source.values(), Counter())
-    rows = dataset["lineage"]["rows"]
+    rows = dataset.rows
     require(sum(total.values()) == rows, f"{rows} rows went in, {sum(total.values())} have a verdict")
     return total
 
@@ -175,7 +176,7 @@ class _IndexedRows:
         self.layout = layout
 
     def of(self, plan: ShardPlan) -> list[Expected]:
-        gone = [key for key, record in read_revoked(self.layout.revoked).items() if record["shard"] == plan.name]
+        gone = [key for key, record in read_revoked(self.layout.revoked).items() if record.shard == plan.name]
         return [
             Expected(key) for key in [*read_parquet(self.layout.index(plan.name), ["key"])["key"].to_pylist(), *gone]
         ]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import orjson
 import xxhash
@@ -10,7 +10,7 @@ import xxhash
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
+from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -55,31 +55,30 @@ def require_bytes(path: AnyPath, digest: str) -> None:
 
 def audit_shards(
     layout: Layout[AnyPath],
-    dataset: dict[str, Any],
+    dataset: DatasetManifest,
     plans: list[ShardPlan],
     expected: Callable[[ShardPlan], list[Expected]],
 ) -> None:
     """Every shard is there, holds just what follows from the verdicts, in order, and ``dataset.json`` says so."""
-    names = [shard["shard"] for shard in dataset["shards"]]
+    names = [shard.shard for shard in dataset.shards]
     require(
         names == [plan.name for plan in plans], f"dataset.json lists {len(names)} shards, {len(plans)} follow from it"
     )
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
-    for shard, plan in zip(dataset["shards"], plans, strict=True):
-        manifest = read_manifest(layout.shard_manifest(plan.name)) or {}
-        require(
-            {f: manifest.get(f) for f in SHARD_FIELDS} == shard, f"{plan.name}: dataset.json and its manifest disagree"
-        )
-        require_bytes(layout.shard(plan.name), shard["hash"])
-        require_bytes(layout.index(plan.name), shard["index_hash"])
+    for shard, plan in zip(dataset.shards, plans, strict=True):
+        manifest = read_manifest(layout.shard_manifest(plan.name), ShardManifest)
+        agree = manifest is not None and manifest.entry == shard
+        require(agree, f"{plan.name}: dataset.json and its manifest disagree")
+        require_bytes(layout.shard(plan.name), shard.hash)
+        require_bytes(layout.index(plan.name), shard.index_hash)
         _audit_members(layout, plan, expected(plan), counts)
-    stated = {kind: dataset[kind] for kind in COUNTED}
+    stated = dataset.counts
     found = {kind: dict(sorted(counter.items())) for kind, counter in counts.items()}
     require(stated == found, f"the shards hold {found}, dataset.json says {stated}")
-    for field in ("samples", "bytes"):
-        total = sum(shard[field] for shard in dataset["shards"])
-        require(total == dataset[field], f"the shards have {total} {field}, dataset.json says {dataset[field]}")
-    require(merkle_root(s["hash"] for s in dataset["shards"]) == dataset["hash"], "the dataset hash is not its shards'")
+    samples, size = sum(shard.samples for shard in dataset.shards), sum(shard.bytes for shard in dataset.shards)
+    require(samples == dataset.samples, f"the shards have {samples} samples, dataset.json says {dataset.samples}")
+    require(size == dataset.bytes, f"the shards have {size} bytes, dataset.json says {dataset.bytes}")
+    require(merkle_root(s.hash for s in dataset.shards) == dataset.hash, "the dataset hash is not its shards'")
     stray = sorted({path.stem for path in layout.dataset.parent.glob("*.tar")} - set(names))
     require(not stray, f"shards/{''.join(stray[:1])}.tar belongs to no manifest")
 

@@ -13,6 +13,7 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
@@ -92,20 +93,20 @@ def _shard(layout: Layout[AnyPath], table: Any, unit: str, row: int) -> dict[str
 
     None before pack has run.
     """
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         return None
     key = table["id"][row].as_py()
-    for shard in dataset["shards"]:
-        index = read_parquet(layout.index(shard["shard"]))
+    for shard in dataset.shards:
+        index = read_parquet(layout.index(shard.shard))
         found = index.filter(pc.equal(index["key"], key)).to_pylist()
         if found:
             fields = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
-            return {"tar": f"shards/{shard['shard']}.tar", **{name: found[0][name] for name in fields}}
+            return {"tar": f"shards/{shard.shard}.tar", **{name: found[0][name] for name in fields}}
     record = read_revoked(layout.revoked).get(key)
     if record is None:
         raise DataError(f"{key} is kept but in no shard: run `qvl curate audit`")
-    return {"taken down": f"{record['date']}, by {record['by']}"}
+    return {"taken down": f"{record.date}, by {record.by}"}
 
 
 def print_trace(content: dict[str, Any], title: str = "") -> None:

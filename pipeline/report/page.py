@@ -23,6 +23,7 @@ from qvl.pipeline.report.clusters import Cluster, add_members
 from qvl.pipeline.report.figures import Figures, collect
 from qvl.pipeline.report.gallery import Card, Gallery
 from qvl.pipeline.report.records import Fingerprints, InputFile, Report, Reproduction
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
@@ -37,7 +38,7 @@ def write_report(out: AnyPath, progress: RunProgress, recipe: Recipe | None = No
     Raises ContractError if the run is not finished.
     """
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None or read_select_summary(layout.out) is None:
         raise ContractError(f"{out}: no finished run here; `qvl curate run` creates one")
     units = {} if recipe is None else {unit.id: unit for unit in Curation(recipe, layout.out).units()}
@@ -72,19 +73,19 @@ def remembered_recipe(layout: Layout[AnyPath]) -> Recipe:
 def assemble(
     figures: Figures,
     recipe: Recipe,
-    dataset: dict[str, Any],
+    dataset: DatasetManifest,
     largest: dict[str, list[Cluster]],
     reproduce: Reproduction,
 ) -> Report:
     """The report's records."""
     return Report(
         name=recipe.name,
-        hash=dataset["hash"],
+        hash=dataset.hash,
         rows=figures.rows,
         kept=figures.kept,
         remaining=content.share(figures.kept, figures.rows),
-        shards=len(dataset["shards"]),
-        bytes=dataset["bytes"],
+        shards=len(dataset.shards),
+        bytes=dataset.bytes,
         seed=recipe.pack.seed,
         funnel=content.funnel(figures, recipe),
         table2=content.against_paper(figures, recipe),
@@ -105,16 +106,16 @@ def _largest(out: AnyPath, figures: Figures) -> dict[str, list[Cluster]]:
     return largest
 
 
-def _reproduction(layout: Layout[AnyPath], recipe: Recipe, dataset: dict[str, Any], figures: Figures) -> Reproduction:
+def _reproduction(layout: Layout[AnyPath], recipe: Recipe, dataset: DatasetManifest, figures: Figures) -> Reproduction:
     """Recipe, inputs and fingerprints, without any folder of this machine."""
     paths = [layout.unit_manifest(unit) for unit in list(figures.source_of)[:INPUTS_SHOWN]]
     inputs = map_concurrently(layout.out, lambda path: committed_manifest(path, ScanManifest), paths)
-    lineage = dataset["lineage"]
+    lineage = dataset.lineage
     written = yaml.safe_dump(portable(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     return Reproduction(
         command=f"qvl curate run {recipe.name}.yaml --output out",
         recipe=written,
-        fingerprints=Fingerprints(dataset["hash"], lineage["select"], lineage["scan"]),
+        fingerprints=Fingerprints(dataset.hash, str(lineage["select"]), str(lineage["scan"])),
         units=len(figures.source_of),
         inputs=[InputFile(unit.name, unit.source, unit.rows, unit.fingerprint) for unit in inputs],
     )

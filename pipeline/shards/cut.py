@@ -1,4 +1,4 @@
-"""A shard without some of its samples: whole byte ranges are copied, so what stays is what it was."""
+"""A shard without some of its samples. Byte ranges of whole samples are copied, so the other samples keep their bytes."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.shards.dataset import COUNTED
+from qvl.pipeline.shards.manifests import COUNTED
 from qvl.pipeline.shards.reader import read_index
 from qvl.pipeline.shards.writer import END, INDEX
 
 PIECE = 8 << 20
 
 
-@dataclass(frozen=True)
-class Cut:
-    """The new files. ``kept`` and ``removed``: samples by source, language and task."""
+@dataclass(frozen=True, slots=True)
+class CutShard:
+    """The new files. ``kept`` and ``removed`` count samples by source, language and task. Sizes are bytes."""
 
     tar: Path
     index: Path
@@ -29,17 +29,17 @@ class Cut:
     removed: dict[str, Counter[str]]
 
 
-def cut_shard(tar: Path, target: Path, rows: set[int]) -> Cut:
-    """Write ``tar`` without the samples at ``rows`` to ``target``, its index beside it.
+def cut_shard(tar: Path, target: Path, rows: set[int]) -> CutShard:
+    """Write ``tar`` without the samples at ``rows`` to ``target``, with its index beside it.
 
-    Raises DataError where the index does not cover the tar sample by sample.
+    Raises DataError if the index does not cover the tar without gaps.
     """
     table = read_index(str(tar.with_suffix(".parquet")), INDEX.names).to_pylist()
-    at = 0
+    end = 0
     for row in table:
-        if row["offset"] != at:
-            raise DataError(f"{tar}: its index leaves a gap before {row['key']}; make it again with `qvl mix index`")
-        at += row["size"]
+        if row["offset"] != end:
+            raise DataError(f"{tar}: its index leaves a gap before {row['key']}; rebuild it with `qvl mix index`")
+        end += row["size"]
     kept = [row for number, row in enumerate(table) if number not in rows]
     moved, position = [], 0
     with tar.open("rb") as source, target.open("wb") as written:
@@ -50,7 +50,7 @@ def cut_shard(tar: Path, target: Path, rows: set[int]) -> Cut:
         written.write(END)
     columns = [pa.array([row[field.name] for row in moved], field.type) for field in INDEX]
     pq.write_table(pa.table(columns, INDEX), target.with_suffix(".parquet"), compression="zstd")
-    return Cut(
+    return CutShard(
         tar=target,
         index=target.with_suffix(".parquet"),
         samples=len(moved),
@@ -66,14 +66,14 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, size: int) -> None:
     while size:
         piece = source.read(min(size, PIECE))
         if not piece:
-            raise DataError(f"{source.name}: cut short at {source.tell()}")
+            raise DataError(f"{source.name}: truncated at byte {source.tell()}")
         target.write(piece)
         size -= len(piece)
 
 
 def _moved(row: dict[str, Any], by: int) -> dict[str, Any]:
-    places = {"offset": row["offset"] + by, "json_offset": row["json_offset"] + by}
-    return row | places | {"image_offsets": [offset + by for offset in row["image_offsets"]]}
+    offsets = {"offset": row["offset"] + by, "json_offset": row["json_offset"] + by}
+    return row | offsets | {"image_offsets": [offset + by for offset in row["image_offsets"]]}
 
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:

@@ -7,17 +7,17 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.commit.records import decode
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.reader import Storage
 
 SHARDS_KEPT_OPEN = 64
@@ -43,7 +43,7 @@ class Dataset:
     hash: str
     samples: int
     shards: tuple[ShardFile, ...]
-    content: dict[str, Any]
+    manifest: DatasetManifest
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,12 @@ def open_dataset(folder: str) -> Dataset:
             f"{folder}: no dataset.json here or in shards/; finish the run that makes it, or index foreign tars with "
             "`qvl mix index`"
         )
-    try:
-        content = orjson.loads(storage.read(f"{place}/dataset.json"))
-        shards = tuple(
-            ShardFile(s["shard"], f"{place}/{s['shard']}.tar", f"{place}/{s['shard']}.parquet", s["samples"],
-                      s["bytes"], s["hash"]) for s in content["shards"]
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{place}/dataset.json is damaged ({error}); run what made it again") from None
-    return Dataset(place, content["hash"], content["samples"], shards, content)
+    manifest = decode(DatasetManifest, storage.read(f"{place}/dataset.json"), f"{place}/dataset.json")
+    shards = tuple(
+        ShardFile(s.shard, f"{place}/{s.shard}.tar", f"{place}/{s.shard}.parquet", s.samples, s.bytes, s.hash)
+        for s in manifest.shards
+    )
+    return Dataset(place, manifest.hash, manifest.samples, shards, manifest)
 
 
 def absent_files(dataset: Dataset) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every sample of a dataset once, shard by shard, with its JSON and the hashes of its images."""
+"""Iterate over every sample of a dataset, shard by shard, with its JSON and the hashes of its images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from qvl.pipeline.shards.sample_bytes import ShardBytes
 COLUMNS = ["key", "json_offset", "json_size", "image_offsets", "image_sizes"]
 
 
-@dataclass(frozen=True)
-class Scanned:
-    """A sample where it lies. ``json``: the bytes of its ``<key>.json``; ``images``: (offset, size) in the tar."""
+@dataclass(frozen=True, slots=True)
+class ScannedSample:
+    """A sample in its shard. ``json`` holds the bytes of ``<key>.json``; ``images`` are (offset, size) in the tar."""
 
     shard: ShardFile
     row: int
@@ -26,13 +26,13 @@ class Scanned:
     reader: ShardBytes
 
     def content(self) -> dict[str, Any]:
-        """The JSON. Raises DataError where it is none."""
+        """The parsed JSON. Raises DataError if it is not a JSON object."""
         try:
             found = orjson.loads(self.json)
         except orjson.JSONDecodeError:
             found = None
         if not isinstance(found, dict):
-            raise DataError(f"{self.shard.tar}: the JSON of {self.key} is damaged; run `qvl curate audit`")
+            raise DataError(f"{self.shard.tar}: the JSON of {self.key} is corrupted; run `qvl curate audit`")
         return found
 
     def image(self, number: int) -> bytes:
@@ -40,15 +40,15 @@ class Scanned:
         return self.reader.read(self.shard.tar, *self.images[number])
 
     def image_hashes(self, content: dict[str, Any]) -> list[str]:
-        """Hex xxh3-128 of each image: ``origin.sha`` where the sample has one image and names it, else of the bytes."""
+        """Hex xxh3-128 of each image: ``origin.sha`` if the sample has one image and states it, else from the bytes."""
         known = content.get("origin", {}).get("sha")
         if len(self.images) == 1 and known:
             return [str(known)]
         return [content_hash(self.image(number)) for number in range(len(self.images))]
 
 
-def scan_dataset(dataset: Dataset) -> Iterator[Scanned]:
-    """All samples in order. Raises DataError for a shard that is cut or an index that cannot be read."""
+def scan_dataset(dataset: Dataset) -> Iterator[ScannedSample]:
+    """All samples in order. Raises DataError for a truncated shard or an index that cannot be read."""
     reader = ShardBytes()
     try:
         for shard in dataset.shards:
@@ -56,6 +56,6 @@ def scan_dataset(dataset: Dataset) -> Iterator[Scanned]:
             columns = (index.column(name).to_pylist() for name in COLUMNS)
             for row, (key, offset, size, starts, sizes) in enumerate(zip(*columns, strict=True)):
                 spans = tuple(zip(starts, sizes, strict=True))
-                yield Scanned(shard, row, key, reader.read(shard.tar, offset, size), spans, reader)
+                yield ScannedSample(shard, row, key, reader.read(shard.tar, offset, size), spans, reader)
     finally:
         reader.close()

@@ -4,7 +4,6 @@ Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of th
 its JSON. Equal samples give equal bytes on every machine.
 """
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.shards.sample import Sample
 from qvl.pipeline.sources.base import Bytes
 
 BLOCK = 512
@@ -55,17 +55,6 @@ INDEX = pa.schema(
     ]
 )
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
-
-
-@dataclass
-class Sample:
-    """A sample to be written: ``content`` becomes ``<key>.json`` (see ARCHITECTURE.md), images stay the bytes they are.
-
-    ``images`` are (extension, bytes, width, height).
-    """
-
-    content: dict[str, Any]
-    images: list[tuple[str, Bytes, int, int]] = field(default_factory=list)
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -126,19 +115,18 @@ class ShardWriter:
         content, images = sample.content, sample.images
         key, start = content["id"], self._position
         offsets = []
-        for number, (extension, data, _, _) in enumerate(images):
-            offsets.append(
-                self._member(f"{key}.{extension}" if len(images) == 1 else f"{key}.{number}.{extension}", data)
-            )
-            self.image_bytes += len(data)
+        for number, image in enumerate(images):
+            stem = key if len(images) == 1 else f"{key}.{number}"
+            offsets.append(self._member(f"{stem}.{image.extension}", image.data))
+            self.image_bytes += len(image.data)
         text = orjson.dumps(content)
         json_offset = self._member(f"{key}.json", text)
         origin = content["origin"]
         text_length = sum([len(turn["text"]) for turn in content["turns"]])
         row = (
-            key, start, self._position - start, offsets, [len(image[1]) for image in images], json_offset, len(text),
+            key, start, self._position - start, offsets, [len(image.data) for image in images], json_offset, len(text),
             content["source"], content["task"], content["language"], text_length,
-            [image[2] for image in images], [image[3] for image in images], [image[0] for image in images],
+            [image.width for image in images], [image.height for image in images], [image.extension for image in images],
             origin["file"], origin["row"],
         )  # fmt: skip
         self.rows.append(key)

@@ -1,19 +1,17 @@
 """Takedown: samples leave the shards that hold them; all other shards keep their bytes.
 
-New files are written beside the output first; a journal, created in one step, then lists what replaces what. Killed before
-the journal, nothing has changed; killed after it, the next call goes on with it. The record comes with the same journal, so
-a sample is out of the shards if and only if it is on record. What else the output holds of a sample goes with it: the bytes
-in a build's made units, and the page with thumbnails.
+New files are first written into a folder beside the output's own. A journal, created in one step, then lists what replaces
+what. If the takedown is killed before the journal exists, nothing has changed; if later, the next call finishes the work.
+The record of what was taken down is replaced by the same journal, so a sample is out of the shards if and only if it is on
+record. Other traces of a sample in the output are removed as well: its bytes in a build's units and the page with pictures.
 """
 
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
@@ -22,34 +20,63 @@ from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.commit.records import encode
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
-from qvl.pipeline.shards.cut import cut_shard
-from qvl.pipeline.shards.dataset import COUNTED, SHARD_FIELDS
+from qvl.pipeline.shards.cut import CutShard, cut_shard
+from qvl.pipeline.shards.manifests import COUNTED, ShardEntry, ShardManifest
 from qvl.pipeline.shards.reader import Dataset, absent_files, open_dataset, read_index
-from qvl.pipeline.shards.revoked import read_revoked
+from qvl.pipeline.shards.revoked import RevokedSample, encode_revoked, read_revoked
 from qvl.pipeline.shards.scan import scan_dataset
-from qvl.pipeline.storage.atomic import replace_file, sync
-from qvl.pipeline.takedown.journal import finish_takedown
-from qvl.pipeline.takedown.made_copies import Rows, blank_copy, held_copies
+from qvl.pipeline.storage.atomic import sync
+from qvl.pipeline.takedown.blanked_units import HeldSamples, blank_samples, samples_held
+from qvl.pipeline.takedown.journal import Move, finish_takedown, write_journal
 from qvl.pipeline.takedown.requests import KINDS, TakedownList
 
-PRETTY = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-
-Records = dict[str, dict[int, dict[str, Any]]]
+Revocations = dict[str, dict[int, RevokedSample]]  # by shard and row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Home:
-    """Where a dataset lies. ``layout`` is that of the output, or of the bare folder of shards (``bare``)."""
+    """The folder of a dataset's shards. ``layout`` is that of the output, or of the bare folder of shards (``bare``)."""
 
     layout: Layout
     folder: Path
     bare: bool
 
+    @property
+    def page(self) -> tuple[str, ...]:
+        """The name of the page with thumbnails, if there is one."""
+        return () if self.bare or not self.layout.report.is_file() else (self.layout.report.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A new file and the path of the file that it replaces."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TakedownResult:
+    """What a takedown did, or would do. ``hash``: the dataset's hash before and after.
+
+    ``nothing_on`` are lines of the list that match no sample, now or on record; ``cleared`` are the files besides the shards
+    that lost bytes.
+    """
+
+    samples: int
+    shards: tuple[str, ...]
+    records: tuple[RevokedSample, ...]
+    nothing_on: tuple[str, ...]
+    cleared: tuple[str, ...]
+    hash: tuple[str, str]
+
 
 def find_home(out: Path) -> Home:
     """The output of a run, its folder of shards, or a bare folder of shards. Raises QvlError for a store."""
     if "://" in str(out) or ":/" in str(out):
-        raise QvlError(f"{out}: a takedown needs the shards on a disk; fetch the output, revoke there, put it back")
+        raise QvlError(
+            f"{out}: a takedown needs the shards on a disk; download the output, revoke, and upload it again"
+        )
     out = out.resolve()
     if (out / "shards" / "dataset.json").is_file():
         return Home(Layout(out), out / "shards", False)
@@ -58,8 +85,8 @@ def find_home(out: Path) -> Home:
     return Home(Layout(out), out, True)
 
 
-def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> dict[str, Any]:
-    """Take down all samples on the list. ``dry`` only says which. Returns counts, records, and lines that nothing was on."""
+def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> TakedownResult:
+    """Take down all samples on the list. With ``dry`` nothing is changed. Raises DataError if shards are missing."""
     home = find_home(out)
     open_dataset(str(home.folder))
     with output_lock(home.layout.out):
@@ -68,135 +95,146 @@ def revoke(out: Path, wanted: TakedownList, date: str, dry: bool = False) -> dic
         absent = absent_files(dataset)
         if absent:
             raise DataError("; ".join(absent[:20]))
-        records = find_records(dataset, wanted, date)
-        before, page = read_revoked(home.layout.revoked), _page(home)
-        found = [record for rows in records.values() for record in rows.values()]
-        copies = _held(home, dataset, [*before, *(record["id"] for record in found)])
-        for record in found:
-            record["also"] = _also(home, copies, record["id"])
-        if (found or copies) and not dry:
-            stage_takedown(home, dataset, records, copies)
+        before, page = read_revoked(home.layout.revoked), home.page
+        new = find_records(dataset, wanted, date)
+        held = _held(home, dataset, [*before, *(record.id for rows in new.values() for record in rows.values())])
+        new = with_cleared_files(home, new, held)
+        if (new or held) and not dry:
+            stage_takedown(home, dataset, new, held)
             finish_takedown(home.layout.out)
-    named = {record["by"] for record in [*found, *before.values()]}
+    records = [record for rows in new.values() for record in rows.values()]
+    matched = {record.by for record in [*records, *before.values()]}
     lines = sorted(f"{kind}:{value}" for kind in KINDS for value in wanted.values[kind])
-    return {
-        "samples": len(found),
-        "shards": sorted(records),
-        "records": found,
-        "nothing_on": [line for line in lines if line not in named],
-        "cleared": [*(f"made/{unit}.tar" for unit in copies), *(page if found or copies else ())],
-        "hash": [dataset.hash, open_dataset(str(home.folder)).hash],
-    }
+    return TakedownResult(
+        samples=len(records),
+        shards=tuple(sorted(new)),
+        records=tuple(records),
+        nothing_on=tuple(line for line in lines if line not in matched),
+        cleared=(*(f"made/{unit}.tar" for unit in held), *(page if records or held else ())),
+        hash=(dataset.hash, open_dataset(str(home.folder)).hash),
+    )
 
 
-def find_records(dataset: Dataset, wanted: TakedownList, date: str) -> Records:
+def find_records(dataset: Dataset, wanted: TakedownList, date: str) -> Revocations:
     """Records of the samples on the list, by shard and row."""
-    records: Records = {}
+    records: Revocations = {}
     if wanted.only_ids:
         for shard in dataset.shards:
             for row, key in enumerate(read_index(shard.index, ["key"])["key"].to_pylist()):
-                line = wanted.of_key(key)
+                line = wanted.line_of_id(key)
                 if line is not None:
-                    records.setdefault(shard.name, {})[row] = _record(key, shard.name, {}, line, date)
+                    records.setdefault(shard.name, {})[row] = RevokedSample(
+                        id=key, shard=shard.name, by=line, date=date
+                    )
         return records
     for sample in scan_dataset(dataset):
-        match = wanted.matches(sample)
+        match = wanted.match(sample)
         if match is not None:
-            record = _record(sample.key, sample.shard.name, match[1], match[0], date)
+            record = RevokedSample(
+                id=sample.key, shard=sample.shard.name, by=match.line, date=date, url=match.url, sha=match.sha
+            )
             records.setdefault(sample.shard.name, {})[sample.row] = record
     return records
 
 
-def _record(key: str, shard: str, origin: dict[str, Any], line: str, date: str) -> dict[str, Any]:
-    where = {name: origin[name] for name in ("url", "sha") if origin.get(name)}
-    return {"id": key, "shard": shard, "by": line, "date": date, **where}
+def with_cleared_files(home: Home, records: Revocations, held: HeldSamples) -> Revocations:
+    """The records with the files besides the shards that each sample is cleared from."""
+    return {
+        shard: {row: replace(record, also=_cleared_files(home, held, record.id)) for row, record in rows.items()}
+        for shard, rows in records.items()
+    }
 
 
-def _held(home: Home, dataset: Dataset, ids: list[str]) -> dict[str, Rows]:
-    """Index rows of these samples that made units still hold, by unit."""
-    lineage = {} if home.bare else dataset.content.get("lineage", {})
-    return held_copies(home.layout, lineage["units"], ids) if "made" in lineage else {}
+def _cleared_files(home: Home, held: HeldSamples, key: str) -> tuple[str, ...]:
+    units = [unit for unit, samples in held.items() if any(sample.key == key for sample in samples)]
+    return (*(f"made/{unit}.tar" for unit in units), *home.page)
 
 
-def _page(home: Home) -> list[str]:
-    """The page with thumbnails, where there is one."""
-    return [] if home.bare or not home.layout.report.is_file() else [home.layout.report.name]
+def _held(home: Home, dataset: Dataset, ids: list[str]) -> HeldSamples:
+    """The samples with these ids that the units of a build still hold."""
+    is_build = not home.bare and "made" in dataset.manifest.lineage
+    return samples_held(home.layout, dataset.manifest.units, ids) if is_build else {}
 
 
-def _also(home: Home, copies: dict[str, Rows], sample: str) -> list[str]:
-    """Files beside the shards that a sample is cleared from."""
-    units = [unit for unit, rows in copies.items() if any(row["key"] == sample for row in rows)]
-    return [*(f"made/{unit}.tar" for unit in units), *_page(home)]
-
-
-def stage_takedown(home: Home, dataset: Dataset, records: Records, copies: dict[str, Rows]) -> None:
-    """Write what will replace the shards and made units concerned, their manifests, ``dataset.json`` and the record."""
+def stage_takedown(home: Home, dataset: Dataset, records: Revocations, held: HeldSamples) -> None:
+    """Write what will replace the shards and units concerned, their manifests, ``dataset.json`` and the record."""
     layout, stage = home.layout, home.layout.takedown.parent
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir()
-    moves = [*_cut(home, dataset, records, stage), *_blanked(layout, copies, stage)]
-    every = read_revoked(layout.revoked)
-    for key in {row["key"] for rows in copies.values() for row in rows} & every.keys():
-        every[key] |= {"also": _also(home, copies, key)}
-    every |= {record["id"]: record for rows in records.values() for record in rows.values()}
-    lines = b"".join(orjson.dumps(record) + b"\n" for record in every.values())
-    moves.append(_staged(stage / "revoked.jsonl", layout.revoked, lines))
-    for source, _ in moves:
-        sync(source)
+    staged = [*_stage_shards(home, dataset, records, stage), *_stage_units(layout, held, stage)]
+    revoked = read_revoked(layout.revoked)
+    for key in {sample.key for samples in held.values() for sample in samples} & revoked.keys():
+        revoked[key] = replace(revoked[key], also=_cleared_files(home, held, key))
+    revoked |= {record.id: record for rows in records.values() for record in rows.values()}
+    staged.append(_staged(stage / "revoked.jsonl", layout.revoked, encode_revoked(revoked.values())))
+    for file in staged:
+        sync(file.source)
     sync(stage)
-    journal = [[source.name, str(target.relative_to(layout.out))] for source, target in moves]
-    replace_file(layout.takedown, orjson.dumps(journal + [[None, name] for name in _page(home)]))
-    sync(stage)
+    moves = [Move(file.source.name, str(file.target.relative_to(layout.out))) for file in staged]
+    write_journal(layout.takedown, [*moves, *(Move(None, name) for name in home.page)])
 
 
-def _cut(home: Home, dataset: Dataset, records: Records, stage: Path) -> Iterator[tuple[Path, Path]]:
+def _stage_shards(home: Home, dataset: Dataset, records: Revocations, stage: Path) -> Iterator[StagedFile]:
     """Shards without these samples, their indexes and manifests, and ``dataset.json``."""
-    entries, counts = [], {kind: Counter(dataset.content[kind]) for kind in COUNTED}
-    for shard, stated in zip(dataset.shards, dataset.content["shards"], strict=True):
+    before = dataset.manifest
+    entries, counts = [], {kind: Counter(count) for kind, count in before.counts.items()}
+    for shard, entry in zip(dataset.shards, before.shards, strict=True):
         rows = records.get(shard.name)
         if rows is None:
-            entries.append(stated)
+            entries.append(entry)
             continue
         cut = cut_shard(Path(shard.tar), stage / f"{shard.name}.tar", set(rows))
-        for kind, count in counts.items():
-            count.subtract(cut.removed[kind])
-        facts = {"shard": shard.name, "samples": cut.samples, "image_bytes": cut.image_bytes, "bytes": cut.bytes}
-        facts |= {"hash": file_hash(cut.tar), "index_hash": file_hash(cut.index)}
-        entries.append({field: facts[field] for field in SHARD_FIELDS if field in stated})
-        yield cut.tar, home.folder / cut.tar.name
-        yield cut.index, home.folder / cut.index.name
+        for kind in COUNTED:
+            counts[kind].subtract(cut.removed[kind])
+        entries.append(_entry(shard.name, cut))
+        yield StagedFile(cut.tar, home.folder / cut.tar.name)
+        yield StagedFile(cut.index, home.folder / cut.index.name)
         if not home.bare:
-            yield _manifest(home.layout, stage, facts, cut.kept, len(rows))
-    content = dataset.content | {
-        "samples": sum(entry["samples"] for entry in entries),
-        "bytes": sum(entry["bytes"] for entry in entries),
-        **{kind: dict(sorted((+count).items())) for kind, count in counts.items()},
-        "hash": merkle_root(entry["hash"] for entry in entries),
-        "shards": entries,
-        "revoked": dataset.content.get("revoked", 0) + sum(map(len, records.values())),
-    }
-    yield _staged(stage / "dataset.json", home.folder / "dataset.json", orjson.dumps(content, option=PRETTY))
+            yield _stage_manifest(home.layout, stage, entries[-1], cut, len(rows))
+    manifest = replace(
+        before,
+        samples=sum(entry.samples for entry in entries),
+        bytes=sum(entry.bytes for entry in entries),
+        hash=merkle_root(entry.hash for entry in entries),
+        shards=tuple(entries),
+        revoked=before.revoked + sum(map(len, records.values())),
+        sources=_positive(counts["sources"]),
+        languages=_positive(counts["languages"]),
+        tasks=_positive(counts["tasks"]),
+    )
+    yield _staged(stage / "dataset.json", home.folder / "dataset.json", encode(manifest))
 
 
-def _blanked(layout: Layout, copies: dict[str, Rows], stage: Path) -> Iterator[tuple[Path, Path]]:
-    """Made units without the bytes of these samples, and their manifests, which keep the hash of what was made."""
-    for unit, rows in copies.items():
-        blank = blank_copy(layout.made(unit), stage / f"made.{unit}.tar", rows)
-        yield blank, layout.made(unit)
-        before = committed_manifest(layout.unit_manifest(unit), BuiltUnitManifest)
-        manifest = replace(before, hash=file_hash(blank), made_hash=before.built_hash)
-        yield _staged(stage / f"made.{unit}.json", layout.unit_manifest(unit), encode(manifest))
+def _positive(counts: Counter[str]) -> dict[str, int]:
+    """The counts above 0, sorted by name."""
+    return dict(sorted((+counts).items()))
 
 
-def _manifest(
-    layout: Layout, stage: Path, facts: dict[str, Any], kept: dict[str, dict[str, int]], gone: int
-) -> tuple[Path, Path]:
-    path = layout.shard_manifest(facts["shard"])
-    before = orjson.loads(path.read_bytes())
-    content = before | facts | kept | {"revoked": before.get("revoked", 0) + gone}
-    return _staged(stage / path.name, path, orjson.dumps(content, option=PRETTY))
+def _entry(name: str, cut: CutShard) -> ShardEntry:
+    digests = {"hash": file_hash(cut.tar), "index_hash": file_hash(cut.index)}
+    return ShardEntry(shard=name, samples=cut.samples, bytes=cut.bytes, image_bytes=cut.image_bytes, **digests)
 
 
-def _staged(source: Path, target: Path, data: bytes) -> tuple[Path, Path]:
+def _stage_manifest(layout: Layout, stage: Path, entry: ShardEntry, cut: CutShard, removed: int) -> StagedFile:
+    """The manifest of a cut shard."""
+    path = layout.shard_manifest(entry.shard)
+    before = committed_manifest(path, ShardManifest)
+    facts: dict[str, Any] = {**asdict(entry), **cut.kept}
+    manifest = replace(before, **facts, revoked=before.revoked + removed)
+    return _staged(stage / path.name, path, encode(manifest))
+
+
+def _stage_units(layout: Layout, held: HeldSamples, stage: Path) -> Iterator[StagedFile]:
+    """Units without the bytes of these samples, and their manifests, which keep the hash of the tar as it was built."""
+    for unit, samples in held.items():
+        tar = blank_samples(layout.made(unit), stage / f"made.{unit}.tar", samples)
+        yield StagedFile(tar, layout.made(unit))
+        path = layout.unit_manifest(unit)
+        before = committed_manifest(path, BuiltUnitManifest)
+        manifest = replace(before, hash=file_hash(tar), made_hash=before.built_hash)
+        yield _staged(stage / f"made.{unit}.json", path, encode(manifest))
+
+
+def _staged(source: Path, target: Path, data: bytes) -> StagedFile:
     source.write_bytes(data)
-    return source, target
+    return StagedFile(source, target)

@@ -15,7 +15,8 @@ from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.finished.stored_recipe import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.shards.revoked import read_revoked
+from qvl.pipeline.shards.manifests import DatasetManifest
+from qvl.pipeline.shards.revoked import RevokedSample, read_revoked
 from qvl.pipeline.sources.base import Bytes, Unit
 from qvl.pipeline.view.tables.conditions import combined
 from qvl.pipeline.view.tables.database import Database
@@ -58,9 +59,9 @@ class Output:
         return output
 
     @cached_property
-    def dataset(self) -> dict[str, Any]:
-        """``dataset.json``, empty before pack."""
-        return (read_manifest(self.layout.dataset) if self.layout.out.is_dir() else None) or {}
+    def dataset(self) -> DatasetManifest | None:
+        """``dataset.json``, or None before pack."""
+        return read_manifest(self.layout.dataset, DatasetManifest) if self.layout.out.is_dir() else None
 
     @cached_property
     def stored(self) -> Recipe | None:
@@ -70,7 +71,7 @@ class Output:
         return stored_recipe(self.layout.out)[0]
 
     @cached_property
-    def revoked(self) -> dict[str, dict[str, Any]]:
+    def revoked(self) -> dict[str, RevokedSample]:
         """Records of samples that were taken down, by id."""
         return read_revoked(self.layout.revoked) if self.layout.out.is_dir() else {}
 
@@ -129,13 +130,14 @@ class Output:
     def content(self, cursor: Any) -> dict[str, Any]:
         """What the pages need before all other questions."""
         rules = [rule.reason for rule in duplicate_rules(self.stored)] if self.stored is not None else []
+        dataset, stored_name = self.dataset, self.stored.name if self.stored else self.layout.out.stem
         return {
-            "name": self.dataset.get("name") or (self.stored.name if self.stored else self.layout.out.stem),
+            "name": dataset.name if dataset is not None else stored_name,
             "absent": list(self.related.missing),
-            "hash": self.dataset.get("hash"),
-            "samples": self.dataset.get("samples"),
-            "bytes": self.dataset.get("bytes"),
-            "shards": len(self.dataset.get("shards", ())),
+            "hash": dataset and dataset.hash,
+            "samples": dataset and dataset.samples,
+            "bytes": dataset and dataset.bytes,
+            "shards": len(dataset.shards) if dataset is not None else 0,
             "curated": self.stored is not None,
             "pictures": (self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
             "order": [*FILTER_NAMES, *rules],

@@ -33,7 +33,7 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
     unit, row = split(key)
     manifest = output.unit(unit)
     if key in output.revoked:
-        raise NoThumbnail(f"taken down on {output.revoked[key]['date']}")
+        raise NoThumbnail(f"taken down on {output.revoked[key].date}")
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
     stored = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
@@ -41,7 +41,7 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
         [record for sample, record in output.revoked.items() if sample.rpartition("-")[0] == key] if not stored else []
     )
     if revoked:  # one row of a build becomes several samples
-        raise NoThumbnail(f"taken down on {revoked[0]['date']}")
+        raise NoThumbnail(f"taken down on {revoked[0].date}")
     if not stored and output.inputs.pictures is not None:
         return webp(_of_build(output.inputs.pictures, unit, row), side)
     if not stored:

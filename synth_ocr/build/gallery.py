@@ -9,6 +9,7 @@ import xxhash
 from PIL import Image, ImageDraw
 
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet, read_span
 from qvl.pipeline.storage.paths import AnyPath
 
@@ -37,14 +38,14 @@ class PackedPage:
 
 
 def pick_pages(
-    layout: Layout[AnyPath], dataset: dict[str, Any], most: int = PER_SOURCE, seed: int = 0
+    layout: Layout[AnyPath], dataset: DatasetManifest, most: int = PER_SOURCE, seed: int = 0
 ) -> list[PackedPage]:
     """At most ``most`` pages of each source, always the same ones for equal datasets."""
     ranked: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
-    for shard in dataset["shards"]:
-        for row in read_parquet(layout.index(shard["shard"])).to_pylist():
+    for shard in dataset.shards:
+        for row in read_parquet(layout.index(shard.shard)).to_pylist():
             rank = xxhash.xxh3_64_intdigest(row["key"].encode(), seed)
-            ranked.setdefault(row["source"], []).append((rank, shard["shard"], row))
+            ranked.setdefault(row["source"], []).append((rank, shard.shard, row))
     return [
         _read_page(layout, source, shard, row)
         for source in sorted(ranked)

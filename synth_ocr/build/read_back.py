@@ -14,6 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -88,13 +89,13 @@ def read_back(out: AnyPath, pages: int) -> ReadBack:
     An earlier result for the same dataset and the same Tesseract is returned as it is. Raises RecipeError without Tesseract.
     """
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         raise ContractError(f"{out}: there is no finished build here; `qvl ocr build` makes one")
     version = tesseract_version()
     if version is None:
         raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh")
-    inputs = ReadBackInputs(READ_BACK_VERSION, dataset["hash"], pages, version)
+    inputs = ReadBackInputs(READ_BACK_VERSION, dataset.hash, pages, version)
     committed = read_manifest(layout.out / READ_BACK, ReadBack)
     if committed is not None and committed.of == inputs:
         return committed

@@ -1,7 +1,6 @@
 """Writes ``OUT/report.html`` and ``OUT/report.json``: verdicts, lines, text, and pages with their quads."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import orjson
@@ -17,6 +16,7 @@ from qvl.pipeline.html.document import Page, document
 from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrusted
 from qvl.pipeline.html.pictures import framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -43,21 +43,21 @@ TITLES = {
 def write_report(out: AnyPath) -> AnyPath:
     """Write the report of a finished build and return the page's path. Raises ContractError if it is not finished."""
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         raise ContractError(f"{out}: no finished build here; `qvl ocr build` creates one")
     ledger = pa.concat_tables(
-        [read_parquet(layout.ledger(unit)) for unit in dataset["lineage"]["units"]], promote_options="permissive"
+        [read_parquet(layout.ledger(unit)) for unit in dataset.units], promote_options="permissive"
     )
     figures = compute_figures(ledger)
     readings = read_manifest(layout.out / READ_BACK, ReadBack)
-    if readings is not None and readings.of.dataset != dataset["hash"]:
+    if readings is not None and readings.of.dataset != dataset.hash:
         readings = None  # they belong to an earlier build
     sections = [
         _verdicts(dataset), _measures(ledger), *_text(ledger, figures), _read_back(readings),
         _gallery(pick_pages(layout, dataset)),
     ]  # fmt: skip
-    page = Page(f"{dataset['name']}: OCR pages", dataset["name"], _header(dataset, ledger), sections)
+    page = Page(f"{dataset.name}: OCR pages", dataset.name, _header(dataset, ledger), sections)
     replace_file(layout.report, document(page).encode())
     replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures, option=orjson.OPT_INDENT_2))
     return layout.report
@@ -72,17 +72,17 @@ def histogram(values: np.ndarray, edges: list[float]) -> list[tuple[str, int]]:
     return list(zip(names, counts.tolist(), strict=True))
 
 
-def _header(dataset: dict[str, Any], ledger: pa.Table) -> Html:
+def _header(dataset: DatasetManifest, ledger: pa.Table) -> Html:
     tiles = [
         Tile(count(ledger.num_rows), "pages rendered"),
-        Tile(count(dataset["samples"]), "pages kept"),
-        Tile(count(len(dataset["shards"])), "shards"),
+        Tile(count(dataset.samples), "pages kept"),
+        Tile(count(len(dataset.shards)), "shards"),
     ]
-    return header("OCR report", dataset["name"], tiles, dataset_hash(dataset["hash"]))
+    return header("OCR report", dataset.name, tiles, dataset_hash(dataset.hash))
 
 
-def _verdicts(dataset: dict[str, Any]) -> Section:
-    verdicts = dataset["lineage"]["verdicts"]
+def _verdicts(dataset: DatasetManifest) -> Section:
+    verdicts = dataset.verdicts
     reasons = sorted({reason for counts in verdicts.values() for reason in counts}, key=lambda r: (r != KEEP, r))
     rows = [[reason, *(count(counts.get(reason, 0)) for counts in verdicts.values())] for reason in reasons]
     lead = "Every page has exactly one verdict."

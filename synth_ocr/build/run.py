@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ INSTALL_HINT = "sh scripts/ocr_packages.sh installs what the demo needs (docs/oc
 class OcrBuild:
     """``dataset``: the content of dataset.json. ``notes``: what was left out because it is not installed, a line each."""
 
-    dataset: dict[str, Any]
+    dataset: DatasetManifest
     report: AnyPath
     notes: list[str]
 

@@ -11,7 +11,7 @@ from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import CATEGORY
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import ocr_turns
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.synth_ocr.page.geometry import Points, around, fractions, heading
 from qvl.synth_ocr.page.notes import notes_json
 from qvl.synth_ocr.page.page import Line, Outcome, Page
@@ -112,7 +112,7 @@ def built_row(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_token
         "regions": regions,
         "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
     }
-    sample = Sample(content, [("jpg", outcome.jpeg, outcome.width, outcome.height)])
+    sample = Sample(content, (SampleImage("jpg", outcome.jpeg, outcome.width, outcome.height),))
     return BuiltRow(KEEP, outcome.key, [sample], ledger_values(outcome, page, kind, language, len(page.lines) - kept))
 
 

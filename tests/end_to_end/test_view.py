@@ -22,7 +22,7 @@ from qvl.pipeline.builders.build import build
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.training.evaluation.run import predictions
 from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.samples.shards import find_shards, read_shards
@@ -410,7 +410,9 @@ class Drawings:
             origin = {"file": unit.name, "row": row, "key": text[:40], "url": "javascript:alert(1)", "sha": ""}
             turns = [{"role": "user", "text": f"<img>0</img>{text}"}, {"role": "<b>assistant", "text": text}]
             content = {"id": f"d{row}", "source": "drawings", "task": "ocr", "language": "en", "turns": turns}
-            sample = Sample({**content, "regions": regions, "origin": origin}, [("jpg", jpeg(row, 300, 200), 300, 200)])
+            sample = Sample(
+                {**content, "regions": regions, "origin": origin}, (SampleImage("jpg", jpeg(row, 300, 200), 300, 200),)
+            )
             yield BuiltRow("keep", text[:40], [sample], {"regions": len(regions), "flags": [text[:60], "<i>"]})
         yield BuiltRow("<script>document.title='owned'</script>", "dropped", [], {"regions": 0, "flags": []})
 

@@ -12,7 +12,7 @@ from qvl.pipeline.markup.markers import image_slot
 from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, referring_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 
 COLOURS = ("red", "green", "blue", "white", "black", "orange", "purple", "grey")
 LINE = (0.05, 0.05, 0.6, 0.05, 0.6, 0.4, 0.05, 0.4)
@@ -33,7 +33,7 @@ def sample(key: str, task: str, turns: Turns, pictures: list[bytes], row: int = 
         "id": key, "source": "made", "task": task, "language": "en", "turns": turns, "regions": [],
         "origin": {"file": "made", "row": row, "key": key, "url": "", "sha": ""},
     }  # fmt: skip
-    return Sample(content, [("jpg", data, 80, 60) for data in pictures])
+    return Sample(content, tuple(SampleImage("jpg", data, 80, 60) for data in pictures))
 
 
 def of_task(task: str, number: int) -> Sample:

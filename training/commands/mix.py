@@ -115,6 +115,7 @@ def index(
     from qvl.pipeline.builders.foreign import convert, dataset_name
     from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
     from qvl.pipeline.commands.curate import open_pool
+    from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.system_errors import resumable
 
     tars, called, reasons = tars_of(folder), name or dataset_name(folder), dict[str, int]()
@@ -134,9 +135,9 @@ def index(
             f"{folder}: samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
         )
     if as_json:
-        typer.echo(json.dumps({"dataset": found, "left_out": reasons}))
+        typer.echo(json.dumps({"dataset": plain(found), "left_out": reasons}))
         return
-    typer.echo(f"{found['samples']:,} samples in {len(found['shards']):,} shards; dataset {found['hash']}")
+    typer.echo(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
     for reason, number in reasons.items():
         typer.echo(f"left out: {reason} {number:,}")
 
@@ -152,6 +153,7 @@ def revoke(
     """Take samples down: only the shards that hold them are written anew. The same command finishes a killed one."""
     from datetime import date as calendar
 
+    from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.system_errors import resumable
     from qvl.pipeline.takedown.requests import read_list
     from qvl.pipeline.takedown.revoke import revoke as take_down
@@ -159,16 +161,16 @@ def revoke(
     with resumable(out):
         found = take_down(out, read_list(takedown), date or calendar.today().isoformat(), dry)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(plain(found)))
         return
-    for record in found["records"]:
-        typer.echo(f"{record['id']}  {record['shard']}  {record['by']}")
+    for record in found.records:
+        typer.echo(f"{record.id}  {record.shard}  {record.by}")
     said = "would be taken down" if dry else "taken down, on record in revoked.jsonl"
-    typer.echo(f"{_number(found['samples'], 'sample')} of {_number(len(found['shards']), 'shard')} {said}")
-    for line in found["nothing_on"]:
+    typer.echo(f"{_number(found.samples, 'sample')} of {_number(len(found.shards), 'shard')} {said}")
+    for line in found.nothing_on:
         typer.echo(f"nothing is on {line}")
-    if found["cleared"]:
-        typer.echo(f"{'would be cleared' if dry else 'cleared'} too: {', '.join(found['cleared'])}")
+    if found.cleared:
+        typer.echo(f"{'would be cleared' if dry else 'cleared'} too: {', '.join(found.cleared)}")
 
 
 def _number(count: int, word: str) -> str:

@@ -5,14 +5,14 @@ from pathlib import PurePosixPath
 
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.shards.reader import open_dataset
-from qvl.pipeline.shards.scan import Scanned, scan_dataset
+from qvl.pipeline.shards.scan import ScannedSample, scan_dataset
 from qvl.training.data.holdout import held_out
 from qvl.training.recipe import Holdout
 
 PAGE_TASK = "ocr"
 
 
-def is_held_out(scanned: Scanned, holdout: Holdout) -> bool:
+def is_held_out(scanned: ScannedSample, holdout: Holdout) -> bool:
     """Whether training leaves the sample out: one of its images is held out, or its id if it has no images."""
     hashes = scanned.image_hashes(scanned.content()) or [content_hash(scanned.key.encode())]
     return any(held_out(sha, holdout.share, holdout.seed) for sha in hashes)

@@ -15,7 +15,7 @@ from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.curate.measuring.columns import CATEGORY, sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.sources.paths import find_units, owned
 from qvl.pipeline.storage.reader import Storage
 
@@ -67,7 +67,7 @@ class TextBuilder:
         hit = next((hit for hit in hits if hit is not None), None)
         if draft.verdict != KEEP or hit is not None:
             return BuiltRow(hit.verdict if hit is not None else draft.verdict, draft.key)
-        images = [(p.extension, p.data, p.width, p.height) for p in draft.pictures]
+        images = tuple(SampleImage(p.extension, p.data, p.width, p.height) for p in draft.pictures)
         samples, sha = [], draft.pictures[0].sha if len(draft.pictures) == 1 else ""
         for number, turns in enumerate(draft.samples):
             content = {
@@ -79,7 +79,7 @@ class TextBuilder:
                 "regions": draft.regions,
                 "origin": {"file": unit.name, "row": row, "key": draft.key, "url": "", "sha": sha},
             }
-            samples.append(Sample(content, list(images)))
+            samples.append(Sample(content, images))
         columns = {
             "language": draft.language,
             "characters": sum(len(turn["text"]) for turns in draft.samples for turn in turns),

@@ -16,6 +16,7 @@ from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrust
 from qvl.pipeline.html.pictures import framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -33,7 +34,7 @@ NAMES = {"text": "Pure text", "chat": "Dialogues"}
 class Findings:
     """What the page shows. ``kinds``: samples by (source, task, language); ``cards``: a few samples of each source."""
 
-    dataset: dict[str, Any]
+    dataset: DatasetManifest
     kinds: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     lengths: dict[str, Counter[str]] = field(default_factory=dict)
     images: Counter[int] = field(default_factory=Counter)
@@ -42,10 +43,10 @@ class Findings:
     def data(self) -> dict[str, Any]:
         """Everything but the pictures, as JSON values."""
         return {
-            "name": self.dataset["name"],
-            "hash": self.dataset["hash"],
-            "samples": self.dataset["samples"],
-            "verdicts": self.dataset["lineage"]["verdicts"],
+            "name": self.dataset.name,
+            "hash": self.dataset.hash,
+            "samples": self.dataset.samples,
+            "verdicts": self.dataset.verdicts,
             "kinds": [[*kind, n] for kind, n in sorted(self.kinds.items())],
             "lengths": self.lengths,
             "images": {str(n): times for n, times in sorted(self.images.items())},
@@ -55,12 +56,12 @@ class Findings:
 def write_report(out: AnyPath) -> AnyPath:
     """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     layout = Layout(out.resolve())
-    dataset = read_manifest(layout.dataset)
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         raise ContractError(f"{out}: no finished build here; `qvl text build` creates one")
     findings = Findings(dataset)
-    for shard in dataset["shards"]:
-        _shard(layout.shard(shard["shard"]), layout.index(shard["shard"]), findings)
+    for shard in dataset.shards:
+        _shard(layout.shard(shard.shard), layout.index(shard.shard), findings)
     replace_file(layout.report.with_suffix(".json"), orjson.dumps(findings.data(), option=orjson.OPT_INDENT_2))
     replace_file(layout.report, page(findings).encode())
     return layout.report

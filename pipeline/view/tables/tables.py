@@ -18,6 +18,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import ledger_units
 from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.reader import Dataset
 from qvl.pipeline.view.tables.datasets import RelatedDatasets
 
@@ -101,13 +102,13 @@ def tables_of(layout: Layout, related: RelatedDatasets) -> list[Table]:
 
 
 def _own_tables(layout: Layout) -> list[Table]:
-    dataset, selected = read_manifest(layout.dataset), read_manifest(layout.stage_manifest("select"))
+    dataset, selected = read_manifest(layout.dataset, DatasetManifest), read_manifest(layout.stage_manifest("select"))
     tables = []
     ledger = _ledger_files(layout, dataset, selected)
     if ledger:
         tables.append(_ledger(ledger))
-    if dataset is not None and dataset.get("shards"):
-        tables.append(_samples([inside(layout.out, layout.index(shard["shard"])) for shard in dataset["shards"]]))
+    if dataset is not None and dataset.shards:
+        tables.append(_samples([inside(layout.out, layout.index(shard.shard)) for shard in dataset.shards]))
     answered = [files for pattern in ANSWERED if (files := sorted(layout.out.glob(pattern)))]
     if answered:
         tables.append(_answered([inside(layout.out, path) for path in answered[0]]))
@@ -124,11 +125,11 @@ def inside(out: Path, path: Path) -> Path:
     return path
 
 
-def _ledger_files(layout: Layout, dataset: dict[str, Any] | None, selected: dict[str, Any] | None) -> list[Path]:
+def _ledger_files(layout: Layout, dataset: DatasetManifest | None, selected: dict[str, Any] | None) -> list[Path]:
     """Ledgers of all units in the run's order, from its manifests."""
     units = list(ledger_units(layout.out)) if selected is not None else []
     if selected is None and dataset is not None:
-        units = list(dataset["lineage"].get("units", ()))
+        units = list(dataset.units)
     return [inside(layout.out, layout.ledger(unit)) for unit in units]
 
 

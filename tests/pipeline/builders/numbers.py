@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 
 
 @dataclass(frozen=True)
@@ -43,4 +43,4 @@ class Numbers:
             "regions": [],
             "origin": {"file": "numbers", "row": value, "key": str(value), "url": "", "sha": ""},
         }
-        return Sample(content, [("png", bytes([value]) * (value + 1), 1, 1)])
+        return Sample(content, (SampleImage("png", bytes([value]) * (value + 1), 1, 1),))

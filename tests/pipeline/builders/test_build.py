@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,17 +12,18 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.build import build
 from qvl.pipeline.builders.builder import Builder, BuildUnit, BuiltRow
 from qvl.pipeline.finished.audit import audit
+from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.builders.numbers import Numbers
 
 
-def run(builder: Builder, out: Path, seed: int = 0, fresh: bool = False) -> dict[str, Any]:
+def run(builder: Builder, out: Path, seed: int = 0, fresh: bool = False) -> DatasetManifest:
     return build(builder, out, SerialPool(), RunProgress(), shard_rows=7, seed=seed, fresh=fresh)
 
 
 def test_build_gives_every_row_a_verdict_and_packs_every_sample_once(tmp_path: Path) -> None:
     dataset = run(Numbers(), tmp_path)
-    assert dataset["samples"] == 30
-    assert dataset["lineage"]["verdicts"] == {"numbers": {"keep": 20, "odd": 20}}
+    assert dataset.samples == 30
+    assert dataset.verdicts == {"numbers": {"keep": 20, "odd": 20}}
     assert audit(tmp_path)["discrepancy"] is None
     table = pq.read_table(tmp_path / "ledger" / "numbers-0002.parquet")
     assert table["value"].to_pylist() == list(range(20, 30))
@@ -31,8 +31,8 @@ def test_build_gives_every_row_a_verdict_and_packs_every_sample_once(tmp_path: P
 
 def test_build_gives_equal_bytes_when_inputs_are_equal_and_another_order_when_the_seed_changes(tmp_path: Path) -> None:
     first, second = run(Numbers(), tmp_path / "a"), run(Numbers(), tmp_path / "b")
-    assert first["hash"] == second["hash"]
-    assert run(Numbers(), tmp_path / "c", seed=1)["hash"] != first["hash"]
+    assert first.hash == second.hash
+    assert run(Numbers(), tmp_path / "c", seed=1).hash != first.hash
 
 
 def test_build_refuses_a_changed_part_by_name_and_rebuilds_it_when_fresh(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_build_refuses_new_and_missing_units_and_keeps_the_others_when_fresh(tmp
     for count, reason in ((5, "1 new units"), (3, "numbers-0003 is missing")):
         with pytest.raises(StaleError, match=reason):
             run(Numbers(count=count), tmp_path)
-    assert run(Numbers(count=3), tmp_path, fresh=True)["lineage"]["rows"] == 30
+    assert run(Numbers(count=3), tmp_path, fresh=True).rows == 30
     assert (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns == built_at
     assert not (tmp_path / "ledger" / "numbers-0003.parquet").exists()
 

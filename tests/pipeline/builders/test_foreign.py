@@ -21,8 +21,8 @@ def test_convert_packs_every_tar_into_a_shard_and_lists_what_it_leaves_out(tmp_p
     tars = [write_cats(tmp_path / f"{n}.tar", 10 * n, 10) for n in range(2)]
     converted = convert(tars, tmp_path / "out", "cats", "en", SerialPool())
     assert converted.left_out == {"no_caption": 4}
-    assert converted.dataset["lineage"]["rows"] == 20
-    assert [shard["samples"] for shard in converted.dataset["shards"]] == [8, 8]
+    assert converted.dataset.rows == 20
+    assert [shard.samples for shard in converted.dataset.shards] == [8, 8]
     lines = (tmp_path / "out" / "left_out" / "cats-000000.jsonl").read_bytes()
     assert lines == b'{"key":"0004","reason":"no_caption"}\n{"key":"0009","reason":"no_caption"}\n'
     assert audit(tmp_path / "out")["discrepancy"] is None
@@ -35,8 +35,8 @@ def test_convert_keeps_shards_whose_tar_did_not_change(tmp_path: Path) -> None:
     write_cats(tars[1], 50, 3)
     second = convert(tars, tmp_path / "out", "cats", "en", SerialPool())
     assert (tmp_path / "out" / "shards" / "cats-000000.tar").stat().st_mtime_ns == kept
-    assert first.dataset["shards"][0] == second.dataset["shards"][0]
-    assert second.dataset["samples"] == 11
+    assert first.dataset.shards[0] == second.dataset.shards[0]
+    assert second.dataset.samples == 11
 
 
 def test_convert_raises_when_a_tar_is_truncated(tmp_path: Path) -> None:

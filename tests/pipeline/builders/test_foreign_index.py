@@ -28,7 +28,7 @@ def test_index_beside_writes_the_index_that_the_shard_writer_wrote(own: Path, tm
     shutil.copy(own / "cats-000000.tar", folder)
     dataset = index_beside(folder, "cats")
     assert (folder / "cats-000000.parquet").read_bytes() == (own / "cats-000000.parquet").read_bytes()
-    assert dataset["samples"] == 5 and dataset["tasks"] == {"caption": 5}
+    assert dataset.samples == 5 and dataset.tasks == {"caption": 5}
 
 
 def test_is_own_tells_our_format_from_others(own: Path, tmp_path: Path) -> None:

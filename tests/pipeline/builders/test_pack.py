@@ -29,7 +29,7 @@ def test_pack_copies_every_built_sample_unchanged(tmp_path: Path) -> None:
     units = built_units(tmp_path)
     dataset = pack("numbers", tmp_path, units, PackSettings(7, 0), SerialPool(), RunProgress())
     built, packed = sorted((tmp_path / "made").glob("*.tar")), sorted((tmp_path / "shards").glob("*.tar"))
-    assert [shard["samples"] for shard in dataset["shards"]] == [7, 7, 7, 7, 2]
+    assert [shard.samples for shard in dataset.shards] == [7, 7, 7, 7, 2]
     assert members(packed) == members(built) and len(members(packed)) == 2 * 30
 
 

@@ -22,6 +22,7 @@ from qvl.pipeline.curate.run import run
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.trace import trace_row, trace_sample
 from qvl.pipeline.recipe.recipe import load_recipe
+from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.samples import jpeg, write_img2dataset
 
 ROWS = 12
@@ -92,7 +93,7 @@ def out(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original / "out", tmp_path / "out"))
 
 
-def curate(data: Path, out: Path, fresh: bool = False, **more: Any) -> dict[str, Any]:
+def curate(data: Path, out: Path, fresh: bool = False, **more: Any) -> DatasetManifest:
     (data / "recipe.yaml").write_text(yaml.safe_dump(content(**more)))
     with RunProgress() as progress:
         return run(load_recipe(data / "recipe.yaml"), out, SerialPool(), progress, fresh)
@@ -111,18 +112,18 @@ def test_every_row_has_one_verdict_and_the_sums_agree(data: Path, tmp_path: Path
         "keep": 18,
         "text_length": 2,
     }
-    assert dataset["lineage"]["verdicts"] == {"disk": {"keep": 6}, "web": web}
-    assert (dataset["samples"], dataset["lineage"]["rows"]) == (24, 32)
-    assert [shard["samples"] for shard in dataset["shards"]] == [7, 7, 7, 3]
+    assert dataset.verdicts == {"disk": {"keep": 6}, "web": web}
+    assert (dataset.samples, dataset.rows) == (24, 32)
+    assert [shard.samples for shard in dataset.shards] == [7, 7, 7, 3]
     assert audit(tmp_path / "out") == {
-        **{"rows": 32, "kept": 24, "dropped": 8, "shards": 4, "hash": dataset["hash"]},
+        **{"rows": 32, "kept": 24, "dropped": 8, "shards": 4, "hash": dataset.hash},
         **{"revoked": 0, "discrepancy": None},
     }
 
 
 def test_a_second_run_changes_nothing(data: Path, out: Path) -> None:
     before = files(out)
-    assert curate(data, out) == read_manifest(Layout(out).dataset)
+    assert curate(data, out) == read_manifest(Layout(out).dataset, DatasetManifest)
     assert files(out) == before
 
 
@@ -189,7 +190,7 @@ def test_what_alters_no_data_may_change(data: Path, out: Path, more: dict[str, A
         sources = content()["sources"]
         sources[0]["table2"] = {"dataset": "LAION-en", "original": 2, "cleaned": 1}
         more = {"sources": sources}
-    before = read_manifest(Layout(out).dataset)
+    before = read_manifest(Layout(out).dataset, DatasetManifest)
     assert curate(data, out, **more) == before
 
 
@@ -242,7 +243,7 @@ def test_an_image_that_changed_after_scan_is_noticed(data: Path, out: Path, tmp_
     path.write_bytes(path.read_bytes()[:-9] + b"\0\0\0\0\0\0\0\xff\xd9")  # of the same size: no plan sees it
     with pytest.raises(DataError, match="changed since it was scanned; choose another --output"):
         curate(data, out)
-    assert curate(data, tmp_path / "another")["samples"] == 24
+    assert curate(data, tmp_path / "another").samples == 24
 
 
 def test_an_image_that_is_gone_after_scan_is_noticed(data: Path, out: Path) -> None:
@@ -259,18 +260,18 @@ def test_more_damage_than_tolerated_stops_the_run_and_is_named(data: Path, tmp_p
         curate(data, tmp_path / "b", tolerance={"unreadable_rows": 1.0, "unreadable_units": 0.1})
     dataset = curate(data, tmp_path / "a", tolerance={"unreadable_rows": 1.0, "unreadable_units": 1.0})
     assert audit(tmp_path / "a")["discrepancy"] is None
-    assert dataset["lineage"]["verdicts"]["web"]["unreadable:truncated_tar"] == 1
+    assert dataset.verdicts["web"]["unreadable:truncated_tar"] == 1
 
 
 def test_a_unit_that_cannot_be_opened_is_a_verdict_not_a_crash(data: Path, tmp_path: Path) -> None:
     (data / "web" / "00002.tar").mkdir()
     dataset = curate(data, tmp_path / "out")
-    assert dataset["lineage"]["verdicts"]["web"]["unreadable:unit:IsADirectoryError"] == 1
+    assert dataset.verdicts["web"]["unreadable:unit:IsADirectoryError"] == 1
 
 
 def test_nothing_kept_is_a_dataset_of_nothing(data: Path, tmp_path: Path) -> None:
     dataset = curate(data, tmp_path / "out", filters={"text_length": {"minimum": 999}})
-    assert (dataset["samples"], dataset["shards"]) == (0, [])
+    assert (dataset.samples, dataset.shards) == (0, ())
     assert audit(tmp_path / "out")["discrepancy"] is None
 
 
@@ -441,7 +442,7 @@ def test_a_fresh_run_killed_while_it_discards_still_ends_in_the_right_dataset(
         found = curate(data, out)
     except StaleError:
         found = curate(data, out, fresh=True)
-    assert found["hash"] == expected["hash"]
+    assert found.hash == expected.hash
     assert audit(out)["discrepancy"] is None
 
 
@@ -452,14 +453,14 @@ def test_what_was_deleted_by_hand_is_made_again_by_the_same_command(lost: str, d
     victim = sorted(path.iterdir())[0] if path.is_dir() else path
     victim.unlink()
     assert audit(out)["discrepancy"] is not None
-    assert curate(data, out)["hash"] == before
+    assert curate(data, out).hash == before
     assert audit(out)["discrepancy"] is None
 
 
 def test_the_order_of_sources_in_the_recipe_changes_nothing(data: Path, tmp_path: Path) -> None:
     turned = content()
     turned["sources"].reverse()
-    assert curate(data, tmp_path / "a")["hash"] == curate(data, tmp_path / "b", sources=turned["sources"])["hash"]
+    assert curate(data, tmp_path / "a").hash == curate(data, tmp_path / "b", sources=turned["sources"]).hash
 
 
 def test_a_damaged_manifest_is_named_and_its_work_done_again(data: Path, out: Path) -> None:
@@ -485,4 +486,4 @@ def test_changed_images_beside_a_table_are_refused_until_fresh(change: str, data
     with pytest.raises(StaleError, match=r"disk/t.jsonl: beside changed"):
         curate(data, tmp_path / "o")
     found = curate(data, tmp_path / "o", fresh=True)
-    assert found["hash"] == curate(data, tmp_path / "clean")["hash"]
+    assert found.hash == curate(data, tmp_path / "clean").hash

@@ -23,6 +23,7 @@ from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.trace import trace_row, trace_sample
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import load_recipe
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath, StorePath, parse_path
 from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.curate.test_run import content, make_data
@@ -50,7 +51,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def curate(data: Path, out: AnyPath, fresh: bool = False, **more: Any) -> dict[str, Any]:
+def curate(data: Path, out: AnyPath, fresh: bool = False, **more: Any) -> DatasetManifest:
     (data / "recipe.yaml").write_text(yaml.safe_dump(content(score={"phash": {}}, **more)))
     with RunProgress() as progress:
         return run(load_recipe(data / "recipe.yaml"), out, SerialPool(), progress, fresh)
@@ -156,7 +157,7 @@ def test_questions_have_the_answers_of_a_local_run(data: Path, out: StorePath, t
 def test_a_build_has_the_files_of_a_local_build(
     out: StorePath, memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
-    def made(where: AnyPath, builder: Numbers, fresh: bool = False) -> dict[str, Any]:
+    def made(where: AnyPath, builder: Numbers, fresh: bool = False) -> DatasetManifest:
         return build(builder, where, SerialPool(), RunProgress(), shard_rows=7, seed=0, fresh=fresh)
 
     assert made(out, Numbers()) == made(tmp_path / "out", Numbers())

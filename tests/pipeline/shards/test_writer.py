@@ -15,7 +15,8 @@ from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import shard_plans, windows
-from qvl.pipeline.shards.writer import Sample, ShardWriter, tar_header
+from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.writer import ShardWriter, tar_header
 from tests.pipeline.samples import encoded, jpeg, picture
 
 
@@ -35,12 +36,12 @@ def content(number: int, **more: Any) -> dict[str, Any]:
 def samples() -> list[Sample]:
     png = encoded(picture(30, 20), "png")
     return [
-        Sample(content(0), [("jpg", jpeg(0), 40, 30)]),
-        Sample(content(1), [("png", memoryview(png), 30, 20)]),
-        Sample(content(2), [("jpg", jpeg(2), 40, 30), ("png", png, 30, 20)]),
+        Sample(content(0), (SampleImage("jpg", jpeg(0), 40, 30),)),
+        Sample(content(1), (SampleImage("png", memoryview(png), 30, 20),)),
+        Sample(content(2), (SampleImage("jpg", jpeg(2), 40, 30), SampleImage("png", png, 30, 20))),
         Sample(content(3, task="text")),
-        Sample(content(4), [("webp", b"", 1, 1)]),
-        Sample(content(5), [("jpg", b"x" * 512, 1, 1)]),
+        Sample(content(4), (SampleImage("webp", b"", 1, 1),)),
+        Sample(content(5), (SampleImage("jpg", b"x" * 512, 1, 1),)),
     ]
 
 
@@ -100,9 +101,12 @@ def test_the_index_points_to_the_bytes(tmp_path: Path) -> None:
         assert row["offset"] == at
         at += row["size"]
         places = zip(row["image_offsets"], row["image_sizes"], strict=True)
-        assert [data[offset : offset + size] for offset, size in places] == [bytes(i[1]) for i in sample.images]
+        assert [data[offset : offset + size] for offset, size in places] == [
+            bytes(image.data) for image in sample.images
+        ]
         assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == sample.content
-        assert (row["widths"], row["heights"]) == ([i[2] for i in sample.images], [i[3] for i in sample.images])
+        assert row["widths"] == [image.width for image in sample.images]
+        assert row["heights"] == [image.height for image in sample.images]
         assert row["text_length"] == sum(len(turn["text"]) for turn in sample.content["turns"])
         origin = (row["key"], row["source"], row["task"], row["language"], row["origin_file"], row["origin_row"])
         c = sample.content
@@ -116,7 +120,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
         first, second = (writer.path.with_suffix(ending).read_bytes() for writer in (one, two))
         assert first == second
     assert one.hash == two.hash == file_hash(tmp_path / "a.tar")
-    assert one.image_bytes == sum(len(image[1]) for sample in samples() for image in sample.images)
+    assert one.image_bytes == sum(len(image.data) for sample in samples() for image in sample.images)
 
 
 def test_an_empty_shard_is_an_empty_archive(tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ def test_an_empty_shard_is_an_empty_archive(tmp_path: Path) -> None:
 
 
 def test_samples_beyond_the_write_buffer(tmp_path: Path) -> None:
-    big = [Sample(content(i), [("jpg", bytes([i]) * 3_000_001, 1, 1)]) for i in range(5)]
+    big = [Sample(content(i), (SampleImage("jpg", bytes([i]) * 3_000_001, 1, 1),)) for i in range(5)]
     writer = write(tmp_path / "s.tar", big)
     assert writer.hash == file_hash(tmp_path / "s.tar")
     with tarfile.open(tmp_path / "s.tar") as archive:
@@ -151,12 +155,12 @@ def test_what_the_header_cannot_hold_is_refused(name: str, size: int) -> None:
 def test_a_committed_shard_counts_what_it_holds(tmp_path: Path) -> None:
     manifest = commit_shard(tmp_path, "d-000000", samples(), "mark")
     layout = Layout(tmp_path)
-    assert manifest["samples"] == 6
-    assert manifest["tasks"] == {"caption": 5, "text": 1}
-    assert manifest["languages"] == {"en": 3, "zh": 3}
-    assert manifest["sources"] == {"web": 6}
-    assert manifest["bytes"] == layout.shard("d-000000").stat().st_size
-    assert (manifest["hash"], manifest["index_hash"]) == (
+    assert manifest.samples == 6
+    assert manifest.tasks == {"caption": 5, "text": 1}
+    assert manifest.languages == {"en": 3, "zh": 3}
+    assert manifest.sources == {"web": 6}
+    assert manifest.bytes == layout.shard("d-000000").stat().st_size
+    assert (manifest.hash, manifest.index_hash) == (
         file_hash(layout.shard("d-000000")),
         file_hash(layout.index("d-000000")),
     )
@@ -170,9 +174,9 @@ def test_a_dataset_adds_its_shards_up(tmp_path: Path) -> None:
     for plan in plans:
         commit_shard(tmp_path, plan.name, samples(), "mark")
     found = finish("d", tmp_path, plans, 12, {"rows": 20})
-    assert (found["samples"], found["tasks"], found["lineage"]) == (12, {"caption": 10, "text": 2}, {"rows": 20})
-    assert [shard["shard"] for shard in found["shards"]] == ["d-000000", "d-000001"]
-    assert found["bytes"] == sum(shard["bytes"] for shard in found["shards"])
+    assert (found.samples, found.tasks, found.lineage) == (12, {"caption": 10, "text": 2}, {"rows": 20})
+    assert [shard.shard for shard in found.shards] == ["d-000000", "d-000001"]
+    assert found.bytes == sum(shard.bytes for shard in found.shards)
 
 
 def test_a_missing_or_short_shard_is_no_dataset(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Takedowns on real outputs: what goes, what keeps its bytes, what the record says, kill -9 in between, a run afterwards."""
+"""Takedowns on real outputs: what is removed, what keeps its bytes, the record, kill -9 on the way, and later runs."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.pipeline.takedown.journal import finish_takedown
 from qvl.pipeline.takedown.requests import TakedownList, read_list
-from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown
+from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.samples import jpeg
 from tests.pipeline.takedowns import DAY, killed_copy, revoke_apart
 
@@ -68,7 +68,7 @@ def out(finished: Path, tmp_path: Path) -> Path:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file of an output but its lock."""
+    """Every file of an output except its lock."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
@@ -86,7 +86,7 @@ def samples(out: Path) -> dict[str, tuple[str, dict[str, object], bytes]]:
     return {s.key: (s.shard.name, s.content(), s.image(0)) for s in scan_dataset(open_dataset(str(out)))}
 
 
-def test_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
+def test_samples_are_taken_down_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
     before, files = samples(out), contents(out)
     by_url = {str(content["origin"]["url"]): key for key, (_, content, _) in before.items()}  # type: ignore[index]
     keys = [by_url[f"https://example.org/{row}.jpg"] for row in (5, 17, 20, 31)]
@@ -94,8 +94,8 @@ def test_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
     sha256, md5 = hashlib.sha256(before[keys[2]][2]), hashlib.md5(before[keys[3]][2])
     lines = ["https://example.org/5.jpg", hashes[1].upper(), sha256.hexdigest(), f"md5:{md5.hexdigest()}", "no-such-id"]
     found = revoke(out, listed(tmp_path, *lines), DAY)
-    assert {record["id"] for record in found["records"]} == set(keys)
-    assert found["nothing_on"] == ["id:no-such-id"]
+    assert {record.id for record in found.records} == set(keys)
+    assert found.nothing_on == ("id:no-such-id",)
     after = samples(out)
     assert after == {key: value for key, value in before.items() if key not in keys}
     concerned = {before[key][0] for key in keys}
@@ -120,7 +120,7 @@ def test_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
             ]
 
 
-def test_audit_and_trace_know_what_was_taken_down(out: Path, tmp_path: Path) -> None:
+def test_audit_and_trace_report_what_was_taken_down(out: Path, tmp_path: Path) -> None:
     whole = audit(out)
     key = next(iter(samples(out)))
     revoke(out, listed(tmp_path, key), DAY)
@@ -134,13 +134,13 @@ def test_audit_and_trace_know_what_was_taken_down(out: Path, tmp_path: Path) -> 
     assert "its samples are not those" in str(audit(out)["discrepancy"])
 
 
-def test_a_record_alone_hides_nothing_from_the_audit(out: Path) -> None:
+def test_the_audit_fails_when_a_sample_is_on_record_but_still_in_its_shard(out: Path) -> None:
     key = next(iter(samples(out)))
     (out / "revoked.jsonl").write_text(json.dumps({"id": key, "by": f"id:{key}", "date": DAY}) + "\n")
     assert "its samples are not those" in str(audit(out)["discrepancy"])
 
 
-def test_a_later_run_does_not_bring_them_back(recipe: Path, out: Path, tmp_path: Path) -> None:
+def test_a_later_run_does_not_bring_taken_down_samples_back(recipe: Path, out: Path, tmp_path: Path) -> None:
     before = (out / "report.html").read_text()
     keys = [key for key in samples(out) if key in before][:2]
     revoke(out, listed(tmp_path, *keys), DAY)
@@ -165,7 +165,7 @@ def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
     revoke(out, listed(tmp_path, gone[0]), DAY)
     revoke(out, listed(tmp_path, *gone), DAY)
     again = revoke(out, listed(tmp_path, *gone), DAY)
-    assert again["samples"] == 0 and again["nothing_on"] == [] and again["hash"][0] == again["hash"][1]
+    assert again.samples == 0 and again.nothing_on == () and again.hash[0] == again.hash[1]
     assert samples(out).keys() == before.keys() - set(gone)
     assert len((out / "revoked.jsonl").read_text().splitlines()) == len(gone)
     dataset = json.loads((out / "shards" / "dataset.json").read_text())
@@ -175,11 +175,11 @@ def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_changes_nothing(out: Path, tmp_path: Path) -> None:
     before = contents(out)
-    assert revoke(out, listed(tmp_path, next(iter(samples(out)))), DAY, dry=True)["samples"] == 1
+    assert revoke(out, listed(tmp_path, next(iter(samples(out)))), DAY, dry=True).samples == 1
     assert contents(out) == before
 
 
-def test_a_bare_folder_of_shards(out: Path, tmp_path: Path) -> None:
+def test_samples_are_taken_down_from_a_bare_folder_of_shards(out: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(out / "shards", tmp_path / "copied"))
     key = list(samples(out))[-1]
     revoke(folder, listed(tmp_path, key), DAY)
@@ -187,16 +187,14 @@ def test_a_bare_folder_of_shards(out: Path, tmp_path: Path) -> None:
     assert json.loads((folder / "revoked.jsonl").read_text())["id"] == key
 
 
-def test_stopped_after_any_rename_the_same_command_finishes(out: Path, tmp_path: Path) -> None:
+def test_the_same_command_finishes_a_takedown_that_stopped_after_any_rename(out: Path, tmp_path: Path) -> None:
     wanted = listed(tmp_path, *list(samples(out))[::9])
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
     revoke(straight, wanted, DAY)
     home = find_home(out)
     dataset = open_dataset(str(out))
-    records = find_records(dataset, wanted, DAY)
-    for rows in records.values():
-        for record in rows.values():
-            record["also"] = ["report.html"]
+    records = with_cleared_files(home, find_records(dataset, wanted, DAY), {})
+    assert all(record.also == ("report.html",) for rows in records.values() for record in rows.values())
     stage_takedown(home, dataset, records, {})
     moves = json.loads(home.layout.takedown.read_bytes())
     assert len(moves) > 8
@@ -214,7 +212,7 @@ def test_stopped_after_any_rename_the_same_command_finishes(out: Path, tmp_path:
     assert contents(out) == contents(straight)
 
 
-def test_another_run_finishes_an_interrupted_takedown_first(recipe: Path, out: Path, tmp_path: Path) -> None:
+def test_another_run_first_finishes_an_interrupted_takedown(recipe: Path, out: Path, tmp_path: Path) -> None:
     """With other shards the journal's files would have no place any more; the run must not come before them."""
     keys = list(samples(out))[::9]
     wanted, home, dataset = listed(tmp_path, *keys), find_home(out), open_dataset(str(out))
@@ -232,7 +230,7 @@ def test_another_run_finishes_an_interrupted_takedown_first(recipe: Path, out: P
         assert audit(stopped)["discrepancy"] is None
 
 
-def test_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
+def test_the_same_command_finishes_a_takedown_that_was_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
     wanted = list(samples(out))[::7]
     listed(tmp_path, *wanted)
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
@@ -248,7 +246,7 @@ def test_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
     assert killed >= 1
 
 
-def test_lists_and_places_that_cannot_be_used(out: Path, tmp_path: Path) -> None:
+def test_lists_and_outputs_that_cannot_be_used_are_refused(out: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no id, address or hash"):
         listed(tmp_path)
     with pytest.raises(RecipeError, match="cannot be read as a list"):

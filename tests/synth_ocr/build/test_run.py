@@ -52,9 +52,9 @@ def test_source_when_inputs_are_missing_is_left_out_if_optional_and_otherwise_an
 
 def test_build_turns_pages_into_samples_and_broken_documents_into_verdicts(tmp_path: Path, documents: Path) -> None:
     dataset = run(recipe(documents), tmp_path / "a")
-    assert dataset["lineage"]["verdicts"] == {"docs": {"keep": 3, "unreadable:broken": 1}}
+    assert dataset.verdicts == {"docs": {"keep": 3, "unreadable:broken": 1}}
     assert audit(tmp_path / "a")["discrepancy"] is None
-    assert run(recipe(documents), tmp_path / "b")["hash"] == dataset["hash"]
+    assert run(recipe(documents), tmp_path / "b").hash == dataset.hash
     assert write_report(tmp_path / "a").stat().st_size > 10_000
 
 
@@ -68,24 +68,24 @@ def test_build_when_a_document_changed_is_refused_and_names_it(tmp_path: Path, d
 def test_build_on_ray_gives_the_same_bytes_for_every_kind(tmp_path: Path, documents: Path) -> None:
     path = every_kind(tmp_path, documents)
     built = run_recipe(path, tmp_path / "serial", SerialPool(), RunProgress())
-    assert built.dataset["samples"] >= 10
+    assert built.dataset.samples >= 10
     code = (
         "import sys; from pathlib import Path; from qvl.pipeline.base.pool import RayPool;"
         "from qvl.pipeline.base.progress import RunProgress;"
         "from qvl.synth_ocr.build.run import run;"
-        "print(run(Path(sys.argv[1]), Path(sys.argv[2]), RayPool(cpus=2), RunProgress()).dataset['hash'])"
+        "print(run(Path(sys.argv[1]), Path(sys.argv[2]), RayPool(cpus=2), RunProgress()).dataset.hash)"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "ray")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-    assert done.stdout.split()[-1] == built.dataset["hash"]
+    assert done.stdout.split()[-1] == built.dataset.hash
 
 
 def test_build_when_interrupted_continues_to_the_same_bytes(tmp_path: Path, documents: Path) -> None:
     path = every_kind(tmp_path, documents)
-    whole = run_recipe(path, tmp_path / "whole", SerialPool(), RunProgress()).dataset["hash"]
+    whole = run_recipe(path, tmp_path / "whole", SerialPool(), RunProgress()).dataset.hash
     cut = run_recipe(path, tmp_path / "cut", SerialPool(), RunProgress())
-    assert cut.dataset["hash"] == whole
+    assert cut.dataset.hash == whole
     for manifest in sorted((tmp_path / "cut/manifests").rglob("*.json"))[::2]:
         manifest.unlink()
     (tmp_path / "cut/shards/dataset.json").unlink()
-    assert run_recipe(path, tmp_path / "cut", SerialPool(), RunProgress()).dataset["hash"] == whole
+    assert run_recipe(path, tmp_path / "cut", SerialPool(), RunProgress()).dataset.hash == whole

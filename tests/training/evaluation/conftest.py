@@ -16,7 +16,7 @@ from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from tests.training.evaluation.tiny import write_tiny
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -59,7 +59,7 @@ def content(key: str, task: str, turns: Turns, images: list[bytes], language: st
         "id": key, "source": "made", "task": task, "language": language, "turns": turns, "regions": [],
         "origin": {"file": "made", "row": 0, "key": key, "url": "", "sha": sha},
     }  # fmt: skip
-    return Sample(row, [("png", data, 60, 40) for data in images])
+    return Sample(row, tuple(SampleImage("png", data, 60, 40) for data in images))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample
 from qvl.training.heldout.documents import pages_of_known_documents
 from qvl.training.heldout.loss import held_out_samples
 from qvl.training.heldout.questions import questions

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from qvl.pipeline.shards.reader import Selection, open_dataset, read_index
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.shards.sample_bytes import ShardBytes
-from qvl.pipeline.shards.writer import Sample
 from qvl.training.loop.logs import read_journal
 from qvl.training.loop.records import StepLine
 from tests.training.conftest import ROOT, Command
@@ -60,7 +60,7 @@ def demo_samples(folder: Path, task: str, count: int) -> list[Sample]:
             spans = zip(
                 row["extensions"], row["image_offsets"], row["image_sizes"], row["widths"], row["heights"], strict=True
             )
-            images = [(kind, reader.read(shard.tar, at, size), w, h) for kind, at, size, w, h in spans]
+            images = tuple(SampleImage(kind, reader.read(shard.tar, at, size), w, h) for kind, at, size, w, h in spans)
             found.append(Sample(content, images))
     return found
 

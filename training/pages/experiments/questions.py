@@ -10,7 +10,7 @@ import xxhash
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.shards.reader import open_dataset
-from qvl.pipeline.shards.scan import Scanned, scan_dataset
+from qvl.pipeline.shards.scan import ScannedSample, scan_dataset
 from qvl.training.evaluation.metrics.words import words
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.shards import SETS, find_shards, read_shards
@@ -44,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    scanned: Scanned
+    scanned: ScannedSample
     content: dict[str, Any]
     image: str
     thing: str

@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.commit.manifests import committed_manifest
 from qvl.pipeline.html.charts import Bar, bar_chart, charts_page, reference_legend
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrusted
 from qvl.pipeline.html.sections import Section, Tile, header, section
+from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.evaluation.samples.sample import EvalSample
 from qvl.training.heldout.loss import TaskLoss
@@ -25,7 +25,6 @@ from qvl.training.pages.report.history import History
 from qvl.training.pages.report.page import Curve, stage_chart
 from qvl.training.recipe import TrainRecipe
 
-Data = dict[str, Any]
 REASONS_SHOWN = 30
 
 
@@ -37,14 +36,13 @@ class JourneyPart:
     folder: Path
 
     @property
-    def dataset(self) -> Data:
-        return read_manifest(self.folder / "shards" / "dataset.json") or {}
+    def dataset(self) -> DatasetManifest:
+        return committed_manifest(self.folder / "shards" / "dataset.json", DatasetManifest)
 
     @property
     def verdicts(self) -> dict[str, dict[str, int]]:
         """Rows by source and verdict; empty for third-party shards."""
-        found: dict[str, dict[str, int]] = self.dataset["lineage"].get("verdicts", {})
-        return found
+        return self.dataset.verdicts
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def render(results: JourneyResults, folder: Path) -> Html:
 def _header(results: JourneyResults) -> Html:
     verdicts = [counts for part in results.parts for counts in part.verdicts.values()]
     rows, kept = sum(sum(each.values()) for each in verdicts), sum(each.get(KEEP, 0) for each in verdicts)
-    samples = sum(part.dataset["samples"] for part in results.parts)
+    samples = sum(part.dataset.samples for part in results.parts)
     steps = sum(len(stage.steps) for stage in results.history.stages)
     held = {image for sample in results.samples for image in sample.images}
     seconds = sum(cost.seconds for cost in results.costs.values())
@@ -122,11 +120,11 @@ def _funnel(part: JourneyPart, folder: Path) -> Html:
     if rest:
         rows.append(line(f"− {len(rest)} other reasons", [sum(c.get(r, 0) for r in rest) for c in verdicts.values()]))
     rows.append(line("kept", [counts.get(KEEP, 0) for counts in verdicts.values()]))
-    tasks = ", ".join(f"{count(number)} {task.replace('_', ' ')}" for task, number in dataset["tasks"].items())
+    tasks = ", ".join(f"{count(number)} {task.replace('_', ' ')}" for task, number in dataset.tasks.items())
     link = tag("a", "its own report", attributes={"href": os.path.relpath(part.folder / "report.html", folder)})
-    lead = tag("p.lead", f"{count(dataset['samples'])} samples: {tasks}. ", link)
+    lead = tag("p.lead", f"{count(dataset.samples)} samples: {tasks}. ", link)
     return tag(
-        "div", tag("h3", part.name, " ", tag("code", dataset["name"])), lead,
+        "div", tag("h3", part.name, " ", tag("code", dataset.name)), lead,
         table(["", *(untrusted(source, 40) for source in verdicts), "all"], rows, ".numbers.last"),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from qvl.pipeline.shards.dataset import COUNTED
+from qvl.pipeline.shards.manifests import COUNTED
 from qvl.pipeline.shards.reader import Dataset, read_index
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.training.pages.mix.content import Ints
@@ -143,7 +143,7 @@ def _id_difference(a: SampleHashes, b: SampleHashes, ids: tuple[SampleIds, Sampl
 
 
 def _shares(kind: str, first: Dataset, second: Dataset) -> list[ShareDifference]:
-    counts = [Counter(dataset.content[kind]) for dataset in (first, second)]
+    counts = [Counter(dataset.manifest.counts[kind]) for dataset in (first, second)]
     totals = [max(1, count.total()) for count in counts]
     rows = [
         ShareDifference(

@@ -87,7 +87,7 @@ def test_each_row_says_whether_it_was_scored(data: Path, tmp_path: Path) -> None
         "not_scored:text_length": 6,
         "not_scored:unreadable": 2,
     }
-    assert dataset["lineage"]["verdicts"]["web"] == {
+    assert dataset.verdicts["web"] == {
         "download:failed_to_download": 2,
         "keep": 14,
         "text_length": 6,

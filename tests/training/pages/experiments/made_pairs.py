@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from qvl.pipeline.markup.turns import referring_turns, vqa_turns
-from qvl.pipeline.shards.writer import Sample
+from qvl.pipeline.shards.sample import Sample, SampleImage
 from tests.training.made import sample, write_dataset
 
 NAMES = {"en": ("red", "green", "blue"), "zh": ("红", "绿", "蓝")}
@@ -43,7 +43,7 @@ def pair(number: int, task: str, language: str) -> Sample:
     content: dict[str, Any] = {**made.content, "language": language, "source": f"made_{language}"}
     if task == "referring":
         content["regions"] = [{"phrase": name, "image": 0, "box": list(box)}]
-    return Sample(content, [("png", square(number), 84, 84)])
+    return Sample(content, (SampleImage("png", square(number), 84, 84),))
 
 
 def write_pairs(out: Path, count: int) -> Path:

@@ -1,4 +1,4 @@
-"""A takedown from a build: its made units hold the samples too, and a page may show them."""
+"""A takedown from a build, whose units also hold the samples and whose page may show them."""
 
 import json
 import random
@@ -13,20 +13,20 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.shards.reader import open_dataset, read_index
 from qvl.pipeline.shards.scan import scan_dataset
-from qvl.pipeline.takedown.made_copies import held_copies
+from qvl.pipeline.takedown.blanked_units import samples_held
 from qvl.pipeline.takedown.requests import TakedownList, read_list
-from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown
+from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.builders.test_build import run
 from tests.pipeline.takedowns import DAY, killed_copy
 
 GONE = ["n8-0", "n12-1", "n30-0"]
-UNITS = {"numbers-0000", "numbers-0001", "numbers-0003"}  # which made them
+UNITS = {"numbers-0000", "numbers-0001", "numbers-0003"}  # the units that hold them
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A finished build, beside it a page that shows a picture."""
+    """A finished build with a page that shows a picture."""
     run(Numbers(), tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("<img src='data:image/png;base64,CAgICAgICAg='>")
     return tmp_path / "out"
@@ -39,13 +39,13 @@ def wanted(tmp_path: Path) -> TakedownList:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file of an output but its lock."""
+    """Every file of an output except its lock."""
     found = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
-def made(out: Path) -> dict[str, tuple[bytes, bytes]]:
-    """Image and JSON of every sample in the made units, by id."""
+def samples_of_units(out: Path) -> dict[str, tuple[bytes, bytes]]:
+    """Image and JSON of every sample in the units, by id."""
     found = {}
     for tar in sorted((out / "made").glob("*.tar")):
         data = tar.read_bytes()
@@ -57,23 +57,23 @@ def made(out: Path) -> dict[str, tuple[bytes, bytes]]:
     return found
 
 
-def test_made_units_are_blanked_and_nothing_else_changes(out: Path, wanted: TakedownList) -> None:
-    before, samples = contents(out), made(out)
+def test_a_takedown_blanks_the_samples_in_the_units_and_changes_nothing_else(out: Path, wanted: TakedownList) -> None:
+    before, samples = contents(out), samples_of_units(out)
     found = revoke(out, wanted, DAY)
-    assert found["cleared"] == [*(f"made/{unit}.tar" for unit in sorted(UNITS)), "report.html"]
+    assert list(found.cleared) == [*(f"made/{unit}.tar" for unit in sorted(UNITS)), "report.html"]
     now = contents(out)
     assert before.keys() - now.keys() == {"report.html"} and now.keys() - before.keys() == {"revoked.jsonl"}
     changed = {name for name in before.keys() & now.keys() if before[name] != now[name]}
     assert {name for name in changed if name.startswith(("made", "manifests/scan", "ledger"))} == {
         *(f"made/{unit}.tar" for unit in UNITS), *(f"manifests/scan/{unit}.json" for unit in UNITS)
     }  # fmt: skip
-    for key, (image, text) in made(out).items():
+    for key, (image, text) in samples_of_units(out).items():
         if key in GONE:
             assert image == bytes(len(samples[key][0])) and json.loads(text) == {"id": key}
         else:
             assert (image, text) == samples[key]
     for unit in UNITS:
-        with tarfile.open(out / "made" / f"{unit}.tar") as tar:  # still whole
+        with tarfile.open(out / "made" / f"{unit}.tar") as tar:  # still a complete tar
             assert len(tar.getnames()) == 2 * read_index(str(out / "made" / f"{unit}.parquet"), ["key"]).num_rows
     records = [json.loads(line) for line in (out / "revoked.jsonl").read_text().splitlines()]
     assert {record["id"]: record["also"] for record in records} == {
@@ -83,47 +83,49 @@ def test_made_units_are_blanked_and_nothing_else_changes(out: Path, wanted: Take
     assert audit(out)["discrepancy"] is None
 
 
-def test_packing_again_and_a_longer_build_leave_them_out(out: Path, wanted: TakedownList) -> None:
+def test_taken_down_samples_stay_out_when_a_build_is_packed_again_or_grows(out: Path, wanted: TakedownList) -> None:
     revoke(out, wanted, DAY)
     taken = contents(out)
-    assert run(Numbers(), out)["revoked"] == 3
+    assert run(Numbers(), out).revoked == 3
     assert contents(out) == taken
     for path in [*(out / "shards").iterdir(), *(out / "manifests" / "pack").iterdir()]:
         path.unlink()
     run(Numbers(), out)  # every shard is packed again from the blanked units
     assert contents(out) == taken
     grown = run(Numbers(count=5), out, fresh=True)
-    assert grown["revoked"] == 3 and not {s.key for s in scan_dataset(open_dataset(str(out)))} & set(GONE)
+    assert grown.revoked == 3 and not {s.key for s in scan_dataset(open_dataset(str(out)))} & set(GONE)
     assert audit(out)["discrepancy"] is None
 
 
-def test_a_unit_made_again_is_blanked_by_the_same_command(out: Path, wanted: TakedownList) -> None:
+def test_a_rebuilt_unit_is_blanked_by_the_same_command(out: Path, wanted: TakedownList) -> None:
     revoke(out, wanted, DAY)
     run(Numbers(salt="x"), out, fresh=True)
-    assert sorted(held_copies(Layout(out), sorted(UNITS), GONE)) == sorted(UNITS)
+    assert sorted(samples_held(Layout(out), sorted(UNITS), GONE)) == sorted(UNITS)
     found = revoke(out, wanted, DAY)
-    assert found["samples"] == 0 and found["cleared"] == [f"made/{unit}.tar" for unit in sorted(UNITS)]
-    assert held_copies(Layout(out), sorted(UNITS), GONE) == {}
-    assert revoke(out, wanted, DAY)["cleared"] == []
+    assert found.samples == 0 and list(found.cleared) == [f"made/{unit}.tar" for unit in sorted(UNITS)]
+    assert samples_held(Layout(out), sorted(UNITS), GONE) == {}
+    assert revoke(out, wanted, DAY).cleared == ()
     assert audit(out)["discrepancy"] is None
 
 
-def test_a_dry_run_names_them_and_touches_nothing(out: Path, wanted: TakedownList) -> None:
+def test_a_dry_run_names_the_files_and_changes_nothing(out: Path, wanted: TakedownList) -> None:
     before = contents(out)
-    assert len(revoke(out, wanted, DAY, dry=True)["cleared"]) == 4
+    assert len(revoke(out, wanted, DAY, dry=True).cleared) == 4
     assert contents(out) == before
 
 
-def test_stopped_after_any_step_the_same_command_finishes(out: Path, wanted: TakedownList, tmp_path: Path) -> None:
+def test_the_same_command_finishes_a_takedown_that_stopped_after_any_step(
+    out: Path, wanted: TakedownList, tmp_path: Path
+) -> None:
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
     revoke(straight, wanted, DAY)
-    records = find_records(open_dataset(str(out)), wanted, DAY)
-    copies = held_copies(Layout(out), sorted(UNITS), GONE)
+    held = samples_held(Layout(out), sorted(UNITS), GONE)
+    records = with_cleared_files(find_home(out), find_records(open_dataset(str(out)), wanted, DAY), held)
     for rows in records.values():
         for record in rows.values():
-            (unit,) = (unit for unit, held in copies.items() if any(row["key"] == record["id"] for row in held))
-            record["also"] = [f"made/{unit}.tar", "report.html"]
-    stage_takedown(find_home(out), open_dataset(str(out)), records, copies)
+            (unit,) = (unit for unit, samples in held.items() if any(sample.key == record.id for sample in samples))
+            assert record.also == (f"made/{unit}.tar", "report.html")
+    stage_takedown(find_home(out), open_dataset(str(out)), records, held)
     moves: list[Any] = json.loads((out / ".revoke" / "journal.json").read_bytes())
     assert len(moves) > 2 * len(UNITS) and moves[-1] == [None, "report.html"]
     for done in range(len(moves) + 1):
@@ -137,7 +139,9 @@ def test_stopped_after_any_step_the_same_command_finishes(out: Path, wanted: Tak
         assert contents(stopped) == contents(straight), done
 
 
-def test_killed_at_any_moment(out: Path, wanted: TakedownList, tmp_path: Path) -> None:
+def test_the_same_command_finishes_a_takedown_that_was_killed_at_any_moment(
+    out: Path, wanted: TakedownList, tmp_path: Path
+) -> None:
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
     revoke(straight, wanted, DAY)
     killed, moments = 0, random.Random(11)
