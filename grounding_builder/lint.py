@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.parsing import tag_pairs, unclosed
@@ -168,7 +169,7 @@ def _rows(path: Path) -> Iterator[Any]:
     yield from content if isinstance(content, list) else [content]
 
 
-def _record(row: dict[str, Any], location: str, folder: Path) -> LintRecord:
+def _record(row: Record, location: str, folder: Path) -> LintRecord:
     texts = _texts(row)
     names = [name for text in texts for name in IMAGE.findall(text) if not name.strip().isdigit()]
     for key in ("image", "images"):
@@ -179,7 +180,7 @@ def _record(row: dict[str, Any], location: str, folder: Path) -> LintRecord:
     return LintRecord(location, texts, images, size)
 
 
-def _texts(row: dict[str, Any]) -> list[str]:
+def _texts(row: Record) -> list[str]:
     if "turns" in row:
         return [turn["text"] for turn in row["turns"]]
     if "conversations" in row:

@@ -18,6 +18,7 @@ from pydantic import Field
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
 from qvl.grounding_builder.drafts.regions import Boxes, Region, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose
+from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup import markers
@@ -29,7 +30,6 @@ from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
 from qvl.pipeline.storage.reader import Storage
 
-Record = dict[str, Any]
 ROWS_PER_PIECE = 20_000
 BATCH_ROWS = 1_024
 SUCCESS = "success"

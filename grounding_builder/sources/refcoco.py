@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 import pyarrow as pa
@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task, both_ways
 from qvl.grounding_builder.drafts.regions import fit, flags
+from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.unpickler import load_plain
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
@@ -140,7 +141,7 @@ def coco_ids(file_name: str) -> tuple[str, ...]:
     return (f"coco:{int(match[1])}",) if match else ()
 
 
-def load_refs(path: str, storage: Storage) -> list[dict[str, Any]]:
+def load_refs(path: str, storage: Storage) -> list[Record]:
     """The references in a ``refs(*.p)``. Raises DataError for a pickle that would run code or has other content."""
     refs = load_plain(storage.read(path))
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
@@ -148,7 +149,7 @@ def load_refs(path: str, storage: Storage) -> list[dict[str, Any]]:
     return refs
 
 
-def expressions(refs: list[dict[str, Any]]) -> list[tuple[str, int, int, str, str]]:
+def expressions(refs: list[Record]) -> list[tuple[str, int, int, str, str]]:
     """Key, image id, annotation id, split and text of every expression, in order.
 
     These are plain tuples because the garbage collector does not traverse tuples of plain values; traversing the
@@ -169,7 +170,7 @@ def instances(path: str) -> tuple[dict[int, tuple[str, int, int]], dict[int, tup
     return images, {record["id"]: tuple(record["bbox"]) for record in content["annotations"]}
 
 
-def parquet_rows(path: str, storage: Storage, batch_rows: int = 1_024) -> Iterator[dict[str, Any]]:
+def parquet_rows(path: str, storage: Storage, batch_rows: int = 1_024) -> Iterator[Record]:
     """The rows of a parquet file, with one batch in memory at a time. Raises DataError."""
     with storage.local(path) as local:
         try:

@@ -17,13 +17,13 @@ from pydantic import Field
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
 from qvl.grounding_builder.drafts.regions import fit_xywh, flags
 from qvl.grounding_builder.sources.json_slices import Slice, slices
+from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.coordinates import Box, box_iou
 from qvl.pipeline.markup.turns import vqa_turns
 from qvl.pipeline.storage.reader import Storage
 
-Record = dict[str, Any]
 IMAGES_PER_PIECE = 1_000
 NOISE = re.compile(r"[^\w\s]|\b(?:a|an|the)\b")
 FILES = ("regions", "objects", "questions")

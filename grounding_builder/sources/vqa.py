@@ -12,6 +12,7 @@ import orjson
 
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task
 from qvl.grounding_builder.sources.json_slices import slices
+from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.refcoco import coco_ids
 from qvl.grounding_builder.sources.visual_genome import elements, fill_vqa, image_data, vg_ids
 from qvl.pipeline.base.errors import RecipeError
@@ -19,7 +20,6 @@ from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.storage.reader import Storage
 
-Record = dict[str, Any]
 Set = Literal["vqav2", "gqa", "textvqa", "docvqa", "chartqa", "ocrvqa", "ai2d", "dvqa"]
 QUESTIONS_PER_PIECE = 10_000
 CONFIDENCE = {"yes": 2, "maybe": 1, "no": 0}

@@ -14,6 +14,7 @@ from qvl.model.commands.draw import draw_regions, find_regions
 from qvl.model.network.errors import ModelError
 from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END
 from qvl.model.weights.auto import load_model, load_processor
+from qvl.model.weights.shards import JsonObject
 
 
 class Chat:
@@ -23,12 +24,12 @@ class Chat:
         self.processor = load_processor(folder)
         self.model: Any = load_model(folder, dtype=dtype).eval()
         self.model.to(device)
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[JsonObject] = []
         self.image: Image.Image | None = None
 
     def ask(self, text: str, images: list[Path], length: int = 256, show: Callable[[str], None] | None = None) -> str:
         """The answer with its markup, passed to `show` piece by piece. Raises ModelError for a file that is not an image."""
-        parts: list[dict[str, Any]] = [{"type": "image", "image": open_image(path)} for path in images]
+        parts: list[JsonObject] = [{"type": "image", "image": open_image(path)} for path in images]
         if parts:
             self.image = parts[-1]["image"]
         self.messages.append({"role": "user", "content": [*parts, {"type": "text", "text": text}]})

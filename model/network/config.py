@@ -13,6 +13,8 @@ from transformers import AutoConfig, PreTrainedConfig, Qwen2Config
 
 from .errors import ModelError
 
+Values = dict[str, Any]
+
 IGNORE = -100
 """Label of a position that contributes no loss."""
 
@@ -81,7 +83,7 @@ class QwenVLConfig(PreTrainedConfig):
     """The whole model. The default token ids are those of the release (reference section 13)."""
 
     model_type = "qwen_vl"
-    sub_configs: ClassVar[dict[str, Any]] = {
+    sub_configs: ClassVar[Values] = {
         "vision_config": VisionConfig,
         "adapter_config": AdapterConfig,
         "text_config": AutoConfig,
@@ -89,9 +91,9 @@ class QwenVLConfig(PreTrainedConfig):
 
     def __init__(
         self,
-        vision_config: VisionConfig | dict[str, Any] | None = None,
-        adapter_config: AdapterConfig | dict[str, Any] | None = None,
-        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        vision_config: VisionConfig | Values | None = None,
+        adapter_config: AdapterConfig | Values | None = None,
+        text_config: PreTrainedConfig | Values | None = None,
         *,
         image_start_token_id: int = 151857,
         image_end_token_id: int = 151858,
@@ -120,7 +122,7 @@ def qwen_text_config(**changes: Any) -> Qwen2Config:
     `pad_token_id` is left unset: it would become the embedding's padding_idx, and because padding is end-of-text here,
     the end-of-text row would never receive a gradient.
     """
-    values: dict[str, Any] = {
+    values: Values = {
         "vocab_size": 151936,
         "hidden_size": 4096,
         "num_hidden_layers": 32,
@@ -144,7 +146,7 @@ def _sub_config(kind: type[Any], value: Any) -> Any:
     return kind() if value is None else value
 
 
-def _text_config(value: PreTrainedConfig | dict[str, Any] | None) -> Any:
+def _text_config(value: PreTrainedConfig | Values | None) -> Any:
     if value is None:
         return qwen_text_config()
     if isinstance(value, dict):

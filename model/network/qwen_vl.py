@@ -25,6 +25,8 @@ from .loss import label_loss
 from .positions import sincos_2d
 from .vision import VisionTransformer
 
+Inputs = dict[str, Any]  # keyword arguments of ``generate``
+
 
 class QwenVLPreTrainedModel(PreTrainedModel):
     """What `transformers` must know about the model, and the initialisation of every part."""
@@ -223,9 +225,9 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
 
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, is_first_iteration: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
+    ) -> Inputs:
         """Pixels are passed with the prompt only; afterwards their features are in the KV cache."""
-        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+        inputs: Inputs = super().prepare_inputs_for_generation(
             input_ids, is_first_iteration=is_first_iteration, **kwargs
         )
         if not is_first_iteration and kwargs.get("use_cache", True):
@@ -238,7 +240,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         is_encoder_decoder: bool = False,
         input_ids: Tensor | None = None,
         **model_kwargs: Any,
-    ) -> tuple[Tensor | None, dict[str, Any]]:
+    ) -> tuple[Tensor | None, Inputs]:
         """For beam search: repeat the images of a row as a group (a b a b), not one by one (a a b b)."""
         pixels = model_kwargs.pop("pixel_values", None)
         if pixels is not None and input_ids is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
 from qvl.model.network.errors import ModelError
-from qvl.model.weights.shards import Stored
+from qvl.model.weights.shards import JsonObject, Stored
 
 HEAD_WIDTH = 128
 """Width of an adapter head."""
@@ -15,18 +15,18 @@ END_OF_TEXT = 151643
 """Id of the end-of-text token in the release; a tokenizer beside the weights overrides it."""
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """Read a JSON object. Raises ModelError if the file is missing or is not JSON."""
     if not path.is_file():
         raise ModelError(f"no {path.name} in {path.parent}")
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
+        value: JsonObject = json.loads(path.read_text())
     except ValueError as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     return value
 
 
-def released_config(values: dict[str, Any]) -> QwenVLConfig:
+def released_config(values: JsonObject) -> QwenVLConfig:
     """Our configuration of the released Qwen-VL."""
     text, visual = released_text_config(values), values.get("visual")
     if visual is None:
@@ -49,7 +49,7 @@ def released_config(values: dict[str, Any]) -> QwenVLConfig:
     )
 
 
-def released_text_config(values: dict[str, Any]) -> Any:
+def released_text_config(values: JsonObject) -> Any:
     """Qwen v1 expressed as Qwen2. Qwen v1 counts both halves of the gated MLP in `intermediate_size`."""
     heads = values["num_attention_heads"]
     if values.get("kv_channels", values["hidden_size"] // heads) * heads != values["hidden_size"]:
@@ -71,7 +71,7 @@ def released_text_config(values: dict[str, Any]) -> Any:
     )
 
 
-def to_released(config: QwenVLConfig) -> dict[str, Any]:
+def to_released(config: QwenVLConfig) -> JsonObject:
     """The released `config.json` of our configuration. Raises ModelError if that layout cannot express it."""
     text, vision, adapter = config.text_config, config.vision_config, config.adapter_config
     if text.model_type != "qwen2" or text.num_key_value_heads != text.num_attention_heads:

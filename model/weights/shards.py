@@ -19,6 +19,8 @@ from torch import Tensor
 
 from qvl.model.network.errors import ModelError
 
+JsonObject = dict[str, Any]
+
 INDEX = "model.safetensors.index.json"
 SHARD_BYTES = 4 * 2**30
 
@@ -88,20 +90,20 @@ def _open_safetensors(file: Path) -> dict[str, Stored]:
     return {name: _stored(file, start, name, entry) for name, entry in header.items()}
 
 
-def _read_header(file: Path) -> tuple[dict[str, Any], int]:
+def _read_header(file: Path) -> tuple[JsonObject, int]:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(file.stat().st_size, 100_000_000):
             raise ModelError(f"{file} is truncated or not a safetensors file: its header has {length} bytes")
         text = stream.read(length)
     try:
-        header: dict[str, Any] = json.loads(text)
+        header: JsonObject = json.loads(text)
     except ValueError as error:
         raise ModelError(f"{file} is truncated or not a safetensors file: {error}") from error
     return header, 8 + length
 
 
-def _stored(file: Path, start: int, name: str, entry: dict[str, Any]) -> Stored:
+def _stored(file: Path, start: int, name: str, entry: JsonObject) -> Stored:
     if entry["dtype"] not in _DTYPES:
         raise ModelError(f"{file}: tensor {name} has dtype {entry['dtype']}; supported: {', '.join(_DTYPES)}")
     dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
@@ -195,7 +197,7 @@ def _fill(plan: list[Planned], limit: int) -> Iterator[list[Planned]]:
 
 
 def _write_shard(path: Path, shard: list[Planned]) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: JsonObject = {"__metadata__": {"format": "pt"}}
     at = 0
     for planned in shard:
         for name, shape, size in zip(planned.names, planned.shapes, planned.sizes, strict=True):

@@ -5,12 +5,13 @@ as in LLaVA). Image bytes are taken over unchanged.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
 from qvl.pipeline.builders.text.chat import check_order
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
+from qvl.pipeline.builders.text.rows import JsonObject
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.header import HeaderError, read_header
@@ -78,7 +79,7 @@ def foreign_sample(
     return Sample(content, images)
 
 
-def _json(member: Member | None, data: memoryview) -> dict[str, Any]:
+def _json(member: Member | None, data: memoryview) -> JsonObject:
     if member is None:
         return {}
     if member.size > MAX_TEXT:
@@ -116,7 +117,7 @@ def _image(member: Member, data: memoryview) -> SampleImage:
     return SampleImage(EXTENSIONS.get(header.format, header.format), image, header.width, header.height)
 
 
-def _caption(meta: dict[str, Any], text: str | None, images: int, language: Language) -> _Text:
+def _caption(meta: JsonObject, text: str | None, images: int, language: Language) -> _Text:
     if not images:
         raise LeftOutError("no_image")
     caption = text if text is not None else meta.get("caption")
@@ -127,7 +128,7 @@ def _caption(meta: dict[str, Any], text: str | None, images: int, language: Lang
     return _Text("caption", caption_turns(plain, prompt), plain)
 
 
-def _dialogue(meta: dict[str, Any], images: int) -> _Text:
+def _dialogue(meta: JsonObject, images: int) -> _Text:
     """Turns as they are trained on. An image that no ``<image>`` refers to is put before the first question."""
     row = {name: meta[name] for name in ("conversations", "messages") if name in meta}
     has_slots = b"<image>" in orjson.dumps(row)

@@ -2,14 +2,14 @@
 
 import posixpath
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
 from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
-from qvl.pipeline.builders.text.source import Draft, TextSource
+from qvl.pipeline.builders.text.source import Draft, Region, TextSource
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup import parsing
@@ -66,10 +66,10 @@ class Chat(TextSource):
         pictures = [self._picture(part.path, storage) for _, part in images]
         return Draft(key, KEEP, [rendered], self.speaks(_plain_text(turns)), pictures, regions)
 
-    def _rendered(self, turns: list[Turn]) -> tuple[Turns, list[dict[str, Any]]]:
+    def _rendered(self, turns: list[Turn]) -> tuple[Turns, list[Region]]:
         """Turns as they are trained on, and the regions that they name, each on the last image shown before it."""
         rendered: Turns = []
-        regions: list[dict[str, Any]] = []
+        regions: list[Region] = []
         number = 0
         for role, parts in turns:
             text = ""
@@ -124,9 +124,9 @@ def _well_formed(pair: TagPair) -> bool:
     return bool(pair.numbers) and not len(pair.numbers) % size and all(0 <= value <= TOP for value in pair.numbers)
 
 
-def _regions(text: str, number: int) -> list[dict[str, Any]]:
+def _regions(text: str, number: int) -> list[Region]:
     """The boxes and quads that a text names, as fractions, on the image ``number``."""
-    regions: list[dict[str, Any]] = []
+    regions: list[Region] = []
     for phrase in parsing.parse(text):
         regions += [{"phrase": phrase.text, "image": number, "box": list(box)} for box in phrase.boxes]
         regions += [{"phrase": phrase.text, "image": number, "quad": list(quad)} for quad in phrase.quads]

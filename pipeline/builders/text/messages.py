@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from qvl.pipeline.builders.text.rows import JsonObject
+
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>\n?", re.DOTALL)
 NAMED = re.compile(r"(?:Picture[ ]\d+:[ ]?)?<img>(.*?)</img>\n?|<image>\n?", re.DOTALL)
@@ -32,7 +34,7 @@ Part = str | ImagePart
 Turn = tuple[str, list[Part]]
 
 
-def read_turns(row: dict[str, Any]) -> list[Turn]:
+def read_turns(row: JsonObject) -> list[Turn]:
     """All turns of a row. Raises LayoutError for a row that is not a dialogue."""
     turns = _turns(row)
     slots = sum(isinstance(part, ImagePart) and not part.path for _, parts in turns for part in parts)
@@ -50,7 +52,7 @@ def read_turns(row: dict[str, Any]) -> list[Turn]:
     ]
 
 
-def _turns(row: dict[str, Any]) -> list[Turn]:
+def _turns(row: JsonObject) -> list[Turn]:
     if isinstance(row.get("messages"), list):
         return [_turn(each, "role", "content") for each in row["messages"]]
     if isinstance(row.get("conversations"), list):

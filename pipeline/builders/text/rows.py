@@ -8,6 +8,8 @@ import orjson
 
 from qvl.pipeline.storage.reader import Storage
 
+JsonObject = dict[str, Any]  # a row as its authors wrote it
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
@@ -16,7 +18,7 @@ class UnreadableRow:
     reason: str
 
 
-def json_rows(path: str, storage: Storage) -> Iterator[dict[str, Any] | UnreadableRow]:
+def json_rows(path: str, storage: Storage) -> Iterator[JsonObject | UnreadableRow]:
     """The objects of a JSON-lines file, or of a ``.json`` file that holds one list (read whole). Blank lines are skipped."""
     with storage.local(path) as local, local.open("rb") as file:
         if local.suffix == ".json":
@@ -27,7 +29,7 @@ def json_rows(path: str, storage: Storage) -> Iterator[dict[str, Any] | Unreadab
                 yield _object(line)
 
 
-def _listed(data: bytes) -> Iterator[dict[str, Any] | UnreadableRow]:
+def _listed(data: bytes) -> Iterator[JsonObject | UnreadableRow]:
     try:
         rows = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -37,7 +39,7 @@ def _listed(data: bytes) -> Iterator[dict[str, Any] | UnreadableRow]:
         yield row if isinstance(row, dict) else UnreadableRow("no_object")
 
 
-def _object(line: bytes) -> dict[str, Any] | UnreadableRow:
+def _object(line: bytes) -> JsonObject | UnreadableRow:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:

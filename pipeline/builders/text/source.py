@@ -19,6 +19,9 @@ from qvl.pipeline.storage.reader import Storage
 FILES = frozenset(("paths", "image_folder"))  # recipe keys that contain paths, which are not part of fingerprints
 
 
+Region = dict[str, Any]  # phrase, image, and box or quad: an entry of a sample's ``regions``
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One input row: ``keep`` with the turns of its samples, or the reason for its drop.
@@ -31,7 +34,7 @@ class Draft:
     samples: list[Turns] = field(default_factory=list)
     language: str = "en"
     pictures: list[Picture] = field(default_factory=list)
-    regions: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
 
 
 class TextSource(RecipeModel, ABC):
