@@ -1,4 +1,4 @@
-"""``qvl eval``: the command line of the evaluation. Wiring only; heavy imports stay inside the commands."""
+"""``qvl eval``: the command line of the evaluation. Heavy imports stay inside the commands."""
 
 import json
 from enum import StrEnum
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from qvl.pipeline.base.pool import Pool
     from qvl.training.evaluation.scores import EvaluationResult
 
-app = typer.Typer(no_args_is_help=True, help="Score a model on held-out samples, and look at its mistakes.")
+app = typer.Typer(no_args_is_help=True, help="Score a model on held-out samples, and show its mistakes.")
 
 
-class Ability(StrEnum):
-    """What is asked for."""
+class TaskName(StrEnum):
+    """The tasks that can be evaluated."""
 
     caption = "caption"
     vqa = "vqa"
@@ -26,7 +26,7 @@ class Ability(StrEnum):
 
 
 class Side(StrEnum):
-    """Of the split by image."""
+    """The sides of the split by image."""
 
     all = "all"
     heldout = "heldout"
@@ -34,14 +34,14 @@ class Side(StrEnum):
 
 
 class Prompts(StrEnum):
-    """Of public files; shards bring their own."""
+    """The prompts for public files; shards have their own."""
 
     released = "released"
     training = "training"
 
 
 class Precision(StrEnum):
-    """Of the computation."""
+    """The floating-point format of the computation."""
 
     auto = "auto"
     float32 = "float32"
@@ -50,8 +50,12 @@ class Precision(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder with its tokenizer", show_default=False)]
-Data = Annotated[list[str], typer.Option("--data", help="Shards (folder, tar or URL) or a public file; repeatable")]
-Tasks = Annotated[list[Ability] | None, typer.Option("--task", help="Repeatable; all of them if not given")]
+Data = Annotated[
+    list[str], typer.Option("--data", help="Shards (folder, tar or URL) or a public file; can be repeated")
+]
+Tasks = Annotated[
+    list[TaskName] | None, typer.Option("--task", help="Task to evaluate; can be repeated; all tasks by default")
+]
 
 
 @app.callback()
@@ -66,32 +70,36 @@ def run(
     task: Tasks = None,
     output: Output = Path("out/eval"),
     images: Annotated[
-        Path | None, typer.Option(help="Folder of a public file's images; beside it if not given")
+        Path | None, typer.Option(help="Folder of a public file's images; by default the folder of the file")
     ] = None,
-    kind: Annotated[str, typer.Option("--format", help="Of a public file, where its keys do not tell")] = "auto",
+    kind: Annotated[
+        str, typer.Option("--format", help="Format of a public file, if it cannot be told from its keys")
+    ] = "auto",
     metric: Annotated[
-        str | None, typer.Option(help="Instead of the set's own: vqa_score, anls, relaxed, exact")
+        str | None, typer.Option(help="Metric instead of the set's own: vqa_score, anls, relaxed, exact")
     ] = None,
-    prompts: Annotated[Prompts, typer.Option(help="Of public files: as released, or as trained")] = Prompts.released,
-    split: Annotated[Side, typer.Option(help="Side of the split by image that is evaluated")] = Side.all,
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of images that is held out")] = 0.01,
-    seed: Annotated[int, typer.Option(help="Of the split, of --limit and of the examples")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Samples per set, chosen by the seed")] = None,
+    prompts: Annotated[
+        Prompts, typer.Option(help="Prompts for public files: as released, or as in training")
+    ] = Prompts.released,
+    split: Annotated[Side, typer.Option(help="Side of the split by image to evaluate")] = Side.all,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of images that is held out")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Seed of the split, of --limit and of the examples")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most samples per set, chosen by the seed")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Examples before each question")] = 0,
-    shots_data: Annotated[list[str] | None, typer.Option(help="Where examples come from, if not from --data")] = None,
+    shots_data: Annotated[list[str] | None, typer.Option(help="Data for the examples, if not --data")] = None,
     max_new: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own")
+        int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own number")
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="Ask in ChatML, as stage 3 trains")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions answered at once")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    dtype: Annotated[Precision, typer.Option(help="auto: that of the weights")] = Precision.auto,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    dtype: Annotated[Precision, typer.Option(help="Floating-point format; auto: that of the weights")] = Precision.auto,
     workers: Workers = "serial",
     address: Address = None,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Answer, score and report; resumes by itself. Under torchrun every process takes its part."""
+    """Answer, score and report. The same command resumes. Under torchrun every process takes its share."""
     import os
 
     from qvl.pipeline.base.errors import RecipeError
@@ -106,9 +114,9 @@ def run(
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if metric is not None and metric not in METRICS:
-        raise RecipeError(f"--metric {metric}: there are {', '.join(METRICS)}")
+        raise RecipeError(f"--metric {metric}: unknown; choose one of {', '.join(METRICS)}")
     selection = EvalSelection(
-        data=tuple(data), tasks=tuple(each.value for each in task or list(Ability)), images=images, kind=kind,
+        data=tuple(data), tasks=tuple(each.value for each in task or list(TaskName)), images=images, kind=kind,
         style=prompts.value, metric=metric, split=split.value, share=share, seed=seed, limit=limit, shots=shots,
         shots_data=tuple(shots_data or ()), longest=max_new, conversation=conversation,
     )  # fmt: skip
@@ -121,16 +129,16 @@ def run(
         typer.echo(json.dumps(result_json(result)) if as_json else summary(output, result))
 
 
-def _device(wanted: str, local: int, pool: "Pool") -> str:
-    """The device of this process, or of Ray's workers; ``auto`` is a GPU where there is one.
+def _device(requested: str, local: int, pool: "Pool") -> str:
+    """The device of this process or of Ray's workers; ``auto`` is a GPU if there is one.
 
-    Every process of torchrun takes another GPU; a worker of Ray sees its own alone.
+    Every process of torchrun takes a different GPU. A Ray worker sees only its own.
     """
     import torch
 
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() or pool.resources().gpus > 0 else "cpu"
-    return f"cuda:{local}" if wanted == "cuda" else wanted
+    if requested == "auto":
+        requested = "cuda" if torch.cuda.is_available() or pool.resources().gpus > 0 else "cpu"
+    return f"cuda:{local}" if requested == "cuda" else requested
 
 
 def summary(output: Path, result: "EvaluationResult") -> str:

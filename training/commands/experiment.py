@@ -1,4 +1,4 @@
-"""``qvl train experiment``: wiring only; heavy imports stay inside the command."""
+"""``qvl train experiment``: the command line. Heavy imports stay inside the command."""
 
 import json
 import os
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 def experiment(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML of an experiment", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; the same command goes on")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; the same command resumes")],
     trained: Annotated[
         Path | None,
-        typer.Option(help="Folder of trained stages, which experiments may share; OUTPUT/trained if not given"),
+        typer.Option(help="Folder of trained stages, which experiments may share; OUTPUT/trained by default"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many seeds of the recipe")] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only this arm; repeatable")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Use only this many seeds of the recipe, from the first")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Run only this arm; can be repeated")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Training processes: one per GPU")] = 1,
-    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
-    device: Annotated[str, typer.Option(help="Where models answer: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes for each training process")] = 2,
+    device: Annotated[str, typer.Option(help="Device on which models answer: auto, cpu, cuda, cuda:1, ...")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
-    """Train every arm with every seed, ask all of them the same held-out questions, write one page."""
+    """Train every arm with every seed, ask all models the same held-out questions, and write one page."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    with _stdout_kept_for_results():
+    with _stdout_to_stderr():
         import torch
 
         from qvl.training.pages.experiments.recipe import load_experiment
@@ -42,13 +44,15 @@ def experiment(
 
         loaded = load_experiment(recipe)
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        where = RunSettings(
+        settings = RunSettings(
             output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers
         )
         with resumable(output):
-            results = run_experiment(loaded, where, lambda line: typer.echo(line, err=True), seeds, tuple(only or ()))
+            results = run_experiment(
+                loaded, settings, lambda line: typer.echo(line, err=True), seeds, tuple(only or ())
+            )
     if results is None:
-        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        typer.echo("stopped at a checkpoint; the same command resumes from there", err=True)
         raise typer.Exit(SIGNALLED)
     from qvl.training.pages.experiments.results import results_json
 
@@ -56,21 +60,21 @@ def experiment(
 
 
 @contextmanager
-def _stdout_kept_for_results() -> Iterator[None]:
-    """What trainings and libraries print, also while they are imported, goes to standard error."""
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send what trainings and libraries print to standard error, also while they are imported: stdout is for results."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    original = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(original, 1)
+        os.close(original)
 
 
 def _table(results: "ExperimentResults", output: Path) -> str:
-    """A line per ask and measure, a column per arm."""
+    """A line per ask and measure, with a column per arm."""
     from qvl.training.pages.experiments.estimate import estimate
     from qvl.training.pages.experiments.page import NAMES, shown
     from qvl.training.pages.experiments.results import MEASURES

@@ -1,4 +1,4 @@
-"""``qvl mix``: the command line of mixtures. Wiring only; heavy imports stay inside the commands."""
+"""``qvl mix``: the command line of mixtures. Heavy imports stay inside the commands."""
 
 import json
 from dataclasses import asdict, replace
@@ -13,30 +13,34 @@ if TYPE_CHECKING:
     from qvl.pipeline.shards.reader import Dataset
     from qvl.training.pages.mix.figures import MixFigures
 
-app = typer.Typer(no_args_is_help=True, help="Look at datasets and mixtures; index foreign tars; take samples down.")
+app = typer.Typer(
+    no_args_is_help=True, help="Inspect datasets and mixtures; index third-party tars; take samples down."
+)
 
 LIMIT = 1_000_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
-Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page too")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write an HTML page")]
 PerShard = Annotated[int, typer.Option(min=1, help="Samples of each shard to encode for the token counts")]
 Duplicates = Annotated[
     bool | None,
-    typer.Option("--duplicates/--no-duplicates", help=f"Look for equal images; by default up to {LIMIT:,} samples"),
+    typer.Option("--duplicates/--no-duplicates", help=f"Search for equal images; by default up to {LIMIT:,} samples"),
 ]
 
 
 @app.command()
 def stats(
-    what: Annotated[str, typer.Argument(metavar="DATASET|RECIPE", help="Folder of shards, or YAML recipe of training")],
+    what: Annotated[
+        str, typer.Argument(metavar="DATASET|RECIPE", help="Folder of shards, or a training recipe (YAML)")
+    ],
     tokenizer: Annotated[
-        Path | None, typer.Option(help="Model folder or tokenizer file; a recipe's own by default")
+        Path | None, typer.Option(help="Model folder or tokenizer file; by default that of the recipe")
     ] = None,
     per_shard: PerShard = 16,
     duplicates: Duplicates = None,
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """What datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
+    """Show what datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
     from qvl.training.data.datasets import open_all, used_datasets
     from qvl.training.data.encode import Rule
     from qvl.training.pages.mix.stats import dataset_stats
@@ -44,30 +48,30 @@ def stats(
     from qvl.training.plan.start import start_config, start_tokenizer
     from qvl.training.recipe import load_train_recipe
 
-    words, rule = _tokenizer(tokenizer), Rule(USUAL_LENGTH)
+    own_tokenizer, rule = _tokenizer(tokenizer), Rule(USUAL_LENGTH)
     if what.endswith((".yaml", ".yml")):
         recipe = load_train_recipe(Path(what))
         name, datasets = recipe.name, used_datasets(recipe)
-        words = words or start_tokenizer(recipe)
+        own_tokenizer = own_tokenizer or start_tokenizer(recipe)
         rule = Rule(USUAL_LENGTH, start_config(recipe).adapter_config.num_queries)
     else:
         name = Path(what.rstrip("/")).name
         datasets = open_all({name: what})
-    how = TokenCounting(words, rule, per_shard)
-    _show(dataset_stats(name, datasets, how), datasets, duplicates, report, as_json)
+    counting = TokenCounting(own_tokenizer, rule, per_shard)
+    _show(dataset_stats(name, datasets, counting), datasets, duplicates, report, as_json)
 
 
 @app.command()
 def plan(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML recipe of training", show_default=False)],
-    world: Annotated[int, typer.Option("--world-size", min=1, help="Preflight for so many ranks")] = 1,
-    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Output with measured lengths")] = None,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Training recipe (YAML)", show_default=False)],
+    world: Annotated[int, typer.Option("--world-size", min=1, help="Number of ranks for the preflight")] = 1,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Training output with measured lengths")] = None,
     per_shard: PerShard = 16,
     duplicates: Duplicates = None,
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """What each stage will see, beside the paper, and whether it fits a world size. Exit 1 at a problem."""
+    """Show what each stage will see, beside the paper, and whether it fits a world size. Exit 1 if there is a problem."""
     from qvl.training.data.datasets import used_datasets
     from qvl.training.pages.mix.stats import recipe_plan
     from qvl.training.recipe import load_train_recipe
@@ -82,10 +86,10 @@ def plan(
 @app.command()
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="Folder of shards, or the output that holds it")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one to compare with")],
     as_json: AsJson = False,
 ) -> None:
-    """What is in one dataset and not in the other, by id and by image; how shares change. Exit 1 where they differ."""
+    """Compare two datasets by id and by image, and show how shares change. Exit 1 if they differ."""
     from qvl.training.data.datasets import open_all
     from qvl.training.pages.mix.compare import difference
     from qvl.training.pages.mix.tables import print_difference
@@ -103,14 +107,17 @@ def diff(
 def index(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of WebDataset tars")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Convert foreign samples to shards here")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the shards that third-party samples are converted to"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the dataset and its source; the folder's by default")] = None,
-    language: Annotated[str, typer.Option(help="Of the texts: en, zh, or auto by the letters")] = "auto",
-    workers: Annotated[str, typer.Option(help="serial: this process; ray: all cores, or a cluster")] = "serial",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the dataset and its source; by default that of the folder")
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language of the texts: en, zh, or auto (by their letters)")] = "auto",
+    workers: Annotated[str, typer.Option(help="serial: this process; ray: all cores or a cluster")] = "serial",
     as_json: AsJson = False,
 ) -> None:
-    """Make foreign tars readable for the trainer: an index beside ours, or a conversion that leaves the tars alone."""
+    """Make tars readable for the trainer: index tars in our format, or convert third-party tars, which stay as they are."""
     from qvl.pipeline.base.errors import RecipeError
     from qvl.pipeline.builders.foreign import convert, dataset_name
     from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
@@ -118,39 +125,39 @@ def index(
     from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.system_errors import resumable
 
-    tars, called, reasons = tars_of(folder), name or dataset_name(folder), dict[str, int]()
+    tars, dataset, left_out = tars_of(folder), name or dataset_name(folder), dict[str, int]()
     if language not in ("auto", "en", "zh"):
         raise RecipeError(f"--language {language}: choose auto, en or zh")
     own = [is_own(tar) for tar in tars]
     if output is not None and any(own):
-        raise RecipeError(f"{tars[own.index(True)]}: in our format already; index such tars without --output")
+        raise RecipeError(f"{tars[own.index(True)]}: is already in our format; index such tars without --output")
     if output is not None:
         with resumable(output):
-            converted = convert(tars, output, called, language, open_pool(workers, None))  # type: ignore[arg-type]
-            found, reasons = converted.dataset, converted.left_out
+            converted = convert(tars, output, dataset, language, open_pool(workers, None))  # type: ignore[arg-type]
+            found, left_out = converted.dataset, converted.left_out
     elif all(own):
-        found = index_beside(folder, called)
+        found = index_beside(folder, dataset)
     else:
         raise RecipeError(
-            f"{folder}: samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
+            f"{folder}: has samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
         )
     if as_json:
-        typer.echo(json.dumps({"dataset": plain(found), "left_out": reasons}))
+        typer.echo(json.dumps({"dataset": plain(found), "left_out": left_out}))
         return
     typer.echo(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
-    for reason, number in reasons.items():
+    for reason, number in left_out.items():
         typer.echo(f"left out: {reason} {number:,}")
 
 
 @app.command()
 def revoke(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Output of a run, or a folder of shards")],
-    takedown: Annotated[Path, typer.Argument(metavar="LIST", help="File with an id, address or image hash a line")],
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False,
-    date: Annotated[str | None, typer.Option(help="Date in the record; today by default")] = None,
+    takedown: Annotated[Path, typer.Argument(metavar="LIST", help="File with one id, URL or image hash per line")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only print what would be taken down")] = False,
+    date: Annotated[str | None, typer.Option(help="Date for the record; today by default")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take samples down: only the shards that hold them are written anew. The same command finishes a killed one."""
+    """Take samples down. Only the shards that hold them are rewritten. After a kill the same command finishes the work."""
     from datetime import date as calendar
 
     from qvl.pipeline.commit.records import plain
@@ -165,16 +172,16 @@ def revoke(
         return
     for record in found.records:
         typer.echo(f"{record.id}  {record.shard}  {record.by}")
-    said = "would be taken down" if dry else "taken down, on record in revoked.jsonl"
-    typer.echo(f"{_number(found.samples, 'sample')} of {_number(len(found.shards), 'shard')} {said}")
+    outcome = "would be taken down" if dry else "taken down and recorded in revoked.jsonl"
+    typer.echo(f"{_number(found.samples, 'sample')} of {_number(len(found.shards), 'shard')} {outcome}")
     for line in found.nothing_on:
-        typer.echo(f"nothing is on {line}")
+        typer.echo(f"nothing matches {line}")
     if found.cleared:
-        typer.echo(f"{'would be cleared' if dry else 'cleared'} too: {', '.join(found.cleared)}")
+        typer.echo(f"{'would be cleared' if dry else 'cleared'} as well: {', '.join(found.cleared)}")
 
 
-def _number(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _show(
@@ -185,8 +192,8 @@ def _show(
     from qvl.training.pages.mix.page import write_page
     from qvl.training.pages.mix.tables import print_stats
 
-    wanted = sum(each.samples for each in datasets.values()) <= LIMIT if duplicates is None else duplicates
-    if wanted:
+    search = sum(each.samples for each in datasets.values()) <= LIMIT if duplicates is None else duplicates
+    if search:
         stats = replace(stats, duplicates=find_duplicates(datasets))
     if report is not None:
         write_page(report, stats)
@@ -194,7 +201,7 @@ def _show(
         typer.echo(json.dumps(figures_json(stats)))
         return
     print_stats(stats)
-    if not wanted:
+    if not search:
         typer.echo("equal images were not searched for; --duplicates reads every sample")
 
 
@@ -209,4 +216,4 @@ def _tokenizer(path: Path | None) -> "PreTrainedTokenizerBase | None":
     try:
         return load_processor(path).tokenizer if path.is_dir() else build_tokenizer(path)
     except (ModelError, OSError, ValueError) as error:
-        raise RecipeError(f"--tokenizer {path}: neither a model folder nor a tokenizer file ({error})") from None
+        raise RecipeError(f"--tokenizer {path}: is neither a model folder nor a tokenizer file ({error})") from None

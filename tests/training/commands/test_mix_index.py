@@ -156,7 +156,7 @@ def test_our_own_tars_get_their_index_back(tmp_path: Path, datasets: dict[str, P
     before, after = open_dataset(str(datasets["mixed"])), open_dataset(str(moved))
     assert (before.hash, before.samples) == (after.hash, after.samples)
     assert before.manifest.tasks == after.manifest.tasks
-    with pytest.raises(RecipeError, match="in our format already"):
+    with pytest.raises(RecipeError, match="is already in our format"):
         mix("index", moved, "--output", tmp_path / "out")
 
 
