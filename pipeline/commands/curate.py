@@ -127,21 +127,23 @@ def plan(
 @app.command()
 def audit(out: Finished, as_json: Json = False) -> None:
     """Recount all rows and read the shards back. Exits with 1 at the first discrepancy."""
+    from dataclasses import asdict
+
     from qvl.pipeline.finished.audit import audit as audit_output
     from qvl.pipeline.storage.paths import parse_path
 
     found = audit_output(parse_path(out))
     if as_json:
-        typer.echo(json.dumps(found))
-    elif found["discrepancy"] is None:
-        revoked = f", less {found['revoked']:,} samples taken down" if found["revoked"] else ""
+        typer.echo(json.dumps(asdict(found)))
+    elif found.discrepancy is None:
+        revoked = f", less {found.revoked:,} samples taken down" if found.revoked else ""
         typer.echo(
-            f"{out}: {found['rows']:,} rows = {found['kept']:,} kept + {found['dropped']:,} dropped; "
-            f"{found['shards']} shards hold the {found['kept']:,} kept rows{revoked}, byte for byte; dataset {found['hash']}"
+            f"{out}: {found.rows:,} rows = {found.kept:,} kept + {found.dropped:,} dropped; "
+            f"{found.shards} shards hold the {found.kept:,} kept rows{revoked}, byte for byte; dataset {found.hash}"
         )
     else:
-        typer.echo(f"{out}: {found['discrepancy']}", err=True)
-    raise typer.Exit(0 if found["discrepancy"] is None else 1)
+        typer.echo(f"{out}: {found.discrepancy}", err=True)
+    raise typer.Exit(0 if found.discrepancy is None else 1)
 
 
 @app.command()
@@ -158,11 +160,11 @@ def trace(
     if (sample is None) == (row is None):
         raise typer.BadParameter("give a SAMPLE id, or --row FILE ROW")
     folder = parse_path(out)
-    content = trace_row(folder, *row) if row is not None else trace_sample(folder, str(sample))
+    found = trace_row(folder, *row) if row is not None else trace_sample(folder, str(sample))
     if as_json:
-        typer.echo(json.dumps(content, default=str))
+        typer.echo(json.dumps(found.content(), default=str))
     else:
-        print_trace(content)
+        print_trace(found)
 
 
 app.command()(whatif)

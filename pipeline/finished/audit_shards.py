@@ -1,8 +1,7 @@
 """The part of the audit that reads shards back: members, index, order and bytes, one shard at a time."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import xxhash
@@ -10,6 +9,7 @@ import xxhash
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.finished.expected_samples import ExpectedSample, ExpectedSamples
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.sources.tar_index import index_tar
@@ -17,6 +17,7 @@ from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
+Counts = dict[str, Counter[str]]  # samples by source, language and task
 Value = TypeVar("Value")
 
 
@@ -24,90 +25,81 @@ class DiscrepancyError(Exception):
     """The first thing that does not add up."""
 
 
-class Expected(NamedTuple):
-    """A sample that a shard must hold: its key and, in a curation, its image's hash and its caption."""
-
-    key: str
-    image_hash: bytes | None = None
-    caption: str | None = None
-
-
 def require(condition: bool, message: str) -> None:
-    """Raise DiscrepancyError where the condition does not hold."""
+    """Raise DiscrepancyError unless the condition holds."""
     if not condition:
         raise DiscrepancyError(message)
 
 
-def found(value: Value | None, message: str) -> Value:
-    """The value. Raises DiscrepancyError where there is none."""
+def require_found(value: Value | None, message: str) -> Value:
+    """The value. Raises DiscrepancyError if it is None."""
     if value is None:
         raise DiscrepancyError(message)
     return value
 
 
 def require_bytes(path: AnyPath, digest: str) -> None:
-    """The file is there and its bytes are those that were committed."""
+    """Raise DiscrepancyError unless the file exists with the bytes that were committed."""
     name = f"{path.parent.name}/{path.name}"
-    again = "; run the same command again, it is made anew"
-    require(path.is_file(), f"{name} is missing{again}")
-    require(file_hash(path) == digest, f"{name}: its bytes are not those that were committed; delete it{again}")
+    rebuild = "run the same command again to rebuild it"
+    require(path.is_file(), f"{name} is missing; {rebuild}")
+    require(file_hash(path) == digest, f"{name} was changed after it was committed; delete it and {rebuild}")
 
 
 def audit_shards(
-    layout: Layout[AnyPath],
-    dataset: DatasetManifest,
-    plans: list[ShardPlan],
-    expected: Callable[[ShardPlan], list[Expected]],
+    layout: Layout[AnyPath], dataset: DatasetManifest, plans: list[ShardPlan], expected: ExpectedSamples
 ) -> None:
-    """Every shard is there, holds just what follows from the verdicts, in order, and ``dataset.json`` says so."""
+    """Raise DiscrepancyError unless every shard exists, holds the expected samples in order, and dataset.json agrees."""
     names = [shard.shard for shard in dataset.shards]
-    require(
-        names == [plan.name for plan in plans], f"dataset.json lists {len(names)} shards, {len(plans)} follow from it"
-    )
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in COUNTED}
+    planned = [plan.name for plan in plans]
+    require(names == planned, f"dataset.json lists {len(names)} shards, but {len(planned)} follow from it")
+    counts: Counts = {kind: Counter() for kind in COUNTED}
     for shard, plan in zip(dataset.shards, plans, strict=True):
         manifest = read_manifest(layout.shard_manifest(plan.name), ShardManifest)
         agree = manifest is not None and manifest.entry == shard
         require(agree, f"{plan.name}: dataset.json and its manifest disagree")
         require_bytes(layout.shard(plan.name), shard.hash)
         require_bytes(layout.index(plan.name), shard.index_hash)
-        _audit_members(layout, plan, expected(plan), counts)
-    stated = dataset.counts
-    found = {kind: dict(sorted(counter.items())) for kind, counter in counts.items()}
-    require(stated == found, f"the shards hold {found}, dataset.json says {stated}")
-    samples, size = sum(shard.samples for shard in dataset.shards), sum(shard.bytes for shard in dataset.shards)
-    require(samples == dataset.samples, f"the shards have {samples} samples, dataset.json says {dataset.samples}")
-    require(size == dataset.bytes, f"the shards have {size} bytes, dataset.json says {dataset.bytes}")
-    require(merkle_root(s.hash for s in dataset.shards) == dataset.hash, "the dataset hash is not its shards'")
+        _audit_members(layout, plan, expected.of_shard(plan), counts)
+    _require_sums(dataset, counts)
     stray = sorted({path.stem for path in layout.dataset.parent.glob("*.tar")} - set(names))
     require(not stray, f"shards/{''.join(stray[:1])}.tar belongs to no manifest")
 
 
-def _audit_members(
-    layout: Layout[AnyPath], plan: ShardPlan, rows: list[Expected], counts: dict[str, Counter[str]]
-) -> None:
-    """Members, index and verdicts agree; the image bytes are the source's."""
+def _require_sums(dataset: DatasetManifest, counts: Counts) -> None:
+    found = {kind: dict(sorted(counter.items())) for kind, counter in counts.items()}
+    require(dataset.counts == found, f"the shards hold {found}, dataset.json says {dataset.counts}")
+    samples, size = sum(shard.samples for shard in dataset.shards), sum(shard.bytes for shard in dataset.shards)
+    require(samples == dataset.samples, f"the shards have {samples} samples, dataset.json says {dataset.samples}")
+    require(size == dataset.bytes, f"the shards have {size} bytes, dataset.json says {dataset.bytes}")
+    root = merkle_root(shard.hash for shard in dataset.shards)
+    require(root == dataset.hash, "the hash of dataset.json does not follow from its shards")
+
+
+def _audit_members(layout: Layout[AnyPath], plan: ShardPlan, expected: list[ExpectedSample], counts: Counts) -> None:
+    """Compare the members and the index of a shard with the expected samples, and count the samples."""
     name = f"{plan.name}.tar"
     index = read_parquet(layout.index(plan.name)).to_pylist()
-    keys = [row["key"] for row in index]
-    require(keys == [row.key for row in rows], f"{name}: its samples are not those that the verdicts and the seed give")
+    same_keys = [row["key"] for row in index] == [sample.key for sample in expected]
+    require(same_keys, f"{name}: its samples are not those that follow from the verdicts and the seed")
     with Storage().mapped(str(layout.shard(plan.name))) as data:
-        found = index_tar(data)
-        require(found.fault is None, f"{name}: {found.fault}")
+        tar = index_tar(data)
+        require(tar.fault is None, f"{name}: {tar.fault}")
         members = sum(1 + len(row["image_offsets"]) for row in index)
-        require(len(found.members) == members, f"{name}: {len(found.members)} members, its index knows {members}")
-        for row, wanted in zip(index, rows, strict=True):
+        require(len(tar.members) == members, f"{name} has {len(tar.members)} members, but its index has {members}")
+        for row, sample in zip(index, expected, strict=True):
             content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-            require(
-                content["id"] == row["key"], f"{name}: the index points {row['key']} to the JSON of {content['id']}"
-            )
+            key, found = row["key"], content["id"]
+            require(found == key, f"{name}: where the index has the JSON of {key} is that of {found}")
             for kind in COUNTED:
                 counts[kind][content[kind.removesuffix("s")]] += 1
-            if wanted.image_hash is not None:
-                start = row["image_offsets"][0]
-                image = data[start : start + row["image_sizes"][0]]
-                same = xxhash.xxh3_128_digest(image) == wanted.image_hash
-                require(same, f"{name}: the image of {row['key']} is not the source's")
-                require(
-                    content["turns"][-1]["text"].strip() == wanted.caption, f"{name}: {row['key']} has another caption"
-                )
+            if sample.image_hash is not None:
+                _audit_pair(name, row, sample, data, content["turns"][-1]["text"])
+
+
+def _audit_pair(name: str, row: dict[str, Any], sample: ExpectedSample, data: memoryview, text: str) -> None:
+    """Compare the image of a curated sample with its scanned hash, and its caption with the ledger's."""
+    start = row["image_offsets"][0]
+    same_image = xxhash.xxh3_128_digest(data[start : start + row["image_sizes"][0]]) == sample.image_hash
+    require(same_image, f"{name}: the image of {row['key']} is not that of the source")
+    require(text.strip() == sample.caption, f"{name}: the caption of {row['key']} is not that of the ledger")

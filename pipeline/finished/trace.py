@@ -1,5 +1,6 @@
-"""Two-way lineage: a sample's source, columns and place in a shard; a source row's verdict and what won over it."""
+"""Lineage in both directions: where a sample comes from and lies; why a source row was dropped, and what beat it."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow.compute as pc
@@ -22,106 +23,155 @@ MAX_CHAIN = 10
 SHOWN = 5
 
 
-def trace_sample(out: AnyPath, sample: str) -> dict[str, Any]:
-    """Everything about a sample id. Raises DataError where the output knows no such row."""
+@dataclass(frozen=True, slots=True)
+class ShardPosition:
+    """Where a sample lies: the tar below the output, and byte offsets and sizes in it."""
+
+    tar: str
+    offset: int
+    size: int
+    image_offsets: list[int]
+    image_sizes: list[int]
+    json_offset: int
+    json_size: int
+
+    def content(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenDown:
+    """When a sample was taken down, and the line of the list that asked for it."""
+
+    date: str
+    by: str
+
+    def content(self) -> dict[str, Any]:
+        return {"taken down": f"{self.date}, by {self.by}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything about one input row. ``failed`` names all filters that it fails, ``columns`` are those of the ledger.
+
+    ``shard`` is None for a dropped row, and for a kept one before pack has run. ``lost_to`` is the trace of the row that
+    won over a duplicate.
+    """
+
+    id: str
+    file: str
+    row: int
+    verdict: str
+    failed: list[str]
+    columns: dict[str, Any]
+    shard: ShardPosition | TakenDown | None = None
+    lost_to: "Trace | None" = None
+
+    def content(self) -> dict[str, Any]:
+        """The trace for JSON: ``shard`` only for a kept row, ``lost_to`` only for a duplicate."""
+        names = ("id", "file", "row", "verdict", "failed", "columns")
+        content = {name: getattr(self, name) for name in names}
+        if self.verdict == KEEP:
+            content["shard"] = self.shard.content() if self.shard else None
+        if self.lost_to is not None:
+            content["lost_to"] = self.lost_to.content()
+        return content
+
+
+def trace_sample(out: AnyPath, sample: str) -> Trace:
+    """Trace a sample id. Raises DataError if the output has no such row."""
     try:
         unit, row = split_sample_id(sample)
     except ValueError:
         raise DataError(f"{sample}: not a sample id (SOURCE-HASH-ROW); for a source row use --row FILE ROW") from None
-    return _trace(_known(out), unit, row, MAX_CHAIN)
+    return _trace(_output_layout(out), unit, row, MAX_CHAIN)
 
 
-def trace_row(out: AnyPath, file: str, row: int) -> dict[str, Any]:
-    """Everything about a row of an input file, named as in the ledger's units or by the end of its path."""
-    layout = _known(out)
-    found, known = [], []
+def trace_row(out: AnyPath, file: str, row: int) -> Trace:
+    """Trace a row of an input file, which is named as SOURCE/NAME, as NAME, or by a path that ends in its name.
+
+    Raises DataError if the output has no such row, or several files of that name.
+    """
+    layout = _output_layout(out)
     paths: list[AnyPath] = sorted((layout.out / "manifests" / "scan").glob("*.json"), key=str)
-    for manifest in filter(None, map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)):
-        name = f"{manifest.source}/{manifest.name}"
-        known.append(name)
-        if file in (manifest.name, name) or file.endswith("/" + manifest.name):
-            found.append(manifest)
+    manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScanManifest), paths)
+    units = {f"{unit.source}/{unit.name}": unit for unit in manifests if unit is not None}
+    found = {name: unit for name, unit in units.items() if file in (unit.name, name) or file.endswith("/" + unit.name)}
     if not found:
-        more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+        more = f" and {len(units) - SHOWN} more" if len(units) > SHOWN else ""
         raise DataError(
-            f"{file}: no input file of this output has that name; there are {', '.join(known[:SHOWN])}{more}"
+            f"{file}: no input file of this output has that name; there are {', '.join(list(units)[:SHOWN])}{more}"
         )
     if len(found) > 1:
-        names = ", ".join(f"{manifest.source}/{manifest.name}" for manifest in found)
-        raise DataError(f"{file}: which of {names}?")
-    return _trace(layout, found[0].unit, row, MAX_CHAIN)
+        raise DataError(f"{file}: which of {', '.join(found)}?")
+    (unit,) = found.values()
+    return _trace(layout, unit.unit, row, MAX_CHAIN)
 
 
-def _known(out: AnyPath) -> Layout[AnyPath]:
-    """The output's layout. Raises DataError where no run has written anything."""
+def _output_layout(out: AnyPath) -> Layout[AnyPath]:
+    """The layout of an output. Raises DataError where no run has written anything."""
     layout = Layout(out.resolve())
     if not layout.recipe.is_file():
         raise DataError(f"{out}: no output of `qvl curate run` is there")
     return layout
 
 
-def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> dict[str, Any]:
+def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
     manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
     if manifest is None or not layout.ledger(unit).is_file():
         raise DataError(f"{unit}: the output knows no such input file, or select has not run yet")
     table = read_parquet(layout.ledger(unit))
     if not 0 <= row < len(table):
         raise DataError(f"{manifest.name} has rows 0 to {len(table) - 1}, not {row}")
-    record = {name: _plain(value) for name, value in table.slice(row, 1).to_pylist()[0].items()}
-    failed = record.pop("failed")
-    result: dict[str, Any] = {
-        "id": record.pop("id"),
-        "file": manifest.name,
-        "row": record.pop("row"),
-        "verdict": record.pop("verdict"),
-        "failed": [word for bit, word in enumerate(FILTER_NAMES) if failed >> bit & 1],
-        "columns": record,
-    }
-    if result["verdict"] == KEEP:
-        result["shard"] = _shard(layout, table, unit, row)
-    if record["dup_of"] and depth:
-        result["lost_to"] = _trace(layout, *split_sample_id(record["dup_of"]), depth - 1)
-    return result
+    columns = {name: _printable(value) for name, value in table.slice(row, 1).to_pylist()[0].items()}
+    sample, verdict, failed = (columns.pop(name) for name in ("id", "verdict", "failed"))
+    keeper = columns["dup_of"]
+    return Trace(
+        id=sample,
+        file=manifest.name,
+        row=columns.pop("row"),
+        verdict=verdict,
+        failed=[name for bit, name in enumerate(FILTER_NAMES) if failed >> bit & 1],
+        columns=columns,
+        shard=_position(layout, sample) if verdict == KEEP else None,
+        lost_to=_trace(layout, *split_sample_id(keeper), depth - 1) if keeper and depth else None,
+    )
 
 
-def _plain(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _shard(layout: Layout[AnyPath], table: Any, unit: str, row: int) -> dict[str, Any] | None:
-    """Shard and byte offsets of a kept row, by its key in the shards' indexes, or when and why it was taken down.
-
-    None before pack has run.
-    """
+def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown | None:
+    """Where a kept row lies, by its key in the shards' indexes, or when it was taken down. None before pack has run."""
     dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         return None
-    key = table["id"][row].as_py()
     for shard in dataset.shards:
         index = read_parquet(layout.index(shard.shard))
-        found = index.filter(pc.equal(index["key"], key)).to_pylist()
+        found = index.filter(pc.equal(index["key"], sample)).to_pylist()
         if found:
-            fields = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
-            return {"tar": f"shards/{shard.shard}.tar", **{name: found[0][name] for name in fields}}
-    record = read_revoked(layout.revoked).get(key)
+            names = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
+            return ShardPosition(f"shards/{shard.shard}.tar", **{name: found[0][name] for name in names})
+    record = read_revoked(layout.revoked).get(sample)
     if record is None:
-        raise DataError(f"{key} is kept but in no shard: run `qvl curate audit`")
-    return {"taken down": f"{record.date}, by {record.by}"}
+        raise DataError(f"{sample} is kept but in no shard: run `qvl curate audit`")
+    return TakenDown(record.date, record.by)
 
 
-def print_trace(content: dict[str, Any], title: str = "") -> None:
-    """The trace as tables; what a row lost to follows below it."""
-    console = Console(markup=False, emoji=False)  # names and captions are the data's
-    table = Table(title=title or content["id"], title_justify="left", show_header=False)
+def print_trace(trace: Trace, title: str = "") -> None:
+    """Print the trace as a table, followed by that of the row that it lost to."""
+    console = Console(markup=False, emoji=False)  # names and captions come from the data
+    table = Table(title=title or trace.id, title_justify="left", show_header=False)
     for name in ("id", "file", "row", "verdict"):
-        table.add_row(name, str(content[name]))
-    table.add_row("fails", ", ".join(content["failed"]) or "none")
-    for name, value in content.get("shard", {}).items() if content.get("shard") else ():
+        table.add_row(name, str(getattr(trace, name)))
+    table.add_row("fails", ", ".join(trace.failed) or "none")
+    for name, value in (trace.shard.content() if trace.shard else {}).items():
         table.add_row(f"shard {name}", str(value))
     table.add_section()
-    for name, value in content["columns"].items():
+    for name, value in trace.columns.items():
         if value is not None:
             table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
     console.print(table, markup=False)
-    if "lost_to" in content:
-        print_trace(content["lost_to"], f"{content['id']} lost to")
+    if trace.lost_to is not None:
+        print_trace(trace.lost_to, f"{trace.id} lost to")

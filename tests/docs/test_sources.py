@@ -105,7 +105,7 @@ def test_annotations_of_the_described_layout(name: str, tmp_path: Path) -> None:
     made.questions(tmp_path)
     dataset = json.loads(run("ground", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
     assert dataset["lineage"]["verdicts"] == GROUNDED[name]
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
 
 
 def test_texts_and_dialogues(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def dataset(out: Path) -> dict[str, Any]:
 def test_each_part_lies_beside_the_curation_and_adds_up(made: tuple[Path, str]) -> None:
     for folder in ("demo", "demo_text", "demo_ground"):
         out = made[0].with_name(folder)
-        assert audit(out)["discrepancy"] is None
+        assert audit(out).discrepancy is None
         assert (out / "report.html").is_file()
 
 

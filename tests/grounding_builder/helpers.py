@@ -61,7 +61,7 @@ def make(source: Annotations, out: Path, exclusion: Exclusion | None = None) -> 
     """Build one source and audit it; returns the ledger's rows in order."""
     builder = Grounding("test", (source,), exclusion or Exclusion())
     dataset = build(builder, out, SerialPool(), RunProgress(), shard_rows=50, seed=0)
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
     return [row for unit in dataset.units for row in pq.read_table(out / "ledger" / f"{unit}.parquet").to_pylist()]
 
 

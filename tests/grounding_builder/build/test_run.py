@@ -35,7 +35,7 @@ def test_run_gives_every_row_its_verdict(built: tuple[Path, dict[str, Any]]) -> 
         "visual_genome": {"box:outside": 1, "box:zero_area": 1, "keep": 37, "leak:id": 7, "markup": 1, "merged": 1},
         "vqav2": {"keep": 63, "leak:id": 6},
     }
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_parsed_text_equals_the_stored_regions(built: tuple[Path, dict[str, Any]]) -> None:

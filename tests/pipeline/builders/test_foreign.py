@@ -25,7 +25,7 @@ def test_convert_packs_every_tar_into_a_shard_and_lists_what_it_leaves_out(tmp_p
     assert [shard.samples for shard in converted.dataset.shards] == [8, 8]
     lines = (tmp_path / "out" / "left_out" / "cats-000000.jsonl").read_bytes()
     assert lines == b'{"key":"0004","reason":"no_caption"}\n{"key":"0009","reason":"no_caption"}\n'
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
 
 
 def test_convert_keeps_shards_whose_tar_did_not_change(tmp_path: Path) -> None:

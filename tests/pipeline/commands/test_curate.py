@@ -1,6 +1,7 @@
 """The command's words: names with brackets, outputs that are none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commands.summary import print_summary
 from qvl.pipeline.curate.plan import Plan, StagesDone, print_plan
-from qvl.pipeline.finished.trace import print_trace, trace_row, trace_sample
+from qvl.pipeline.finished.trace import Trace, print_trace, trace_row, trace_sample
 
 HOSTILE = "o[/b]x [red] :smile: \\[a]"
 DATASET: dict[str, Any] = {
@@ -38,9 +39,8 @@ def test_a_plan_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_trace_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
-    columns = {"caption": HOSTILE}
-    row = {"id": HOSTILE, "file": HOSTILE, "row": 0, "verdict": "keep", "failed": [], "columns": columns}
-    print_trace({**row, "lost_to": row})
+    keeper = Trace(HOSTILE, HOSTILE, 0, "keep", [], {"caption": HOSTILE})
+    print_trace(replace(keeper, lost_to=keeper))
     assert capsys.readouterr().out.count("o[/b]x") >= 6
 
 

@@ -19,8 +19,8 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.plan import StagesDone, make_plan
 from qvl.pipeline.curate.run import run
-from qvl.pipeline.finished.audit import audit
-from qvl.pipeline.finished.trace import trace_row, trace_sample
+from qvl.pipeline.finished.audit import AuditResult, audit
+from qvl.pipeline.finished.trace import ShardPosition, trace_row, trace_sample
 from qvl.pipeline.recipe.recipe import load_recipe
 from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.samples import jpeg, write_img2dataset
@@ -115,10 +115,9 @@ def test_every_row_has_one_verdict_and_the_sums_agree(data: Path, tmp_path: Path
     assert dataset.verdicts == {"disk": {"keep": 6}, "web": web}
     assert (dataset.samples, dataset.rows) == (24, 32)
     assert [shard.samples for shard in dataset.shards] == [7, 7, 7, 3]
-    assert audit(tmp_path / "out") == {
-        **{"rows": 32, "kept": 24, "dropped": 8, "shards": 4, "hash": dataset.hash},
-        **{"revoked": 0, "discrepancy": None},
-    }
+    assert audit(tmp_path / "out") == AuditResult(
+        rows=32, kept=24, dropped=8, shards=4, hash=dataset.hash, revoked=0, discrepancy=None
+    )
 
 
 def test_a_second_run_changes_nothing(data: Path, out: Path) -> None:
@@ -173,7 +172,7 @@ def test_a_changed_recipe_is_refused_by_name_until_fresh(data: Path, out: Path, 
     fresh = curate(data, out, fresh=True, **more)
     elsewhere = curate(data, tmp_path / "elsewhere", **more)
     assert fresh == elsewhere
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_fresh_scans_only_what_changed(data: Path, out: Path) -> None:
@@ -222,7 +221,7 @@ def test_changed_inputs_are_refused_by_name_until_fresh(
     with pytest.raises(StaleError, match=words):
         curate(data, out)
     assert curate(data, out, fresh=True) == curate(data, tmp_path / "elsewhere")
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 @pytest.mark.parametrize("side", ["00000.parquet", "00000_stats.json"])
@@ -259,7 +258,7 @@ def test_more_damage_than_tolerated_stops_the_run_and_is_named(data: Path, tmp_p
     with pytest.raises(DataError, match=r"00000\.tar \(.*truncated_tar"):
         curate(data, tmp_path / "b", tolerance={"unreadable_rows": 1.0, "unreadable_units": 0.1})
     dataset = curate(data, tmp_path / "a", tolerance={"unreadable_rows": 1.0, "unreadable_units": 1.0})
-    assert audit(tmp_path / "a")["discrepancy"] is None
+    assert audit(tmp_path / "a").discrepancy is None
     assert dataset.verdicts["web"]["unreadable:truncated_tar"] == 1
 
 
@@ -272,7 +271,7 @@ def test_a_unit_that_cannot_be_opened_is_a_verdict_not_a_crash(data: Path, tmp_p
 def test_nothing_kept_is_a_dataset_of_nothing(data: Path, tmp_path: Path) -> None:
     dataset = curate(data, tmp_path / "out", filters={"text_length": {"minimum": 999}})
     assert (dataset.samples, dataset.shards) == (0, ())
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
 
 
 # ---- audit
@@ -334,21 +333,21 @@ def remove_scan_manifest(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("tamper", "words"),
     [
-        (tamper_ledger_verdict, "ledger/disk-.*its bytes are not those"),
-        (change_columns, "columns/disk-.*its bytes are not those"),
+        (tamper_ledger_verdict, "ledger/disk-.*was changed after it was committed"),
+        (change_columns, "columns/disk-.*was changed after it was committed"),
         (flip_image_byte, r"small-000001\.tar"),
-        (cut_shard, r"small-000000\.tar: .* bytes"),
+        (cut_shard, r"small-000000\.tar was changed"),
         (remove_shard, r"small-000002\.tar is missing"),
         (swap_index, r"small-000000\.parquet"),
         (add_shard, r"small-000009\.tar belongs to no manifest"),
         (change_dataset, "hash"),
-        (forget_a_shard, "dataset.json lists 3 shards, 4 follow from it"),
+        (forget_a_shard, "dataset.json lists 3 shards, but 4 follow from it"),
         (remove_scan_manifest, "scan manifest is missing"),
     ],
 )
 def test_audit_finds_what_does_not_add_up(out: Path, tamper: Callable[[Layout], None], words: str) -> None:
     tamper(Layout(out))
-    assert re.search(words, audit(out)["discrepancy"] or "nothing found")
+    assert re.search(words, audit(out).discrepancy or "nothing found")
 
 
 def test_audit_of_nothing_says_so(tmp_path: Path) -> None:
@@ -361,24 +360,27 @@ def test_audit_of_nothing_says_so(tmp_path: Path) -> None:
 
 def test_trace_goes_both_ways(data: Path, out: Path) -> None:
     found = trace_row(out, "t.jsonl", 4)
-    assert (found["verdict"], found["file"], found["row"]) == ("keep", "t.jsonl", 4)
-    assert trace_sample(out, found["id"]) == found
-    place = found["shard"]
-    tar = (out / place["tar"]).read_bytes()
-    offset, size = place["image_offsets"][0], place["image_sizes"][0]
+    assert (found.verdict, found.file, found.row) == ("keep", "t.jsonl", 4)
+    assert trace_sample(out, found.id) == found
+    position = found.shard
+    assert isinstance(position, ShardPosition)
+    tar = (out / position.tar).read_bytes()
+    offset, size = position.image_offsets[0], position.image_sizes[0]
     assert tar[offset : offset + size] == (data / "disk" / "4.jpg").read_bytes()
-    assert json.loads(tar[place["json_offset"] : place["json_offset"] + place["json_size"]])["id"] == found["id"]
-    assert place["tar"].startswith("shards/small-00000")
+    assert json.loads(tar[position.json_offset : position.json_offset + position.json_size])["id"] == found.id
+    assert position.tar.startswith("shards/small-00000")
 
 
 def test_trace_names_what_a_row_lost_to_and_what_it_fails(data: Path, out: Path) -> None:
     lost = trace_row(out, "web/00000.tar", 0)
-    assert lost["verdict"] == "duplicate_image"
-    assert (lost["lost_to"]["file"], lost["lost_to"]["row"], lost["lost_to"]["verdict"]) == ("t.jsonl", 0, "keep")
+    assert lost.verdict == "duplicate_image"
+    keeper = lost.lost_to
+    assert keeper is not None
+    assert (keeper.file, keeper.row, keeper.verdict) == ("t.jsonl", 0, "keep")
     rows = [trace_row(out, str(data / "web" / "00000.tar"), i) for i in range(ROWS + 1)]
-    short = [row for row in rows if row["verdict"] == "text_length"]
-    assert [(row["failed"], row["columns"]["caption"]) for row in short] == [(["text_length"], "dog")]
-    assert all("shard" not in row for row in short)
+    short = [row for row in rows if row.verdict == "text_length"]
+    assert [(row.failed, row.columns["caption"]) for row in short] == [(["text_length"], "dog")]
+    assert all("shard" not in row.content() and row.shard is None for row in short)
 
 
 def test_trace_of_what_does_not_exist(out: Path, tmp_path: Path) -> None:
@@ -443,18 +445,18 @@ def test_a_fresh_run_killed_while_it_discards_still_ends_in_the_right_dataset(
     except StaleError:
         found = curate(data, out, fresh=True)
     assert found.hash == expected.hash
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 @pytest.mark.parametrize("lost", ["shards/small-000001.tar", "shards/small-000000.parquet", "ledger", "columns"])
 def test_what_was_deleted_by_hand_is_made_again_by_the_same_command(lost: str, data: Path, out: Path) -> None:
-    before = audit(out)["hash"]
+    before = audit(out).hash
     path = out / lost
     victim = sorted(path.iterdir())[0] if path.is_dir() else path
     victim.unlink()
-    assert audit(out)["discrepancy"] is not None
+    assert audit(out).discrepancy is not None
     assert curate(data, out).hash == before
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_the_order_of_sources_in_the_recipe_changes_nothing(data: Path, tmp_path: Path) -> None:
@@ -470,7 +472,7 @@ def test_a_damaged_manifest_is_named_and_its_work_done_again(data: Path, out: Pa
         curate(data, out)
     path.unlink()
     curate(data, out)
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 @pytest.mark.parametrize("change", ["added", "replaced", "removed"])

@@ -80,7 +80,7 @@ def test_a_takedown_blanks_the_samples_in_the_units_and_changes_nothing_else(out
         "n8-0": ["made/numbers-0000.tar", "report.html"], "n12-1": ["made/numbers-0001.tar", "report.html"],
         "n30-0": ["made/numbers-0003.tar", "report.html"],
     }  # fmt: skip
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_taken_down_samples_stay_out_when_a_build_is_packed_again_or_grows(out: Path, wanted: TakedownList) -> None:
@@ -94,7 +94,7 @@ def test_taken_down_samples_stay_out_when_a_build_is_packed_again_or_grows(out: 
     assert contents(out) == taken
     grown = run(Numbers(count=5), out, fresh=True)
     assert grown.revoked == 3 and not {s.key for s in scan_dataset(open_dataset(str(out)))} & set(GONE)
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_a_rebuilt_unit_is_blanked_by_the_same_command(out: Path, wanted: TakedownList) -> None:
@@ -105,7 +105,7 @@ def test_a_rebuilt_unit_is_blanked_by_the_same_command(out: Path, wanted: Takedo
     assert found.samples == 0 and list(found.cleared) == [f"made/{unit}.tar" for unit in sorted(UNITS)]
     assert samples_held(Layout(out), sorted(UNITS), GONE) == {}
     assert revoke(out, wanted, DAY).cleared == ()
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_a_dry_run_names_the_files_and_changes_nothing(out: Path, wanted: TakedownList) -> None:

@@ -125,19 +125,19 @@ def test_audit_and_trace_report_what_was_taken_down(out: Path, tmp_path: Path) -
     key = next(iter(samples(out)))
     revoke(out, listed(tmp_path, key), DAY)
     found = audit(out)
-    assert found["discrepancy"] is None
-    assert (found["rows"], found["kept"], found["revoked"]) == (whole["rows"], whole["kept"], 1)
-    assert found["dropped"] == whole["dropped"]
+    assert found.discrepancy is None
+    assert (found.rows, found.kept, found.revoked) == (whole.rows, whole.kept, 1)
+    assert found.dropped == whole.dropped
     traced = trace_sample(out, key)
-    assert traced["verdict"] == "keep" and traced["shard"] == {"taken down": f"{DAY}, by id:{key}"}
+    assert traced.verdict == "keep" and traced.content()["shard"] == {"taken down": f"{DAY}, by id:{key}"}
     (out / "revoked.jsonl").unlink()
-    assert "its samples are not those" in str(audit(out)["discrepancy"])
+    assert "its samples are not those" in str(audit(out).discrepancy)
 
 
 def test_the_audit_fails_when_a_sample_is_on_record_but_still_in_its_shard(out: Path) -> None:
     key = next(iter(samples(out)))
     (out / "revoked.jsonl").write_text(json.dumps({"id": key, "by": f"id:{key}", "date": DAY}) + "\n")
-    assert "its samples are not those" in str(audit(out)["discrepancy"])
+    assert "its samples are not those" in str(audit(out).discrepancy)
 
 
 def test_a_later_run_does_not_bring_taken_down_samples_back(recipe: Path, out: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_later_run_does_not_bring_taken_down_samples_back(recipe: Path, out: P
     assert {n: d for n, d in contents(out).items() if n.startswith("shards/")} == {
         n: d for n, d in taken.items() if n.startswith("shards/")
     }
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
     assert len((out / "revoked.jsonl").read_text().splitlines()) == len(gone)
     dataset = json.loads((out / "shards" / "dataset.json").read_text())
     assert dataset["revoked"] == len(gone) and dataset["samples"] == len(before) - len(gone)
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
 
 
 def test_a_dry_run_changes_nothing(out: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_the_same_command_finishes_a_takedown_that_stopped_after_any_rename(out:
                 (stopped / target).unlink()
             else:
                 (stopped / ".revoke" / name).replace(stopped / target)
-        assert "was interrupted" in str(audit(stopped)["discrepancy"]), done
+        assert "was interrupted" in str(audit(stopped).discrepancy), done
         revoke(stopped, wanted, DAY)
         assert contents(stopped) == contents(straight), done
     finish_takedown(out)
@@ -227,7 +227,7 @@ def test_another_run_first_finishes_an_interrupted_takedown(recipe: Path, out: P
         run(other, stopped, fresh=True)
         assert not (stopped / ".revoke").exists()
         assert samples(stopped).keys() == samples(out).keys() - set(keys)
-        assert audit(stopped)["discrepancy"] is None
+        assert audit(stopped).discrepancy is None
 
 
 def test_the_same_command_finishes_a_takedown_that_was_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
@@ -265,6 +265,6 @@ def test_lists_and_outputs_that_cannot_be_used_are_refused(out: Path, tmp_path: 
 
 def audit_or_raise(out: Path) -> None:
     """The audit's first discrepancy as an error."""
-    found = audit(out)["discrepancy"]
+    found = audit(out).discrepancy
     if found:
         raise DataError(found)

@@ -74,7 +74,7 @@ def test_plain_pairs(tmp_path: Path) -> None:
             f"一只猫坐在第{row}张椅子上" if row % 4 == 3 else f"A cat on chair {row}"
         )
         assert (content["origin"]["file"], content["origin"]["key"]) == (f"{row // 10}.tar", f"{row:05d}")
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
 
 
 def test_img2dataset_output(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_dialogues_and_what_is_left_out(tmp_path: Path, tokenizer: PreTrainedTok
     assert [len(images) for _, images in found] == [1, 1, 0]
     encoder = Encoder(tokenizer, Rule(256, 16))
     assert all(len(encoder.encode(content).ids) > 4 for content, _ in found)
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
 
 
 def test_the_same_command_goes_on_and_a_changed_tar_is_made_again(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_same_command_goes_on_and_a_changed_tar_is_made_again(tmp_path: Path
     assert times[out / "shards" / "cats-000000.tar"] == (out / "shards" / "cats-000000.tar").stat().st_mtime_ns
     write_tar(folder / "1.tar", plain(50, 7))
     mix("index", folder, "--output", out)
-    assert len(samples(out)) == 27 and audit(out)["discrepancy"] is None
+    assert len(samples(out)) == 27 and audit(out).discrepancy is None
     (folder / "2.tar").write_bytes((folder / "2.tar").read_bytes()[:5000])
     with pytest.raises(DataError, match=r"2\.tar: truncated_tar"):
         mix("index", folder, "--output", out)
@@ -185,9 +185,9 @@ def test_a_takedown_from_a_converted_dataset_lasts(tmp_path: Path) -> None:
     mix("index", tmp_path / "cats", "--output", tmp_path / "out")
     (tmp_path / "list").write_text("cats-000000-0000004\n")
     assert "1 sample of 1 shard taken down" in mix("revoke", tmp_path / "out", tmp_path / "list")
-    assert audit(tmp_path / "out")["discrepancy"] is None
+    assert audit(tmp_path / "out").discrepancy is None
     mix("index", tmp_path / "cats", "--output", tmp_path / "out")
-    assert len(samples(tmp_path / "out")) == 9 and audit(tmp_path / "out")["discrepancy"] is None
+    assert len(samples(tmp_path / "out")) == 9 and audit(tmp_path / "out").discrepancy is None
 
 
 @pytest.mark.parametrize(

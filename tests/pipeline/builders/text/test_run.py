@@ -41,7 +41,7 @@ def test_planted_rows_are_dropped_for_their_reasons(built: tuple[Path, dict[str,
     verdicts = built[1]["lineage"]["verdicts"]
     assert {reason: n for reason, n in verdicts["dialogues"].items() if reason != "keep"} == Counter(planted)
     assert all(set(counts) == {"keep"} for source, counts in verdicts.items() if source != "dialogues")
-    assert audit(built[0])["discrepancy"] is None
+    assert audit(built[0]).discrepancy is None
 
 
 def test_demo_has_enough_samples_of_each_task_and_language(built: tuple[Path, dict[str, Any]]) -> None:

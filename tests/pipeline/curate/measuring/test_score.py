@@ -70,7 +70,7 @@ def data(tmp_path: Path) -> Path:
 def curate(wanted: Recipe, out: Path, fresh: bool = False) -> dict[str, Any]:
     with RunProgress() as progress:
         dataset = run(wanted, out, SerialPool(), progress, fresh)
-    assert audit(out)["discrepancy"] is None
+    assert audit(out).discrepancy is None
     return dataset
 
 
