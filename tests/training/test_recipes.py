@@ -34,7 +34,7 @@ def single(number: int) -> StageSpec:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_table_8(number: int) -> None:
+def test_shipped_recipes_follow_table_8(number: int) -> None:
     stage = single(number)
     found = stage.optimizer
     measured = (stage.steps, stage.resolution, stage.length, stage.batch.size, found.peak, found.minimum, found.warmup)
@@ -73,7 +73,7 @@ def test_samples_of_a_stage_are_those_of_the_paper() -> None:
     assert seen[3] / sum(part.weight for part in single(3).mix) == pytest.approx(2.9, abs=0.05)
 
 
-def test_how_samples_become_sequences() -> None:
+def test_shipped_recipes_pack_as_the_paper_does() -> None:
     assert (single(1).packing, single(2).packing, single(3).packing) == ("none", "causal", "none")
     assert single(2).images_per_sequence == 7 == 2048 // 258
     assert single(3).chatml == "all" and single(3).loss == "answers"
@@ -92,7 +92,7 @@ def test_one_file_chains_the_three() -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, "one_file.yaml"])
-def test_every_number_has_its_origin(name: str) -> None:
+def test_every_number_of_a_recipe_names_its_origin(name: str) -> None:
     origin = re.compile(r"#.*(table \d|section \d|derived|unconfirmed|not published|ours)|# .*freezes the whole LLM")
     covered = re.compile(r"- \{dataset: .*weight:|vision_decay|images_per_sequence")
     text = (FOLDER / name).read_text()

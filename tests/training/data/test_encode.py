@@ -21,7 +21,7 @@ def learnt(sample: TokenSample, tokenizer: PreTrainedTokenizerFast) -> str:
     return str(tokenizer.decode(sample.ids[sample.labels != IGNORE]))
 
 
-def test_only_the_answer_with_its_blank_and_the_end_are_learnt(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_only_the_answer_with_its_leading_space_and_the_end_have_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
     sample = encoder(tokenizer).encode(of_task("vqa", 2).content)
     assert learnt(sample, tokenizer) == " blue blue blue<|endoftext|>"
     assert sample.images == (0,)
@@ -29,7 +29,7 @@ def test_only_the_answer_with_its_blank_and_the_end_are_learnt(tokenizer: PreTra
 
 
 @pytest.mark.parametrize("task", ["vqa", "chat"])
-def test_without_pictures_the_words_stay(task: str, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_text_is_unchanged_when_images_are_left_out(task: str, tokenizer: PreTrainedTokenizerFast) -> None:
     content = of_task(task, 2).content
     whole = encoder(tokenizer).encode(content)
     words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(content)
@@ -38,12 +38,12 @@ def test_without_pictures_the_words_stay(task: str, tokenizer: PreTrainedTokeniz
     assert "Picture" not in tokenizer.decode(words.ids)
 
 
-def test_pure_text_is_learnt_but_for_its_first_token(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_every_token_of_pure_text_but_the_first_has_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
     sample = encoder(tokenizer).encode(of_task("text", 12).content)
     assert learnt(sample, tokenizer) == "2 black black black black black black<|endoftext|>"
 
 
-def test_dialogues_learn_answers_or_what_the_release_learns(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_answers_of_a_dialogue_have_a_loss_or_what_the_release_trains_on(tokenizer: PreTrainedTokenizerFast) -> None:
     chat = of_task("chat", 0).content
     assert learnt(encoder(tokenizer).encode(chat), tokenizer) == "red<|im_end|>"
     released = learnt(encoder(tokenizer, loss="released").encode(chat), tokenizer)
@@ -52,13 +52,13 @@ def test_dialogues_learn_answers_or_what_the_release_learns(tokenizer: PreTraine
     assert "Which" not in released
 
 
-def test_chatml_all_makes_dialogues_of_every_task_but_pure_text(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_chatml_all_turns_every_task_but_pure_text_into_a_dialogue(tokenizer: PreTrainedTokenizerFast) -> None:
     both = encoder(tokenizer, chatml="all")
     assert "<|im_end|>" in learnt(both.encode(of_task("vqa", 1).content), tokenizer)
     assert "<|im_end|>" not in learnt(both.encode(of_task("text", 1).content), tokenizer)
 
 
-def test_a_long_page_is_cut_at_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
     page = of_task("ocr", 0).content
     page = {**page, "turns": ocr_turns([(f"line {number}", LINE) for number in range(50)], "en")}
     whole = encoder(tokenizer, 100_000).encode(page)
@@ -72,7 +72,7 @@ def test_a_long_page_is_cut_at_a_whole_record(tokenizer: PreTrainedTokenizerFast
         assert sample.cut == len(whole.ids) - len(sample.ids) > 0
 
 
-def test_what_cannot_be_learnt_has_a_reason(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_sample_that_cannot_be_trained_on_has_a_reason(tokenizer: PreTrainedTokenizerFast) -> None:
     caption = of_task("caption", 0).content
     with pytest.raises(SampleError, match="too_long"):
         encoder(tokenizer, 10).encode(caption)
@@ -87,7 +87,7 @@ def test_what_cannot_be_learnt_has_a_reason(tokenizer: PreTrainedTokenizerFast) 
         encoder(tokenizer).encode({**caption, "turns": caption["turns"][:1]})
 
 
-def test_classes_tell_markers_digits_and_read_text_apart(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_classes_distinguish_markers_coordinates_and_read_text(tokenizer: PreTrainedTokenizerFast) -> None:
     page = encoder(tokenizer).encode(of_task("ocr", 41).content)
     assert CLASSES == ("text", "digits", "markers", "ocr")
     assert str(tokenizer.decode(page.ids[(page.classes == OCR) & (page.labels != IGNORE)])).strip() == "41" * 3

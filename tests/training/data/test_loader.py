@@ -28,7 +28,7 @@ def batches(
     return [batch for _ in range(steps) for batch in next(loader).batches]
 
 
-def test_a_damaged_picture_leaves_a_tombstone_in_its_place(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_damaged_image_is_replaced_by_a_tombstone(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     samples = [of_task("caption", number) for number in range(12)]
     bad = sample("bad", "caption", of_task("caption", 3).content["turns"], [picture(3)[:300]])
     whole = {"mixed": write_dataset(tmp_path / "a", "d", samples), "text": write_dataset(tmp_path / "t", "t", samples)}
@@ -46,7 +46,7 @@ def test_a_damaged_picture_leaves_a_tombstone_in_its_place(tmp_path: Path, token
         assert lost > 0
 
 
-def test_a_shard_cut_short_damages_what_lay_in_the_rest(
+def test_a_truncated_shard_damages_only_its_own_samples(
     datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     copied = {name: Path(shutil.copytree(path, tmp_path / name)) for name, path in datasets.items()}
@@ -63,7 +63,9 @@ def test_a_shard_cut_short_damages_what_lay_in_the_rest(
     assert all(lost.reason for batch in hurt for lost in batch.damaged)
 
 
-def test_what_a_stage_cannot_use_is_no_damage(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_sample_that_a_stage_cannot_use_is_not_counted_as_damaged(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     turns = [{"role": "user", "text": "<img>0</img>" + "much " * 400}, {"role": "assistant", "text": " a"}]
     data = write_dataset(tmp_path / "d", "d", [sample("long", "vqa", turns, [picture(0)]), of_task("text", 1)])
     schedule, encoder = make(MODES["unpacked"], {"mixed": data, "text": data}, tmp_path / "l", tokenizer)
@@ -74,7 +76,7 @@ def test_what_a_stage_cannot_use_is_no_damage(tmp_path: Path, tokenizer: PreTrai
     assert not any(part.damaged for part in batch)
 
 
-def test_isolated_packs_lose_what_their_samples_lose_alone(
+def test_losses_of_an_isolated_pack_equal_those_of_its_samples_alone(
     start: Path, datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     schedule, encoder = make(MODES["packed sequences"], datasets, tmp_path, tokenizer)
@@ -95,7 +97,7 @@ def test_isolated_packs_lose_what_their_samples_lose_alone(
     assert abs(together.item() - sum(part.sum().item() for part in alone)) < 1e-3
 
 
-def test_causal_packs_see_the_samples_before_them(
+def test_samples_in_a_causal_pack_attend_to_the_samples_before_them(
     start: Path, datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     schedule, encoder = make(MODES["packed samples"], datasets, tmp_path, tokenizer)
@@ -111,7 +113,7 @@ def test_causal_packs_see_the_samples_before_them(
     assert not torch.allclose(seen, apart, atol=1e-3)
 
 
-def test_an_empty_micro_batch_learns_nothing(start: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_empty_micro_batch_has_zero_gradients(start: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     encoder = Encoder(tokenizer, Rule(256, 16))
     batch = Assembler(encoder, 56, False, ShardBytes())[MicroBatch(0, ())]
     assert (batch.samples, batch.tokens, batch.supervised, batch.pixels) == (0, 0, 0, None)

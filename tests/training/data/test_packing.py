@@ -53,7 +53,7 @@ def test_sequences_of_a_stage_without_packing_are_its_usable_samples() -> None:
     assert [planned_together(each) for each in (single, packed, windows)] == [8, 8, 40]
 
 
-def test_the_image_budget_binds_before_the_tokens() -> None:
+def test_packs_are_limited_by_the_image_budget_where_samples_are_short() -> None:
     many = np.full(20, 10)
     packs = pack(many, np.full(20, 3), np.zeros(20, dtype=np.int64), 2048, 7)
     assert {len(members) for members in packs} == {2}

@@ -67,7 +67,7 @@ def test_every_world_size_sees_the_same_samples(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # four on a machine of two cores
 @pytest.mark.parametrize("mode", MODES)
-def test_any_number_of_workers_hands_out_the_same_batches(
+def test_any_number_of_workers_yields_the_same_batches(
     mode: str, datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     seen = []
@@ -83,7 +83,7 @@ def test_any_number_of_workers_hands_out_the_same_batches(
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_a_stream_goes_on_from_any_state(
+def test_a_stream_continues_from_any_state(
     datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     for settings in MODES.values():
@@ -112,7 +112,7 @@ def test_windows_of_packed_sequences_use_every_sample_once(
     assert not rest or set(rest) <= set(window)
 
 
-def test_selected_tasks_are_drawn_alone(
+def test_only_selected_tasks_are_drawn(
     datasets: dict[str, Path], tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     mix = [{"dataset": "mixed", "tasks": ["vqa"], "weight": 1}, {"dataset": "mixed", "tasks": ["ocr"], "weight": 1}]
@@ -122,9 +122,7 @@ def test_selected_tasks_are_drawn_alone(
         assert {key.split("-")[0] for key in step.ids} == {"vqa", "ocr"}
 
 
-def test_samples_that_cannot_be_learnt_are_left_out_with_their_reason(
-    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_unusable_samples_are_left_out_with_their_reason(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     turns = [{"role": "user", "text": "<img>7</img>a"}, {"role": "assistant", "text": " b"}]
     broken = sample("broken", "caption", turns, [b"x"])
     samples = [of_task("text", number) for number in range(9)] + [broken]

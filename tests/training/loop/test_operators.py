@@ -18,7 +18,7 @@ time.sleep(600)
 """
 
 
-def test_the_lock_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_removed_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
     lock = tmp_path / "py311_cpu" / "cpu_adam" / "lock"
     lock.parent.mkdir(parents=True)
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
@@ -33,5 +33,5 @@ def test_the_lock_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_pa
     assert FileBaton(str(lock)).try_acquire()
 
 
-def test_nothing_was_ever_built(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_has_no_locks(tmp_path: Path) -> None:
     assert clear_dead_locks(tmp_path / "nowhere") == []

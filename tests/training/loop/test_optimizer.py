@@ -14,7 +14,7 @@ from qvl.training.recipe import OptimizerSpec, load_train_recipe
 RECIPES = Path(__file__).parents[3] / "training" / "recipes"
 
 
-def test_the_schedule_goes_up_in_a_line_and_down_in_half_a_cosine() -> None:
+def test_the_learning_rate_rises_linearly_and_falls_by_half_a_cosine() -> None:
     spec = load_train_recipe(RECIPES / "stage1_pretrain.yaml").stages[0].optimizer
     rates = [learning_rate(spec, step, 50_000) for step in range(50_000)]
     assert rates[499] == pytest.approx(2e-4) == max(rates)
@@ -24,7 +24,7 @@ def test_the_schedule_goes_up_in_a_line_and_down_in_half_a_cosine() -> None:
     assert all(a >= b for a, b in itertools.pairwise(rates[500:]))
 
 
-def test_rates_decay_by_layer_and_vectors_do_not_decay(start: Path) -> None:
+def test_learning_rates_fall_by_layer_and_vectors_have_no_weight_decay(start: Path) -> None:
     net = load_model(start)
     freeze_for_stage(net, "multitask")
     groups = parameter_groups(net, OptimizerSpec(peak=1.0, minimum=0.0, warmup=0, vision_decay=0.5))

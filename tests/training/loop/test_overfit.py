@@ -18,7 +18,9 @@ DEMOS = {"caption": "curate", "ocr": "ocr", "text": "text", "chat": "text"}
 COLUMNS = ["json_offset", "json_size", "image_offsets", "image_sizes", "widths", "heights", "extensions"]
 
 
-def test_a_few_samples_of_four_tasks_come_back_word_for_word(start: Path, tmp_path: Path, qvl: Command) -> None:
+def test_a_few_samples_of_four_tasks_are_reproduced_after_training_on_them(
+    start: Path, tmp_path: Path, qvl: Command
+) -> None:
     tasks = ("caption", "vqa", "ocr", "referring")
     samples = [of_task(task, number) for task in tasks for number in range(3)]
     data = write_dataset(tmp_path / "d", "d", samples)
@@ -68,7 +70,7 @@ def demo_samples(folder: Path, task: str, count: int) -> list[Sample]:
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("task", ["caption", "vqa", "grounded_caption", "referring", "region_caption", "text", "chat"])
-def test_64_real_samples_of_a_task_are_learnt_by_heart(task: str, tmp_path: Path, qvl: Command) -> None:
+def test_64_real_samples_of_a_task_are_memorised(task: str, tmp_path: Path, qvl: Command) -> None:
     part = DEMOS.get(task, "ground")
     built = qvl("demo", "--only", part, "--output", str(tmp_path / "demo"))
     assert built.returncode == 0, built.stderr

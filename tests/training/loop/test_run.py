@@ -58,7 +58,7 @@ def test_the_loss_falls_and_everything_is_logged(undisturbed: Path) -> None:
     assert (undisturbed / "run" / "multitask" / "tensorboard").is_dir()
 
 
-def test_killed_and_gone_on_with_another_world_size_it_is_the_same_run(
+def test_a_run_that_is_killed_and_resumed_at_another_world_size_is_the_same_run(
     undisturbed: Path, tmp_path: Path, qvl: Command
 ) -> None:
     run, recipe = tmp_path / "run", undisturbed / "recipe.yaml"
@@ -77,7 +77,9 @@ def test_killed_and_gone_on_with_another_world_size_it_is_the_same_run(
         assert abs(ours.loss - theirs.loss) < 1e-3
 
 
-def test_a_stop_saves_and_the_same_command_finishes(undisturbed: Path, tmp_path: Path, qvl: Command) -> None:
+def test_a_stop_signal_saves_a_checkpoint_and_the_same_command_finishes(
+    undisturbed: Path, tmp_path: Path, qvl: Command
+) -> None:
     run, recipe = tmp_path / "run", undisturbed / "recipe.yaml"
     process = start_qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "1")
     wait_for_steps(run, 3, process)
@@ -149,7 +151,7 @@ def test_stages_keep_their_contracts(start: Path, datasets: dict[str, Path], tmp
     assert not (run / "sft" / "model").exists()
 
 
-def test_another_recipe_in_the_same_folder_is_refused_with_the_difference(
+def test_another_recipe_in_the_same_folder_is_refused_and_the_difference_named(
     undisturbed: Path, qvl: Command, tmp_path: Path
 ) -> None:
     text = (undisturbed / "recipe.yaml").read_text()
@@ -160,7 +162,7 @@ def test_another_recipe_in_the_same_folder_is_refused_with_the_difference(
     assert "stages.0.optimizer.peak: 0.002 -> 0.001" in refused.stderr
 
 
-def test_an_absent_shard_is_named_before_the_first_step(
+def test_a_missing_shard_is_named_before_the_first_step(
     undisturbed: Path, datasets: dict[str, Path], tmp_path: Path, start: Path, qvl: Command
 ) -> None:
     copied = Path(shutil.copytree(datasets["mixed"], tmp_path / "mixed"))
@@ -172,7 +174,7 @@ def test_an_absent_shard_is_named_before_the_first_step(
     assert not (tmp_path / "run" / "multitask").exists()
 
 
-def test_a_dataset_that_changed_since_is_refused(
+def test_a_dataset_that_changed_since_the_run_began_is_refused(
     undisturbed: Path, datasets: dict[str, Path], tmp_path: Path, start: Path, qvl: Command
 ) -> None:
     run = Path(shutil.copytree(undisturbed / "run", tmp_path / "run"))

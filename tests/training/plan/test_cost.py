@@ -49,7 +49,7 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
     assert shape.parameters == counted["total"]
 
 
-def test_forward_pass_of_each_part() -> None:
+def test_operations_of_vision_and_adapter_match_the_reference() -> None:
     assert vision_forward(FULL, 256) == pytest.approx(0.964 * TERA, rel=0.002)
     assert vision_forward(FULL, 1024) == pytest.approx(4.106 * TERA, rel=0.002)
     assert adapter_forward(FULL, 256) == pytest.approx(0.048 * TERA, rel=0.02)
@@ -60,7 +60,7 @@ def test_forward_pass_of_each_part() -> None:
     ("tokens", "labels", "expected"),
     [(300, 300, 4.28), (512, 512, 7.34), (2048, 2048, 30.17), (512, 0.15 * 512, 6.79), (2048, 0.15 * 2048, 28.01)],
 )
-def test_forward_pass_of_the_language_model(tokens: int, labels: float, expected: float) -> None:
+def test_operations_of_the_language_model_match_the_reference(tokens: int, labels: float, expected: float) -> None:
     once = forward(FULL, load(0, tokens, labels), 224)
     assert once.language + once.head == pytest.approx(expected * TERA, rel=0.003)
 
@@ -80,7 +80,7 @@ def test_forward_pass_of_the_language_model(tokens: int, labels: float, expected
         (3, 3, 2048, 2048, False, 104),
     ],
 )
-def test_a_training_sample(
+def test_operations_of_a_training_sample_match_the_reference(
     number: int, images: int, tokens: int, labels: int, recompute: bool, expected: float
 ) -> None:
     spec = stage(number).model_copy(update={"engine": Engine(recompute=recompute)})
@@ -100,7 +100,7 @@ def test_gpu_hours_of_a_stage_at_half_the_peak(
     assert spec.steps * spec.batch.size * sample / (0.5 * PEAK) / 3600 == pytest.approx(hours, rel=0.002)
 
 
-def test_what_trains_is_what_freeze_says() -> None:
+def test_trained_parts_are_those_of_freeze() -> None:
     assert {name: frozenset(trained) for name, trained in FREEZE_TRAINED.items()} == TRAINED
 
 
@@ -144,7 +144,7 @@ def test_recomputation_and_low_rank_updates() -> None:
     )
 
 
-def test_low_rank_updates_are_those_that_the_trainer_makes() -> None:
+def test_low_rank_parameters_equal_those_that_the_trainer_adds() -> None:
     with torch.device("meta"):
         model = QwenVLForConditionalGeneration(preset("tiny"))
     freeze_for_stage(model, "sft")

@@ -35,7 +35,7 @@ def test_traffic_over_computation(number: int, gpus: int, expected: float) -> No
     assert work(number).traffic(gpus, H200, 0.5) == pytest.approx(expected, abs=0.006 + 0.04 * expected)
 
 
-def test_useful_gpus() -> None:
+def test_useful_gpus_of_the_paper_stages() -> None:
     """The reference says ~1000, 256-512, 16-32: at traffic of 14%, 15-31% and 39-79%. Here it is 25% for all."""
     assert work(1).useful_gpus(H200, 0.5) == 1024
     assert work(2).useful_gpus(H200, 0.5) == 256
@@ -62,6 +62,6 @@ def test_gpus_without_a_micro_batch_wait() -> None:
     assert odd.compute_seconds(64, H200, 0.5) == pytest.approx(even.compute_seconds(64, H200, 0.5) * 1.5 * 128 / 129)
 
 
-def test_an_unknown_gpu_is_refused_with_those_there_are() -> None:
+def test_an_unknown_gpu_is_refused_with_the_known_names() -> None:
     with pytest.raises(RecipeError, match="h100, h200"):
         gpu("h1000")

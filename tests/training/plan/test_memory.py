@@ -39,7 +39,7 @@ def test_model_states_of_one_gpu(number: int, gpus: int, zero: int, expected: fl
     assert states.total / GIGA == pytest.approx(expected, abs=0.051)
 
 
-def test_offloading_moves_states_to_the_host_and_loses_none() -> None:
+def test_offloading_moves_states_to_the_host_and_drops_none() -> None:
     kept, moved = model_states(1000, 600, 4, 2), model_states(1000, 600, 4, 2, "optimizer")
     assert moved.optimizer == 0 and moved.gradients == 0 and moved.weights == kept.weights
     assert moved.host == kept.optimizer + 4 * 600 / 4
@@ -122,7 +122,7 @@ def test_recomputation_keeps_one_width_per_block() -> None:
     assert activations(shape, spec, load) < 0.6 * activations(shape, stage(2), load)
 
 
-def test_a_stage_with_everything() -> None:
+def test_memory_of_a_stage_is_the_sum_of_its_terms() -> None:
     load = Load(7, 2048, 2048**2, 300)
     memory = stage_memory(FULL, stage(2, zero=2), load, 64)
     assert memory.states.total / GIGA == pytest.approx(21.4, abs=0.05)

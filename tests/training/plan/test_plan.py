@@ -40,14 +40,14 @@ MODES: dict[str, dict[str, Any]] = {
     ("name", "text", "tflop", "hours"),
     [("stage1_pretrain", 68, 11.7, 10_087), ("stage2_multitask", 122, 27.8, 1_212)],
 )
-def test_hours_of_the_papers_stages(name: str, text: int, tflop: float, hours: float) -> None:
+def test_hours_of_the_paper_stages_match_the_reference(name: str, text: int, tflop: float, hours: float) -> None:
     (made,) = make_plan(load_train_recipe(RECIPES / f"{name}.yaml"), HALF, text).stages
     assert made.tflop_per_sample.total == pytest.approx(tflop, rel=0.03)
     assert made.cost.gpu_hours == pytest.approx(hours, rel=0.03)
     assert made.cost.samples_per_second * made.cost.seconds_per_step == pytest.approx(made.samples_per_step)
 
 
-def test_the_whole_of_one_file() -> None:
+def test_the_plan_of_one_file_adds_up_over_its_stages() -> None:
     made = make_plan(load_train_recipe(RECIPES / "one_file.yaml"), HALF, 68)
     assert [each.name for each in made.stages] == ["pretrain", "multitask", "sft"]
     assert made.total.gpu_hours == pytest.approx(sum(each.cost.gpu_hours for each in made.stages))
@@ -92,7 +92,9 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_means_are_what_the_loader_delivers(mode: str, start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_stream_means_equal_what_the_loader_delivers(
+    mode: str, start: Path, datasets: dict[str, Path], tmp_path: Path
+) -> None:
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(**MODES[mode]))
     used = {name: datasets[name] for name in ("mixed", "text")}
     steps = 48  # of sequences: about as many samples as the plan draws
@@ -128,7 +130,7 @@ def parts_of(folder: Path) -> list[Any]:
     return parts(read_config(folder))
 
 
-def test_held_out_and_unusable_samples_take_no_time(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_held_out_samples_take_no_time(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     whole = write_recipe(tmp_path / "whole.yaml", start, datasets, stage())
     part = write_recipe(tmp_path / "part.yaml", start, datasets, stage(), holdout={"share": 0.25})
     (all_of_it,), (rest,) = (make_plan(load_train_recipe(path), Terms(), samples=64).stages for path in (whole, part))
@@ -137,7 +139,7 @@ def test_held_out_and_unusable_samples_take_no_time(start: Path, datasets: dict[
     assert rest.stream.useful >= all_of_it.stream.useful  # sorted by tokens, not by characters
 
 
-def test_all_that_is_absent_is_named(start: Path, tmp_path: Path) -> None:
+def test_every_missing_file_is_named_in_one_error(start: Path, tmp_path: Path) -> None:
     whole = write_dataset(tmp_path / "whole", "whole", [of_task("caption", number) for number in range(40)])
     (whole / "whole-000001.tar").unlink()
     (whole / "whole-000000.parquet").unlink()
@@ -186,14 +188,14 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100"})
 
 
-def test_first_weights_have_the_rows_that_a_small_tokenizer_needs(datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_new_weights_have_as_many_rows_as_a_small_tokenizer_needs(datasets: dict[str, Path], tmp_path: Path) -> None:
     tokenizer = str(Path("examples/tokenizer.json").resolve())
     path = write_recipe(tmp_path / "r.yaml", Path("nano"), datasets, stage(), tokenizer=tokenizer)
     plan = make_plan(load_train_recipe(path), Terms(), samples=16)
     assert 750_000 < plan.model.language < 1_100_000  # 3,072 rows and those of the special tokens, 128 wide
 
 
-def test_words_alone_have_no_pictures(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_stage_language_plans_no_images(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     mix = [{"dataset": "mixed", "tasks": ["caption"], "weight": 1}]
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(mix=mix), stage(stage="language", mix=mix))
     recipe = load_train_recipe(path)
@@ -204,7 +206,7 @@ def test_words_alone_have_no_pictures(start: Path, datasets: dict[str, Path], tm
         assert costs.vision == costs.adapter == 0 < whole.tflop_per_sample.vision
 
 
-def test_the_command(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_the_plan_command_prints_tables_and_json(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(), stage(stage="sft", steps=400))
     shown = run(str(path), "--samples", "64")
     assert shown.exit_code == 0, shown.output
