@@ -112,7 +112,7 @@ def test_another_machines_lease_is_taken_over_only_after_it_expired(
 ) -> None:
     someone_else(out)
     with (
-        pytest.raises(QvlError, match=r"process 1 on far\) is writing here.*ends in (5\d|60) seconds"),
+        pytest.raises(QvlError, match=r"process 1 on far\) is writing here.*expires in (5\d|60) seconds"),
         output_lock(out),
     ):
         pass
