@@ -61,7 +61,7 @@ def someone_else(out: StorePath) -> None:
 def test_one_run_holds_the_output_and_the_next_run_gets_the_next_number(out: StorePath) -> None:
     with output_lock(out) as check:
         check()
-        match = rf"another run \(process {os.getpid()} on .*lease ends in \d+ seconds"
+        match = rf"another run \(process {os.getpid()} on .*lease expires in \d+ seconds"
         with pytest.raises(QvlError, match=match), output_lock(out):
             pytest.fail("two runs hold one output")
     with output_lock(out) as check:
