@@ -26,7 +26,7 @@ from qvl.pipeline.recipe.recipe import load_recipe
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath, StorePath, parse_path
 from tests.pipeline.builders.numbers import Numbers
-from tests.pipeline.curate.test_run import content, make_data
+from tests.pipeline.curate.small_run import content, make_data
 
 PRIVATE = (".lock", ".attempts")
 

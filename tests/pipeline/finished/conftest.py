@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from qvl.pipeline.recipe.recipe import load_recipe
+from tests.pipeline.curate import small_run
 from tests.pipeline.finished.small_runs import curate, write_data
 
 
@@ -22,3 +23,12 @@ def out(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "out"
     curate(load_recipe(data / "recipe.yaml"), path)
     return path
+
+
+@pytest.fixture(scope="package")
+def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data and the finished run of the small curation that the tests of curate use, to be copied."""
+    folder = tmp_path_factory.mktemp("curated")
+    small_run.make_data(folder / "data")
+    small_run.curate(folder / "data", folder / "out")
+    return folder
