@@ -1,4 +1,4 @@
-"""Operations against the reference's table (peers.md section 6, "Training limits"), and against torch's own counter."""
+"""Operations against the reference table, and against torch's own counter."""
 
 from pathlib import Path
 

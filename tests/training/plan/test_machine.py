@@ -1,4 +1,4 @@
-"""Gradient traffic against the reference's table (peers.md section 6)."""
+"""Gradient traffic against the reference table."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Model states against the reference's table (peers.md section 6); activations against what autograd keeps."""
+"""Model states against the reference table; activations against what autograd keeps."""
 
 from pathlib import Path
 from typing import Any
