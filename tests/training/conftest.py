@@ -1,4 +1,4 @@
-"""A model of seconds and datasets of every task; how a training command is run in a process of its own."""
+"""A model that trains in seconds, datasets of every task, and a runner for commands in processes of their own."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def tokenizer(start: Path) -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """`mixed`: 96 samples of four tasks, `text`: 40 without a picture, `chat`: 24 dialogues."""
+    """`mixed`: 96 samples of four tasks, `text`: 40 without an image, `chat`: 24 dialogues."""
     out = tmp_path_factory.mktemp("datasets")
     mixed = [of_task(TASKS[number % 4], number) for number in range(96)]
     return {
@@ -51,7 +51,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def start_qvl(*arguments: str) -> "subprocess.Popen[str]":
-    """The command in a process group of its own, with one thread."""
+    """Start the command in a process group of its own, with one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", "from qvl.command import main; main()", *arguments]
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Small datasets with real pictures: real tars, indexes and dataset.json, as pack writes them."""
+"""Small datasets with real images, in the tars, indexes and dataset.json that pack writes, and recipes to train on them."""
 
 import io
 from functools import lru_cache
@@ -20,7 +20,7 @@ LINE = (0.05, 0.05, 0.6, 0.05, 0.6, 0.4, 0.05, 0.4)
 
 @lru_cache(maxsize=256)
 def picture(number: int) -> bytes:
-    """A JPEG of a colour with a number on it."""
+    """A JPEG of one colour with a number on it."""
     image = Image.new("RGB", (80, 60), COLOURS[number % len(COLOURS)])
     ImageDraw.Draw(image).text((5 + number % 40, 20), str(number), fill="yellow")
     target = io.BytesIO()
@@ -55,7 +55,7 @@ def of_task(task: str, number: int) -> Sample:
 
 
 def write_dataset(out: Path, name: str, samples: list[Sample], shard_rows: int = 16) -> Path:
-    """Shards, indexes and dataset.json; returns the folder of shards."""
+    """Write shards, indexes and dataset.json. Returns the folder of the shards."""
     plans = [
         ShardPlan(f"{name}-{at:06d}", first, min(first + shard_rows, len(samples)), ())
         for at, first in enumerate(range(0, len(samples), shard_rows))
@@ -67,7 +67,7 @@ def write_dataset(out: Path, name: str, samples: list[Sample], shard_rows: int =
 
 
 def stage(**changes: Any) -> dict[str, Any]:
-    """A stage of a recipe for seconds of work."""
+    """A stage of a recipe that trains in seconds, with the given keys replaced."""
     settings = {
         "stage": "multitask", "steps": 6, "resolution": 56, "length": 256,
         "mix": [{"dataset": "mixed", "weight": 3}, {"dataset": "text", "weight": 1}],
@@ -80,7 +80,7 @@ def stage(**changes: Any) -> dict[str, Any]:
 
 
 def write_recipe(path: Path, start: Path, datasets: dict[str, Path], *stages: dict[str, Any], **top: Any) -> Path:
-    """A recipe file over made datasets."""
+    """Write a recipe for those datasets and stages; ``top`` are further keys of it."""
     content = {
         "name": "made", "start": str(start), "datasets": {name: {"path": str(p)} for name, p in datasets.items()},
         "stages": list(stages), **top,

@@ -1,4 +1,4 @@
-"""A run's folder with logs as a run writes them, from a formula: for the report."""
+"""A run's folder with logs as a run writes them, computed from a formula: for tests of the report."""
 
 import math
 import random
@@ -18,7 +18,7 @@ FLOOR = {"text": 1.4, "digits": 0.9, "markers": 0.05, "ocr": 0.6}
 
 
 def step_line(name: str, step: int, steps: int, noise: random.Random, **changes: Any) -> dict[str, Any]:
-    """A log line whose loss falls and whose rates waver."""
+    """A log line whose loss falls and whose rates vary."""
     fall = math.exp(-6 * step / steps)
     loss = 1.2 + 6 * fall + noise.gauss(0, 0.08 + 0.2 * fall)
     positions = 4096 * 8
@@ -45,7 +45,7 @@ def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def write_run(run: Path, lengths: dict[str, int], seed: int = 0) -> Path:
-    """A run with those stages and steps: resumed at two thirds with fewer processes, one spike, some damaged samples."""
+    """A run with stages of those lengths, resumed after two thirds with fewer processes; a spike and damaged samples."""
     noise = random.Random(seed)
     stages = [stage(stage=name, steps=steps) for name, steps in lengths.items()]
     datasets = {"mixed": {"path": "/somewhere/private/mixed"}, "text": {"path": "s3://bucket/text"}}

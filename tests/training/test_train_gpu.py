@@ -1,4 +1,4 @@
-"""The GPU benchmark runs on a CPU, and its split of the time adds up."""
+"""The GPU benchmark also runs on a CPU, and its split of the time adds up."""
 
 import json
 import os
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
 
 
 @pytest.mark.parametrize("engine", ["torch", "deepspeed"])
-def test_every_stage_is_measured(engine: str, tmp_path: Path) -> None:
+def test_the_gpu_benchmark_on_a_cpu_measures_every_stage(engine: str, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--preset", "tiny", "--steps", "2", "--micro", "1"]
     command += ["--accumulate", "2", "--workers", "0", "--samples", "24", "--engine", engine, "--json", str(found)]

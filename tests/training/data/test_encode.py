@@ -17,13 +17,13 @@ def encoder(tokenizer: PreTrainedTokenizerFast, length: int = 512, **settings: s
     return Encoder(tokenizer, Rule(length, POSITIONS, **settings))  # type: ignore[arg-type]
 
 
-def learnt(sample: TokenSample, tokenizer: PreTrainedTokenizerFast) -> str:
+def supervised(sample: TokenSample, tokenizer: PreTrainedTokenizerFast) -> str:
     return str(tokenizer.decode(sample.ids[sample.labels != IGNORE]))
 
 
 def test_only_the_answer_with_its_leading_space_and_the_end_have_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
     sample = encoder(tokenizer).encode(of_task("vqa", 2).content)
-    assert learnt(sample, tokenizer) == " blue blue blue<|endoftext|>"
+    assert supervised(sample, tokenizer) == " blue blue blue<|endoftext|>"
     assert sample.images == (0,)
     assert (sample.ids == tokenizer.convert_tokens_to_ids("<imgpad>")).sum() == POSITIONS
 
@@ -34,19 +34,19 @@ def test_text_is_unchanged_when_images_are_left_out(task: str, tokenizer: PreTra
     whole = encoder(tokenizer).encode(content)
     words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(content)
     assert words.images == () and not np.isin(words.ids, tokenizer.convert_tokens_to_ids(["<img>", "<imgpad>"])).any()
-    assert learnt(words, tokenizer) == learnt(whole, tokenizer)
+    assert supervised(words, tokenizer) == supervised(whole, tokenizer)
     assert "Picture" not in tokenizer.decode(words.ids)
 
 
 def test_every_token_of_pure_text_but_the_first_has_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
     sample = encoder(tokenizer).encode(of_task("text", 12).content)
-    assert learnt(sample, tokenizer) == "2 black black black black black black<|endoftext|>"
+    assert supervised(sample, tokenizer) == "2 black black black black black black<|endoftext|>"
 
 
 def test_answers_of_a_dialogue_have_a_loss_or_what_the_release_trains_on(tokenizer: PreTrainedTokenizerFast) -> None:
     chat = of_task("chat", 0).content
-    assert learnt(encoder(tokenizer).encode(chat), tokenizer) == "red<|im_end|>"
-    released = learnt(encoder(tokenizer, loss="released").encode(chat), tokenizer)
+    assert supervised(encoder(tokenizer).encode(chat), tokenizer) == "red<|im_end|>"
+    released = supervised(encoder(tokenizer, loss="released").encode(chat), tokenizer)
     assert released.count("<|im_start|>") == 2  # the first token of all has nothing before it
     assert released.count("<|im_end|>") == 3
     assert "Which" not in released
@@ -54,8 +54,8 @@ def test_answers_of_a_dialogue_have_a_loss_or_what_the_release_trains_on(tokeniz
 
 def test_chatml_all_turns_every_task_but_pure_text_into_a_dialogue(tokenizer: PreTrainedTokenizerFast) -> None:
     both = encoder(tokenizer, chatml="all")
-    assert "<|im_end|>" in learnt(both.encode(of_task("vqa", 1).content), tokenizer)
-    assert "<|im_end|>" not in learnt(both.encode(of_task("text", 1).content), tokenizer)
+    assert "<|im_end|>" in supervised(both.encode(of_task("vqa", 1).content), tokenizer)
+    assert "<|im_end|>" not in supervised(both.encode(of_task("text", 1).content), tokenizer)
 
 
 def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -64,7 +64,7 @@ def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedToke
     whole = encoder(tokenizer, 100_000).encode(page)
     for length in range(120, 240, 7):
         sample = encoder(tokenizer, length).encode(page)
-        text = learnt(sample, tokenizer)
+        text = supervised(sample, tokenizer)
         assert len(sample.ids) <= length
         assert text.endswith("</quad>")
         assert not unclosed(text)

@@ -1,4 +1,4 @@
-"""Damaged samples and shards: their place is kept, nothing of them is learnt, and their id is told."""
+"""Damaged samples and shards: a tombstone keeps their position, they have no loss, and their id is reported."""
 
 import shutil
 from pathlib import Path

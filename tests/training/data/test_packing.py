@@ -1,4 +1,4 @@
-"""Packs: nothing lost, nothing twice, both budgets kept, one task a pack."""
+"""Packs hold every sample once, keep both budgets and one task each; sequences become micro-batches, longest first."""
 
 import numpy as np
 from hypothesis import given

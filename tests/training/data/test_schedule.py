@@ -1,4 +1,4 @@
-"""The samples of a stage: the same at any world size and number of workers, each where the receipt says."""
+"""The samples of a stage are the same at any world size and number of workers, and follow from the state alone."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def make(
 
 
 def keys(steps: list[Step]) -> list[str]:
-    """What the ranks of one step compute, together."""
+    """The samples that the ranks of one step compute together."""
     return sorted(ref.key for step in steps for micro in step.micro_batches for seq in micro.sequences for ref in seq)
 
 

@@ -1,4 +1,4 @@
-"""Locks of compiled operators: those of dead processes go, those of living ones stay."""
+"""Locks of compiled operators: those of dead processes are removed, those of live ones stay."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A small model learns samples by heart through the whole trainer, and says them back through the evaluation."""
+"""A small model memorises samples through the whole trainer and reproduces them in the evaluation."""
 
 import json
 from pathlib import Path

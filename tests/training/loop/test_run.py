@@ -1,4 +1,4 @@
-"""Whole runs in processes of their own: stages and their contracts, kills, other world sizes, dead ranks, stops."""
+"""Whole runs in processes of their own: stages and their contracts, kills, other world sizes, dead ranks, stop signals."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ def log(run: Path, name: str = "multitask") -> list[StepLine]:
 
 
 def wait_for_steps(run: Path, steps: int, process: Any) -> None:
-    """Until so many steps are logged; an error where the run ends before."""
+    """Wait until that many steps are logged. It is an error if the run ends before."""
     deadline = time.monotonic() + 240
     while len(log(run)) < steps:
         assert process.poll() is None, process.communicate()[1]
@@ -37,7 +37,7 @@ def wait_for_steps(run: Path, steps: int, process: Any) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, start: Path, datasets: dict[str, Path], qvl: Command) -> Path:
-    """A run of one process from start to end; its recipe lies beside it."""
+    """A run of one process from start to end, with its recipe next to it."""
     folder = tmp_path_factory.mktemp("undisturbed")
     recipe = write_recipe(folder / "recipe.yaml", start, datasets, stage(**LONG))
     done = qvl("train", "run", str(recipe), "-o", str(folder / "run"), "--loader-workers", "0")

@@ -61,7 +61,7 @@ def test_the_plan_of_one_file_adds_up_over_its_stages() -> None:
 
 
 def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -> dict[str, float]:
-    """What the real schedule and loader hand out in the first steps."""
+    """What the real schedule and loader deliver in the first steps."""
     recipe = load_train_recipe(name)
     (spec,) = recipe.stages
     from qvl.model.weights.auto import load_processor
@@ -97,7 +97,7 @@ def test_stream_means_equal_what_the_loader_delivers(
 ) -> None:
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(**MODES[mode]))
     used = {name: datasets[name] for name in ("mixed", "text")}
-    steps = 48  # of sequences: about as many samples as the plan draws
+    steps = 48  # about as many samples as the plan draws
     real = delivered(path, used, tmp_path / "lengths", steps)
     (made,) = make_plan(load_train_recipe(path), Terms(), samples=round(real["samples"])).stages
     means = made.stream

@@ -1,4 +1,4 @@
-"""Low-rank updates and marker rows: what trains, and that a folded model computes the same."""
+"""Low-rank updates and marker rows: which parameters train, and that a merged or folded model computes the same."""
 
 from pathlib import Path
 
