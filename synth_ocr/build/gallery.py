@@ -9,9 +9,11 @@ import xxhash
 from PIL import Image, ImageDraw
 
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.records import decode
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet, read_span
 from qvl.pipeline.storage.paths import AnyPath
+from qvl.synth_ocr.build.regions import OcrRegion
 
 PER_SOURCE = 6
 LINE_COLOR, WORD_COLOR = (220, 30, 30), (40, 120, 230)
@@ -25,16 +27,16 @@ class PackedPage:
     source: str
     language: str
     jpeg: bytes
-    regions: list[dict[str, Any]]
+    regions: list[OcrRegion]
     unit: str = ""
 
     @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [region for region in self.regions if region["level"] == "line"]
+    def lines(self) -> list[OcrRegion]:
+        return [region for region in self.regions if region.level == "line"]
 
     @property
     def text(self) -> str:
-        return "\n".join(region["phrase"] for region in self.lines)
+        return "\n".join(region.phrase for region in self.lines)
 
 
 def pick_pages(
@@ -61,7 +63,10 @@ def _read_page(layout: Layout[AnyPath], source: str, shard: str, row: dict[str, 
     jpeg = sample[image : image + row["image_sizes"][0]]
     content = orjson.loads(sample[text : text + row["json_size"]])
     unit = content["id"].removesuffix(f"-{content['origin']['key']}")
-    return PackedPage(row["key"], source, content["language"], jpeg, content["regions"], unit)
+    regions = [
+        decode(OcrRegion, orjson.dumps(each), f"{layout.shard(shard)}: {content['id']}") for each in content["regions"]
+    ]
+    return PackedPage(row["key"], source, content["language"], jpeg, regions, unit)
 
 
 def draw_quads(page: PackedPage) -> Image.Image:
@@ -71,9 +76,9 @@ def draw_quads(page: PackedPage) -> Image.Image:
     width, height = image.size
     for level, colour in (("word", WORD_COLOR), ("line", LINE_COLOR)):
         for region in page.regions:
-            if region["level"] != level:
+            if region.level != level:
                 continue
-            quad = region["quad"]
+            quad = region.quad
             points = [(x * width, y * height) for x, y in zip(quad[::2], quad[1::2], strict=True)]
             draw.polygon(points, outline=colour)
             if level == "line":

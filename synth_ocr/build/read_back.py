@@ -160,17 +160,19 @@ def _read_page(page: PackedPage, effects: list[str]) -> list[LineReading]:
     import pytesseract  # type: ignore[import-untyped]
 
     image = np.asarray(Image.open(io.BytesIO(page.jpeg)).convert("RGB"))
-    lines = [line for line in page.lines if len(line["phrase"]) >= LEAST_CHARACTERS]
+    lines = [line for line in page.lines if len(line.phrase) >= LEAST_CHARACTERS]
     found = []
     for line in lines[:: max(1, len(lines) // LINES)][:LINES]:
-        crop = straighten(image, line["quad"])
+        crop = straighten(image, line.quad)
         if crop.shape[0] > crop.shape[1] * 2:
             continue  # vertical text would need a model of its own
-        model = LANGUAGES[language_of(line["phrase"])]
+        model = LANGUAGES[language_of(line.phrase)]
         text = pytesseract.image_to_string(Image.fromarray(crop), lang=model, config="--psm 7")
-        label, read = ("".join(each.split()) for each in (line["phrase"], text))
+        label, read = ("".join(each.split()) for each in (line.phrase, text))
         errors = Levenshtein.distance(label, read)
-        height = next((f"under {limit}" for limit in HEIGHTS if line["pixel_height"] < limit), f"from {HEIGHTS[-1]}")
+        height = next(
+            (f"under {limit}" for limit in HEIGHTS if (line.pixel_height or 0.0) < limit), f"from {HEIGHTS[-1]}"
+        )
         found.append(LineReading(
             page.source, page.language, height, label, read, errors, len(label), round(errors / max(len(label), 1), 4),
             page.key, effects,

@@ -1,7 +1,6 @@
 """A page as a sample (regions as structure, turns as the paper writes them) and as a row of the ledger."""
 
 import math
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -12,7 +11,8 @@ from qvl.pipeline.curate.measuring.columns import CATEGORY
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import ocr_turns
 from qvl.pipeline.shards.sample import Sample, SampleImage
-from qvl.synth_ocr.page.geometry import Points, around, fractions, heading
+from qvl.synth_ocr.build.regions import page_regions
+from qvl.synth_ocr.page.geometry import heading
 from qvl.synth_ocr.page.notes import notes_json
 from qvl.synth_ocr.page.page import Line, Outcome, Page
 from qvl.synth_ocr.page.text import HAN, language_of, scripts, token_estimate
@@ -52,43 +52,6 @@ def fitting_lines(lines: list[Line], text_tokens: int) -> int:
     return len(lines)
 
 
-def page_regions(page: Page, width: int, height: int) -> list[dict[str, Any]]:
-    """Lines in reading order, then their words, then paragraphs.
-
-    ``order`` counts within each level. ``parent`` is the index of the line of a word, or of the paragraph of a line.
-    """
-    members: dict[int, list[int]] = {}
-    for number, line in enumerate(page.lines):
-        members.setdefault(line.paragraph, []).append(number)
-    words = [(word, number) for number, line in enumerate(page.lines) for word in line.words]
-    first_paragraph = len(page.lines) + len(words)
-    parents = {paragraph: first_paragraph + i for i, paragraph in enumerate(members)}
-    layouts = fractions([line.layout for line in page.lines], width, height)
-    lines = _level("line", [(line.text, line.quad) for line in page.lines], width, height)
-    for region, line, layout in zip(lines, page.lines, layouts, strict=True):
-        region |= {"parent": parents[line.paragraph], "layout": layout, "ink_share": round(line.ink_share, 3)}
-        region |= {"contrast": round(line.contrast, 1), "pixel_height": round(line.pixel_height, 1)}
-    word_regions = _level("word", [(word.text, word.quad) for word, _ in words], width, height)
-    for region, (_, parent) in zip(word_regions, words, strict=True):
-        region["parent"] = parent
-    paragraphs = [_paragraph(page, numbers) for numbers in members.values()]
-    return [*lines, *word_regions, *_level("paragraph", paragraphs, width, height)]
-
-
-def _level(level: str, texts: list[tuple[str, Points]], width: int, height: int) -> list[dict[str, Any]]:
-    quads = fractions([quad for _, quad in texts], width, height)
-    return [
-        {"phrase": text, "image": 0, "quad": quad, "level": level, "order": order}
-        for order, ((text, _), quad) in enumerate(zip(texts, quads, strict=True))
-    ]
-
-
-def _paragraph(page: Page, numbers: list[int]) -> tuple[str, Points]:
-    """The text and quad of the paragraph with these lines."""
-    quads = [page.lines[number].quad for number in numbers]
-    return "\n".join(page.lines[number].text for number in numbers), around(quads, heading(quads[0]))
-
-
 def built_row(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_tokens: int, url: str = "") -> BuiltRow:
     """The ledger row of an outcome, and its sample if it is kept. ``text_tokens``: room for all of the OCR text."""
     page = outcome.page
@@ -101,15 +64,15 @@ def built_row(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_token
     regions = page_regions(page, outcome.width, outcome.height)
     records: list[tuple[str, Quad]] = []
     for region in regions[:kept]:
-        a, b, c, d, e, f, g, h = region["quad"]
-        records.append((region["phrase"], (a, b, c, d, e, f, g, h)))
+        a, b, c, d, e, f, g, h = region.quad
+        records.append((region.phrase, (a, b, c, d, e, f, g, h)))
     content = {
         "id": f"{unit.id}-{outcome.key}",
         "source": unit.source,
         "task": "ocr",
         "language": language,
         "turns": ocr_turns(records, language),
-        "regions": regions,
+        "regions": [region.content() for region in regions],
         "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
     }
     sample = Sample(content, (SampleImage("jpg", outcome.jpeg, outcome.width, outcome.height),))

@@ -1,6 +1,6 @@
 """From a page to a sample and a ledger row."""
 
-from qvl.synth_ocr.build.sample import built_row, fitting_lines, page_regions
+from qvl.synth_ocr.build.sample import built_row, fitting_lines
 from qvl.synth_ocr.page.page import Outcome
 from qvl.synth_ocr.page.text import token_estimate
 from tests.synth_ocr.page.pages import line, page
@@ -24,16 +24,6 @@ def test_records_when_the_sequence_is_full_end_with_a_whole_one() -> None:
     assert text.count("<quad>") == text.count("</quad>") == text.count("<ref>") == room
     assert result.columns["records_cut"] == 60 - room
     assert sum(region["level"] == "line" for region in sample.content["regions"]) == 60
-
-
-def test_regions_have_ink_layout_order_and_parents() -> None:
-    found = page_regions(page(line("first", 0), line("second", 30), line("third", 200)), 1000, 1000)
-    levels = [region["level"] for region in found]
-    assert levels == ["line"] * 3 + ["word"] * 3 + ["paragraph"] * 2
-    assert [region["order"] for region in found] == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert [found[region["parent"]]["phrase"] for region in found[:3]] == ["first\nsecond", "first\nsecond", "third"]
-    assert found[0]["layout"][5] > found[0]["quad"][5]
-    assert found[6]["quad"] == [0.01, 0.0, 0.058, 0.0, 0.058, 0.05, 0.01, 0.05]
 
 
 def test_ledger_row_of_a_page_has_its_scripts_and_measures() -> None:
