@@ -7,7 +7,7 @@ Claims: 10 million hashes at radius 3 on two cores; growth from 1M to 10M no wor
 
 Hashes are random; a fifth are another one's with up to four bits flipped, so that there is something to find. Each size runs
 in a process of its own, so that its peak memory is its own; inside, the steps are those of the stage (tables, sort, pairs,
-settle). Processor time is what counts on a shared machine; wall time stands beside it.
+greedy suppression). Processor time is what counts on a shared machine; wall time stands beside it.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from qvl.pipeline.duplicates.near import PAIR, near_pairs, settle, tables
+from qvl.pipeline.duplicates.near import PAIR, greedy_suppression, near_pairs, tables
 from qvl.pipeline.images.perceptual_hash import BITS, Hashes, distance
 
 GROWTH_LIMIT = 1.2
@@ -52,7 +52,7 @@ def brute_force(hashes: Hashes, radius: int) -> np.ndarray:
 
 
 def one_size(rows: int, radius: int) -> dict[str, float]:
-    """Search and settle once."""
+    """Search and suppress once."""
     hashes = made_hashes(rows)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, spent = time.perf_counter(), time.process_time()
@@ -61,7 +61,7 @@ def one_size(rows: int, radius: int) -> dict[str, float]:
     values = np.unique(np.concatenate([pairs["low"], pairs["high"]]))
     one, other = (np.searchsorted(values, pairs[side]) for side in ("low", "high"))
     proper = one < other
-    losers, _ = settle(one[proper], other[proper], len(values))
+    losers, _ = greedy_suppression(one[proper], other[proper], len(values))
     return {
         "rows": rows,
         "tables": len(tables(radius, rows)),

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from qvl.pipeline.curate.selection.semantic_steps import cell_record, suppress_cells
-from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
-from qvl.pipeline.duplicates.near import settle
-from qvl.pipeline.duplicates.rules import LOSER, cell_count
+from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CLUSTER, Grid, nearest_clusters, on_grid, train_clusters
+from qvl.pipeline.duplicates.near import greedy_suppression
+from qvl.pipeline.duplicates.rules import LOSER, cluster_count
 from qvl.pipeline.recipe.recipe import SemanticDuplicate
 
 RULE = SemanticDuplicate(similarity=0.95)
@@ -62,7 +62,7 @@ def brute_force(vectors: Grid, cells: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(cells == cell)
         products = vectors[rows].astype(np.int64) @ vectors[rows].astype(np.int64).T
         better, worse = np.nonzero(np.triu(products >= RULE.similarity * GRID * GRID, 1))
-        lost, by = settle(better, worse, len(rows))
+        lost, by = greedy_suppression(better, worse, len(rows))
         part = np.zeros(len(lost), LOSER)
         part["row"], part["keeper_row"] = rows[lost], rows[by]
         parts.append(part)
@@ -74,12 +74,12 @@ def one_size(rows: int, width: int) -> dict[str, Any]:
     """All steps once."""
     vectors = made_vectors(rows, width)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    cells = cell_count(RULE, rows)
+    cells = cluster_count(RULE, rows)
     start = time.process_time()
-    order = np.random.default_rng(1).permutation(rows)[: SAMPLE_PER_CELL * cells]
-    centres = train_cells(vectors[order], cells)
+    order = np.random.default_rng(1).permutation(rows)[: SAMPLE_PER_CLUSTER * cells]
+    centres = train_clusters(vectors[order], cells)
     trained = time.process_time()
-    chosen = nearest_cells(vectors, centres)
+    chosen = nearest_clusters(vectors, centres)
     assigned = time.process_time()
     losers = suppress_cells(as_cell_record(vectors, chosen), RULE)
     done = time.process_time()
@@ -99,7 +99,7 @@ def one_size(rows: int, width: int) -> dict[str, Any]:
 def exactness(rows: int, width: int) -> dict[str, Any]:
     """Losers and keepers against brute force in the same cells."""
     vectors = made_vectors(rows, width, 1)
-    cells = nearest_cells(vectors, train_cells(vectors, cell_count(RULE, rows)))
+    cells = nearest_clusters(vectors, train_clusters(vectors, cluster_count(RULE, rows)))
     found, expected = suppress_cells(as_cell_record(vectors, cells), RULE), brute_force(vectors, cells)
     return {"exact_rows": rows, "losers": len(expected), "equal": bool(np.array_equal(found, expected))}
 

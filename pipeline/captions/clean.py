@@ -1,8 +1,8 @@
-"""Caption cleaning: rules 7 and 8 of the paper clean a caption, they never drop it (Qwen-VL, appendix A).
+"""Caption cleaning: rules 7 and 8 of the paper clean a caption, they never drop the row (Qwen-VL, appendix A).
 
-The paper names no pattern. Ours: HTML, invisible and control characters, URLs, camera and image file names, runs of
-punctuation, dangling separators, blanks. Columns are cleaned as a whole; only captions that hold markup or that changed
-meet Python code. Cleaning is idempotent: what changed is cleaned again until it rests.
+The paper gives no patterns. Ours remove HTML, invisible and control characters, URLs, camera and image file names, runs of
+punctuation, dangling separators and repeated blanks. Columns are cleaned as a whole; Python code runs only for captions that
+contain markup or that changed. Cleaning is idempotent: a changed caption is cleaned again until it no longer changes.
 """
 
 import html
@@ -26,13 +26,13 @@ BLOCK_REST = "meta nav noscript object ol option p param picture pre script sect
 BLOCK_LAST = "table tbody td textarea tfoot th thead title tr ul video wbr"
 BLOCK_TAGS = frozenset(f"{BLOCK} {BLOCK_MORE} {BLOCK_REST} {BLOCK_LAST}".split())
 
-# no opening may look past the next "<": a megabyte of unclosed ones would take quadratic time
+# no opening tag may look past the next "<": a megabyte of unclosed tags would take quadratic time
 ELEMENT_WITH_CONTENT = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*>|<!\[CDATA\[|\]\]>", re.IGNORECASE | re.DOTALL)
-# a tag that the end of the caption cuts off: bare, or with an attribute; "if a <b then c" is none
+# also a tag that the end of the caption truncates, bare or with an attribute; "if a <b then c" is not a tag
 TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(?:(?:\s[^<>]*|/)?>|(?:\s+[a-zA-Z-]+\s*=[^<>]*|\s*/?)\Z)")
 REPEATED_AMPERSAND = re.compile(r"&(?:amp;)+", re.IGNORECASE)
-LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|x[0-9a-f]{8,});?", re.IGNORECASE)  # no character, and int() refuses it
+LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|x[0-9a-f]{8,});?", re.IGNORECASE)  # not a character, and int() refuses it
 
 # RE2 syntax, applied in this order to the whole column
 PATTERNS: tuple[tuple[str, str], ...] = (
@@ -60,15 +60,16 @@ IRREGULAR = "|".join(f"(?:{pattern})" for pattern, _ in PATTERNS)
 
 def clean(captions: pa.Array, settings: Clean) -> pa.Array:
     """Cleaned captions, same length and order; null stays null. ``captions`` is a string array."""
-    result, unsettled = _settle(captions, np.arange(len(captions)), settings)
-    if len(unsettled):  # nested deeper than anyone writes: take its signs away
-        plain = pc.replace_substring_regex(result.take(pa.array(unsettled)), "[<>&]", " ")
-        result, _ = _settle(_put(result, unsettled, plain), unsettled, settings)
+    result, unstable = _until_stable(captions, np.arange(len(captions)), settings)
+    if len(unstable):  # nested deeper than real markup: remove its special characters
+        plain = pc.replace_substring_regex(result.take(pa.array(unstable)), "[<>&]", " ")
+        result, _ = _until_stable(_put(result, unstable, plain), unstable, settings)
     return result
 
 
-def _settle(captions: pa.Array, changed: np.ndarray, settings: Clean) -> tuple[pa.Array, np.ndarray]:
-    """Clean the captions at ``changed`` until they rest; those that do not within eight rounds come back."""
+def _until_stable(captions: pa.Array, changed: np.ndarray, settings: Clean) -> tuple[pa.Array, np.ndarray]:
+    """Clean the captions at ``changed`` until nothing changes (a fixed point). Also returns those that still change after
+    eight rounds."""
     result = captions
     for _ in range(MAX_ROUNDS):
         before = result.take(pa.array(changed))
@@ -108,9 +109,9 @@ def _strip_html(captions: pa.Array) -> pa.Array:
 
 
 def strip_html(text: str) -> str:
-    """Text without HTML tags, comments, scripts and entities; ``a < b`` and unknown tags such as ``<box>`` stay.
+    """Text without HTML tags, comments, scripts and entities; ``a < b`` and unknown tags such as ``<box>`` are kept.
 
-    Inline tags vanish (``H<sub>2</sub>O`` is H2O), block tags leave a blank.
+    Inline tags are removed (``H<sub>2</sub>O`` becomes H2O); block tags become a blank.
     """
     text = COMMENT.sub(" ", ELEMENT_WITH_CONTENT.sub(" ", text))
     text = TAG.sub(_tag_gap, text)

@@ -1,8 +1,11 @@
 """Pairs of 64-bit hashes at most ``radius`` bits apart, and which row of each cluster stays. Exact, on arrays.
 
 The 64 bits are cut into more blocks than may differ, so that in any near pair some blocks are equal. A table is one
-choice of blocks: the hashes with these blocks moved to the top. Sorted, the candidates of a table lie side by side. The
-more blocks a table compares, the fewer candidates and the more tables; ``tables`` weighs the two.
+choice of blocks: the hashes with these blocks moved to the top. After sorting, the candidates of a table are neighbours.
+The more blocks a table compares, the fewer candidates there are and the more tables; ``tables`` minimizes the cost.
+
+No library serves: approximate indexes (faiss, datasketch) miss pairs, and exact ones (BK-trees, faiss' binary multi-index)
+need all hashes in one memory and cannot report each pair once from tables that run as separate tasks.
 """
 
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from qvl.pipeline.images.perceptual_hash import BITS, Hashes, bit_count
 
 MAX_RADIUS = 4
 MAX_TABLES = 40
-SORT_COST = 40.0  # of one hash, in comparisons of one pair
+SORT_COST = 40.0  # cost of sorting one hash, in comparisons of one pair
 PAIR = np.dtype([("low", "<u8"), ("high", "<u8")])
 MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
@@ -30,7 +33,7 @@ class Table:
     key_mask: int
 
     def permute(self, hashes: Hashes) -> Hashes:
-        """Hashes with the table's blocks on top, the others below in their order."""
+        """Hashes with the table's blocks on top and the other blocks below, in their order."""
         result = np.zeros(len(hashes), np.uint64)
         for right, mask, left in self.moves:
             result |= ((hashes >> np.uint64(right)) & np.uint64(mask)) << np.uint64(left)
@@ -62,7 +65,7 @@ def tables(radius: int, rows: int) -> tuple[Table, ...]:
 
 
 def _table(blocks: int, top: tuple[int, ...]) -> Table:
-    """Blocks are numbered from the lowest bits; the first ones are a bit wider where 64 does not divide."""
+    """Blocks are numbered from the lowest bits; some are one bit wider if 64 is not a multiple of the number."""
     edges = [BITS * i // blocks for i in range(blocks + 1)]
     order = [*top, *(b for b in range(blocks) if b not in top)]
     moves, left, key_mask = [], BITS, 0
@@ -129,11 +132,12 @@ def near_pairs(hashes: Hashes, radius: int) -> np.ndarray:
     return unique_pairs(np.concatenate(list(parts)))
 
 
-def settle(better: np.ndarray, worse: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who goes, and for whom: rows 0..``rows`` in order of rank, the best first; pairs with ``better < worse``.
+def greedy_suppression(better: np.ndarray, worse: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy suppression of rows 0..``rows``, which are in order of rank, the best first; pairs have ``better < worse``.
 
     From the best row down, a row stays unless a row that stays is near it. So every loser is near the row that it lost to:
-    a chain a-b-c, whose ends are far apart, keeps a and c. Returns (losers, the best row that each is near).
+    a chain a-b-c, whose ends are far apart, keeps a and c. Returns (losers, the best staying row that each is near).
+    torchvision's ``nms`` does the same on boxes only.
     """
     undecided, stays = np.ones(rows, bool), np.zeros(rows, bool)
     one, other = better, worse
@@ -157,20 +161,20 @@ def settle(better: np.ndarray, worse: np.ndarray, rows: int) -> tuple[np.ndarray
 
 
 def near_any(queries: Hashes, targets: Hashes, radius: int) -> np.ndarray:
-    """Per query the position of the first of ``targets`` within ``radius``, or -1."""
+    """For each query the position of the first of ``targets`` within ``radius``, or -1."""
     nearest = np.full(len(queries), len(targets), np.int64)
     for table in tables(radius, max(1, len(targets))):
         moved = table.permute(targets)
         order = np.argsort(moved, kind="stable")
-        ordered, asked = moved[order], table.permute(queries)
+        ordered, wanted = moved[order], table.permute(queries)
         shift = np.uint64(BITS - table.key_bits)
         keys = ordered >> shift
-        first = np.searchsorted(keys, asked >> shift, side="left")
-        last = np.searchsorted(keys, asked >> shift, side="right")
+        first = np.searchsorted(keys, wanted >> shift, side="left")
+        last = np.searchsorted(keys, wanted >> shift, side="right")
         active = np.flatnonzero(first < last)
         at = first[active]
         while len(active):
-            hit = bit_count(asked[active] ^ ordered[at]) <= radius
+            hit = bit_count(wanted[active] ^ ordered[at]) <= radius
             np.minimum.at(nearest, active[hit], order[at[hit]])
             at = at + 1
             more = at < last[active]

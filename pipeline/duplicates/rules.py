@@ -1,6 +1,6 @@
-"""Exact duplicates as a pure function of the rows: a hash-partitioned sort on files, no state, no arrival order.
+"""Exact duplicates as a pure function of the rows: a hash-partitioned sort on files, without state or arrival order.
 
-A round emits one record per row that is still kept, split by key into partitions; a partition is sorted, and of each run
+A rule emits one record per row that is still kept, split by key into partitions; a partition is sorted, and of each run
 of equal keys the best rows stay. Memory is one partition, whatever the number of rows.
 """
 
@@ -15,8 +15,8 @@ KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4
 LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
 
 PARTITION_ROWS = 4_000_000
-ROWS_PER_CELL = 4_096
-MOST_CELLS = 65_536
+ROWS_PER_CLUSTER = 4_096
+MAX_CLUSTERS = 65_536
 PARTITION_VECTORS = 250_000
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -95,14 +95,14 @@ def partitions(rows: int) -> int:
     return 1 << max(0, int(np.ceil(np.log2(max(1, rows) / PARTITION_ROWS))))
 
 
-def cell_count(rule: SemanticDuplicate, rows: int) -> int:
-    """Cells of a run over ``rows`` input rows; fewer are made where fewer vectors differ."""
-    return rule.cells or min(MOST_CELLS, max(1, -(-rows // ROWS_PER_CELL)))
+def cluster_count(rule: SemanticDuplicate, rows: int) -> int:
+    """The number of k-means clusters for ``rows`` input rows; fewer are trained if fewer vectors differ."""
+    return rule.cells or min(MAX_CLUSTERS, max(1, -(-rows // ROWS_PER_CLUSTER)))
 
 
 def vector_partitions(rule: SemanticDuplicate, rows: int) -> int:
-    """Number of partitions of the cells, so that each holds about 250,000 vectors."""
-    return min(cell_count(rule, rows), max(1, -(-rows // PARTITION_VECTORS)))
+    """Number of partitions of the clusters, so that each holds about 250,000 vectors."""
+    return min(cluster_count(rule, rows), max(1, -(-rows // PARTITION_VECTORS)))
 
 
 def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +115,8 @@ def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def losers(keys: np.ndarray, rule: DuplicateRule) -> np.ndarray:
-    """The rows that must go, each with the row that it lost to, sorted by (group, row)."""
-    suspects, first = in_order(keys[twins(keys["low"])])
+    """The rows to drop, each with the row that it lost to, sorted by (group, row)."""
+    suspects, first = in_order(keys[is_repeated(keys["low"])])
     index = np.arange(len(suspects))
     start = np.maximum.accumulate(np.where(first, index, 0))
     lost = index - start >= rule.allowed
@@ -128,19 +128,19 @@ def losers(keys: np.ndarray, rule: DuplicateRule) -> np.ndarray:
 
 
 def in_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Records by key, the best first, and True where a key begins."""
+    """Records sorted by key, the best first, and True for the first record of each key."""
     ordered = keys[np.lexsort([keys["row"], keys["group"], ~keys["rank"], keys["high"], keys["low"]])]
     first = np.ones(len(ordered), bool)
     first[1:] = (ordered["low"][1:] != ordered["low"][:-1]) | (ordered["high"][1:] != ordered["high"][:-1])
     return ordered, first
 
 
-def twins(values: np.ndarray) -> np.ndarray:
-    """True where a value occurs more than once."""
+def is_repeated(values: np.ndarray) -> np.ndarray:
+    """True for each value that occurs more than once."""
     order = np.argsort(values)
     ordered = values[order]
     equal = ordered[1:] == ordered[:-1]
-    twin = np.zeros(len(values), bool)
-    twin[order[1:][equal]] = True
-    twin[order[:-1][equal]] = True
-    return twin
+    repeated = np.zeros(len(values), bool)
+    repeated[order[1:][equal]] = True
+    repeated[order[:-1][equal]] = True
+    return repeated

@@ -23,7 +23,7 @@ from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.curate.selection.key_steps import row_keys
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR, near_pairs
-from qvl.pipeline.duplicates.rules import KEY, DuplicateRule, in_order, twins
+from qvl.pipeline.duplicates.rules import KEY, DuplicateRule, in_order, is_repeated
 from qvl.pipeline.finished.stored_recipe import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
@@ -123,7 +123,7 @@ class StoredColumns:
             pairs = near_pairs(keys["low"], near.radius)
             chosen = np.isin(keys["low"], np.concatenate([pairs["low"], pairs["high"]]))
         else:
-            chosen = twins(keys["low"])
+            chosen = is_repeated(keys["low"])
         ordered, first = in_order(keys[chosen])
         rows = self.starts[ordered["group"]] + ordered["row"]
         runs = (np.cumsum(first) - 1).astype(np.int32)

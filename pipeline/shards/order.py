@@ -1,7 +1,7 @@
-"""The order of kept rows in a dataset: fixed by a seed and by the units' row counts alone.
+"""The order of kept rows in a dataset, fixed by only a seed and the units' row counts.
 
-Units are shuffled, then rows are shuffled inside windows of units: a full shuffle over petabytes would read every byte
-from a random place. Shard k holds rows [k * shard_rows, (k + 1) * shard_rows) of the order, so any worker can make it.
+Units are shuffled, then rows are shuffled inside windows of units: a full shuffle over petabytes would read every row
+from a random unit. Shard k holds rows [k * shard_rows, (k + 1) * shard_rows) of the order, so any worker can pack it.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from qvl.pipeline.commit.fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class Window:
-    """Units that are shuffled together; ``kept`` rows each; ``start`` is the place of its first row in the order."""
+    """Units that are shuffled together, with ``kept`` rows each. ``start`` is the position of its first row in the order."""
 
     units: tuple[str, ...]
     kept: tuple[int, ...]
@@ -26,7 +26,7 @@ class Window:
         return self.start + sum(self.kept)
 
     def rows(self, seed: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Unit numbers (in the window) and ranks among the unit's kept rows of places [first, last) of the order."""
+        """Unit numbers (in the window) and ranks among the unit's kept rows at positions [first, last)."""
         chosen = _permutation(self.units, sum(self.kept), seed)[max(0, first - self.start) : max(0, last - self.start)]
         starts = np.concatenate(([0], np.cumsum(self.kept)))
         owner = np.searchsorted(starts, chosen, side="right") - 1
@@ -35,23 +35,23 @@ class Window:
 
 @lru_cache(maxsize=2)
 def _permutation(units: tuple[str, ...], rows: int, seed: int) -> np.ndarray:
-    """Order of a window's rows. Cached: the shards of a window are made one after the other."""
+    """Order of a window's rows. Cached, because the shards of a window are packed one after another."""
     names = xxhash.xxh3_128_intdigest("\n".join(units).encode(), seed)
     return np.random.Generator(np.random.Philox(key=names)).permutation(rows)
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard: its name, the places [first, last) of the order that it holds, and the windows that these lie in."""
+    """One shard: its name, its positions [first, last) in the order, and the windows that contain them."""
 
     name: str
     first: int
     last: int
     windows: tuple[Window, ...]
 
-    def fingerprint(self, mark: str) -> str:
-        """What the shard depends on: ``mark`` (verdicts, name, seed) and the very rows that it holds."""
-        return fingerprint([mark, self.first, self.last, [[w.units, w.kept, w.start] for w in self.windows]])
+    def fingerprint(self, stage: str) -> str:
+        """What the shard depends on: the fingerprint of ``stage`` (verdicts, name, seed) and the rows that it holds."""
+        return fingerprint([stage, self.first, self.last, [[w.units, w.kept, w.start] for w in self.windows]])
 
 
 def windows(seed: int, window_units: int, kept: list[tuple[str, int]]) -> list[Window]:
@@ -67,7 +67,7 @@ def windows(seed: int, window_units: int, kept: list[tuple[str, int]]) -> list[W
 
 
 def shard_plans(name: str, shard_rows: int, order: list[Window]) -> list[ShardPlan]:
-    """The shards of a dataset, named ``<name>-000000`` and on. Linear in windows and shards."""
+    """The shards of a dataset, named ``<name>-000000`` onwards. Linear in windows and shards."""
     total = order[-1].end if order else 0
     plans, at = [], 0
     for number, first in enumerate(range(0, total, shard_rows)):

@@ -1,9 +1,8 @@
-"""Reading a dataset at random: its shards, the rows of their indexes, and the bytes of single samples.
+"""Random access to a dataset: its shards and the rows of their indexes.
 
-Works on what pack wrote and on foreign WebDataset tars that `qvl mix index` has indexed; local folders or fsspec URLs.
+Reads what pack wrote, and third-party WebDataset tars that `qvl mix index` has indexed, from local folders or fsspec URLs.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from cachetools import LRUCache
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.records import decode
@@ -25,7 +25,7 @@ SHARDS_KEPT_OPEN = 64
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A tar and its index. ``hash`` is that of the tar's bytes: it names the shard wherever it lies."""
+    """A tar and its index. ``hash`` is that of the tar's bytes: it identifies the shard at any path."""
 
     name: str
     tar: str
@@ -37,7 +37,7 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as ``dataset.json`` describes it. ``folder`` is where the shards lie."""
+    """A dataset as ``dataset.json`` describes it. ``folder`` holds the shards."""
 
     folder: str
     hash: str
@@ -55,11 +55,11 @@ class Selection:
     sources: tuple[str, ...] = ()
 
     def ranks(self, index: pa.Table) -> npt.NDArray[np.int64]:
-        """Row numbers in a shard's index that are selected, ascending."""
+        """The selected row numbers of a shard's index, ascending."""
         chosen = np.ones(index.num_rows, dtype=bool)
-        for column, words in (("task", self.tasks), ("language", self.languages), ("source", self.sources)):
-            if words:
-                chosen &= pc.is_in(index.column(column), pa.array(words)).to_numpy(zero_copy_only=False)
+        for column, names in (("task", self.tasks), ("language", self.languages), ("source", self.sources)):
+            if names:
+                chosen &= pc.is_in(index.column(column), pa.array(names)).to_numpy(zero_copy_only=False)
         return np.flatnonzero(chosen)
 
     def __bool__(self) -> bool:
@@ -67,7 +67,7 @@ class Selection:
 
 
 def open_dataset(folder: str) -> Dataset:
-    """Read ``dataset.json`` of a folder of shards, or of the output that holds it. Raises DataError with the way out."""
+    """Read ``dataset.json`` of a folder of shards, or of the output that contains it. Raises DataError with a remedy."""
     storage = Storage()
     place = next((f for f in (folder, f"{folder}/shards") if storage.exists(f"{f}/dataset.json")), None)
     if place is None:
@@ -84,7 +84,7 @@ def open_dataset(folder: str) -> Dataset:
 
 
 def absent_files(dataset: Dataset) -> list[str]:
-    """Shards and indexes that are not there, or whose tar has another size, each with the reason. One listing."""
+    """Shards and indexes that are missing or whose tar has another size, each with the reason. Lists the folder once."""
     filesystem, inner = fsspec.core.url_to_fs(dataset.folder)
     sizes = {PurePosixPath(entry["name"]).name: entry["size"] for entry in filesystem.ls(inner, detail=True)}
     found = []
@@ -99,21 +99,18 @@ def absent_files(dataset: Dataset) -> list[str]:
 
 
 class Indexes:
-    """The index tables of shards, the last used ones kept in memory; with a selection only its rows."""
+    """The index tables of shards. The ``keep`` most recently used are cached; with a selection, only its rows."""
 
     def __init__(self, columns: Iterable[str], keep: int = SHARDS_KEPT_OPEN) -> None:
-        self._columns, self._keep = list(columns), keep
-        self._tables: OrderedDict[tuple[str, Selection], pa.Table] = OrderedDict()
+        self._columns = list(columns)
+        self._tables: LRUCache[tuple[str, Selection], pa.Table] = LRUCache(keep)
 
     def table(self, shard: ShardFile, selection: Selection | None = None) -> pa.Table:
-        """The rows of a shard that take part. Raises DataError where the index cannot be read."""
+        """The selected rows of a shard's index. Raises DataError if the index cannot be read."""
         key = (shard.index, selection or Selection())
-        if key in self._tables:
-            self._tables.move_to_end(key)
-            return self._tables[key]
-        table = self._tables[key] = self._read(shard, key[1])
-        while len(self._tables) > self._keep:
-            self._tables.popitem(last=False)
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = self._read(shard, key[1])
         return table
 
     def _read(self, shard: ShardFile, selection: Selection) -> pa.Table:
@@ -125,7 +122,7 @@ class Indexes:
 
 
 def read_index(path: str, columns: list[str]) -> pa.Table:
-    """Columns of an index by local path or URL. Raises DataError where it is gone or damaged."""
+    """Columns of an index by local path or URL. Raises DataError if it is missing or corrupted."""
     filesystem, inner = fsspec.core.url_to_fs(path)
     try:
         with filesystem.open(inner, "rb") as file:

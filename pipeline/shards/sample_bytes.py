@@ -1,18 +1,19 @@
-"""Bytes of single samples: local shards by position, remote ones by range until a bounded local cache holds them.
+"""Bytes of single samples: local shards are read by position, remote ones by range until a bounded local cache holds them.
 
-A remote shard that will be needed is fetched whole in the background (`fetch_ahead`); until it is there, a sample costs one
-range request. The cache holds at most ``limit`` bytes over all processes of a machine that share its folder; the shards
-that were read longest ago make way. Any number of processes may use one folder: files appear by rename.
+A remote shard that will be needed is downloaded in the background (``FetchAhead``); until it has arrived, each sample costs
+one range request. The cache holds at most ``limit`` bytes over all processes of a machine that share its folder; the shards
+that were fetched longest ago are evicted. Any number of processes may share a folder, because files appear by rename.
+No library serves: fsspec's file cache has neither a byte limit across processes nor reads during the download.
 """
 
 import os
 import queue
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import fsspec
 import xxhash
+from cachetools import LRUCache
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.storage.atomic import replacing
@@ -23,44 +24,53 @@ ATTEMPTS = 3
 CACHE_BYTES = 32 << 30
 
 
+class OpenFiles(LRUCache[str, int]):
+    """File descriptors by path. The least recently used one is closed when the cache is full."""
+
+    def popitem(self) -> tuple[str, int]:
+        path, descriptor = super().popitem()
+        os.close(descriptor)
+        return path, descriptor
+
+
 class ShardBytes:
-    """Reads ranges of shards. Picklable before its first read; errors of reading are OSError, of a cut file DataError."""
+    """Reads byte ranges of shards. Picklable: a copy opens its own files. Not for several threads at once.
+
+    Raises OSError if a shard cannot be read and DataError if it is truncated.
+    """
 
     def __init__(self, cache: Path | None = None, limit: int = CACHE_BYTES) -> None:
         self.cache, self.limit = cache, limit
         self._storage = Storage()
-        self._files: OrderedDict[str, int] = OrderedDict()
+        self._files = OpenFiles(OPEN_FILES)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"cache": self.cache, "limit": self.limit, "_storage": self._storage, "_files": OrderedDict()}
+        return {"cache": self.cache, "limit": self.limit, "_storage": self._storage, "_files": OpenFiles(OPEN_FILES)}
 
     def read(self, tar: str, start: int, size: int) -> bytes:
         """``size`` bytes from ``start`` of a shard. Raises DataError where the shard ends before them."""
         local = tar if self._storage.is_local(tar) else self._cached(tar)
         data = self._range(tar, start, start + size) if local is None else self._pread(local, start, size)
         if len(data) != size:
-            raise DataError(f"{tar}: cut short, {len(data)} of {size} bytes at {start}")
+            raise DataError(f"{tar}: truncated, {len(data)} of {size} bytes at {start}")
         return data
 
     def _pread(self, path: str, start: int, size: int) -> bytes:
         return os.pread(self._descriptor(path), size, start)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all open files."""
         while self._files:
-            os.close(self._files.popitem()[1])
+            self._files.popitem()
 
     def _descriptor(self, path: str) -> int:
-        if path in self._files:
-            self._files.move_to_end(path)
-            return self._files[path]
-        self._files[path] = os.open(path.removeprefix("file://"), os.O_RDONLY)
-        while len(self._files) > OPEN_FILES:
-            os.close(self._files.popitem(last=False)[1])
-        return self._files[path]
+        descriptor = self._files.get(path)
+        if descriptor is None:
+            descriptor = self._files[path] = os.open(path.removeprefix("file://"), os.O_RDONLY)
+        return descriptor
 
     def _range(self, tar: str, start: int, end: int) -> bytes:
-        """A range request, tried a few times: stores answer slowly or not at all now and then."""
+        """A range request, tried a few times: stores sometimes answer slowly or not at all."""
         for attempt in range(ATTEMPTS):
             try:
                 return self._storage.read_range(tar, start, end)
@@ -81,34 +91,34 @@ class ShardBytes:
 
 
 def cached_path(cache: Path, tar: str) -> Path:
-    """Where a remote shard lies in the cache."""
+    """The path of a remote shard in the cache."""
     return cache / f"{xxhash.xxh3_64_hexdigest(tar.encode())}.tar"
 
 
 class FetchAhead:
-    """One thread that brings whole remote shards into the cache before they are read."""
+    """One thread that downloads whole remote shards into the cache before they are read."""
 
     def __init__(self, cache: Path, limit: int = CACHE_BYTES) -> None:
         self._cache, self._limit = cache, limit
         self._wanted: queue.Queue[str | None] = queue.Queue()
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self.failures = 0
         cache.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._work, name="fetch-ahead", daemon=True)
         self._thread.start()
 
     def want(self, tar: str) -> None:
-        """Ask for a shard; returns at once. Asking again for one that has been evicted since fetches it again."""
-        if "://" in tar and not tar.startswith("file://") and tar not in self._asked:
-            self._asked.add(tar)
+        """Request a shard and return at once. A shard that was evicted in the meantime is fetched again."""
+        if "://" in tar and not tar.startswith("file://") and tar not in self._requested:
+            self._requested.add(tar)
             self._wanted.put(tar)
 
     def wait(self) -> None:
-        """Until everything asked for is there (or has failed)."""
+        """Wait until every requested shard has arrived or failed."""
         self._wanted.join()
 
     def close(self) -> None:
-        """End the thread after the shard that it is fetching; what waits is forgotten."""
+        """End the thread after the shard that it is fetching; drop the other requests."""
         while not self._wanted.empty():
             self._wanted.get_nowait()
             self._wanted.task_done()
@@ -119,10 +129,10 @@ class FetchAhead:
         while (tar := self._wanted.get()) is not None:
             try:
                 self._fetch(tar)
-            except OSError:  # range requests still work, or say what is wrong: a fetch that fails costs time alone
+            except OSError:  # range requests still work, or report the error: a failed fetch only costs time
                 self.failures += 1
             finally:
-                self._asked.discard(tar)
+                self._requested.discard(tar)
                 self._wanted.task_done()
         self._wanted.task_done()
 
@@ -137,7 +147,7 @@ class FetchAhead:
             filesystem.get_file(inner, str(part))
 
     def _make_room(self, size: int) -> None:
-        """Remove the shards that were fetched longest ago; open readers keep theirs until they close it."""
+        """Remove the shards that were fetched longest ago; readers that have one open can still read it."""
         held = []
         for path in self._cache.glob("*.tar"):
             try:

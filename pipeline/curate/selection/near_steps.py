@@ -20,7 +20,7 @@ from qvl.pipeline.curate.selection.step_files import (
     load_part,
 )
 from qvl.pipeline.curate.selection.task import SelectTask
-from qvl.pipeline.duplicates.near import PAIR, Table, mixed, settle, table_pairs, tables, unique_pairs
+from qvl.pipeline.duplicates.near import PAIR, Table, greedy_suppression, mixed, table_pairs, tables, unique_pairs
 from qvl.pipeline.duplicates.rules import KEY, LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
 from qvl.pipeline.recipe.recipe import NearDuplicate
@@ -116,7 +116,7 @@ def near_losers(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
     better, worse = row_pairs(rows["low"], pairs)
     tints = rows["high"] ^ mixed(rows["low"])
     alike = tint_distance(tints[better], tints[worse]) <= tint
-    lost, keepers = settle(better[alike], worse[alike], len(rows))
+    lost, keepers = greedy_suppression(better[alike], worse[alike], len(rows))
     result = np.empty(len(lost), LOSER)
     result["group"], result["row"] = rows["group"][lost], rows["row"][lost]
     result["keeper_group"], result["keeper_row"] = rows["group"][keepers], rows["row"][keepers]

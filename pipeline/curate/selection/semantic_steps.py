@@ -26,10 +26,10 @@ from qvl.pipeline.curate.selection.step_files import (
 )
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.verdict_codes import KEEP_CODE, codes_after
-from qvl.pipeline.duplicates.kmeans import SAMPLE_PER_CELL, Grid, nearest_cells, on_grid, train_cells
+from qvl.pipeline.duplicates.kmeans import SAMPLE_PER_CLUSTER, Grid, nearest_clusters, on_grid, train_clusters
 from qvl.pipeline.duplicates.near import mixed
-from qvl.pipeline.duplicates.rules import LOSER, cell_count, vector_partitions
-from qvl.pipeline.duplicates.semantic import cell_losers
+from qvl.pipeline.duplicates.rules import LOSER, cluster_count, vector_partitions
+from qvl.pipeline.duplicates.semantic import cluster_losers
 from qvl.pipeline.recipe.recipe import SemanticDuplicate
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
 from qvl.pipeline.storage.paths import map_concurrently
@@ -66,7 +66,7 @@ def read_vectors(task: SelectTask, unit: str) -> tuple[np.ndarray, Grid]:
 def sample(task: SelectTask) -> ArrayManifest:
     """Commit a group's share of the vectors that the cells are trained on, each with its position in the random order."""
     rule = semantic_rule(task)
-    share = min(1.0, SAMPLE_PER_CELL * cell_count(rule, task.rows) / max(1, task.rows))
+    share = min(1.0, SAMPLE_PER_CLUSTER * cluster_count(rule, task.rows) / max(1, task.rows))
     last = np.uint64(round(share * (2**64 - 1)) if share < 1 else 2**64 - 1)
 
     def of_unit(unit: str) -> np.ndarray:
@@ -97,7 +97,7 @@ def train(task: SelectTask) -> ArrayManifest:
         paths = [Layout(task.out).work(f"sample-{step}", group.number) for group in task.groups]
         samples = concatenate_samples(list(map_concurrently(task.out, load_array, paths)))
         samples = samples[np.argsort(samples["order"], kind="stable")]
-        return train_cells(samples["vector"], cell_count(semantic_rule(task), task.rows))
+        return train_clusters(samples["vector"], cluster_count(semantic_rule(task), task.rows))
 
     return commit_array(task, f"cells-{step}", centres)
 
@@ -113,7 +113,7 @@ def records_by_cell(task: SelectTask, group: Group, codes: np.ndarray) -> np.nda
         if len(part):
             columns = read_columns(task.out, unit, ["width", "height", "characters"])
             part["vector"] = vectors[kept]
-            part["cell"] = nearest_cells(vectors[kept], centres)
+            part["cell"] = nearest_clusters(vectors[kept], centres)
             fill_positions(part, replace(task, number=group.number), source, columns, rows[kept], start)
         parts.append(part)
     records = np.concatenate(parts)
@@ -130,7 +130,7 @@ def assign(task: SelectTask) -> ArrayManifest:
 
     def records() -> DividedArray:
         found = records_by_cell(task, task.group, codes_after(task, task.number, task.rule))
-        parts, cells = vector_partitions(rule, task.rows), cell_count(rule, task.rows)
+        parts, cells = vector_partitions(rule, task.rows), cluster_count(rule, task.rows)
         bounds = [-(-part * cells // parts) for part in range(parts + 1)]
         return DividedArray(found, tuple(np.searchsorted(found["cell"], bounds).tolist()))
 
@@ -167,7 +167,7 @@ def suppress_cells(found: np.ndarray, rule: SemanticDuplicate) -> np.ndarray:
     parts = [np.empty(0, LOSER)]
     for first, last in pairwise(run_edges(found["cell"][order]).tolist()):
         cell = found[order[first:last]]
-        losers, keepers = cell_losers(cell["vector"], rule.similarity)
+        losers, keepers = cluster_losers(cell["vector"], rule.similarity)
         part = np.empty(len(losers), LOSER)
         part["group"], part["row"] = cell["group"][losers], cell["row"][losers]
         part["keeper_group"], part["keeper_row"] = cell["group"][keepers], cell["row"][keepers]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import qvl.pipeline.duplicates.kmeans
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.duplicates.kmeans import GRID, nearest_cells, on_grid, train_cells
+from qvl.pipeline.duplicates.kmeans import GRID, nearest_clusters, on_grid, train_clusters
 
 WIDTH = 24
 
@@ -44,7 +44,7 @@ def test_vectors_that_are_too_long_are_refused() -> None:
 def test_no_vectors_are_fine() -> None:
     none = np.empty((0, WIDTH), np.float16)
     assert on_grid(none).shape == (0, WIDTH)
-    assert train_cells(on_grid(none), 5).shape == (0, WIDTH)
+    assert train_clusters(on_grid(none), 5).shape == (0, WIDTH)
 
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 5))
@@ -52,16 +52,16 @@ def test_no_vectors_are_fine() -> None:
 def test_a_vector_lies_in_the_cell_of_its_nearest_centre(count: int, cells: int, seed: int) -> None:
     steps, centres = on_grid(unit_vectors(count, seed)), on_grid(unit_vectors(cells, seed + 100))
     products = steps.astype(np.int64) @ centres.astype(np.int64).T
-    assert np.array_equal(nearest_cells(steps, centres), products.argmax(axis=1))
+    assert np.array_equal(nearest_clusters(steps, centres), products.argmax(axis=1))
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = on_grid(unit_vectors(300, 4))
-    centres = train_cells(steps, 7)
-    cells = nearest_cells(steps, centres)
+    centres = train_clusters(steps, 7)
+    cells = nearest_clusters(steps, centres)
     monkeypatch.setattr(qvl.pipeline.duplicates.kmeans, "PRODUCTS", 50)
-    assert np.array_equal(train_cells(steps, 7), centres)
-    assert np.array_equal(nearest_cells(steps, centres), cells)
+    assert np.array_equal(train_clusters(steps, 7), centres)
+    assert np.array_equal(nearest_clusters(steps, centres), cells)
 
 
 def test_separate_bunches_get_cells_of_their_own() -> None:
@@ -70,11 +70,11 @@ def test_separate_bunches_get_cells_of_their_own() -> None:
     bunch = random.permutation(np.repeat(np.arange(5), 40))
     values = middles[bunch] + random.normal(size=(200, 64)) * 0.02
     steps = on_grid((values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16))
-    cells = nearest_cells(steps, train_cells(steps, 25))
+    cells = nearest_clusters(steps, train_clusters(steps, 25))
     for cell in np.unique(cells):
         assert len(np.unique(bunch[cells == cell])) == 1
 
 
 def test_no_more_cells_than_different_vectors() -> None:
     steps = on_grid(unit_vectors(3, 2))
-    assert len(train_cells(np.repeat(steps, 10, axis=0), 8)) == 3
+    assert len(train_clusters(np.repeat(steps, 10, axis=0), 8)) == 3

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qvl.pipeline.duplicates.near import MAX_RADIUS, PAIR, mixed, near_any, near_pairs, settle, table_pairs, tables
+from qvl.pipeline.duplicates.near import (
+    MAX_RADIUS,
+    PAIR,
+    greedy_suppression,
+    mixed,
+    near_any,
+    near_pairs,
+    table_pairs,
+    tables,
+)
 from qvl.pipeline.images.perceptual_hash import BITS, Hashes, distance
 
 
@@ -104,18 +113,18 @@ def reference(pairs: list[tuple[int, int]], rows: int) -> dict[int, int]:
 @given(st.sets(st.tuples(st.integers(0, 14), st.integers(0, 14)).filter(lambda p: p[0] < p[1])))
 def test_who_stays(pairs: set[tuple[int, int]]) -> None:
     better, worse = (np.array([p[i] for p in sorted(pairs)], np.int64) for i in range(2))
-    losers, keepers = settle(better, worse, 15)
+    losers, keepers = greedy_suppression(better, worse, 15)
     assert dict(zip(losers.tolist(), keepers.tolist(), strict=True)) == reference(sorted(pairs), 15)
 
 
 def test_the_ends_of_a_chain_both_stay() -> None:
-    losers, keepers = settle(np.array([0, 1]), np.array([1, 2]), 3)
+    losers, keepers = greedy_suppression(np.array([0, 1]), np.array([1, 2]), 3)
     assert (losers.tolist(), keepers.tolist()) == ([1], [0])
 
 
 def test_a_long_chain_ends() -> None:
     chain = np.arange(2_000)
-    losers, _ = settle(chain[:-1], chain[1:], 2_000)
+    losers, _ = greedy_suppression(chain[:-1], chain[1:], 2_000)
     assert losers.tolist() == list(range(1, 2_000, 2))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import qvl.pipeline.duplicates.semantic
 from qvl.pipeline.duplicates.kmeans import GRID, Grid, on_grid
-from qvl.pipeline.duplicates.semantic import cell_losers
+from qvl.pipeline.duplicates.semantic import cluster_losers
 from tests.pipeline.duplicates.test_kmeans import unit_vectors
 
 
@@ -42,7 +42,7 @@ def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch, block: int, staying
         vectors = bunches(150, seed, 0.06)
         expected = brute_force(vectors, similarity)
         assert 0 < len(expected) < 140
-        losers, keepers = cell_losers(vectors, similarity)
+        losers, keepers = cluster_losers(vectors, similarity)
         assert dict(zip(losers.tolist(), keepers.tolist(), strict=True)) == expected
 
 
@@ -50,7 +50,7 @@ def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch, block: int, staying
 @settings(max_examples=60, deadline=None)
 def test_no_two_that_stay_are_near_and_every_loser_is_near_its_keeper(count: int, seed: int, similarity: float) -> None:
     vectors = bunches(count, seed, 0.1)
-    losers, keepers = cell_losers(vectors, similarity)
+    losers, keepers = cluster_losers(vectors, similarity)
     products = vectors.astype(np.int64) @ vectors.astype(np.int64).T
     least = similarity * GRID * GRID
     stays = np.setdiff1d(np.arange(count), losers)
@@ -62,5 +62,5 @@ def test_no_two_that_stay_are_near_and_every_loser_is_near_its_keeper(count: int
 def test_a_chain_keeps_its_ends() -> None:
     angles = np.array([0.0, 0.2, 0.4])
     vectors = on_grid(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16))
-    losers, keepers = cell_losers(vectors, float(np.cos(0.25)))
+    losers, keepers = cluster_losers(vectors, float(np.cos(0.25)))
     assert (losers.tolist(), keepers.tolist()) == ([1], [0])

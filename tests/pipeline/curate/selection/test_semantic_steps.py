@@ -24,7 +24,7 @@ from qvl.pipeline.curate.selection.rule_steps import rule_steps, tasks_over
 from qvl.pipeline.curate.selection.semantic_steps import run_edges
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger
-from qvl.pipeline.duplicates.kmeans import nearest_cells, on_grid
+from qvl.pipeline.duplicates.kmeans import nearest_clusters, on_grid
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
@@ -124,7 +124,7 @@ def reference(rows: list[Plain], out: Path, similarity: float) -> list[tuple[str
         mine = [i for i, row in enumerate(rows) if row["model"] == model and not row["emoji"]]
         mine.sort(key=lambda i: (-rows[i]["width"] * rows[i]["height"], i))
         vectors = on_grid(np.stack([rows[i]["vector"] for i in mine]))
-        cells = nearest_cells(vectors, centres)
+        cells = nearest_clusters(vectors, centres)
         for cell in np.unique(cells):
             inside = np.flatnonzero(cells == cell)
             for lost, by in brute_force(vectors[inside], similarity).items():
