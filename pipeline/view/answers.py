@@ -12,10 +12,21 @@ from starlette.requests import Request
 
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.view import detail, predictions, samples
-from qvl.pipeline.view.output import Output, UserInputs
+from qvl.pipeline.view.output import Output, OutputContent, UserInputs
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.conditions import BadQuery
-from qvl.pipeline.view.tables.queries import PAGE, Query, counts, facets, histogram, keys, records, total
+from qvl.pipeline.view.tables.queries import (
+    PAGE,
+    BinnedRows,
+    Query,
+    Record,
+    counts,
+    facets,
+    histogram,
+    keys,
+    records,
+    total,
+)
 from qvl.pipeline.view.tables.search import Search
 from qvl.pipeline.view.whatif import WhatIf, dedup_rules, filter_thresholds
 
@@ -58,7 +69,7 @@ class Answers:
         """Read what the first page will need while the browser starts: footers, and two columns."""
         with suppress(QvlError):  # a run is changing the output, or verdicts cannot be counted: the page will say so
             content = self._output.content(self.cursor())
-            table = self._output.table(content["tables"][0]["name"])
+            table = self._output.table(content.tables[0].name)
             by = [table.column(name) for name in ("verdict", "source") if table.has(name)]
             if by:
                 counts(self._output.query(self.cursor(), table.name, []), by)
@@ -74,7 +85,7 @@ class Answers:
         with self._lock:
             return self._searches.setdefault(key, Search(query.table))
 
-    def output(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def output(self, cursor: Any, request: Request) -> OutputContent:
         """Name, tables and columns: what the pages need first."""
         return self._cached(request, lambda: self._output.content(cursor))
 
@@ -106,10 +117,10 @@ class Answers:
 
         return self._cached(request, counted)
 
-    def histogram(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def histogram(self, cursor: Any, request: Request) -> BinnedRows:
         """Rows in bins of one column (``column``)."""
 
-        def binned() -> dict[str, Any]:
+        def binned() -> BinnedRows:
             query = self._query(cursor, request)
             return histogram(query, query.table.column(request.query_params.get("column", "")))
 
@@ -131,7 +142,7 @@ class Answers:
         columns = [table.column(name) for name in names] or list(table.columns)
         return {"rows": self._with_previews(query, found, records(query, found, columns)), **following}
 
-    def _with_previews(self, query: Query, found: list[str], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _with_previews(self, query: Query, found: list[str], listed: list[Record]) -> list[Record]:
         """Rows with what their cards show beside columns: texts, outlines, origins."""
         if query.table.name == "rows" and self._output.stored is None:
             return detail.build_cards(self._output, query.cursor, listed)
@@ -143,7 +154,7 @@ class Answers:
             return listed
         return [{**row, **previews.get(row["_key"], {})} for row in listed]
 
-    def row(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def row(self, cursor: Any, request: Request) -> Record:
         """Everything about one row (``table``, ``key``)."""
         parameters = request.query_params
         return detail.row(self._output, cursor, parameters.get("table", "rows"), parameters.get("key", ""))

@@ -9,20 +9,20 @@ from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.pictures import split
 from qvl.pipeline.view.tables.conditions import Condition
-from qvl.pipeline.view.tables.queries import Query, keys, records, total
+from qvl.pipeline.view.tables.queries import Query, Record, keys, records, total
 
 TEXT = 20_000
 RELATED, MEMBERS = 24, 5
 CARD = ("verdict", "source", "language", "width", "height", "caption", "dup_of", "image_bytes", "characters")
 
 
-def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
+def row(output: Output, cursor: Any, table: str, key: str) -> Record:
     """Everything about a row of any table. Raises DataError for an unknown key."""
     query = output.query(cursor, table, [])
     found = records(query, [key], list(query.table.columns), TEXT)
     if not found:
         raise DataError(f"{query.table.title.lower()}: no row has the key {key[:120]}")
-    result: dict[str, Any] = {"table": table, "key": key, "columns": found[0]}
+    result: Record = {"table": table, "key": key, "columns": found[0]}
     if table == "rows":
         return result | _ledger_row(output, query, key, found[0])
     if table == "samples":
@@ -31,7 +31,7 @@ def row(output: Output, cursor: Any, table: str, key: str) -> dict[str, Any]:
     return result | predictions.detail(query, found[0]) if query.table.predicted else result
 
 
-def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def build_cards(output: Output, cursor: Any, listed: list[Record]) -> list[Record]:
     """Cards of a build's input rows, with their origin, and text and outlines of the first sample of kept rows."""
     origins = {}
     for row in listed:
@@ -44,7 +44,7 @@ def build_cards(output: Output, cursor: Any, listed: list[dict[str, Any]]) -> li
     return [row | {"_from": labels[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
 
 
-def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]:
+def _ledger_row(output: Output, query: Query, key: str, record: Record) -> Record:
     unit, row_number = split(key)
     manifest = output.unit(unit)
     stored = []
@@ -67,7 +67,7 @@ def _ledger_row(output: Output, query: Query, key: str, record: dict[str, Any]) 
     }
 
 
-def _rules(output: Output, record: dict[str, Any]) -> list[dict[str, Any]]:
+def _rules(output: Output, record: Record) -> list[Record]:
     """Every filter that judged the row: its settings, the values that it read, and whether the row passed."""
     if output.stored is None or "fails" not in record:
         return []
@@ -83,7 +83,7 @@ def _rules(output: Output, record: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _sample(output: Output, stored: samples.StoredSample) -> dict[str, Any]:
+def _sample(output: Output, stored: samples.StoredSample) -> Record:
     """A sample's content, and its position in the shard."""
     found = samples.content(stored)
     fields = stored.fields
@@ -110,7 +110,7 @@ def _row_of(output: Output, cursor: Any, stored: samples.StoredSample) -> str | 
     return found[0] if found else None
 
 
-def duplicates(query: Query, key: str, record: dict[str, Any]) -> dict[str, Any] | None:
+def duplicates(query: Query, key: str, record: Record) -> Record | None:
     """The kept row, and rows dropped in favour of it; None if the row has no duplicates."""
     if not query.table.has("dup_of"):
         return None
@@ -130,7 +130,7 @@ def duplicates(query: Query, key: str, record: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def clusters(query: Query, rule: str, offset: int) -> dict[str, Any]:
+def clusters(query: Query, rule: str, offset: int) -> Record:
     """The largest duplicate clusters of a rule, each with the kept row and a few others, and all sizes."""
     condition = query.condition
     of_rule = f"({condition.sql}) AND dup_of IS NOT NULL AND verdict = ?"

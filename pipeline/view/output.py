@@ -22,7 +22,7 @@ from qvl.pipeline.view.tables.conditions import combined
 from qvl.pipeline.view.tables.database import Database
 from qvl.pipeline.view.tables.datasets import RelatedDatasets, related_datasets
 from qvl.pipeline.view.tables.queries import Query, Span
-from qvl.pipeline.view.tables.tables import Table, tables_of
+from qvl.pipeline.view.tables.tables import Kind, Table, tables_of
 
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
@@ -41,6 +41,49 @@ class UserInputs:
     recipe: Recipe | None = None
     pictures: Callable[[str, int], Bytes | None] | None = None
     data: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnContent:
+    """A column as the pages know it."""
+
+    name: str
+    kind: Kind
+    integer: bool
+    charted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableContent:
+    """A table as the pages know it. ``predicted``: its rows are answers of a model."""
+
+    name: str
+    title: str
+    key: str
+    predicted: bool
+    columns: list[ColumnContent]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContent:
+    """What the pages know of an output.
+
+    ``absent``: a line for each dataset that was not found; ``pictures``: whether dropped rows have pictures; ``order``: all
+    reasons in the order in which they judge; ``rules``: those of duplicate rules.
+    """
+
+    name: str
+    absent: list[str]
+    hash: str | None
+    samples: int | None
+    bytes: int | None
+    shards: int
+    curated: bool
+    pictures: bool
+    order: list[str]
+    rules: list[str]
+    tables: list[TableContent]
 
 
 @dataclass(frozen=True)
@@ -127,26 +170,25 @@ class Output:
         paths += [Path(dataset.folder) / "dataset.json" for dataset in self.related.mixture.values()]
         return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
-    def content(self, cursor: Any) -> dict[str, Any]:
+    def content(self, cursor: Any) -> OutputContent:
         """What the pages need before all other questions."""
         rules = [rule.reason for rule in duplicate_rules(self.stored)] if self.stored is not None else []
         dataset, stored_name = self.dataset, self.stored.name if self.stored else self.layout.out.stem
-        return {
-            "name": dataset.name if dataset is not None else stored_name,
-            "absent": list(self.related.missing),
-            "hash": dataset and dataset.hash,
-            "samples": dataset and dataset.samples,
-            "bytes": dataset and dataset.bytes,
-            "shards": len(dataset.shards) if dataset is not None else 0,
-            "curated": self.stored is not None,
-            "pictures": (self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
-            "order": [*FILTER_NAMES, *rules],
-            "rules": rules,
-            "tables": [self._table(cursor, table) for table in self.tables.values()],
-        }
+        return OutputContent(
+            name=dataset.name if dataset is not None else stored_name,
+            absent=list(self.related.missing),
+            hash=None if dataset is None else dataset.hash,
+            samples=None if dataset is None else dataset.samples,
+            bytes=None if dataset is None else dataset.bytes,
+            shards=0 if dataset is None else len(dataset.shards),
+            curated=self.stored is not None,
+            pictures=(self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
+            order=[*FILTER_NAMES, *rules],
+            rules=rules,
+            tables=[self._table(cursor, table) for table in self.tables.values()],
+        )
 
-    def _table(self, cursor: Any, table: Table) -> dict[str, Any]:
-        columns = [{"name": c.name, "kind": c.kind, "integer": c.integer, "charted": c.charted} for c in table.columns]
+    def _table(self, cursor: Any, table: Table) -> TableContent:
+        columns = [ColumnContent(each.name, each.kind, each.integer, each.charted) for each in table.columns]
         number = self.query(cursor, table.name, []).run("SELECT count(*) FROM {table} WHERE {where}")[0][0]
-        described = {"name": table.name, "title": table.title, "key": table.key, "predicted": table.predicted}
-        return described | {"columns": columns, "rows": number}
+        return TableContent(table.name, table.title, table.key, table.predicted, columns, number)

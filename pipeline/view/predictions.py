@@ -14,7 +14,7 @@ from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.samples import outline, plain_words
 from qvl.pipeline.view.tables.database import rows
-from qvl.pipeline.view.tables.queries import Query
+from qvl.pipeline.view.tables.queries import Query, Record
 from qvl.pipeline.view.tables.tables import quoted
 
 INDEXED = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
@@ -24,7 +24,7 @@ BOX = TAGS[QWEN_VL].box
 Shapes = list[list[float]]
 
 
-def previews(query: Query, keys: list[str]) -> dict[str, dict[str, Any]]:
+def previews(query: Query, keys: list[str]) -> dict[str, Record]:
     """For cards, by key: question, expected and predicted text, and the regions of each."""
     if not keys:
         return {}
@@ -34,9 +34,7 @@ def previews(query: Query, keys: list[str]) -> dict[str, dict[str, Any]]:
     return {str(found[0]): _preview(*found[1:]) for found in rows(query.cursor, statement, keys)}
 
 
-def _preview(
-    prompt: str | None, answers: list[str] | None, prediction: str | None, metric: Any, score: Any
-) -> dict[str, Any]:
+def _preview(prompt: str | None, answers: list[str] | None, prediction: str | None, metric: Any, score: Any) -> Record:
     expected = (answers or [""])[0]
     shapes = regions(prompt or "", expected, prediction or "")
     return {
@@ -78,10 +76,10 @@ def scores(query: Query) -> list[list[Any]]:
     return [[*row[:3], None if row[3] is None else round(row[3], 5), row[4]] for row in listed]
 
 
-def detail(query: Query, record: dict[str, Any]) -> dict[str, Any]:
+def detail(query: Query, record: Record) -> Record:
     """What a prediction has beside its columns: regions, number of images, and other models' answers."""
     answers = record.get("answers") or [""]
-    found: dict[str, Any] = {"places": regions(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
+    found: Record = {"places": regions(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
     found |= {"pictures": len(record.get("images") or ()), "others": []}
     if query.table.has("model"):
         key, model = (query.table.column(name).sql for name in (query.table.key, "model"))
@@ -147,7 +145,7 @@ def _asks(sample: str, key: str) -> bool:
     return sample == key or (sample.startswith(key) and not sample[len(key)].isalnum())
 
 
-def _says(tar: Path, row: dict[str, Any], answer: str) -> bool:
+def _says(tar: Path, row: Record, answer: str) -> bool:
     """Whether a sample of a shard ends with this answer."""
     try:
         content = orjson.loads(

@@ -12,6 +12,7 @@ from qvl.pipeline.markup.markers import image_numbers, image_slot
 from qvl.pipeline.markup.parsing import tag_pairs
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.tables.database import rows
+from qvl.pipeline.view.tables.queries import Record
 from qvl.pipeline.view.tables.tables import inside
 
 FIELDS = (
@@ -28,7 +29,7 @@ class StoredSample:
     """A sample in a shard: the shard's index, and the sample's fields in it."""
 
     index: Path
-    fields: dict[str, Any]
+    fields: Record
 
     @property
     def tar(self) -> Path:
@@ -69,7 +70,7 @@ def _stored(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF
     return [StoredSample(Path(row[0]), dict(zip(names, row[1:], strict=True))) for row in found]
 
 
-def previews(cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
+def previews(cursor: Any, keys: list[str]) -> dict[str, Record]:
     """For cards, by key: the text of each sample, and the outlines of the regions of its first image."""
     if not keys:
         return {}
@@ -77,7 +78,7 @@ def previews(cursor: Any, keys: list[str]) -> dict[str, dict[str, Any]]:
     return {stored.key: _preview(content(stored)) for stored in found}
 
 
-def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], dict[str, Any]]:
+def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], Record]:
     """``previews`` of the first sample of each input row, by source, file and row."""
     if not origins:
         return {}
@@ -90,7 +91,7 @@ def previews_of_rows(cursor: Any, origins: list[tuple[str, str, int]]) -> dict[t
     return {origin: _preview(content(stored)) for origin, stored in first.items()}
 
 
-def _preview(found: dict[str, Any]) -> dict[str, Any]:
+def _preview(found: Record) -> Record:
     texts = [
         plain_words(str(turn.get("text", ""))[:LOOKED_AT]) for turn in found.get("turns", ()) if isinstance(turn, dict)
     ]
@@ -113,7 +114,7 @@ def plain_words(text: str) -> str:
     return " ".join(plain.split())
 
 
-def outline(region: dict[str, Any]) -> list[float] | None:
+def outline(region: Record) -> list[float] | None:
     """Four corners as eight numbers; None for a region without any."""
     numbers: list[Any] = list(region.get("quad") or region.get("box") or ())
     if len(numbers) not in (4, 8) or not all(isinstance(each, int | float) for each in numbers):
@@ -124,7 +125,7 @@ def outline(region: dict[str, Any]) -> list[float] | None:
     return [round(float(each), 4) for each in numbers]
 
 
-def content(stored: StoredSample) -> dict[str, Any]:
+def content(stored: StoredSample) -> Record:
     """The sample's JSON. Raises DataError if the shard does not match its index."""
     size = stored.fields["json_size"]
     if size > MAX_JSON:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +32,7 @@ from qvl.pipeline.finished.whatif import Answer, whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import DERIVED, NumberThreshold, chosen_filters, purpose, thresholds
 from qvl.pipeline.view.output import Output
-from qvl.pipeline.view.tables.queries import Query, counts, records
+from qvl.pipeline.view.tables.queries import Query, Record, counts, records
 
 SHOWN = 18
 KEPT_ROWS = 50_000_000
@@ -128,7 +127,7 @@ class WhatIf:
     search: Future[None] | None = None
     wanted: int = 0
 
-    def ask(self, query: Query, changes: list[str], gone: threading.Event) -> dict[str, Any]:
+    def ask(self, query: Query, changes: list[str], gone: threading.Event) -> Record:
         """Counts before and after, by source and verdict, and rows that the changes add and remove.
 
         ``searching`` is the finished share of the search for duplicates, None if the answer is exact. ``gone`` is set when
@@ -197,7 +196,7 @@ class WhatIf:
         return self.answers[changes]
 
 
-def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]) -> dict[str, Any]:
+def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]) -> Record:
     """Cards of some rows of each gallery: the same rows while a slider moves, so that they do not flicker."""
     starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
     chosen = {}
@@ -244,14 +243,14 @@ def _without_search(stored: StoredColumns, recipe: Recipe) -> Answer:
     return answer
 
 
-def _unchanged(query: Query) -> dict[str, Any]:
+def _unchanged(query: Query) -> Record:
     """The answer without changes, from the verdicts."""
     funnel: dict[str, dict[str, int]] = {}
     for source, verdict, rows, _ in counts(query, [query.table.column("source"), query.table.column("verdict")]):
         funnel.setdefault(source, {})[verdict] = rows
     every, kept = (sum(sum(f.values()) for f in funnel.values()), sum(f.get(KEEP, 0) for f in funnel.values()))
-    nothing: dict[str, Any] = dict.fromkeys(("gained", "lost", "unscored", "missing", "uncompared"), 0)
-    empty: dict[str, Any] = {name: [] for name in ("entering", "leaving", "waiting")}
+    nothing: Record = dict.fromkeys(("gained", "lost", "unscored", "missing", "uncompared"), 0)
+    empty: Record = {name: [] for name in ("entering", "leaving", "waiting")}
     return {
         "rows": every,
         "kept_before": kept,
@@ -292,7 +291,7 @@ def _filter(reason: str, chosen: dict[str, Filter], threshold: NumberThreshold |
     return FilterThresholds(reason, purpose(first), threshold.label, column, bounds, values)
 
 
-def dedup_rules(recipe: Recipe) -> dict[str, Any]:
+def dedup_rules(recipe: Recipe) -> Record:
     """The duplicate rules of the recipe."""
-    dumped: dict[str, Any] = recipe.dedup.model_dump(mode="json")
+    dumped: Record = recipe.dedup.model_dump(mode="json")
     return dumped

@@ -6,8 +6,8 @@ import { count, el, untrusted, percent, short, words } from "./dom.js";
 export function bars(list, { most = null, total = null, tight = false } = {}) {
   const top = most || Math.max(1, ...list.map(({ n }) => n));
   return el("div.bars", {}, list.map(({ label, n, kept, act, title }) => {
-    const said = title || `${label ?? "no value"}: ${count(n)} rows, ${count(kept)} kept (${percent(kept, n)})`;
-    return el(act ? "button.bar" : "div.bar", { type: act && "button", title: said, "aria-label": said, onclick: act },
+    const description = title || `${label ?? "no value"}: ${count(n)} rows, ${count(kept)} kept (${percent(kept, n)})`;
+    return el(act ? "button.bar" : "div.bar", { type: act && "button", title: description, "aria-label": description, onclick: act },
       el("span.label", {}, label === null ? el("i", {}, "no value") : label === "" ? el("i", {}, "empty") : untrusted(words(label), 60)),
       el("span.track", {}, el("span.all", { style: { width: `${100 * n / top}%` } }), el("span.kept", { style: { width: `${100 * kept / top}%` } })),
       el("span.n", {}, total ? percent(n, total) : tight ? short(n) : count(n)));
@@ -36,9 +36,9 @@ export function histogram(data, { integer = false, choose = null, name = "" } = 
     bin.classList.toggle("chosen", start !== null && i >= Math.min(start, to) && i <= Math.max(start, to));
   });
   data.every.forEach((n, i) => {
-    const kept = data.kept[i], said = `${binName(data, i, integer)}: ${count(n)} rows, ${count(kept)} kept`;
+    const kept = data.kept[i], description = `${binName(data, i, integer)}: ${count(n)} rows, ${count(kept)} kept`;
     const height = (value) => `${value ? Math.max(1.5, 100 * value / most) : 0}%`;
-    group.append(el("button.bin", { type: "button", title: said, "aria-label": said, tabindex: i ? -1 : 0, "data-bin": i },
+    group.append(el("button.bin", { type: "button", title: description, "aria-label": description, tabindex: i ? -1 : 0, "data-bin": i },
       el("span.all", { style: { height: height(n) } }), el("span.kept", { style: { height: height(kept) } })));
   });
   const at = (event) => Number(document.elementFromPoint(event.clientX, event.clientY)?.closest(".bin")?.dataset.bin ?? NaN);

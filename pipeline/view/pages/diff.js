@@ -1,4 +1,4 @@
-// What cleaning did to a caption: words that went are struck out, words that came are underlined.
+// What cleaning changed in a caption: removed words are struck out, added words are underlined.
 import { el, untrusted } from "./dom.js";
 
 const WORDS = 600;

@@ -1,4 +1,4 @@
-// Duplicate clusters by rule: how large they are, and the largest of them side by side.
+// Duplicate clusters by rule: their sizes, and the largest of them side by side.
 import { card } from "./cards.js";
 import { count, el, many, words } from "./dom.js";
 import { filterBar } from "./filters.js";
@@ -10,7 +10,7 @@ export function duplicates(main, signal) {
     el("button", { type: "button", "aria-pressed": String(each === rule), onclick: () => go({ rule: each, row: "" }) }, words(each))));
   const sizes = el("div.sizes"), list = el("div.clusters"), end = el("p.end", {}, "…");
   main.replaceChildren(filterBar(), el("section", {}, el("h2", {}, "Duplicates"),
-    el("p.lead", {}, "Rows that repeat another row, the largest clusters first. The row that was kept stands first."), tabs, sizes, list, end));
+    el("p.lead", {}, "Rows that repeat another row, the largest clusters first. The kept row comes first."), tabs, sizes, list, end));
   if (!rule) { end.textContent = "This output has no duplicate rule."; return; }
   load(rule, 0, { sizes, list, end }, signal);
 }

@@ -1,4 +1,4 @@
-// The filter bar: what is asked, as chips; a form for any column; a quick search in the text.
+// The filter bar: active filters as chips, a form for any column, and a quick search in the text.
 import { el, untrusted, words } from "./dom.js";
 import { ask, column, go, state, table } from "./state.js";
 
@@ -17,9 +17,9 @@ export function parts(filter) {
 
 function chip(filter) {
   const [name, operator, value] = parts(filter);
-  const said = operator === "in" ? [` ${value.replace("..", " … ")}`] : [` ${SIGN[operator] ?? operator} `, untrusted(words(value), 40)];
-  return el("span.chip", {}, el("b", {}, words(name)), said,
-    el("button", { type: "button", title: "take this filter away", "aria-label": `take away ${name} ${value}`,
+  const label = operator === "in" ? [` ${value.replace("..", " … ")}`] : [` ${SIGN[operator] ?? operator} `, untrusted(words(value), 40)];
+  return el("span.chip", {}, el("b", {}, words(name)), label,
+    el("button", { type: "button", title: "remove this filter", "aria-label": `remove ${name} ${value}`,
       onclick: () => go({ f: state.f.filter((each) => each !== filter), row: "" }) }, "×"));
 }
 

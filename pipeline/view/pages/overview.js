@@ -1,4 +1,4 @@
-// The funnel, the mix, the distributions: every bar leads to its rows.
+// The funnel, the mix and the distributions. Every bar leads to its rows.
 import { bars, cross, histogram, range } from "./charts.js";
 import { bytes, count, el, untrusted, many, percent, words } from "./dom.js";
 import { filterBar } from "./filters.js";
@@ -12,7 +12,7 @@ export function overview(main, signal) {
   const lost = output.absent.length ? el("details.note", {}, el("summary", {}, `${many(output.absent.length, "dataset")} not found`), el("ul", {}, output.absent.map((line) => el("li", {}, untrusted(line, 400))))) : null;
   main.replaceChildren(...[filterBar(), lost, tiles, body].filter(Boolean));
   const parts = [];
-  // the funnel is asked for alone: what stands below it waits, so that the first answer comes first
+  // the funnel is requested first and alone, so that its answer does not wait for the parts below
   const tell = (total) => tiles.replaceChildren(...summary(total));
   let before = column("verdict") ? Promise.resolve() : ask("total", query, signal).then(tell).catch(() => {});
   const after = (draw) => (box) => before.then(() => draw(box));
@@ -20,10 +20,10 @@ export function overview(main, signal) {
   if (column("verdict")) parts.push(part("funnel", "Funnel", `Rows left after each reason${output.curated ? ", in the order of judgement" : ""}. Click a bar to see the rows that went there.`, first((box) => funnel(box, query, signal, tell))));
   if (table().predicted) parts.push(part("scores", "Scores", "Mean of the questions' own scores (CIDEr 0 to 10, boxes their IoU, all others 0 to 1). Click one to see its questions.", after((box) => scores(box, query, signal))));
   const named = ["dataset", "model", "set", "metric", "group", "source", "language", "task", "kind", "format", "mode", "tasks"].filter((name) => charted.some((each) => each.name === name && each.kind !== "number"));
-  if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept ones full, with each word's share of all rows." : "Each word's share of all rows.", after((box) => mix(box, named, query, signal))));
+  if (named.length) parts.push(part("mix", "Mix", column("verdict") ? "All rows pale, kept rows dark, with each value's share of all rows." : "Each value's share of all rows.", after((box) => mix(box, named, query, signal))));
   const crossable = charted.filter(({ kind }) => kind === "word" || kind === "flag");
-  if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of the words, crossed; darker is more.", after((box) => crossed(box, crossable, query, signal))));
-  parts.push(part("distributions", "Distributions", `${column("verdict") ? "All rows pale, kept ones full. " : ""}Click a bar, or draw over some, to see their rows.`, after((box) => distributions(box, charted.filter(({ name }) => !["verdict", ...named].includes(name)), query, signal))));
+  if (crossable.length > 1) parts.push(part("cross", "One against another", "Any two of these columns crossed; darker cells hold more.", after((box) => crossed(box, crossable, query, signal))));
+  parts.push(part("distributions", "Distributions", `${column("verdict") ? "All rows pale, kept rows dark. " : ""}Click a bar, or drag over several, to see their rows.`, after((box) => distributions(box, charted.filter(({ name }) => !["verdict", ...named].includes(name)), query, signal))));
   body.replaceChildren(...parts);
 }
 
@@ -34,7 +34,7 @@ function part(id, title, lead, fill) {
   return section;
 }
 
-// charts far below are asked for when they come near
+// charts further down are requested when the reader comes near
 export function whenSeen(element, act) {
   const watcher = new IntersectionObserver((entries) => {
     if (entries.some(({ isIntersecting }) => isIntersecting)) { watcher.disconnect(); act(); }
@@ -51,7 +51,7 @@ function summary(total) {
   return list;
 }
 
-// sets down, models across; darker is better among the models of a set
+// sets down, models across; darker means better among the models of a set
 async function scores(box, query, signal) {
   const found = await ask("scores", query, signal).catch(quiet);
   if (!found) return;

@@ -1,4 +1,4 @@
-// Rows under the filters, as cards or as a table; facets beside them; more of them on scrolling down.
+// Rows under the filters, as cards or as a table, with facets beside them; scrolling down loads more.
 import { bars } from "./charts.js";
 import { badge, card } from "./cards.js";
 import { count, el, many, percent, shown, words } from "./dom.js";
@@ -10,7 +10,7 @@ const DEFAULT = ["dataset", "verdict", "source", "task", "kind", "language", "wi
 const PAGE = 60;
 export let listed = [];
 
-// tables without pictures are read as tables, unless asked otherwise
+// rows without pictures are shown as a table by default
 export const asTable = () => (state.mode || (["rows", "samples"].includes(table().name) || table().predicted ? "cards" : "table")) === "table";
 
 const openRow = (row) => go({ row: row._key, of: table().name });
@@ -23,13 +23,13 @@ export function rows(main, signal) {
   head.append(el("p", {}, total, " ", searched), controls());
   main.replaceChildren(filterBar(), el("div.split", {}, facets, el("div.list", {}, head, grid, end)));
   const first = fill(grid, end, query, signal);
-  // the rows first: they are what is waited for. Then all counts at once; a facet that is filtered by itself counts without that
+  // the rows first, because the reader waits for them; then all counts at once. A facet ignores the filter on its own column
   const names = FACETS.filter((each) => column(each)?.charted), boxes = new Map(names.map((name) => [name, el("section.facet", { "data-column": name })]));
   facets.append(...boxes.values());
   const alone = (name) => column(name).kind === "words" || state.f.some((each) => each.startsWith(`${name}:is:`));
   first.then(() => counted({ ...query, by: names.filter((name) => !alone(name)) }, signal, (found, share) => {
-    const { rows: all, kept } = found.total, said = column("verdict") ? `${many(all, "row")}, ${count(kept)} kept` : many(all, "row");
-    total.textContent = share === null ? said : `at least ${said}`;
+    const { rows: all, kept } = found.total, rowsText = column("verdict") ? `${many(all, "row")}, ${count(kept)} kept` : many(all, "row");
+    total.textContent = share === null ? rowsText : `at least ${rowsText}`;
     searched.textContent = share === null ? "" : `${percent(share, 1)} searched`;
     for (const [name, cells] of Object.entries(found.counts)) facet(boxes.get(name), cells, share === null);
   })).then(async () => {
@@ -68,7 +68,7 @@ async function fill(grid, end, query, signal) {
   const lines = asTable(), names = lines ? tableColumns() : [];
   const body = lines ? el("tbody") : grid;
   if (lines) grid.append(el("table.rows", {}, el("thead", {}, el("tr", {}, names.map(heading))), body));
-  // a search in a text gives what it found in a moment: it is asked again until a page is full
+  // a search in a text returns what it has found so far: ask again until a page is full
   const next = async () => {
     if (busy || from === null) return;
     busy = true;
@@ -89,7 +89,7 @@ async function fill(grid, end, query, signal) {
     end.toggleAttribute("data-all", from === null);
     end.replaceChildren(from !== null ? el("button", { type: "button", onclick: next }, "more rows") : listed.length ? "That is all." : "No row is like that.",
       ...(from === null && !listed.length && state.f.length ? [" ", el("button", { type: "button", onclick: () => go({ f: [], row: "" }) }, "clear the filters")] : []));
-    // observed anew, it tells where the end is now: it tells changes alone, and who scrolled within the frame saw none
+    // observe again: an observer only reports changes, and there is none if the reader scrolled within one frame
     watcher.unobserve(end);
     if (!signal.aborted) watcher.observe(end);
   };
@@ -130,7 +130,7 @@ function facet(box, found, whole) {
   draw(8);
 }
 
-// the row before or behind the open one
+// the row before or after the open one
 export function neighbour(step) {
   const at = listed.findIndex(({ _key }) => _key === state.row), next = listed[at + step];
   if (at >= 0 && next) go({ row: next._key, of: table().name });

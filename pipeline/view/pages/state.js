@@ -1,4 +1,4 @@
-// The address holds all that is shown: every view can be linked to, and Back undoes.
+// The address holds the state of the page, so that every view can be linked to and Back undoes a step.
 
 const LISTS = ["f", "c", "w"];
 const PLAIN = ["view", "table", "sort", "mode", "row", "of", "scope", "rule", "by", "across"];
@@ -21,7 +21,7 @@ export function address(changes = {}) {
   return text ? `/?${text}` : "/";
 }
 
-// go(changes): a new entry of the history; settle(changes): the same entry, for what moves under the hand
+// go(changes) adds an entry to the history; settle(changes) replaces the current one, for controls that are being moved
 export function go(changes) {
   const target = address(changes);
   if (target !== location.pathname + location.search) history.pushState(null, "", target);
@@ -55,7 +55,7 @@ export async function ask(name, query = {}, signal = undefined) {
   try { return await answered(name, query, signal); } finally { busy(-1); }
 }
 
-// counts of words, which a search in a text gives in parts: tell(counts so far, share of the rows looked through, or null at the end)
+// counts by value, which a search in a text returns in parts: tell(counts so far, share of the rows searched, or null at the end)
 export async function counted(query, signal, tell) {
   let whole = null, from = "";
   while (from !== null) {

@@ -1,4 +1,4 @@
-// Sliders on the recipe's thresholds; exact counts of what they would keep, and rows that would enter and leave.
+// Sliders on the recipe's thresholds, with exact counts of what they would keep, and rows that would be added or removed.
 import { card } from "./cards.js";
 import { histogram } from "./charts.js";
 import { count, el, untrusted, percent, short, words } from "./dom.js";
@@ -26,7 +26,7 @@ export async function whatif(main, signal) {
   search(result, signal);
 }
 
-// rows that can meet in a duplicate rule are looked for in the background; an answer from before is asked for again after it
+// candidate duplicates are searched in the background; an earlier answer is requested again when the search is over
 async function search(result, signal) {
   const { share } = await ask("searching", {}, signal).catch(() => ({ share: null }));
   if (signal.aborted) return;
@@ -78,7 +78,7 @@ async function sliders(box, { word, column, bounds, label }, mine, scope, result
   for (const name of bounds) {
     const path = place(scope, `${word}.${name}`), given = mine[0]?.[name], side = name.startsWith("maximum") ? 1 : 0;
     const value = changed(path) ?? (given === undefined ? "" : String(given));
-    // a maximum in whole numbers lets its own value pass: the slider stands on the edge above it
+    // an integer equal to the maximum passes, so the slider is on the edge above it
     const edgeOf = (number) => { const target = Number(number) + (integer && side ? 1 : 0), at = data.edges.findIndex((edge) => edge >= target); return at < 0 ? data.edges.length - 1 : at; };
     const slide = el("input", { type: "range", min: 0, max: data.edges.length - 1, step: 1, name, "aria-label": `${words(word)} ${words(name)}, slider` });
     const typed = el("input", { type: "number", step: "any", name: `${name}-value`, value, "aria-label": `${words(word)} ${words(name)}`, placeholder: "none" });
@@ -132,7 +132,7 @@ function tell(found) {
   const gallery = (title, rows, total, kind) => el("section", {}, el("h3", {}, el(`span.dot.${kind}`), `${title}: ${count(total)}`, el("span.soft", {}, total > rows.length ? `  ${rows.length} of them` : "")),
     rows.length ? el("div.gallery", {}, rows.map((row, i) => card(row, ({ _key }) => go({ row: _key, of: "rows" }), { of: "rows", number: i, extra: el("span.soft", {}, `→ ${words(row.after)}`) }))) : el("p.soft", {}, "none"));
   const alone = found.searching === null ? null : el("div.filters-alone", { role: "status" }, el("b", {}, "The filters alone"),
-    " Duplicates are searched again in the background. Until that is done, rows dropped as duplicates stay dropped, and rows that enter count as no duplicates. ",
+    " Duplicates are searched again in the background. Until the search is over, rows dropped as duplicates stay dropped, and rows that enter count as unique. ",
     el("progress", { max: 1, value: found.searching, "aria-label": "search for duplicates" }));
   return [
     alone, el("div.tiles", {}, tile(count(found.kept_after), "kept"), tile(signed(difference), `against ${count(found.kept_before)}`), tile(percent(found.kept_after, found.rows), "of all rows"),

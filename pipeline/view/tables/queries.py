@@ -18,6 +18,9 @@ PAGE, MAX_OFFSET = 60, 1_000_000
 TEXT_SHOWN, LIST_SHOWN = 300, 8
 FEW_VALUES = 20_000
 
+Record = dict[str, Any]
+"""A row as JSON: values by the names of its columns; ``_key`` and other names with ``_`` are added by the app."""
+
 ALL_ROWS = Condition()
 Span = tuple[float | None, float | None]
 
@@ -124,8 +127,19 @@ def _by_bit(column: Column, cells: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [[word, number, kept[word]] for word, number in every.most_common()]
 
 
-def histogram(query: Query, column: Column) -> dict[str, Any]:
-    """Rows in bins: ``edges`` (one more than bins), ``every`` and ``kept`` by bin, ``missing`` rows without a value.
+@dataclass(frozen=True, slots=True)
+class BinnedRows:
+    """Rows in bins: ``edges`` (one more than bins), ``every`` and ``kept`` by bin, ``missing`` rows without a value."""
+
+    edges: list[float]
+    every: list[int]
+    kept: list[int]
+    missing: int
+    log: bool
+
+
+def histogram(query: Query, column: Column) -> BinnedRows:
+    """Rows by the value of a column, and those of them that were kept.
 
     The axis is that of the whole table, so that filters do not move it. The last bin includes its upper edge.
     """
@@ -133,7 +147,7 @@ def histogram(query: Query, column: Column) -> dict[str, Any]:
         raise BadQuery(f"{column.name} does not hold numbers; ask for its counts")
     least, most = _span(query, column)
     if least is None or most is None:
-        return {"edges": [], "every": [], "kept": [], "missing": total(query)["rows"], "log": False}
+        return BinnedRows([], [], [], total(query)["rows"], False)
     axis = axis_of(least, most, column.integer)
     if column.integer and column.kind == "number" and most - least <= FEW_VALUES:
         return _filled(axis, _by_value(query, column, axis))
@@ -179,7 +193,7 @@ def _by_value(query: Query, column: Column, axis: Axis) -> list[tuple[Any, ...]]
     return [(kept, counted, missing[kept]) for kept, counted in bins.items()]
 
 
-def _filled(axis: Axis, found: list[tuple[Any, ...]]) -> dict[str, Any]:
+def _filled(axis: Axis, found: list[tuple[Any, ...]]) -> BinnedRows:
     every, kept = [0] * len(axis.uppers), [0] * len(axis.uppers)
     place = {upper: i for i, upper in enumerate(axis.uppers)}
     missing = 0
@@ -189,7 +203,7 @@ def _filled(axis: Axis, found: list[tuple[Any, ...]]) -> dict[str, Any]:
             at = place.get(upper, len(axis.uppers) - 1)
             every[at] += number
             kept[at] += number if is_kept else 0
-    return {"edges": axis.edges, "every": every, "kept": kept, "missing": missing, "log": axis.log}
+    return BinnedRows(axis.edges, every, kept, missing, axis.log)
 
 
 def keys(query: Query, order: Column | None, descending: bool, offset: int) -> list[str]:
@@ -204,7 +218,7 @@ def keys(query: Query, order: Column | None, descending: bool, offset: int) -> l
     return [str(row[0]) for row in found]
 
 
-def records(query: Query, wanted: list[str], columns: list[Column], text: int = TEXT_SHOWN) -> list[dict[str, Any]]:
+def records(query: Query, wanted: list[str], columns: list[Column], text: int = TEXT_SHOWN) -> list[Record]:
     """Rows by key, in the order of ``wanted``; texts are cut to ``text`` characters and lists to a few elements."""
     if not wanted:
         return []

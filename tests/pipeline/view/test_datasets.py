@@ -34,8 +34,8 @@ def test_a_training_recipe_opens_as_its_mixture(curated: Curated, tmp_path: Path
     output = Output.open(recipe)
     cursor = output.database.cursor()
     content = output.content(cursor)
-    assert content["name"] == "mix" and [table["name"] for table in content["tables"]] == ["samples"]
-    assert content["absent"] == [f"dataset gone: {tmp_path}/gone was not found; name its folder with --data FOLDER"]
+    assert content.name == "mix" and [table.name for table in content.tables] == ["samples"]
+    assert content.absent == [f"dataset gone: {tmp_path}/gone was not found; name its folder with --data FOLDER"]
     query = output.query(cursor, "samples", [])
     by = {name: rows for name, rows, _ in counts(query, [query.table.column("dataset")])}
     assert set(by) == {"pairs", "bare"} and by["pairs"] == by["bare"] > 0

@@ -1,6 +1,5 @@
 """What an output offers: its tables, its rows in full, its pictures; nothing from outside of it."""
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.text.recipe import load_recipe as load_text_recipe
 from qvl.pipeline.builders.text.run import run as run_text
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.thumbnail import NoThumbnail
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.manifests import DatasetManifest, ShardEntry
 from qvl.pipeline.view import detail, samples
 from qvl.pipeline.view.answers import Answers
 from qvl.pipeline.view.output import Output, UserInputs
@@ -83,8 +84,9 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
     outside = tmp_path / "secret.parquet"
     pq.write_table(pa.table({"key": ["s"]}), outside)
     (tmp_path / "out" / "shards").mkdir(parents=True)
-    content = {"name": "x", "shards": [{"shard": "../../secret"}], "lineage": {"units": []}}
-    Layout(tmp_path / "out").dataset.write_text(json.dumps(content))
+    shard = ShardEntry("../../secret", 1, 1, 1, "h", "h")
+    dataset = DatasetManifest("x", "f", 1, 1, {}, {}, {}, "h", (shard,), {"units": []})
+    Layout(tmp_path / "out").dataset.write_bytes(encode(dataset))
     with pytest.raises(DataError, match="outside"):
         tables_of(Layout(tmp_path / "out"), RelatedDatasets({}))
 

@@ -58,19 +58,19 @@ def test_bins_are_counted_as_numpy_counts_and_their_filter_finds_them(name: str)
     table = Table("t", "T", (), (column,), "x", "x > 2")
     found = histogram(Query(connection, table), column)
     present = np.array([value for value in values if value is not None], float)
-    assert found["missing"] == values.count(None)
-    assert found["every"] == np.histogram(present, found["edges"])[0].tolist()
-    assert found["kept"] == np.histogram(present[present > 2], found["edges"])[0].tolist()
+    assert found.missing == values.count(None)
+    assert found.every == np.histogram(present, found.edges)[0].tolist()
+    assert found.kept == np.histogram(present[present > 2], found.edges)[0].tolist()
     connection.close()
 
 
 def test_a_bins_rows_are_those_that_its_bar_shows(output: Output, cursor: Any) -> None:
     data = histogram(output.query(cursor, "rows", []), output.table("rows").column("width"))
-    bars = list(zip(itertools.pairwise(data["edges"]), data["every"], data["kept"], strict=True))
+    bars = list(zip(itertools.pairwise(data.edges), data.every, data.kept, strict=True))
     for number, ((low, high), every, kept) in enumerate(bars):
         text = f"width:in:{low}..{'' if number == len(bars) - 1 else high}"
         assert total(output.query(cursor, "rows", [text])) == {"rows": every, "kept": kept}
-    assert sum(data["every"]) + data["missing"] == 48
+    assert sum(data.every) + data.missing == 48
 
 
 def test_counts_add_up(output: Output, cursor: Any, ledger: list[dict[str, Any]]) -> None:

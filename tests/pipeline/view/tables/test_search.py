@@ -55,7 +55,7 @@ def listed(found: Search, query: Any) -> list[str]:
 )
 def test_parts_add_up_to_one_reading(output: Output, cursor: Any, text: str) -> None:
     query = output.query(cursor, "rows", [text, "source:not:third"])
-    assert query.where.slow
+    assert query.condition.slow
     by = [query.table.column(name) for name in BY]
     one = facets(query, by)
     for first in (True, False):  # the rows first, as the page asks, or the counts
@@ -98,12 +98,12 @@ def test_files_without_a_hit_are_not_read_again(output: Output, cursor: Any) -> 
 
 
 @pytest.mark.parametrize("place", ["1", "a:b", "1:2:3", "-1:0", "9999999999:1"])
-def test_a_place_is_two_numbers(output: Output, cursor: Any, place: str) -> None:
+def test_a_position_that_is_not_two_numbers_is_refused(output: Output, cursor: Any, place: str) -> None:
     query = output.query(cursor, "rows", ["caption:has:house"])
-    with pytest.raises(BadQuery, match="no place"):
+    with pytest.raises(BadQuery, match="is not a position"):
         Search(query.table).keys(query, place)
 
 
 def test_other_filters_are_no_search(curated: tuple[Path, Recipe], output: Output, cursor: Any) -> None:
     for text in ("width:in:1..", "verdict:has:keep", "caption:is:two cats", "id:is:x", "caption:some:"):
-        assert not output.query(cursor, "rows", [text]).where.slow
+        assert not output.query(cursor, "rows", [text]).condition.slow
