@@ -21,7 +21,7 @@ def evaluate(*words: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_refcoco_with_real_photographs(tiny: Path, tmp_path: Path) -> None:
+def test_command_scores_refcoco_on_real_photographs(tiny: Path, tmp_path: Path) -> None:
     rows = [
         {"image": path.name, "sent": "the left one", "bbox": [10, 20, 110, 120], "height": 375, "width": 500}
         for path in sorted(PHOTOS.glob("*.jpg"))[:3]
@@ -38,7 +38,7 @@ def test_refcoco_with_real_photographs(tiny: Path, tmp_path: Path) -> None:
     assert page.count('<polygon class="truth"') == 3
 
 
-def test_choices_examples_and_a_damaged_image(tiny: Path, tmp_path: Path) -> None:
+def test_command_when_an_image_is_damaged_counts_it_as_a_fault(tiny: Path, tmp_path: Path) -> None:
     for name in ("red", "green", "blue"):
         (tmp_path / f"{name}.png").write_bytes(picture(name))
     (tmp_path / "cut.png").write_bytes(picture("red")[:50])
@@ -60,7 +60,7 @@ def test_choices_examples_and_a_damaged_image(tiny: Path, tmp_path: Path) -> Non
     assert all(row["images"][0] != row["images"][1] for row in table)
 
 
-def test_what_the_flags_say_is_in_the_samples(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_command_flags_change_the_samples(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     data = ["--data", str(made_shards), "--task", "vqa", "--limit", "3", "--max-new", "4"]
     scores = evaluate(str(tiny), *data, "--metric", "anls", "--conversation", "--output", str(tmp_path / "out"))
     assert scores["sets"]["vqa"]["metric"] == "anls"
@@ -71,7 +71,7 @@ def test_what_the_flags_say_is_in_the_samples(tiny: Path, made_shards: Path, tmp
         evaluate(str(tiny), *data, "--metric", "bleu")
 
 
-def test_the_sides_of_the_split_add_up(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_command_sides_of_the_split_add_up(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     found = {}
     for side in ("heldout", "train"):
         data = ["--data", str(made_shards), "--task", "caption", "--max-new", "2", "--share", "0.4", "--split", side]
@@ -81,7 +81,7 @@ def test_the_sides_of_the_split_add_up(tiny: Path, made_shards: Path, tmp_path: 
     assert not found["heldout"] & found["train"]
 
 
-def test_the_summary_is_for_people(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_command_prints_a_summary_by_default(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     words = ["run", str(tiny), "--data", str(made_shards), "--task", "caption", "--max-new", "2", "--device", "cpu"]
     done = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "out")])
     assert done.exit_code == 0

@@ -50,7 +50,7 @@ def set_scores(evaluation: Evaluation) -> dict[str, float]:
     return {name: found.score for name, found in evaluation.scores.sets.items()}
 
 
-def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[EvalSample]) -> None:
+def test_evaluate_when_the_model_has_memorized_the_samples_scores_full_marks(tiny: Path, few: list[EvalSample]) -> None:
     assert {sample.set for sample in few} == set(SETS)
     processor = load_processor(tiny)
     before = evaluate(load_model(tiny), processor, few)
@@ -67,7 +67,7 @@ def test_what_is_learnt_by_heart_scores_full_marks(tiny: Path, few: list[EvalSam
     assert (referring.metric, referring.numbers["samples"], referring.numbers["unparsable"]) == ("box", 2, 0)
 
 
-def test_two_ranks_get_what_one_gets(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_evaluate_on_two_ranks_gives_the_result_of_one(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     script = tmp_path / "two_ranks.py"
     script.write_text(TWO_RANKS)
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
@@ -87,7 +87,7 @@ def test_two_ranks_get_what_one_gets(tiny: Path, made_shards: Path, tmp_path: Pa
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == wanted
 
 
-def test_the_weights_stay_as_they_are(tiny: Path, few: list[EvalSample]) -> None:
+def test_evaluate_leaves_the_weights_unchanged(tiny: Path, few: list[EvalSample]) -> None:
     model = load_model(tiny).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     evaluate(model, load_processor(tiny), [replace(few[0], decoding=Decoding(2))])

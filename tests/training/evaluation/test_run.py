@@ -64,7 +64,7 @@ def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathF
     return out
 
 
-def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list[Path]) -> None:
+def test_run_gives_every_sample_an_answer_and_a_score(undisturbed: Path, data: list[Path]) -> None:
     samples = load_samples(
         EvalSelection(tuple(map(str, data)), ("caption", "vqa", "grounding", "ocr"), longest=8, limit=20)
     )
@@ -79,7 +79,7 @@ def test_every_sample_has_its_answer_and_its_score(undisturbed: Path, data: list
     assert str(undisturbed.parent) not in (undisturbed / "scores.json").read_text()
 
 
-def test_the_page_shows_pictures_with_places_and_runs_no_script(undisturbed: Path) -> None:
+def test_page_shows_images_with_regions_and_runs_no_script(undisturbed: Path) -> None:
     page = (undisturbed / "report.html").read_text("utf-8")
     assert page.count("<img ") > 30
     assert page.count('class="truth"') > 30
@@ -88,7 +88,7 @@ def test_the_page_shows_pictures_with_places_and_runs_no_script(undisturbed: Pat
     assert 'src="http' not in page
 
 
-def test_killed_in_the_middle_it_ends_in_the_same_files(
+def test_run_when_killed_and_resumed_writes_the_same_files(
     undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -114,7 +114,7 @@ def wait_for(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") -> b
     return False
 
 
-def test_two_processes_of_torchrun_give_the_same_files(
+def test_run_under_torchrun_writes_the_same_files(
     undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
 ) -> None:
     script = tmp_path / "qvl_command.py"
@@ -126,13 +126,13 @@ def test_two_processes_of_torchrun_give_the_same_files(
     assert done.stdout.count("report   ") == 1
 
 
-def test_ray_workers_give_the_same_files(undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path) -> None:
+def test_run_on_ray_writes_the_same_files(undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path) -> None:
     done = finish([*QVL, *command(tiny, data, tmp_path / "out", "--workers", "ray")])
     assert done.returncode == 0, done.stderr
     assert same(tmp_path / "out", undisturbed)
 
 
-def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_run_when_the_folder_holds_another_evaluation_is_refused(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     def go(model: Path = tiny, fresh: bool = False, **asked: object) -> EvaluationResult:
         question = EvalSelection((str(made_shards),), ("caption",), longest=4, **asked)  # type: ignore[arg-type]
         where = ModelSettings(model, "cpu", "float32", 4)
@@ -157,7 +157,7 @@ def test_another_evaluation_in_the_same_folder_is_refused(tiny: Path, made_shard
     assert go(tiny, fresh=True) == first
 
 
-def test_what_cannot_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
+def test_run_when_nothing_can_be_evaluated_is_one_line(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
     where = ModelSettings(tmp_path / "none", "cpu", "auto", 4)
     with pytest.raises(RecipeError, match="none"):
         run(

@@ -33,12 +33,12 @@ def sample(name: str, metric: Metric, *answers: str, group: str = "g", **more: A
         ("<ref>x</ref><box>", "no idea", None),
     ],
 )
-def test_the_first_box(prompt: str, text: str, cells: tuple[float, ...] | None) -> None:
+def test_first_box_is_read_as_the_release_reads_it(prompt: str, text: str, cells: tuple[float, ...] | None) -> None:
     found = first_box(prompt, text)
     assert found == (None if cells is None else pytest.approx([cell / 999 for cell in cells]))
 
 
-def test_referring_counts_every_sample() -> None:
+def test_score_of_referring_counts_every_sample() -> None:
     truth = ((0.0, 0.0, 0.5, 0.5),)
     samples = [sample(str(n), "box", "x", boxes=truth, group="ab"[n % 2]) for n in range(4)]
     texts = [dialects.box((0, 0, 0.5, 0.5)), dialects.box((0, 0, 0.5, 0.24)), "nothing", ""]
@@ -53,19 +53,19 @@ def test_referring_counts_every_sample() -> None:
     assert values.standard_error == pytest.approx(25.0)  # sd of (1, 0, 0, 0) is 1/2, over the root of 4
 
 
-def test_any_truth_of_a_phrase_will_do() -> None:
+def test_score_when_a_phrase_has_several_true_boxes_accepts_any() -> None:
     truths = ((0.0, 0.0, 0.1, 0.1), (0.5, 0.5, 1.0, 1.0))
     scored = score([sample("x", "box", "x", boxes=truths)], [Answer(dialects.box((0.5, 0.5, 1.0, 1.0)))])
     assert scored.sets["box"].score == 100.0
 
 
-def test_markers_are_no_part_of_a_text() -> None:
+def test_plain_text_drops_markers() -> None:
     assert plain_text(" <ref>a dog</ref><box>(1,2),(3,4)</box> ") == "a dog(1,2),(3,4)"
     assert score([sample("x", "exact", "a dog")], [Answer("<ref>A dog</ref>")]).per_sample == [1.0]
 
 
 @pytest.mark.parametrize("metric", ["vqa_score", "anls", "relaxed", "exact", "gqa", "choice"])
-def test_an_unasked_question_is_wrong_even_where_nothing_is_the_answer(metric: Metric) -> None:
+def test_score_when_a_question_was_not_asked_is_wrong_even_if_the_answer_is_empty(metric: Metric) -> None:
     scored = score(
         [sample("x", metric, ""), sample("y", metric, "seven")], [Answer("", "image: OSError"), Answer("seven")]
     )
@@ -73,7 +73,7 @@ def test_an_unasked_question_is_wrong_even_where_nothing_is_the_answer(metric: M
     assert scored.sets[metric].score == 50.0
 
 
-def test_pages() -> None:
+def test_score_of_pages_adds_up_their_counts() -> None:
     truth = f"<ref>one two</ref>{QUAD}"
     samples = [sample("x", "ocr", truth), sample("y", "ocr", truth), sample("z", "ocr", truth)]
     found = score(samples, [Answer(truth), Answer(f"<ref>one tvo</ref>{QUAD}"), Answer("<ref>one two</ref>")])
@@ -89,7 +89,7 @@ def test_pages() -> None:
     assert lines(truth)[0][0] == "one two"
 
 
-def test_captions_are_scored_within_their_set() -> None:
+def test_score_of_captions_uses_the_references_of_their_set() -> None:
     texts = ["red cat sits here", "blue dog runs there"]
     samples = [sample(text, "cider", text) for text in texts]
     scored = score(samples, [Answer(text) for text in texts])

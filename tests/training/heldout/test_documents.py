@@ -18,7 +18,7 @@ def page(number: int, file: str) -> Sample:
     return sample
 
 
-def test_a_page_of_a_known_document_is_not_asked_about(tmp_path: Path) -> None:
+def test_questions_when_training_sees_the_document_leave_its_pages_out(tmp_path: Path) -> None:
     pages = [page(number, "book.pdf" if number % 2 else "scenes 0") for number in range(40)]
     paths = {"pages": str(write_dataset(tmp_path, "pages", pages))}
     known = pages_of_known_documents(paths, HOLDOUT)
@@ -32,7 +32,7 @@ def test_a_page_of_a_known_document_is_not_asked_about(tmp_path: Path) -> None:
     assert all(int(key.removeprefix("ocr-")) % 2 == 0 for key in asked)
 
 
-def test_a_document_that_is_held_out_whole_is_asked_about(tmp_path: Path) -> None:
+def test_questions_when_a_document_is_held_out_whole_keep_its_pages(tmp_path: Path) -> None:
     """Every page is a document of its own here."""
     pages = [page(number, f"chapter{number}.html") for number in range(20)]
     paths = {"pages": str(write_dataset(tmp_path, "pages", pages))}

@@ -27,7 +27,7 @@ def named(*pairs: tuple[float, int]) -> dict[str, tuple[float, int]]:
     return {str(number): pair for number, pair in enumerate(pairs)}
 
 
-def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
+def test_summed_is_a_ratio_of_sums_with_its_error() -> None:
     found = summed(named((6.0, 2), (4.0, 2), (30.0, 10)))
     assert found.loss == pytest.approx(40 / 14, abs=1e-6)
     residuals = [6 - 2 * 40 / 14, 4 - 2 * 40 / 14, 30 - 10 * 40 / 14]
@@ -35,7 +35,7 @@ def test_sums_over_sums_with_the_error_of_a_ratio() -> None:
     assert (found.tokens, found.samples) == (14, 3)
 
 
-def test_one_sample_has_no_error() -> None:
+def test_summed_when_there_is_one_sample_has_no_error() -> None:
     assert summed({"a": (6.0, 2)}) == TaskLoss(3.0, 0.0, 2, 1, {"a": (6.0, 2)})
 
 
@@ -47,14 +47,14 @@ def test_a_change_of_the_same_samples_has_a_smaller_error_than_their_spread() ->
     assert 0 < error < after.standard_error / 5
 
 
-def test_captions_get_the_picture_of_another_one(datasets: dict[str, Path]) -> None:
+def test_with_other_images_gives_captions_the_image_of_the_next(datasets: dict[str, Path]) -> None:
     chosen = held_out_samples({"mixed": str(datasets["mixed"])}, HOLDOUT, 3)
     others = with_other_images(chosen)
     assert [each.content["id"] for each in others] == [s.content["id"] for s in chosen if s.task == "caption"]
     assert [each.images for each in others] == [s.images for s in (chosen[1], chosen[2], chosen[0])]
 
 
-def test_only_held_out_samples_are_taken(datasets: dict[str, Path]) -> None:
+def test_held_out_samples_takes_only_held_out_ones(datasets: dict[str, Path]) -> None:
     paths = {name: str(path) for name, path in datasets.items()}
     chosen = held_out_samples(paths, HOLDOUT, 1000)
     keys = {sample.content["id"] for sample in chosen}
@@ -66,12 +66,12 @@ def test_only_held_out_samples_are_taken(datasets: dict[str, Path]) -> None:
     assert {"caption", "ocr", "referring", "vqa", "chat", "text"} == {sample.task for sample in chosen}
 
 
-def test_at_most_so_many_of_each_task(datasets: dict[str, Path]) -> None:
+def test_held_out_samples_takes_at_most_the_limit_of_each_task(datasets: dict[str, Path]) -> None:
     chosen = held_out_samples({"mixed": str(datasets["mixed"])}, HOLDOUT, 2)
     assert [sample.task for sample in chosen] == ["caption"] * 2 + ["ocr"] * 2 + ["referring"] * 2 + ["vqa"] * 2
 
 
-def test_first_weights_know_nothing(start: Path, datasets: dict[str, Path]) -> None:
+def test_held_out_loss_of_initial_weights_is_that_of_a_guess(start: Path, datasets: dict[str, Path]) -> None:
     """The loss of a model that has learnt nothing is that of a guess among its 512 tokens."""
     chosen = held_out_samples({name: str(path) for name, path in datasets.items()}, HOLDOUT, 3)
     found = held_out_loss(start, chosen)

@@ -1,1 +1,1 @@
-"""One file per metric: pure functions of texts and places, checked against hand-computed cases."""
+"""One file per metric: pure functions of texts and boxes, checked against hand-computed cases."""

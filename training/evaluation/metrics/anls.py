@@ -8,7 +8,7 @@ THRESHOLD = 0.5
 
 
 def anls(prediction: str, answers: Sequence[str]) -> float:
-    """Similarity to the nearest answer, 0 to 1; below one half it counts as wrong. Case and runs of blanks do not count.
+    """Similarity to the nearest answer, 0 to 1; below 0.5 it counts as 0. Case and runs of blanks are ignored.
 
     The distance is divided by the longer text as it is written, as the official script does.
     """

@@ -8,5 +8,5 @@ THRESHOLD = 0.5
 
 
 def best_iou(predicted: Box | None, truths: Sequence[Box]) -> float:
-    """IoU of the one predicted box with the truth that it fits best; no box is 0."""
+    """The IoU of the predicted box with the true box that it fits best; 0 without a predicted box."""
     return 0.0 if predicted is None else max((box_iou(predicted, truth) for truth in truths), default=0.0)

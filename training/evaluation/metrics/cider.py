@@ -11,14 +11,14 @@ from math import exp, log, sqrt
 from qvl.training.evaluation.metrics.words import words
 
 ORDERS = (1, 2, 3, 4)
-SIGMA = 6.0  # of the Gaussian over the difference of lengths
+SIGMA = 6.0  # standard deviation of the Gaussian over the difference in length
 SCALE = 10.0
 
 Grams = Counter[tuple[str, ...]]
 
 
 def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """Per candidate its CIDEr against its own references, 0 to 10. Raises ValueError where a candidate has none."""
+    """The CIDEr of each candidate against its own references, 0 to 10. Raises ValueError if a candidate has none."""
     if len(candidates) != len(references) or not all(references):
         raise ValueError("every caption needs at least one reference")
     counted = [[_grams(words(text)) for text in texts] for texts in references]

@@ -8,14 +8,14 @@ LEADS = ("is ", "are ", "a ", "an ", "the ")
 
 
 def exact(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 where any answer is met but for case and outer blanks, else 0.0."""
+    """1.0 if any answer is equal except for case and outer blanks, else 0.0."""
     return float(any(prediction.strip().lower() == answer.strip().lower() for answer in answers))
 
 
 def gqa_answer(prediction: str) -> str:
-    """What is left of a sentence: the words behind ``is``, ``are`` and articles, before ``of`` and the first stop.
+    """A sentence shortened to the words after ``is``, ``are`` and articles, before ``of`` and the first stop.
 
-    As released, the leads are sought inside words too (``visa card`` becomes ``card``).
+    As released, these are also found inside words (``visa card`` becomes ``card``).
     """
     answer = ENDS.split(prediction.strip(), maxsplit=1)[0].lower()
     for lead in LEADS:

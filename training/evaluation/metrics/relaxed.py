@@ -6,10 +6,10 @@ TOLERANCE = 0.05
 
 
 def relaxed(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 where any answer is met, else 0.0. A percentage is a number of hundredths.
+    """1.0 if any answer is met, else 0.0. A percentage is read as hundredths.
 
-    The released evaluation hands prediction and answer over in the wrong order, so that its 5% are of the prediction; here
-    they are of the answer, as the papers define it.
+    The released evaluation swaps prediction and answer, so its 5% are of the prediction; here they are of the answer, as
+    the papers define it.
     """
     return float(any(_meets(prediction.strip(), answer.strip()) for answer in answers))
 

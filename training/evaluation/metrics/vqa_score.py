@@ -57,8 +57,10 @@ def normalised(answer: str) -> str:
 
 
 def without_punctuation(text: str) -> str:
-    """Marks beside a blank vanish, others become a blank; in a text with a number like 1,000 all vanish. Periods vanish
-    but for those before a digit."""
+    """The text without punctuation: marks next to a blank are dropped, others become a blank.
+
+    In a text with a number such as 1,000 all marks are dropped. Periods are dropped unless a digit follows.
+    """
     thousands = COMMA_IN_NUMBER.search(text) is not None
     found = text
     for mark in PUNCTUATION:

@@ -1,4 +1,4 @@
-"""What a run left behind: steps, scores, quarantined samples, spikes; and where it was resumed."""
+"""The history of a training run: steps, scores, quarantined samples, loss spikes, and where it was resumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resume:
-    """A step before which the run started anew; ``world`` processes from then on, where the log says so."""
+    """A step before which the run was resumed, with ``world`` processes if the log says so."""
 
     step: int
     world: int | None
@@ -35,7 +35,7 @@ class StageHistory:
 
 @dataclass(frozen=True)
 class History:
-    """A run: its recipe as data, and its stages in order."""
+    """A run: its recipe as plain data, and its stages in order."""
 
     name: str
     recipe: Line
@@ -43,7 +43,7 @@ class History:
 
 
 def read_history(run: Path) -> History:
-    """Read a run's folder. Raises DataError where there is none, or where no step was logged yet."""
+    """Read a run's folder. Raises DataError if it is not a run, or if no step has been logged yet."""
     try:
         content = orjson.loads((run / "run.json").read_bytes())
     except FileNotFoundError:
@@ -69,15 +69,15 @@ def _stage(run: Path, stage: Line) -> StageHistory:
 
 
 def _in_order(lines: list[Line]) -> tuple[list[Line], list[Resume]]:
-    """Each step once, the last time it was done; and the resumes.
+    """Each step once, as it was done last, and the resumes.
 
-    A log starts again where a step comes twice, or where another attempt or another number of processes goes on.
+    A run was resumed where a step is repeated, or where the attempt or the number of processes changes.
     """
     steps: dict[int, Line] = {}
     resumes: dict[int, Resume] = {}
     before: Line | None = None
     for line in lines:
-        if before is not None and _anew(before, line):
+        if before is not None and _is_resumed(before, line):
             for step in [step for step in steps if step >= line["step"]]:
                 del steps[step]
             resumes[line["step"]] = Resume(line["step"], line.get("world"))
@@ -85,6 +85,6 @@ def _in_order(lines: list[Line]) -> tuple[list[Line], list[Resume]]:
     return list(steps.values()), [resumes[step] for step in sorted(resumes)]
 
 
-def _anew(before: Line, line: Line) -> bool:
+def _is_resumed(before: Line, line: Line) -> bool:
     other = any(name in line and line[name] != before.get(name) for name in ("attempt", "world"))
     return other or line["step"] <= before["step"]

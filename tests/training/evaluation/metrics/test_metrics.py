@@ -23,25 +23,25 @@ from qvl.training.evaluation.metrics.words import words
 GOLDEN = json.loads(Path(__file__).with_name("golden_captions.json").read_text("utf-8"))
 
 
-def test_words_are_those_of_the_stanford_tokenizer() -> None:
+def test_words_of_captions_equal_those_of_the_stanford_tokenizer() -> None:
     for pair in GOLDEN["pairs"]:
         texts = [pair["candidate"], *pair["references"]]
         found = [pair["words"], *pair["reference_words"]]
         assert [" ".join(words(text)) for text in texts] == found
 
 
-def test_chinese_is_counted_by_character() -> None:
+def test_words_when_chinese_are_characters() -> None:
     assert words("一只 cat，坐着。") == ["一", "只", "cat", "，", "坐", "着", "。"]
 
 
-def test_cider_is_that_of_pycocoevalcap() -> None:
+def test_cider_equals_that_of_pycocoevalcap() -> None:
     pairs = GOLDEN["pairs"]
     scores = cider([pair["candidate"] for pair in pairs], [pair["references"] for pair in pairs])
     assert scores == pytest.approx([pair["cider"] for pair in pairs], abs=1e-9)
     assert sum(scores) / len(scores) == pytest.approx(GOLDEN["mean"], abs=1e-9)
 
 
-def test_cider_by_hand() -> None:
+def test_cider_equals_the_hand_computed_value() -> None:
     # two images: every n-gram of each sentence is in one document of two, so all weights are count * ln 2
     texts = ["red cat sits here", "blue dog runs there"]
     assert cider(texts, [[text] for text in texts]) == pytest.approx([10.0, 10.0])
@@ -54,7 +54,7 @@ def test_cider_by_hand() -> None:
         cider(["a"], [[]])
 
 
-def test_vqa_score_counts_the_agreement_of_humans() -> None:
+def test_vqa_score_when_humans_disagree_averages_over_them() -> None:
     assert vqa_score("2", ["2"] * 10) == 1.0
     assert vqa_score("two", ["2"] * 10) == 1.0
     # met by 3 of 10: over the 3 that met it 2/3, over the other 7 a full 1 -> (3 * 2/3 + 7) / 10
@@ -90,7 +90,7 @@ def test_normalisation_of_answers(text: str, wanted: str) -> None:
     assert normalised(text) == wanted
 
 
-def test_a_number_with_a_comma_loses_all_marks() -> None:
+def test_without_punctuation_when_a_number_has_a_comma_drops_all_marks() -> None:
     assert without_punctuation("(1,000)-x") == "1000x"
 
 
@@ -139,7 +139,7 @@ def test_best_iou_is_that_of_the_nearest_truth_and_zero_without_a_box() -> None:
     assert best_iou(None, [(0, 0, 1, 1)]) == 0.0
 
 
-def test_grounded_phrases() -> None:
+def test_count_grounding_matches_boxes_with_their_phrases() -> None:
     truths = [Phrase("a cat", ((0, 0, 0.5, 0.5), (0.5, 0.5, 1, 1))), Phrase("dog", ((0, 0.5, 0.5, 1),))]
     said = [
         Phrase("A cat", ((0, 0, 0.5, 0.5),)),
@@ -153,7 +153,7 @@ def test_grounded_phrases() -> None:
     assert f1(0, 0, 0) == (1.0, 1.0, 1.0)
 
 
-def test_ocr_counts() -> None:
+def test_count_page_counts_edits_words_and_lines() -> None:
     truths = [("Hello world", (0, 0, 1, 0, 1, 0.1, 0, 0.1)), ("二行", (0, 0.2, 1, 0.2, 1, 0.3, 0, 0.3))]
     said = [("Hello  world", (0, 0, 1, 0, 1, 0.08, 0, 0.08)), ("二个", (0, 0.6, 1, 0.6, 1, 0.7, 0, 0.7))]
     page = count_page(said, truths)

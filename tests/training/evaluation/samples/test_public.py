@@ -73,7 +73,7 @@ def test_chartqa_and_gqa(tmp_path: Path) -> None:
     assert (sample.id, sample.metric, Path(sample.images[0].path).name) == ("201", "gqa", "n1.jpg")
 
 
-def test_captions_of_an_image_are_its_references(tmp_path: Path) -> None:
+def test_coco_captions_of_an_image_are_its_references(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "image": "two/2.jpg"}],
         "annotations": [
@@ -101,7 +101,7 @@ def test_released_jsonl_of_questions_and_choices(tmp_path: Path) -> None:
     assert (sample.options, sample.answers, sample.metric) == (("A", "B"), ("B",), "choice")
 
 
-def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+def test_read_public_when_a_file_is_wrong_names_it(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="--format"):
         read(tmp_path, {"x.json": {"a": {"b": 1}}})
     with pytest.raises(RecipeError, match="refcoco"):
@@ -115,7 +115,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         read_public(PublicSet((tmp_path / "none.json",), tmp_path))
 
 
-def test_the_task_must_fit_the_file(tmp_path: Path) -> None:
+def test_load_samples_when_the_task_does_not_fit_the_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"image": "a.jpg", "sent": "x", "bbox": [1, 2, 3, 4], "height": 9, "width": 9}))
     assert load_samples(EvalSelection((str(path),), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
@@ -125,7 +125,7 @@ def test_the_task_must_fit_the_file(tmp_path: Path) -> None:
         load_samples(EvalSelection((str(path),), ("grounding",), split="heldout"))
 
 
-def test_a_conversation_is_chatml() -> None:
+def test_chatml_wraps_the_prompt_in_a_conversation() -> None:
     asked = prompts.chatml("<img>0</img>Who?")
     assert asked == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<img>0</img>Who?<|im_end|>\n"

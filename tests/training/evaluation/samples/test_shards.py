@@ -23,7 +23,7 @@ def by_id(samples: list[EvalSample]) -> dict[str, EvalSample]:
     return {sample.id: sample for sample in samples}
 
 
-def test_turns_become_prompt_and_truth(made_shards: Path) -> None:
+def test_read_shards_makes_turns_into_prompt_and_answer(made_shards: Path) -> None:
     found = by_id(list(read_shards(find_shards(made_shards), TASKS)))
     assert len(found) == 25
     caption = found["caption-red"]
@@ -35,14 +35,14 @@ def test_turns_become_prompt_and_truth(made_shards: Path) -> None:
     assert parsing.parse(found["ocr-red"].answers[0])[0].text == "red"
 
 
-def test_images_follow_their_places_in_the_text(made_shards: Path) -> None:
+def test_read_shards_orders_images_as_in_the_prompt(made_shards: Path) -> None:
     sample = by_id(list(read_shards(find_shards(made_shards), ["vqa"])))["vqa-two-images"]
     gold, red = (at.read() for at in sample.images)
     other = by_id(list(read_shards(find_shards(made_shards), ["vqa"])))["vqa-red"]
     assert red == other.images[0].read() != gold
 
 
-def test_the_demo_is_read_whole(grounding_shards: Path) -> None:
+def test_read_shards_of_the_demo_reads_every_sample(grounding_shards: Path) -> None:
     samples = list(read_shards(find_shards(grounding_shards), TASKS))
     dataset = orjson.loads((grounding_shards / "shards" / "dataset.json").read_bytes())
     assert len(samples) == dataset["samples"]
@@ -55,7 +55,7 @@ def test_the_demo_is_read_whole(grounding_shards: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_no_image_is_on_both_sides(grounding_shards: Path, made_shards: Path, seed: int) -> None:
+def test_split_puts_no_image_on_both_sides(grounding_shards: Path, made_shards: Path, seed: int) -> None:
     tars = find_shards(grounding_shards) + find_shards(made_shards)
     sides = {
         side: list(read_shards(tars, TASKS, side, share=0.4, seed=seed))  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_no_image_is_on_both_sides(grounding_shards: Path, made_shards: Path, se
     assert all(held_out(sha, 0.4, seed) for sha in hashes["heldout"])
 
 
-def test_the_share_is_kept_and_seeds_differ() -> None:
+def test_held_out_share_is_kept_and_depends_on_the_seed() -> None:
     hashes = [content_hash(str(number).encode()) for number in range(20_000)]
     first = [held_out(sha, 0.05) for sha in hashes]
     assert 0.045 < sum(first) / len(first) < 0.055
@@ -130,7 +130,7 @@ def test_examples_continue_their_prompts_as_training_does(grounding_shards: Path
     assert "是 " not in asked.prompt
 
 
-def test_a_foreign_index_is_refused(made_shards: Path, tmp_path: Path) -> None:
+def test_read_shards_when_the_index_belongs_to_another_tar_is_refused(made_shards: Path, tmp_path: Path) -> None:
     first, second = find_shards(made_shards)
     alone = tmp_path / "x.tar"
     shutil.copy(first.tar, alone)

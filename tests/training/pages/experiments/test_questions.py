@@ -32,7 +32,7 @@ POINT = (ask("en", task="referring", languages=("en",)), ask("zh", task="referri
 NAMED = (ask("en", task="vqa", languages=("en",), metric="exact"), ask("zh", task="vqa", languages=("zh",)))
 
 
-def test_two_languages_ask_about_the_same_things(pairs: Path) -> None:
+def test_questions_in_two_languages_are_about_the_same_things(pairs: Path) -> None:
     found = asked(pairs, *POINT, holdout=Holdout(share=0.4))
     english, chinese = found[:8], found[8:]
     assert [q.thing for q in english] == [q.thing for q in chinese]
@@ -40,7 +40,7 @@ def test_two_languages_ask_about_the_same_things(pairs: Path) -> None:
     assert all(a.sample.boxes == b.sample.boxes for a, b in zip(english, chinese, strict=True))
 
 
-def test_columns(pairs: Path) -> None:
+def test_question_columns_hold_area_objects_and_words(pairs: Path) -> None:
     for question in asked(pairs, POINT[0]):
         x1, y1, x2, y2 = place(int(question.sample.id[-6:-3]))
         assert question.columns["area"] == pytest.approx((x2 - x1) * (y2 - y1))
@@ -48,13 +48,13 @@ def test_columns(pairs: Path) -> None:
     assert "area" not in asked(pairs, NAMED[0])[0].columns
 
 
-def test_held_out_images_alone_are_asked(pairs: Path) -> None:
+def test_questions_with_a_holdout_are_about_held_out_images_only(pairs: Path) -> None:
     every, half = (asked(pairs, ask("en", task="vqa", limit=500), holdout=h) for h in (None, Holdout(share=0.3)))
     assert len(every) == 120 and 10 < len(half) < 60
     assert {q.thing for q in half} < {q.thing for q in every}
 
 
-def test_other_words_reach_the_question_and_its_loss(pairs: Path) -> None:
+def test_questions_when_the_prompt_is_replaced_change_both_prompt_and_loss_sample(pairs: Path) -> None:
     (first, *_) = asked(
         pairs, ask("de", task="vqa", languages=("en",), language="de", prompt={QUESTIONS["en"]: "Welche Farbe?"})
     )
@@ -94,5 +94,5 @@ def test_agreement_of_boxes_and_values(pairs: Path) -> None:
     [("area", 0.02, "under 3%"), ("area", 0.03, "3% to 8%"), ("area", 0.5, "16% and more"), ("objects", 1, "1"),
      ("objects", 2, "2"), ("objects", 9, "4 and more"), ("words", 3, "2 to 3"), ("language", "zh", "zh")],
 )  # fmt: skip
-def test_buckets(column: str, value: str | float, name: str) -> None:
+def test_bucket_names_values_by_their_edges(column: str, value: str | float, name: str) -> None:
     assert bucket(column, value, {}) == name

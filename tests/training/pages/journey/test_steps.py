@@ -8,7 +8,7 @@ import pytest
 from qvl.training.pages.journey.steps import measured, read_costs
 
 
-def test_costs_add_up_over_runs(tmp_path: Path) -> None:
+def test_measured_adds_up_costs_over_runs(tmp_path: Path) -> None:
     file = tmp_path / "steps.json"
     with measured(file, "one"):
         sum(range(3_000_000))
@@ -23,13 +23,13 @@ def test_costs_add_up_over_runs(tmp_path: Path) -> None:
     assert costs["one"].seconds > first.seconds
 
 
-def test_a_failed_step_is_measured(tmp_path: Path) -> None:
+def test_measured_when_the_step_fails_writes_its_cost(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), measured(tmp_path / "steps.json", "broken"):
         _ = 1 // 0
     assert "broken" in read_costs(tmp_path / "steps.json")
 
 
-def test_the_peak_is_that_of_the_step(tmp_path: Path) -> None:
+def test_measured_peak_memory_is_that_of_the_step(tmp_path: Path) -> None:
     """400 MB in one step are not counted in the next one."""
     file = tmp_path / "steps.json"
     with measured(file, "large"):
