@@ -8,7 +8,7 @@ or folder of parquet files directly below the output is a table too, with column
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.selection.ledger import ledger_units
+from qvl.pipeline.curate.selection.ledger import ledger_units, read_select_summary
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.reader import Dataset
@@ -102,9 +102,9 @@ def tables_of(layout: Layout, related: RelatedDatasets) -> list[Table]:
 
 
 def _own_tables(layout: Layout) -> list[Table]:
-    dataset, selected = read_manifest(layout.dataset, DatasetManifest), read_manifest(layout.stage_manifest("select"))
+    dataset = read_manifest(layout.dataset, DatasetManifest)
     tables = []
-    ledger = _ledger_files(layout, dataset, selected)
+    ledger = _ledger_files(layout, dataset)
     if ledger:
         tables.append(_ledger(ledger))
     if dataset is not None and dataset.shards:
@@ -125,10 +125,12 @@ def inside(out: Path, path: Path) -> Path:
     return path
 
 
-def _ledger_files(layout: Layout, dataset: DatasetManifest | None, selected: dict[str, Any] | None) -> list[Path]:
+def _ledger_files(layout: Layout, dataset: DatasetManifest | None) -> list[Path]:
     """Ledgers of all units in the run's order, from its manifests."""
-    units = list(ledger_units(layout.out)) if selected is not None else []
-    if selected is None and dataset is not None:
+    units: list[str] = []
+    if read_select_summary(layout.out) is not None:
+        units = list(ledger_units(layout.out))
+    elif dataset is not None:
         units = list(dataset.units)
     return [inside(layout.out, layout.ledger(unit)) for unit in units]
 
