@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,16 +11,21 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commands.summary import print_summary
 from qvl.pipeline.curate.plan import Plan, StagesDone, print_plan
 from qvl.pipeline.finished.trace import Trace, print_trace, trace_row, trace_sample
+from qvl.pipeline.shards.manifests import DatasetManifest, ShardEntry
 
 HOSTILE = "o[/b]x [red] :smile: \\[a]"
-DATASET: dict[str, Any] = {
-    "samples": 1,
-    "shards": [{}],
-    "hash": "00",
-    "sources": {"web": 1},
-    "languages": {"en": 1},
-    "lineage": {"verdicts": {"web": {"keep": 1, f"download:{HOSTILE}": 2}}},
-}
+DATASET = DatasetManifest(
+    name="d",
+    fingerprint="f",
+    samples=1,
+    bytes=1,
+    sources={"web": 1},
+    languages={"en": 1},
+    tasks={"caption": 1},
+    hash="00",
+    shards=(ShardEntry("d-000000", 1, 1, 1, "00", "00"),),
+    lineage={"rows": 3, "verdicts": {"web": {"keep": 1, f"download:{HOSTILE}": 2}}},
+)
 
 
 def test_paths_and_reasons_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
