@@ -1,4 +1,5 @@
-# Two commands: `make demo` shows what it does, `make test` checks all of it. `make quick` checks what has changed since SINCE.
+# `make demo` shows what qvl does, `make test` checks everything except the long tests, which `make test-long` runs.
+# `make quick` checks what has changed since the commit SINCE.
 PYTHON ?= python3
 BIN := .venv/bin
 
