@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 def print_version(asked: bool) -> None:
-    """Print the installed version and end, where ``--version`` was given."""
+    """Print the installed version and exit if ``--version`` was given."""
     if asked:
         typer.echo(f"qvl {version('qvl')}")
         raise typer.Exit
@@ -35,7 +35,7 @@ def print_version(asked: bool) -> None:
 @app.callback()
 def options(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print it")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit")
     ] = False,
 ) -> None:
     """Curate image-text data at web scale and train a vision-language model from it."""
@@ -56,18 +56,19 @@ app.command()(doctor)
 @app.command()
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One of them: print it", show_default=False)
+        str | None,
+        typer.Argument(metavar="NAME", help="The recipe to print; without it all names are listed", show_default=False),
     ] = None,
 ) -> None:
-    """Recipes that come along, in the wheel too: their names, or one's text to be copied beside your data."""
+    """List the recipes that come with the package, or print one to copy next to your data."""
     home = Path(str(qvl.__file__)).parent
     folders = [home / part / "recipes" for part in ("pipeline", "synth_ocr", "training")]
     paths = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.yaml"))]
     found = {str(path.relative_to(folder).with_suffix("")): path for folder, path in paths}
     if name is None:
-        for word, path in found.items():
+        for recipe, path in found.items():
             first = path.read_text("utf-8").splitlines()[0]
-            typer.echo(f"{word:<24} {first.removeprefix('# ')}")
+            typer.echo(f"{recipe:<24} {first.removeprefix('# ')}")
     elif name in found:
         typer.echo(found[name].read_text("utf-8"), nl=False)
     else:
@@ -76,7 +77,7 @@ def recipes(
 
 app.command()(demo)
 
-EXTRAS = {  # of pyproject.toml, by the modules that commands import late
+EXTRAS = {  # module that a command imports late -> extra of pyproject.toml that installs it
     "open_clip": "clip",
     **dict.fromkeys(("safetensors", "tokenizers", "torch", "transformers"), "model"),
     **dict.fromkeys(("deepspeed", "peft", "tensorboard"), "train"),
@@ -84,7 +85,7 @@ EXTRAS = {  # of pyproject.toml, by the modules that commands import late
 
 
 def main() -> None:
-    """Run the command; an error that the user can mend is one line and exit code 2."""
+    """Run the command. An error that the user can fix is one line and exit status 2."""
     try:
         app()
     except QvlError as error:
@@ -101,7 +102,7 @@ def main() -> None:
     sys.exit(2)
 
 
-def extra_of(module: str | None, words: list[str]) -> str | None:
-    """The extra that brings a module which the command of these words needs; None for a module of the base."""
+def extra_of(module: str | None, arguments: list[str]) -> str | None:
+    """The extra that installs ``module`` for the command in ``arguments``; None for a module of the base installation."""
     extra = EXTRAS.get((module or "").partition(".")[0])
-    return words[0] if extra == "model" and words[:1] == ["train"] else extra
+    return arguments[0] if extra == "model" and arguments[:1] == ["train"] else extra

@@ -1,4 +1,4 @@
-"""``qvl demo``: every part from the data that the repository carries, and with --full the training that follows."""
+"""``qvl demo``: builds every kind of dataset from the data in this repository; with --full it also trains on them."""
 
 import subprocess
 import sys
@@ -27,12 +27,16 @@ RECIPES = {
 JOURNEY = {"curate": "pairs", "text": "text", "ground": "ground", "ocr": "ocr"}  # part to dataset of journey.yaml
 Only = Annotated[list[str] | None, typer.Option(metavar="PART", help=f"{', '.join(RECIPES)}; may be repeated")]
 Full = Annotated[
-    bool, typer.Option("--full", help="Then train all stages, evaluate after each, and show it on one page")
+    bool, typer.Option("--full", help="Also train all stages, evaluate after each, and write one page about it")
 ]
 Training = Annotated[
-    Path | None, typer.Option(help="Training recipe of --full: journey.yaml, where there is a GPU journey_gpu.yaml")
+    Path | None,
+    typer.Option(help="Training recipe for --full; default: journey.yaml, or journey_gpu.yaml if there is a GPU"),
 ]
-Corpus = Annotated[str, typer.Option(help="shipped; full: fetch all real pairs (280 MB) and curate them")]
+Corpus = Annotated[
+    str,
+    typer.Option(help="shipped: the pairs in this repository; full: download all real pairs (280 MB) and curate them"),
+]
 
 
 def demo(
@@ -44,10 +48,10 @@ def demo(
     corpus: Corpus = "shipped",
     training: Training = None,
 ) -> None:
-    """The shipped data to shards: real pairs curated, text and dialogues, grounding and OCR pages built beside them.
+    """Build shards from the data in this repository: curated pairs, text and dialogues, grounding data, OCR pages.
 
-    With --full also training with held-out images, evaluation of the first weights and after every stage, and one page of
-    results beside the output (journey/index.html). The same command goes on where it was stopped.
+    With --full it then trains with held-out images, evaluates the initial weights and the model after every stage, and
+    writes one page of results next to the output (journey/index.html). The same command resumes where it was stopped.
     """
     from qvl.pipeline.commands.summary import print_parts
 
@@ -69,7 +73,7 @@ def demo(
             with cost_of(journey, part) if full else nullcontext():
                 dataset, left_out = demo_part(part, recipe, folders[part], workers, fresh)
         except RecipeError as error:
-            if part != "ocr" or full:  # its programs and documents come from the system's packages
+            if part != "ocr" or full:  # OCR needs programs and documents from system packages
                 raise
             notes.append(f"ocr: {error}")
             continue
@@ -77,11 +81,11 @@ def demo(
         notes += [f"{part}: {note}" for note in left_out]
     print_parts(parts, notes)
     if full:
-        travel({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
+        train_and_evaluate({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
 
 
 def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
-    """Raise RecipeError for flags that do not fit, and for what is not there."""
+    """Raise RecipeError for options that contradict each other, and for missing data or packages."""
     unknown = sorted(set(only or ()) - RECIPES.keys())
     if unknown:
         raise RecipeError(f"--only {unknown[0]}: choose from {', '.join(RECIPES)}")
@@ -97,7 +101,7 @@ def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
 
 
 def fetch_corpus() -> None:
-    """All real pairs into out/full_corpus; what is there is not fetched again. Raises RecipeError."""
+    """Download all real pairs into out/full_corpus, except those that are there already. Raises RecipeError."""
     folder = EXAMPLES.parent / "out" / "full_corpus"
     done = subprocess.run([sys.executable, str(EXAMPLES / "full_corpus.py"), "--output", str(folder)], check=False)
     if done.returncode:
@@ -107,14 +111,14 @@ def fetch_corpus() -> None:
 
 
 def cost_of(journey: Path, part: str) -> AbstractContextManager[None]:
-    """Measures a part for the journey's page."""
+    """A context that measures what building a part costs, for the page of results."""
     from qvl.training.pages.journey.steps import measured
 
     return measured(journey / "steps.json", part)
 
 
-def travel(datasets: dict[str, Path], journey: Path, training: Path | None, fresh: bool) -> None:
-    """Train, evaluate, and write the page."""
+def train_and_evaluate(datasets: dict[str, Path], journey: Path, training: Path | None, fresh: bool) -> None:
+    """Train on the datasets, evaluate, and write the page of results."""
     import torch
 
     from qvl.pipeline.storage.system_errors import resumable
@@ -124,13 +128,13 @@ def travel(datasets: dict[str, Path], journey: Path, training: Path | None, fres
     with resumable(journey):
         page = run_journey(plan_journey(training or EXAMPLES / usual, datasets, journey), fresh)
     if page is None:
-        typer.echo("stopped at a checkpoint; the same command goes on from there", err=True)
+        typer.echo("stopped at a checkpoint; run the same command again to continue", err=True)
         raise typer.Exit(SIGNALLED)
     typer.echo(f"journey  {page}")
 
 
 def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> "tuple[DatasetManifest, list[str]]":
-    """Run one part: its ``dataset.json``, and notes on what was left out."""
+    """Build one part. Returns its ``dataset.json`` and notes on what was left out."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commit.manifests import committed_manifest
     from qvl.pipeline.shards.manifests import DatasetManifest
