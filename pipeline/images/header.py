@@ -5,6 +5,7 @@ EXIF orientation. A header costs microseconds where a decode costs milliseconds.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import DataError
@@ -13,6 +14,7 @@ FRAME = struct.Struct(">HHB")
 SEGMENT = struct.Struct(">BBH")
 JPEG_END = b"\xff\xd9"
 MAX_SIDE = 2**31 - 1
+MAX_BLOCKS = 1_000_000  # segments, chunks, sub-blocks or fill bytes of one file; an ordinary GIF of 100 MB has 390,000
 JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
@@ -43,7 +45,8 @@ class ImageHeader:
 
 
 def read_header(data: bytes | memoryview) -> ImageHeader:
-    """Header of a whole image file. Raises HeaderError("empty" | "not_an_image" | "damaged_header" | "truncated")."""
+    """Header of a whole image file. Raises HeaderError("empty" | "not_an_image" | "damaged_header" | "truncated" |
+    "too_many_blocks")."""
     if len(data) == 0:
         raise HeaderError("empty")
     start = bytes(data[:32])
@@ -65,8 +68,9 @@ def read_header(data: bytes | memoryview) -> ImageHeader:
 
 def _jpeg(data: bytes | memoryview) -> ImageHeader:
     """Walks the segments to the frame header, and to the first scan where the file does not end as it should."""
-    orientation, at, marker = 1, 2, 0
+    orientation, at, marker, blocks = 1, 2, 0, _block_counter()
     while marker not in JPEG_FRAMES:
+        next(blocks)
         marker, length = _segment(data, at)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif_orientation(bytes(data[at + 10 : at + 2 + length]))
@@ -77,6 +81,12 @@ def _jpeg(data: bytes | memoryview) -> ImageHeader:
     if data[-2:] != JPEG_END and not _ends_later(data, at):
         raise HeaderError("truncated")
     return ImageHeader("jpeg", width, height, JPEG_MODES[components], orientation)
+
+
+def _block_counter() -> Iterator[int]:
+    """Counts the steps of a walk through a file. Raises HeaderError after MAX_BLOCKS of them: each costs a microsecond."""
+    yield from range(MAX_BLOCKS)
+    raise HeaderError("too_many_blocks")
 
 
 def _segment(data: bytes | memoryview, at: int) -> tuple[int, int]:
@@ -92,8 +102,9 @@ def _segment(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 def _ends_later(data: bytes | memoryview, at: int) -> bool:
     """Is there an end mark behind the first scan? A thumbnail has one of its own, before it."""
-    marker = 0
+    marker, blocks = 0, _block_counter()
     while marker != 0xDA and at + 4 <= len(data):
+        next(blocks)
         start, marker, length = SEGMENT.unpack_from(data, at)
         if start != 0xFF:
             break
@@ -123,8 +134,9 @@ def _png(data: bytes | memoryview) -> ImageHeader:
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or data[12:16] != b"IHDR" or colour not in PNG_MODES:
         raise HeaderError("damaged_header")
-    seen, orientation, at, kind = set(), 1, 8, b""
+    seen, orientation, at, kind, blocks = set(), 1, 8, b"", _block_counter()
     while kind != b"IEND":
+        next(blocks)
         if at + 12 > len(data):
             raise HeaderError("truncated")
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -159,8 +171,9 @@ def _webp(data: bytes | memoryview) -> ImageHeader:
 
 
 def _webp_orientation(data: bytes | memoryview) -> int:
-    at = 12
+    at, blocks = 12, _block_counter()
     while at + 8 <= len(data):
+        next(blocks)
         kind, size = struct.unpack_from("<4sI", data, at)
         if kind == b"EXIF":
             return _exif_orientation(bytes(data[at + 8 : at + 8 + size]).removeprefix(b"Exif\0\0"))
@@ -183,8 +196,9 @@ def _gif_frames(data: bytes | memoryview) -> int:
     def table(flags: int) -> int:
         return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
-    frames, at = 0, 13 + table(data[10])
+    frames, at, blocks = 0, 13 + table(data[10]), _block_counter()
     while data[at] != 0x3B:
+        next(blocks)
         if data[at] == 0x2C:
             frames += 1
             at += 11 + table(data[at + 9])
@@ -193,6 +207,7 @@ def _gif_frames(data: bytes | memoryview) -> int:
         else:
             raise HeaderError("damaged_header")
         while data[at]:
+            next(blocks)
             at += data[at] + 1
         at += 1
     return frames

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from qvl.pipeline.images.header import HeaderError, ImageHeader, read_header
+from qvl.pipeline.images.header import MAX_BLOCKS, HeaderError, ImageHeader, read_header
 from tests.pipeline.samples import encoded, jpeg, picture
 
-REASONS = {"empty", "not_an_image", "damaged_header", "truncated"}
+REASONS = {"empty", "not_an_image", "damaged_header", "truncated", "too_many_blocks"}
 
 
 def frames(mode: str = "RGB") -> dict[str, object]:
@@ -238,3 +238,27 @@ def test_a_changed_byte_gives_a_header_or_a_reason(name: str, data: st.DataObjec
         read_header(bytes(whole))
     except HeaderError as error:
         assert str(error) in REASONS
+
+
+TOO_MANY = MAX_BLOCKS + 10
+SWOLLEN: dict[str, Callable[[], bytes]] = {
+    "jpeg_fill_bytes": lambda: b"\xff\xd8\xff" + b"\xff" * TOO_MANY,
+    "jpeg_empty_segments": lambda: b"\xff\xd8" + b"\xff\xfe\x00\x02" * TOO_MANY,
+    "png_empty_chunks": lambda: png(2, 8)[:33] + (bytes(4) + b"aaAa" + bytes(4)) * TOO_MANY,
+    "gif_small_blocks": lambda: encoded(picture(mode="L"), "gif")[:-1] + b"!\xfe" + b"\x01x" * TOO_MANY + b"\0;",
+    "webp_empty_chunks": lambda: b"".join(
+        [b"RIFF", struct.pack("<I", 22 + 8 * TOO_MANY), b"WEBPVP8X", struct.pack("<I", 10), b"\x08", bytes(9)]
+        + [b"ABCD" + bytes(4)] * TOO_MANY
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWOLLEN)
+def test_header_when_a_file_has_millions_of_blocks_is_given_up(name: str) -> None:
+    with pytest.raises(HeaderError, match="too_many_blocks"):
+        read_header(SWOLLEN[name]())
+
+
+def test_header_when_segments_are_padded_with_fill_bytes_is_read() -> None:
+    data = encoded(picture(), "jpeg")
+    assert read_header(data[:2] + b"\xff" * 5_000 + data[2:]) == read_header(data)
