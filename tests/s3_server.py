@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -64,7 +64,7 @@ def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 class Proxy(http.server.BaseHTTPRequestHandler):
     """Passes requests on, but for faults: ``refuse`` (500), ``slow``, ``lost`` (500 after the request has arrived),
-    ``cut`` (the connection ends without an answer).
+    ``cut`` (the connection ends without an answer), ``freeze`` (half of the answer, then nothing until the client leaves).
 
     ``plan`` is worked off first; then each request meets one of ``faults`` with the probability ``share``.
     """
@@ -98,6 +98,9 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             upstream.close()
             if fault != "lost":
                 status, given, content = response.status, response.getheaders(), answer
+        if fault == "freeze":
+            self._freeze(content)
+            return
         self._reply(status, given, content)
 
     def _body(self) -> bytes:
@@ -110,6 +113,18 @@ class Proxy(http.server.BaseHTTPRequestHandler):
                 fault = self.chance.choice(self.faults)
             self.seen.append(f"{self.command} {fault}")
         return fault
+
+    def _freeze(self, content: bytes) -> None:
+        """The first half of an answer; then wait until the client closes the connection."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(max(2, len(content))))
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
+        self.wfile.flush()
+        self.connection.settimeout(60)
+        with suppress(OSError):
+            self.connection.recv(1)
+        self.close_connection = True
 
     def _reply(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.send_response(status)

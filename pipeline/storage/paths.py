@@ -7,7 +7,6 @@ adds neither such retries to fsspec nor the atomic create that commits rely on.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from typing import TypeVar
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.storage.reader import Storage
-from qvl.pipeline.storage.stores import CONCURRENT_REQUESTS, kind_of, open_filesystem, with_retries
+from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, with_retries
 
 # stores whose fsspec file system can create a file atomically if none exists
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
@@ -184,5 +183,4 @@ def map_concurrently(output: AnyPath, function: Callable[[Item], Result], items:
 
 def map_with_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Results in order. Up to ``CONCURRENT_REQUESTS`` calls run at the same time."""
-    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
-        return list(threads.map(function, items))
+    return list(map_in_threads(function, items))

@@ -8,11 +8,10 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from qvl.pipeline.storage.stores import CONCURRENT_REQUESTS, kind_of, open_filesystem, with_retries
+from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, with_retries
 
 
 class Storage:
@@ -70,8 +69,7 @@ class Storage:
 
     def read_ranges(self, path: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         """Bytes of each span [start, end) of a remote file, in order; up to ``CONCURRENT_REQUESTS`` are read at once."""
-        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
-            yield from threads.map(lambda span: self.read_range(path, *span), spans)
+        yield from map_in_threads(lambda span: self.read_range(path, *span), spans)
 
     def read(self, path: str) -> bytes:
         """The whole file."""

@@ -5,9 +5,13 @@ Such a failure must not look like a file that cannot be read, which would cost a
 retry too, but each in its own way and not for every error.
 """
 
+import queue
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import fsspec
@@ -16,10 +20,16 @@ from qvl.pipeline.base.errors import QvlError, RecipeError
 
 TRIES = 6
 FIRST_PAUSE = 0.2  # seconds, doubled after every try
+PATIENCE = 120.0  # seconds after which a failed call is not repeated any more
+NOTICE_AFTER = 5.0  # seconds without an answer until a line on stderr says so
 CONCURRENT_REQUESTS = 16  # to one store, per process
+# seconds without an answer, or without another byte of it; FSSPEC_S3='{"config_kwargs": {"read_timeout": 60}}' changes it
+TIMEOUTS = {"connect_timeout": 10, "read_timeout": 15}
+S3 = ("s3", "s3a")
 # client errors that fsspec passes on without turning them into an OSError, by module
 CLIENT_ERRORS = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -27,24 +37,76 @@ def with_retries(call: Callable[[], Result]) -> Result:
     """Run ``call``, which must be safe to repeat, and repeat it while the store fails.
 
     An answer about the file itself (it does not exist, exists already, is forbidden) is raised at once. Raises QvlError
-    after ``TRIES`` failures, and at once if credentials are missing.
+    after ``TRIES`` failures, after a failure later than ``PATIENCE``, and at once if credentials are missing.
     """
+    start = time.monotonic()
     for attempt in range(TRIES):
         try:
-            return call()
+            with _notice_of_waiting():
+                return call()
         except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError):
             raise
         except _store_errors() as error:
             line = (str(error) or type(error).__name__).splitlines()[0]
             if type(error).__name__.endswith("CredentialsError"):
                 raise QvlError(f"the store asks for credentials ({line}); docs/cluster.md says how to log in") from None
-            if attempt == TRIES - 1:
+            if attempt == TRIES - 1 or time.monotonic() - start > PATIENCE:
                 raise QvlError(
-                    f"the store failed {TRIES} times in a row, the last time with: {line}; nothing is lost: run the same "
-                    "command again when the store answers, and it continues where this run stopped"
+                    f"the store failed {attempt + 1} times in a row, the last time with: {line}; nothing is lost: run the "
+                    "same command again when the store answers, and it continues where this run stopped"
                 ) from None
             time.sleep(FIRST_PAUSE * 2**attempt)
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def _notice_of_waiting() -> Iterator[None]:
+    """Say once on stderr that the store has not answered for NOTICE_AFTER seconds."""
+    timer = threading.Timer(NOTICE_AFTER, _say_waiting)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _say_waiting() -> None:
+    sys.stderr.write(f"waiting for the store, which has not answered for {NOTICE_AFTER:g} seconds\n")
+
+
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in order. Up to ``CONCURRENT_REQUESTS`` calls run at the same time.
+
+    The threads are daemons: Ctrl-C and errors do not wait for calls to a store that is frozen, as those of a
+    ThreadPoolExecutor would, even when the program ends.
+    """
+    waiting: queue.SimpleQueue[tuple[Future[Result], Item]] = queue.SimpleQueue()
+    results: list[Future[Result]] = []
+    for item in items:
+        results.append(Future())
+        waiting.put((results[-1], item))
+
+    def work() -> None:
+        while True:
+            try:
+                future, item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                future.set_result(function(item))
+            except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+
+    for _ in range(min(CONCURRENT_REQUESTS, len(results))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for future in results:
+            yield future.result()
+    finally:
+        while not waiting.empty():
+            with suppress(queue.Empty):
+                waiting.get_nowait()
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
@@ -58,12 +120,20 @@ def open_filesystem(path: str) -> tuple[Any, str]:
 
     Raises RecipeError for a protocol that is unknown or whose package is missing.
     """
+    options = _s3_options() if path.partition("://")[0] in S3 else {}
     try:
-        filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False)
+        filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False, **options)
     except (ImportError, ValueError) as error:
         hint = "; pip install 'qvl[s3]'" if isinstance(error, ImportError) and path.startswith("s3") else ""
         raise RecipeError(f"{path}: {str(error).splitlines()[0]}{hint}") from None
+    if options:
+        filesystem.retries = 1  # of time-outs, each of which botocore has repeated already
     return filesystem, str(inner)
+
+
+def _s3_options() -> dict[str, Any]:
+    """Time-outs of botocore's requests, which the user's configuration of fsspec may change."""
+    return {"config_kwargs": {**TIMEOUTS, **fsspec.config.conf.get("s3", {}).get("config_kwargs", {})}}
 
 
 def kind_of(url: str) -> str | None:

@@ -213,3 +213,40 @@ def test_when_a_store_never_answers_the_error_is_one_line_and_not_a_missing_file
     Proxy.share = 0.0
     assert read_manifest(stumbling / "m.json") is None
     assert read_committed(stumbling / "there.json", "x", []) is None
+
+
+def test_read_when_the_store_freezes_in_the_middle_is_repeated_and_then_an_error(
+    server: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores = qvl.pipeline.storage.stores
+    monkeypatch.setattr(stores, "TIMEOUTS", {"connect_timeout": 1, "read_timeout": 0.5})
+    monkeypatch.setattr(stores, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(stores, "NOTICE_AFTER", 0.1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with faulty_proxy(server) as port:
+        file = folder_at(port, "frozen", monkeypatch) / "x.bin"
+        file.write_bytes(b"x" * 1000)
+        Proxy.plan[:] = ["freeze"]
+        assert file.read_bytes() == b"x" * 1000
+        Proxy.plan[:] = ["freeze"] * 50
+        with pytest.raises(QvlError, match="the store failed 6 times in a row"):
+            file.read_bytes()
+        Proxy.plan[:] = []
+    assert "waiting for the store" in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+from qvl.pipeline.storage.paths import map_with_threads
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    map_with_threads(lambda _: time.sleep(10_000), range(40))
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_concurrent_calls_when_interrupted_do_not_wait_for_a_frozen_store() -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == "stopped\n"

@@ -61,3 +61,28 @@ def test_a_path_is_a_file_a_directory_or_nothing() -> None:
 def test_an_unknown_protocol_is_an_error_that_names_the_path() -> None:
     with pytest.raises(RecipeError, match="nonsense://x: "):
         open_filesystem("nonsense://x")
+
+
+def test_a_call_that_fails_after_a_long_wait_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "PATIENCE", -1.0)
+    call = Flaky(TRIES, OSError("Read timeout"))
+    with pytest.raises(QvlError, match="failed 1 times in a row, the last time with: Read timeout"):
+        with_retries(call)
+    assert call.calls == 1
+
+
+def test_results_of_threads_are_in_order_and_an_error_of_one_is_raised() -> None:
+    assert list(stores.map_in_threads(lambda n: n * n, range(100))) == [n * n for n in range(100)]
+    assert list(stores.map_in_threads(str, [])) == []
+    with pytest.raises(ZeroDivisionError):
+        list(stores.map_in_threads(lambda n: 1 // n, [1, 0, 1]))
+
+
+def test_requests_to_s3_have_timeouts_that_the_configuration_of_fsspec_may_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    filesystem, _ = open_filesystem("s3://bucket/file")
+    assert filesystem.config_kwargs == stores.TIMEOUTS
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 99}})
+    filesystem, _ = open_filesystem("s3://bucket/file")
+    assert filesystem.config_kwargs == {**stores.TIMEOUTS, "read_timeout": 99}
