@@ -1,4 +1,4 @@
-"""What the tests of the documentation read: the pages, their code blocks and their tables."""
+"""Read the pages of the documentation, their code blocks and their tables."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,18 @@ PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").r
 
 
 def page(name: str) -> str:
-    """The text of a page, named from the root of the repository."""
+    """The text of a page, by its path from the root of the repository."""
     return (ROOT / name).read_text("utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """Fenced blocks of one language, in order; ``""`` for those without."""
+    """The fenced blocks in one language, in order; ``""`` means blocks without a language."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [block for name, block in fenced if name == language]
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
-    """Cells of every row of the page's tables, by the first word in backticks of the first cell."""
+    """The cells of every table row whose first cell begins with a name in backticks, by that name."""
     found = {}
     for line in text.splitlines():
         match = re.match(r"\| `(\w+)`", line)

@@ -1,4 +1,4 @@
-"""docs/commands.md, made from the commands themselves: ``python -m tests.docs.reference`` writes it."""
+"""Generate docs/commands.md from the commands themselves: ``python -m tests.docs.reference``."""
 
 from collections.abc import Iterator
 from enum import EnumType
@@ -12,8 +12,8 @@ from tests.docs.pages import ROOT
 PAGE = ROOT / "docs" / "commands.md"
 HEAD = """# Every command
 
-Made from `--help` by `python -m tests.docs.reference`; a test compares. Errors that you can mend are one
-line and exit code 2. Flags say where and how; what alters data is in the recipe.
+Generated from `--help` by `python -m tests.docs.reference`; a test checks that it is up to date. Errors that you can fix are
+printed as one line, with exit status 2. Options say where and how to run; everything that changes the data is in the recipe.
 """
 READ = {
     "view": "view.md",
@@ -32,7 +32,7 @@ READ = {
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Words and click command of every command, groups left out."""
+    """The words and the click command of every command, without groups."""
 
     def below(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
         if not hasattr(command, "commands"):
@@ -45,7 +45,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def reference() -> str:
-    """The page."""
+    """The text of docs/commands.md."""
     lines, group = [HEAD], ""
     for words, command in commands():
         if words[1] != group:
@@ -56,34 +56,34 @@ def reference() -> str:
 
 
 def section(words: tuple[str, ...], command: Any) -> str:
-    """One command: its line, what it does, its options with their defaults."""
+    """The section of one command: its usage, what it does, its options with their defaults."""
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     named = [(each.metavar or each.name.upper(), each) for each in arguments]
     shown = [name if each.required else f"[{name}]" for name, each in named]
     text = " ".join((command.help or "").split())
     lines = [f"### `{' '.join((*words, *shown))}`", "", text, "", "| | default | |", "|---|---|---|"]
-    lines += [f"| `{name}` | | {said(each)} |" for name, each in named]
+    lines += [f"| `{name}` | | {help_text(each)} |" for name, each in named]
     lines += [option(each) for each in command.params if each.param_type_name == "option"]
     return "\n".join(lines) + "\n"
 
 
 def option(each: Any) -> str:
     if each.required:
-        default = "must be given"
+        default = "required"
     elif each.is_flag or each.default in (None, ()):
         default = ""
     else:
         default = f"`{getattr(each.default, 'value', each.default)}`"
     names = ", ".join(f"`{name}`" for name in each.opts)
-    return f"| {names} | {default} | {said(each)} |"
+    return f"| {names} | {default} | {help_text(each)} |"
 
 
-def said(each: Any) -> str:
-    """The help text, and the words that may be chosen."""
+def help_text(each: Any) -> str:
+    """The help text, and the values to choose from."""
     kind = each.type_descriptor.annotation
-    words = [one.value for one in kind] if isinstance(kind, EnumType) else []
-    chosen = f"; one of {', '.join(words)}" if words else ""
-    return f"{each.help or ''}{chosen}".replace("|", "\\|")
+    values = [one.value for one in kind] if isinstance(kind, EnumType) else []
+    choice = f"; one of {', '.join(values)}" if values else ""
+    return f"{each.help or ''}{choice}".replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/add_a_filter.md is followed to the letter in a copy of the code; the new filter passes its tests and curates."""
+"""The edits of docs/add_a_filter.md are made in a copy of the code; the new filter passes its tests and curates."""
 
 import json
 import os
@@ -21,17 +21,17 @@ LINKED = ("grounding_builder", "synth_ocr", "model", "training", "examples", "py
 
 
 def edited(text: str, edit: str) -> str:
-    """The text after the lines of a diff without line numbers."""
+    """The text after a diff without line numbers has been applied."""
     lines = edit.splitlines()
     before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
     after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
-    assert text.count(before) == 1, f"not found once: {before}"
+    assert text.count(before) == 1, f"not found exactly once: {before}"
     return text.replace(before, after)
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code with the page's edits."""
+    """A copy of the code with the edits of the page."""
     folder = tmp_path_factory.mktemp("copy")
     for name in COPIED:
         source = ROOT / name
@@ -50,24 +50,24 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(copy: Path, *words: str) -> str:
-    """A Python program of the copy."""
+def run(copy: Path, *arguments: str) -> str:
+    """The output of Python with these arguments, run in the copy."""
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     done = subprocess.run(
-        [sys.executable, *words], cwd=copy, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=copy, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_tests_that_run_by_themselves_pass(copy: Path) -> None:
+def test_filter_tests_when_the_page_is_followed_pass(copy: Path) -> None:
     names = ("tests/contracts/test_filters.py", "tests/contracts/test_columns.py", "tests/docs/test_filters.py")
     out = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names, "tests/pipeline/filters/test_digits.py")
     assert " passed" in out
     run(copy, "-m", "ruff", "check", "--no-cache", "pipeline/filters", "tests/pipeline/filters")
 
 
-def test_the_page_s_recipe_drops_by_it(copy: Path) -> None:
+def test_recipe_of_the_page_when_curated_drops_by_the_new_filter(copy: Path) -> None:
     recipe = copy / "few_digits.yaml"
     (text,) = blocks(TEXT, "yaml")
     recipe.write_text(text)
@@ -78,5 +78,5 @@ def test_the_page_s_recipe_drops_by_it(copy: Path) -> None:
     assert re.search(r"- digits +│ +1 ", shown)
     ledger = pq.read_table(next((copy / "out" / "ledger").glob("*.parquet"))).to_pylist()
     assert [(row["digits"], row["verdict"]) for row in ledger] == [(0, "keep"), (8, "digits")]
-    asked = json.loads(run(copy, "-c", main, "curate", "whatif", "out", "digits.maximum=8", "--json"))
-    assert (asked["kept_before"], asked["kept_after"]) == (1, 2)
+    answer = json.loads(run(copy, "-c", main, "curate", "whatif", "out", "digits.maximum=8", "--json"))
+    assert (answer["kept_before"], answer["kept_after"]) == (1, 2)

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and the decisions name modules and folders that are there."""
+"""Modules, rooms and functions that ARCHITECTURE.md and the decisions name exist."""
 
 import re
 from pathlib import Path
@@ -17,29 +17,29 @@ def named(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if named(path)], ids=lambda path: path.name)
-def test_what_it_names_is_there(path: Path) -> None:
+def test_modules_named_in_a_page_when_looked_up_exist(path: Path) -> None:
     tails = {"/".join(file.split("/")[start:]) for file in FILES for start in range(file.count("/") + 1)}
     assert named(path) - tails == set()
 
 
-def test_every_room_is_described() -> None:
+def test_rooms_in_the_tree_when_listed_are_described() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     rooms = {file.split("/")[1] for file in FILES if file.count("/") > 1 and not file.startswith("tests/")}
     assert [name for name in sorted(rooms) if f"`{name}`" not in text] == []
 
 
 def steps() -> list[tuple[str, str]]:
-    """File and function (or class, or method) of every step of the walks."""
+    """The file and the function, class or method of every step of the three walks."""
     text = " ".join((ROOT / "ARCHITECTURE.md").read_text("utf-8").split())
     return re.findall(r"`([a-z_0-9/]+\.py)` `([\w.]+)`", text)
 
 
 @pytest.mark.parametrize(("file", "name"), steps())
-def test_every_step_of_the_walks_is_in_the_file_that_it_names(file: str, name: str) -> None:
+def test_step_of_a_walk_when_looked_up_is_in_the_file_that_it_names(file: str, name: str) -> None:
     text = (ROOT / file).read_text("utf-8")
     for part in name.split("."):
         assert re.search(rf"^ *(?:def|class) {part}\b", text, re.MULTILINE), f"{file} has no {part}"
 
 
-def test_the_walks_have_steps() -> None:
+def test_walks_when_parsed_have_steps() -> None:
     assert len(steps()) >= 12

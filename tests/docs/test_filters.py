@@ -1,4 +1,4 @@
-"""docs/filters.md has every filter and duplicate rule with its values, as the code has them."""
+"""docs/filters.md lists every filter and duplicate rule with the settings and defaults of the code."""
 
 from typing import Any, get_args
 
@@ -17,47 +17,47 @@ ROWS = table_rows(TEXT)
 
 
 def written(value: Any) -> str:
-    """A default as a recipe would say it."""
+    """A default as a recipe would write it."""
     plain = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump(plain, default_flow_style=True, width=1_000).removesuffix("...\n").strip()
 
 
 def values(kind: type[BaseModel]) -> list[str]:
-    """``name: default`` of every value of a model."""
+    """``name: default`` for every field of a model."""
     fields = kind.model_fields.items()
     return [name if f.default is PydanticUndefined else f"{name}: {written(f.default)}" for name, f in fields]
 
 
-def filter_class(word: str) -> type[BaseModel]:
-    (kind,) = (part for part in get_args(Filters.model_fields[word].annotation) if part is not type(None))
+def filter_class(name: str) -> type[BaseModel]:
+    (kind,) = (part for part in get_args(Filters.model_fields[name].annotation) if part is not type(None))
     return kind
 
 
-@pytest.mark.parametrize("word", FILTER_NAMES)
-def test_every_filter_has_a_row_with_its_values(word: str) -> None:
-    _, looks_at, said, who = ROWS[word]
+@pytest.mark.parametrize("name", FILTER_NAMES)
+def test_filter_when_looked_up_has_a_row_with_its_settings(name: str) -> None:
+    _, looks_at, settings, used_by = ROWS[name]
     assert looks_at
-    assert who
-    assert said == ", ".join(
-        f"`{v}`" if ":" in v else f"`{v}` (must be given)" for v in values(filter_class(word))
-    ) or (said == "none" and not values(filter_class(word)))
+    assert used_by
+    assert settings == ", ".join(f"`{v}`" if ":" in v else f"`{v}` (required)" for v in values(filter_class(name))) or (
+        settings == "none" and not values(filter_class(name))
+    )
 
 
-def test_the_rows_stand_in_the_order_of_judgement() -> None:
-    assert [word for word in ROWS if word in FILTER_NAMES] == list(FILTER_NAMES)
+def test_rows_of_filters_when_listed_are_in_the_order_in_which_filters_run() -> None:
+    assert [name for name in ROWS if name in FILTER_NAMES] == list(FILTER_NAMES)
 
 
-@pytest.mark.parametrize("word", DUPLICATE_REASONS)
-def test_every_duplicate_rule_has_a_row(word: str) -> None:
-    assert len(ROWS[word]) == 4
+@pytest.mark.parametrize("reason", DUPLICATE_REASONS)
+def test_duplicate_rule_when_looked_up_has_a_row(reason: str) -> None:
+    assert len(ROWS[reason]) == 4
 
 
 @pytest.mark.parametrize(
-    "said", [*values(NearDuplicate), *values(SemanticDuplicate), *values(Dedup), *values(Tolerance)]
+    "setting", [*values(NearDuplicate), *values(SemanticDuplicate), *values(Dedup), *values(Tolerance)]
 )
-def test_defaults_of_the_other_rules_are_told(said: str) -> None:
-    assert said in TEXT
+def test_setting_of_another_rule_when_searched_is_in_the_page(setting: str) -> None:
+    assert setting in TEXT
 
 
-def test_an_academic_source_must_say_so() -> None:
+def test_default_of_academic_when_looked_up_is_in_the_row_of_its_rule() -> None:
     assert f"academic: {written(SourceSpec.model_fields['academic'].default)}" in ROWS["longest_caption"][2]

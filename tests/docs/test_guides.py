@@ -1,4 +1,4 @@
-"""Recipes that stand in the guides are recipes."""
+"""The recipes in the guides can be loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +21,18 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_the_recipe_of_the_guide_is_read(name: str, tmp_path: Path) -> None:
+def test_recipe_of_a_guide_when_loaded_is_valid(name: str, tmp_path: Path) -> None:
     (text,) = blocks(page(name), "yaml")
     (tmp_path / "recipe.yaml").write_text(text, "utf-8")
     assert LOADERS[name](tmp_path / "recipe.yaml").name
 
 
-def test_the_exclusion_list_of_the_grounding_guide_is_read() -> None:
+def test_exclusion_list_of_the_grounding_guide_when_validated_names_the_benchmarks() -> None:
     (text,) = blocks(page("docs/grounding.md"), "yaml")
     found = qvl.grounding_builder.build.benchmarks.Exclude.model_validate(yaml.safe_load(text)["exclude"])
     assert [one.name for one in found.benchmarks] == ["refcoco", "refcoco+", "refcocog", "coco", "flickr30k"]
 
 
-def test_every_guide_with_a_recipe_is_tested() -> None:
+def test_guides_with_a_recipe_when_listed_are_all_tested() -> None:
     guides = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(path.read_text("utf-8"), "yaml")}
     assert guides - {"docs/experiments.md"} == {*LOADERS, "docs/grounding.md", "docs/add_a_filter.md"}

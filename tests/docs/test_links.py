@@ -1,4 +1,4 @@
-"""Every link of every page leads somewhere, and the index leads to every page."""
+"""Every link in every page has a target, and the index links to every guide."""
 
 import re
 from pathlib import Path
@@ -16,13 +16,13 @@ def links(path: Path) -> list[str]:
 
 
 def anchors(path: Path) -> set[str]:
-    """Of its headings, as GitHub makes them."""
+    """The anchors of its headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_of_a_page_when_followed_have_a_target(path: Path) -> None:
     for target in links(path):
         file, _, anchor = target.partition("#")
         found = (path.parent / file).resolve() if file else path
@@ -31,5 +31,5 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [p for p in GUIDES if p.name != "README.md"], ids=lambda path: path.name)
-def test_the_index_leads_to_every_guide(path: Path) -> None:
+def test_guide_when_searched_in_the_index_is_linked(path: Path) -> None:
     assert f"({path.name})" in (ROOT / "docs/README.md").read_text("utf-8")

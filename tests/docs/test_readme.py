@@ -1,4 +1,4 @@
-"""The README tells the truth: its recipe and commands run, its figures are those of benchmarks/results."""
+"""The recipe and the commands of the README run, and its figures are those of benchmarks/results."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.docs.pages import ROOT, blocks, page
 from tests.pipeline.samples import jpeg, tar_bytes
 
 README = page("README.md")
-# long commands, and the test or step of CI that runs them
+# long commands, and the test or CI step that runs them
 LONG = {
     "make demo": "tests/end_to_end/test_demo_parts.py",
     "make test": ".ci/run",
@@ -39,14 +39,14 @@ SHORT = (
 
 
 def commands() -> list[str]:
-    """Command lines of the README's blocks, without their comments."""
+    """The command lines in the README's blocks, without comments."""
     starts = ("make ", "qvl ", "duckdb ", ". ")
     lines = [line for block in blocks(README, "") for line in block.splitlines() if line.startswith(starts)]
     return [re.sub(r"\s+", " ", line.split(" #")[0]).strip() for line in lines]
 
 
 @pytest.mark.parametrize("line", commands())
-def test_every_command_runs_here_or_elsewhere(line: str) -> None:
+def test_command_of_the_readme_when_classified_runs_here_or_elsewhere(line: str) -> None:
     here = [word for word in SHORT if line.startswith(word)]
     elsewhere = [word for word in LONG if line.startswith(word)]
     assert len(here) + len(elsewhere) == 1
@@ -54,7 +54,7 @@ def test_every_command_runs_here_or_elsewhere(line: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_every_make_target_exists(target: str) -> None:
+def test_make_target_when_looked_up_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert f"make {target}" in commands()
     assert "make test" in (ROOT / ".ci/run").read_text()
@@ -62,7 +62,7 @@ def test_every_make_target_exists(target: str) -> None:
 
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The README's first recipe beside small data of its kinds, and a stay in that folder."""
+    """The README's first recipe next to small data in its formats, in the current folder."""
     (text,) = blocks(README, "yaml")
     (tmp_path / "pairs.yaml").write_text(text)
     members = []
@@ -79,7 +79,7 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_first_recipe_and_its_commands(pairs: Path) -> None:
+def test_first_recipe_when_its_commands_run_gives_the_expected_verdicts(pairs: Path) -> None:
     assert [source.name for source in load_recipe(pairs / "pairs.yaml").sources] == ["coyo", "mine"]
     for line in (line for line in commands() if line.startswith("qvl curate")):
         words = shlex.split(line)[1:]
@@ -103,7 +103,7 @@ def ledger(folder: Path) -> list[dict[str, str]]:
 
 
 def figures() -> list[tuple[str, str, str]]:
-    """Stage, figure and results page of every figure in the table of rates."""
+    """The stage, the figure and the results page for every figure in the table of rates."""
     found = []
     for line in README.splitlines():
         match = re.match(r"\| (.+?) \|(.*)\| \[[^]]+\]\((benchmarks/results/\w+\.md)\) \|$", line)
@@ -114,14 +114,14 @@ def figures() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("stage", "number", "results"), figures())
-def test_figures_are_those_of_the_results(stage: str, number: str, results: str) -> None:
-    """A dimension such as 224 pixels counts as a figure too: it stands in the results as well."""
+def test_figure_of_the_readme_when_searched_is_on_its_results_page(stage: str, number: str, results: str) -> None:
+    """A dimension such as 224 pixels counts as a figure too, because it is also in the results."""
     assert re.search(rf"(?<![\d.,]){re.escape(number)}(?![\d])", page(results)), (
         f"{stage}: {number} is not in {results}"
     )
 
 
-def test_the_table_of_rates_is_one_table() -> None:
+def test_table_of_rates_when_parsed_is_a_single_table() -> None:
     lines = README[README.index("## How fast") :].splitlines()
     rows = [number for number, line in enumerate(lines) if line.startswith("|")]
     assert rows == list(range(rows[0], rows[-1] + 1))
@@ -129,7 +129,7 @@ def test_the_table_of_rates_is_one_table() -> None:
     assert len(figures()) >= len(rows)
 
 
-def test_the_version_is_told() -> None:
+def test_version_when_printed_is_that_of_pyproject_and_changelog() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from qvl.command import main; main()", "--version"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Tiny files in the formats that docs/sources describes, for its recipes to run on."""
+"""Tiny files in the formats that docs/sources describes, on which its recipes run."""
 
 import json
 import pickle
@@ -19,7 +19,7 @@ TRAIN, HELD_OUT = 9, 10  # numbers of COCO images
 
 
 def record(columns: dict[str, str], caption: str, score: float) -> dict[str, Any]:
-    """A row with exactly these columns; ``columns`` says what each is read as."""
+    """A row with exactly these columns; ``columns`` says what each one is read as."""
     row: dict[str, Any] = {}
     for number, (name, read_as) in enumerate(columns.items()):
         plain = read_as.strip("`")
@@ -35,7 +35,7 @@ def record(columns: dict[str, str], caption: str, score: float) -> dict[str, Any
 
 
 def img2dataset(path: Path, rows: list[dict[str, Any]], text: str | None) -> None:
-    """A tar as img2dataset writes it: pictures, texts, JSON; the last row's download failed."""
+    """A tar as img2dataset writes it, with images, texts and JSON; the download of the last row has failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     members, statuses = [], []
     for number, row in enumerate(rows):
@@ -57,7 +57,7 @@ def img2dataset(path: Path, rows: list[dict[str, Any]], text: str | None) -> Non
 
 
 def coco_captions(folder: Path) -> None:
-    """Two captions of one picture."""
+    """Two captions for one image."""
     (folder / "train2014").mkdir(parents=True)
     (folder / "train2014" / "a.jpg").write_bytes(jpeg(1, WIDTH, HEIGHT))
     image = {"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "coco_url": "http://example.org/a.jpg"}
@@ -66,7 +66,7 @@ def coco_captions(folder: Path) -> None:
 
 
 def train2014(folder: Path) -> None:
-    """One picture to train on and one that belongs to a benchmark."""
+    """One image to train on and one that belongs to a benchmark."""
     for number in (TRAIN, HELD_OUT):
         path = folder / "train2014" / coco_name(number)
         path.parent.mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ def coco_name(number: int) -> str:
 
 
 def refer(folder: Path, name: str, split_by: str) -> None:
-    """References of a set: one to train on, one of val."""
+    """The references of a dataset: one to train on, and one in the val split."""
     refs, images, annotations = [], [], []
     for number, split in ((TRAIN, "train"), (HELD_OUT, "val")):
         sentence = {"raw": "the fox", "sent": "the fox", "sent_id": number, "tokens": ["the", "fox"]}
@@ -95,7 +95,7 @@ def refer(folder: Path, name: str, split_by: str) -> None:
 
 
 def grit(folder: Path) -> None:
-    """The card's kind of row: a phrase and its expansion, spans as floats."""
+    """A row as on the dataset card: a phrase and its expansion, with spans as floats."""
     span = [2.0, 9.0, 0.1, 0.2, 0.6, 0.7, 0.9]
     row = {
         "key": "00000",
@@ -115,7 +115,7 @@ def grit(folder: Path) -> None:
 
 
 def visual_genome(folder: Path) -> None:
-    """Two pictures, one of them a benchmark's by its ``coco_id``."""
+    """Two images, one of which belongs to a benchmark by its ``coco_id``."""
     images = []
     for number, coco_id in ((1, None), (2, HELD_OUT)):
         url = f"https://example.org/VG_100K/{number}.jpg"
@@ -126,19 +126,19 @@ def visual_genome(folder: Path) -> None:
     dump(folder / "image_data.json", images)
     region = {"phrase": "a fox", "x": 10, "y": 10, "width": 100, "height": 80}
     thing = {"x": 10, "y": 10, "w": 100, "h": 80, "names": ["fox"]}
-    asked = {"question": "What is it?", "answer": "A fox."}
+    qa = {"question": "What is it?", "answer": "A fox."}
     dump(folder / "region_descriptions.json", [{"id": n, "regions": [{**region, "region_id": n}]} for n in (1, 2)])
     dump(folder / "objects.json", [{"image_id": n, "objects": [{**thing, "object_id": n}]} for n in (1, 2)])
-    dump(folder / "question_answers.json", [{"id": n, "qas": [{**asked, "qa_id": n, "image_id": n}]} for n in (1, 2)])
+    dump(folder / "question_answers.json", [{"id": n, "qas": [{**qa, "qa_id": n, "image_id": n}]} for n in (1, 2)])
 
 
 def questions(folder: Path) -> None:
-    """One question of each set, in its released layout."""
+    """One question from each dataset, in its released layout."""
     answer = {"answer": "fox", "answer_confidence": "yes", "answer_id": 1}
-    asked = [{"question_id": n, "image_id": n, "question": "What is it?"} for n in (TRAIN, HELD_OUT)]
+    vqa = [{"question_id": n, "image_id": n, "question": "What is it?"} for n in (TRAIN, HELD_OUT)]
     vqav2 = folder / "vqav2"
-    dump(vqav2 / "v2_OpenEnded_mscoco_train2014_questions.json", {"questions": asked})
-    answers = [{"question_id": q["question_id"], "image_id": q["image_id"], "answers": [answer]} for q in asked]
+    dump(vqav2 / "v2_OpenEnded_mscoco_train2014_questions.json", {"questions": vqa})
+    answers = [{"question_id": q["question_id"], "image_id": q["image_id"], "answers": [answer]} for q in vqa]
     dump(vqav2 / "v2_mscoco_train2014_annotations.json", {"annotations": answers})
     dump(folder / "gqa" / "train_balanced_questions.json", {"7": {"imageId": "1", "question": "Red?", "answer": "yes"}})
     text = {
@@ -175,7 +175,7 @@ def questions(folder: Path) -> None:
 
 
 def documents(folder: Path) -> None:
-    """A document with a page of text, and one whose text has letters of Latin Extended-A."""
+    """A document with a page of text, and one whose text has letters from Latin Extended-A."""
     folder.mkdir(parents=True)
     for name, text in (("english", CAPTION), ("polish", "Żółty lis śpi obok starego muru")):
         document = pymupdf.open()
@@ -188,17 +188,17 @@ def documents(folder: Path) -> None:
 
 
 def dialogues(folder: Path) -> None:
-    """A text, an article, and a dialogue in each layout."""
+    """A text, an article, and one dialogue in each layout."""
     paragraph = "The old wall stands beside the river, and a fox sleeps on it. "
     (folder / "books").mkdir(parents=True)
     (folder / "books" / "a.txt").write_text(paragraph * 3)
     dump(folder / "articles" / "a.jsonl", {"text": paragraph * 2})
     (folder / "images").mkdir()
     (folder / "images" / "a.jpg").write_bytes(jpeg(5, WIDTH, HEIGHT))
-    say = [{"role": "user", "content": "What sleeps here?"}, {"role": "assistant", "content": "A fox."}]
-    dump(folder / "messages.jsonl", {"messages": say})
+    messages = [{"role": "user", "content": "What sleeps here?"}, {"role": "assistant", "content": "A fox."}]
+    dump(folder / "messages.jsonl", {"messages": messages})
     shown = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A fox."}]
     dump(folder / "conversations.json", [{"image": "a.jpg", "conversations": shown}])
-    placed = "<ref>The fox</ref><box>(100,100),(500,600)</box>"
-    where = [{"from": "human", "value": "<image>\nWhere is it?"}, {"from": "gpt", "value": placed}]
-    dump(folder / "places.jsonl", {"image": "a.jpg", "conversations": where})
+    answer = "<ref>The fox</ref><box>(100,100),(500,600)</box>"
+    grounded = [{"from": "human", "value": "<image>\nWhere is it?"}, {"from": "gpt", "value": answer}]
+    dump(folder / "places.jsonl", {"image": "a.jpg", "conversations": grounded})
