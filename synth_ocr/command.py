@@ -23,7 +23,7 @@ def build(
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Make the pages of a recipe and pack them. An interrupted build continues. Ends with the verdicts and a report."""
+    """Render the pages of a recipe and pack them. An interrupted build resumes. Prints the verdicts and writes a report."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
     from qvl.pipeline.commit.records import plain

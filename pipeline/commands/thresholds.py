@@ -31,7 +31,7 @@ def whatif(
     by: Annotated[str, typer.Option(help="Columns of the mix, separated by commas")] = "source,language",
     as_json: Json = False,
 ) -> None:
-    """Count exactly what other thresholds would keep, from the stored columns. No image is read."""
+    """Count exactly what other thresholds would keep, from the stored columns. Does not read any images."""
     from dataclasses import asdict
 
     from qvl.pipeline.finished.changes import apply_changes
@@ -174,7 +174,7 @@ def hash_images(
     output: Annotated[Path, typer.Option("--output", "-o", help="List to write (parquet)")],
     name: Annotated[str | None, typer.Option(help="Name of the benchmark; by default that of the folder")] = None,
 ) -> None:
-    """Write the hashes of benchmark images, of their bytes and their look, into a list for `decontaminate:`."""
+    """Write a list for `decontaminate:` with the hashes of benchmark images, by their bytes and by their appearance."""
     from qvl.pipeline.curate.selection.decontaminate import hash_folder
 
     hashed = hash_folder(folder, name or folder.resolve().name)

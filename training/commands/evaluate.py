@@ -84,11 +84,13 @@ def run(
     split: Annotated[Side, typer.Option(help="Side of the split by image to evaluate")] = Side.all,
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of images that is held out")] = 0.01,
     seed: Annotated[int, typer.Option(help="Seed of the split, of --limit and of the examples")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most samples per set, chosen by the seed")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of samples per dataset, chosen by the seed")
+    ] = None,
     shots: Annotated[int, typer.Option(min=0, help="Examples before each question")] = 0,
     shots_data: Annotated[list[str] | None, typer.Option(help="Data for the examples, if not --data")] = None,
     max_new: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer, instead of the set's own number")
+        int | None, typer.Option(min=1, help="Maximum number of tokens in an answer, instead of the dataset's own")
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="Ask in ChatML, as stage 3 trains")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions answered at once")] = 8,

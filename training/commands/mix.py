@@ -40,7 +40,7 @@ def stats(
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what datasets hold: samples, tokens, shares beside the paper's, resolution, text length, duplicates."""
+    """Show what datasets hold: samples, tokens, shares compared with the paper, resolution, text length, duplicates."""
     from qvl.training.data.datasets import open_all, used_datasets
     from qvl.training.data.encode import Rule
     from qvl.training.pages.mix.stats import dataset_stats
@@ -71,7 +71,7 @@ def plan(
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each stage will see, beside the paper, and whether it fits a world size. Exit 1 if there is a problem."""
+    """Show what each stage will see, compared with the paper, and if it fits a world size. Exit 1 if there is a problem."""
     from qvl.training.data.datasets import used_datasets
     from qvl.training.pages.mix.stats import recipe_plan
     from qvl.training.recipe import load_train_recipe

@@ -15,7 +15,9 @@ def plan(
     price: Annotated[float, typer.Option(min=0.0, help="Dollars per GPU-hour")] = 3.0,
     assume: Annotated[
         int | None,
-        typer.Option(min=1, metavar="TOKENS", help="Read no shard: assume one image and TOKENS text tokens per sample"),
+        typer.Option(
+            min=1, metavar="TOKENS", help="Do not read shards: assume one image and TOKENS text tokens per sample"
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Samples of each stage to encode")] = 1024,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,

@@ -23,7 +23,7 @@ def run(
     workers: Annotated[str, typer.Option(help="serial: this machine; ray: Ray Train on a cluster")] = "serial",
     processes: Annotated[int, typer.Option(min=1, help="Training processes, one per GPU")] = 1,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, e.g. auto or HOST:6379")] = None,
-    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes beside each training process")] = 2,
+    loader_workers: Annotated[int, typer.Option(min=0, help="Loader processes for each training process")] = 2,
     cache: Annotated[Path | None, typer.Option(help="Local folder for shards of a remote store")] = None,
     cache_gb: Annotated[float, typer.Option(help="Size limit of the cache, in GiB")] = 32.0,
     wandb: Annotated[bool, typer.Option("--wandb", help="Also log to Weights & Biases")] = False,
