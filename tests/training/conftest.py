@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from qvl.model.weights.auto import load_processor
+from tests.shared import built_once
 from tests.training.evaluation.tiny import write_tiny
+from tests.training.forked import ForkedCommand, compile_operator
 from tests.training.made import of_task, write_dataset
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -50,22 +51,13 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def start_qvl(*arguments: str) -> "subprocess.Popen[str]":
-    """Start the command in a process group of its own, with one thread."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", "from qvl.command import main; main()", *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
+@pytest.fixture(scope="session")
+def compiled_operator(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """DeepSpeed's operator, compiled before the first run needs it, because that may take minutes."""
+    built_once(tmp_path_factory, "operator", lambda _: compile_operator())
 
 
 @pytest.fixture(scope="session")
-def qvl() -> Command:
-    """Run the command to its end."""
-
-    def run(*arguments: str, timeout: float = 280) -> "subprocess.CompletedProcess[str]":
-        process = start_qvl(*arguments)
-        out, error = process.communicate(timeout=timeout)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, error)
-
-    return run
+def qvl(compiled_operator: None) -> Command:
+    """Run the command to its end, in a process of its own."""
+    return lambda *arguments: ForkedCommand(*arguments).finish()

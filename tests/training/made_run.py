@@ -39,6 +39,17 @@ def step_line(name: str, step: int, steps: int, noise: random.Random, **changes:
     }  # fmt: skip
 
 
+def line(step: int, **changes: Any) -> dict[str, Any]:
+    """A log line with round numbers, with the given keys replaced."""
+    plain = {
+        "step": step, "stage": "sft", "loss": 2.0, "lr": 1e-4, "grad_norm": 1.0, "skipped": False, "samples": 10,
+        "positions": 100, "tokens": 80, "learnt": 20, "images": 3, "seconds": 2.0, "data_wait": 0.5, "mfu": None,
+        "memory_gb": None,
+        "loss_by_source": {"a": [40.0, 20], "b": [0.0, 0]}, "loss_by_class": {"text": [40.0, 20], "ocr": [0.0, 0]},
+    }  # fmt: skip
+    return plain | changes
+
+
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))

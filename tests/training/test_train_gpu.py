@@ -17,7 +17,7 @@ def test_the_gpu_benchmark_on_a_cpu_measures_every_stage(engine: str, tmp_path: 
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--preset", "tiny", "--steps", "2", "--micro", "1"]
     command += ["--accumulate", "2", "--workers", "0", "--samples", "24", "--engine", engine, "--json", str(found)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     stages = json.loads(found.read_text())
     assert [stage["stage"] for stage in stages] == ["pretrain", "multitask", "sft"]

@@ -60,7 +60,7 @@ def samples(out: Path) -> list[tuple[dict[str, Any], list[bytes]]]:
     return [(s.content(), [s.image(n) for n in range(len(s.images))]) for s in scan_dataset(open_dataset(str(out)))]
 
 
-def test_plain_pairs(tmp_path: Path) -> None:
+def test_index_when_tars_hold_pairs_makes_captions_and_leaves_the_tars_alone(tmp_path: Path) -> None:
     tars = [write_tar(tmp_path / "cats" / f"{n}.tar", plain(10 * n, 10)) for n in range(2)]
     before = [tar.read_bytes() for tar in tars]
     assert mix("index", tmp_path / "cats", "--output", tmp_path / "out").startswith("20 samples in 2 shards")
@@ -77,7 +77,7 @@ def test_plain_pairs(tmp_path: Path) -> None:
     assert audit(tmp_path / "out").discrepancy is None
 
 
-def test_img2dataset_output(tmp_path: Path) -> None:
+def test_index_when_tars_come_from_img2dataset_takes_their_urls(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"key": f"{n:09d}", "caption": f"house {n}", "url": f"https://e.org/{n}", "image": picture(n) if n % 3 else None}
         for n in range(12)
@@ -92,7 +92,9 @@ def test_img2dataset_output(tmp_path: Path) -> None:
         mix("index", tmp_path / "in")
 
 
-def test_dialogues_and_what_is_left_out(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_index_when_tars_hold_dialogues_lists_what_it_leaves_out_with_reasons(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     image = picture(1)
     members = [
         ("a.jpg", image), ("a.json", talk("<image>\nWhich colour?")),
@@ -124,7 +126,7 @@ def test_dialogues_and_what_is_left_out(tmp_path: Path, tokenizer: PreTrainedTok
     assert audit(tmp_path / "out").discrepancy is None
 
 
-def test_the_same_command_goes_on_and_a_changed_tar_is_made_again(tmp_path: Path) -> None:
+def test_index_when_killed_and_repeated_continues_and_rebuilds_only_a_changed_tar(tmp_path: Path) -> None:
     folder, out = tmp_path / "cats", tmp_path / "out"
     for number in range(3):
         write_tar(folder / f"{number}.tar", plain(10 * number, 10))
@@ -144,7 +146,9 @@ def test_the_same_command_goes_on_and_a_changed_tar_is_made_again(tmp_path: Path
         mix("index", folder, "--output", out)
 
 
-def test_our_own_tars_get_their_index_back(tmp_path: Path, datasets: dict[str, Path]) -> None:
+def test_index_when_the_tars_are_our_shards_restores_their_indexes_byte_for_byte(
+    tmp_path: Path, datasets: dict[str, Path]
+) -> None:
     moved = Path(shutil.copytree(datasets["mixed"], tmp_path / "moved"))
     known = {path: path.read_bytes() for path in moved.iterdir()}
     for path in [*moved.glob("*.parquet"), moved / "dataset.json"]:
@@ -160,7 +164,7 @@ def test_our_own_tars_get_their_index_back(tmp_path: Path, datasets: dict[str, P
         mix("index", moved, "--output", tmp_path / "out")
 
 
-def test_our_samples_in_foreign_tars_with_pax_headers(tmp_path: Path) -> None:
+def test_index_when_our_samples_are_in_third_party_tars_with_pax_headers_reads_them(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", "d", [of_task("vqa", n) for n in range(6)])
     with tarfile.open(folder / "d-000000.tar") as tar:
         members = [(m.name, tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
@@ -180,7 +184,7 @@ def test_our_samples_in_foreign_tars_with_pax_headers(tmp_path: Path) -> None:
     assert [images for _, images in samples(path.parent)] == [[picture(n)] for n in (0, 1, 3, 4)]
 
 
-def test_a_takedown_from_a_converted_dataset_lasts(tmp_path: Path) -> None:
+def test_index_when_repeated_after_a_takedown_leaves_the_sample_out(tmp_path: Path) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 10))
     mix("index", tmp_path / "cats", "--output", tmp_path / "out")
     (tmp_path / "list").write_text("cats-000000-0000004\n")
@@ -194,13 +198,17 @@ def test_a_takedown_from_a_converted_dataset_lasts(tmp_path: Path) -> None:
     ("arguments", "said"),
     [(("nowhere",), "not a folder with"), (("cats", "--language", "fr"), "choose auto, en or zh")],
 )
-def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_index_when_the_arguments_are_wrong_says_what_is_wrong(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 2))
     with pytest.raises(QvlError, match=said):
         mix("index", tmp_path / arguments[0], *arguments[1:])
 
 
-def test_the_trainer_reads_them_and_verify_tells_a_takedown(qvl: Command, start: Path, tmp_path: Path) -> None:
+def test_verify_when_a_sample_of_an_indexed_dataset_was_taken_down_reports_a_difference(
+    qvl: Command, start: Path, tmp_path: Path
+) -> None:
     write_tar(tmp_path / "cats" / "0.tar", plain(0, 24))
     talks = [
         (f"{n}.{end}", data) for n in range(16) for end, data in (("jpg", picture(n)), ("json", talk(f"Which {n}?")))

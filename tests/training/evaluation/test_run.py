@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,24 +21,15 @@ from qvl.training.evaluation.samples.selection import EvalSelection, load_sample
 from qvl.training.evaluation.scores import EvaluationResult
 from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import write_tiny
+from tests.training.forked import ForkedCommand
 
-QVL = [sys.executable, "-c", "import sys; from qvl.command import main; sys.argv[0] = 'qvl'; main()"]
 RESULTS = ("predictions.parquet", "scores.json", "report.html")
-ENVIRONMENT = {
-    **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "RAY_DEDUP_LOGS": "0"
-}  # fmt: skip
-
-
 FLAGS = ("--max-new", "8", "--limit", "20", "--device", "cpu")
 
 
 def command(tiny: Path, data: list[Path], out: Path, *flags: str) -> list[str]:
     named = [word for path in data for word in ("--data", str(path))]
     return ["eval", "run", str(tiny), *named, *FLAGS, "--output", str(out), *flags]
-
-
-def finish(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=280)
 
 
 def pieces(out: Path) -> int:
@@ -58,7 +48,7 @@ def data(grounding_shards: Path, made_shards: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def undisturbed(tiny: Path, data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed")
-    done = finish([*QVL, *command(tiny, data, out, "--json")])
+    done = ForkedCommand(*command(tiny, data, out, "--json")).finish()
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((out / "scores.json").read_bytes())
     return out
@@ -92,26 +82,18 @@ def test_run_when_killed_and_resumed_writes_the_same_files(
     undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen([*QVL, *command(tiny, data, out)], cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    assert wait_for(lambda: pieces(out) >= 1, process)
+    process = ForkedCommand(*command(tiny, data, out))
+    while pieces(out) < 1:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert 1 <= pieces(out) < pieces(undisturbed)
     assert not (out / "scores.json").exists()
-    done = finish([*QVL, *command(tiny, data, out)])
+    done = ForkedCommand(*command(tiny, data, out)).finish()
     assert done.returncode == 0, done.stderr
     assert same(out, undisturbed)
     assert not (out / ".attempts").exists() or not list((out / ".attempts").iterdir())
-
-
-def wait_for(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
-    for _ in range(2000):
-        if holds():
-            return True
-        if process.poll() is not None:
-            return False
-        time.sleep(0.05)
-    return False
 
 
 def test_run_under_torchrun_writes_the_same_files(
@@ -120,14 +102,16 @@ def test_run_under_torchrun_writes_the_same_files(
     script = tmp_path / "qvl_command.py"
     script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom qvl.command import main\nmain()\n")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = finish([*torchrun, *command(tiny, data, tmp_path / "out")])
+    words = [*torchrun, *command(tiny, data, tmp_path / "out")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert same(tmp_path / "out", undisturbed)
     assert done.stdout.count("report   ") == 1
 
 
 def test_run_on_ray_writes_the_same_files(undisturbed: Path, tiny: Path, data: list[Path], tmp_path: Path) -> None:
-    done = finish([*QVL, *command(tiny, data, tmp_path / "out", "--workers", "ray")])
+    done = ForkedCommand(*command(tiny, data, tmp_path / "out", "--workers", "ray")).finish()
     assert done.returncode == 0, done.stderr
     assert same(tmp_path / "out", undisturbed)
 
@@ -170,12 +154,12 @@ def test_run_when_nothing_can_be_evaluated_is_one_line(tiny: Path, made_shards: 
         )
     with pytest.raises(RecipeError, match="nothing to evaluate"):
         run([], {}, tmp_path / "out", ModelSettings(tiny, "cpu", "auto", 4), SerialPool(), RunProgress())
-    done = finish([*QVL, "eval", "run", str(tiny), "--data", str(tmp_path / "none"), "--output", str(tmp_path / "o")])
+    done = ForkedCommand("eval", "run", str(tiny), "--data", str(tmp_path / "none"), "-o", str(tmp_path / "o")).finish()
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
-def test_pieces_cover_all_samples_once() -> None:
+def test_plan_pieces_cover_all_samples_once() -> None:
     samples = [
         EvalSample(f"{n}", "s", "g", "exact", "p" * (n % 7), (), ("x",), Decoding(500 if n % 3 == 0 else 10))
         for n in range(300)

@@ -58,7 +58,7 @@ def test_pictures_are_found_where_the_evaluation_saw_them(asked: tuple[Path, Pat
         picture(output, cursor, "predictions", "predictions#0", 1, 160)
 
 
-def test_places_of_question_truth_and_answer(asked: tuple[Path, Path, list[EvalSample]]) -> None:
+def test_row_holds_the_boxes_of_question_truth_and_answer(asked: tuple[Path, Path, list[EvalSample]]) -> None:
     _, out, samples = asked
     output, cursor = opened(out)
     at = next(i for i, sample in enumerate(samples) if sample.set == "referring")
@@ -100,7 +100,7 @@ def opened_query(out: Path) -> tuple[Output, Any]:
     return output, output.query(cursor, "predictions", [])
 
 
-def test_loose_pictures_only_from_folders_that_are_given(tmp_path: Path, made_shards: Path) -> None:
+def test_picture_when_it_is_not_in_a_given_folder_is_not_shown(tmp_path: Path, made_shards: Path) -> None:
     (sample,) = list(read_shards(find_shards(made_shards), ["vqa"]))[:1]
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "a.png").write_bytes(sample.images[-1].read())

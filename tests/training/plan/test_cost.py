@@ -130,7 +130,7 @@ def test_torch_counts_the_same_operations() -> None:
         assert counter.get_total_flops() == pytest.approx(ours, rel=0.02), (number, frozen)
 
 
-def test_recomputation_and_low_rank_updates() -> None:
+def test_operations_when_recomputing_or_training_low_rank_updates_change_as_expected() -> None:
     spec, sample = stage(3), load(1, 2048, 300)
     plain = training_flops(FULL, spec, sample)
     again = training_flops(FULL, spec.model_copy(update={"engine": Engine(recompute=True)}), sample)

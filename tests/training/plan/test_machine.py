@@ -31,7 +31,9 @@ def work(number: int, micro_batches: float | None = None, zero: int = 1) -> Work
         (3, 64, 1.6),
     ],
 )
-def test_traffic_over_computation(number: int, gpus: int, expected: float) -> None:
+def test_traffic_over_computation_of_the_paper_stages_matches_the_reference(
+    number: int, gpus: int, expected: float
+) -> None:
     assert work(number).traffic(gpus, H200, 0.5) == pytest.approx(expected, abs=0.006 + 0.04 * expected)
 
 

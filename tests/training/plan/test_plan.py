@@ -110,7 +110,9 @@ def test_stream_means_equal_what_the_loader_delivers(
     assert means.unusable == 0 and made.drawn == round(real["samples"])
 
 
-def test_epochs_and_selection(start: Path, datasets: dict[str, Path], tmp_path: Path) -> None:
+def test_plan_when_a_part_selects_tasks_counts_its_epochs(
+    start: Path, datasets: dict[str, Path], tmp_path: Path
+) -> None:
     mix = [{"dataset": "mixed", "tasks": ["ocr"], "weight": 1}, {"dataset": "text", "weight": 3}]
     path = write_recipe(tmp_path / "r.yaml", start, datasets, stage(mix=mix, steps=30))
     (made,) = make_plan(load_train_recipe(path), Terms(), samples=64).stages

@@ -8,10 +8,9 @@ CheckState = Literal["ok", "missing", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``state`` "none": it is absent, and nothing needs it. ``needed``: nothing works without it. ``mend``: the command that
-    fixes it (the name of the key in `--json`).
-
-    ``part``: what it belongs to (base, curate, ocr, train, ...).
+    """``part``: what the check belongs to (base, curate, ocr, train, ...). ``state``: "none" means that the thing is absent
+    and that nothing needs it. ``found``: what is there, or why the check failed. ``mend``: the command that fixes it, under
+    the name that its key has in `--json`. ``needed``: nothing works without it.
     """
 
     part: str

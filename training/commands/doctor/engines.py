@@ -1,6 +1,6 @@
-"""Checks of what trains and what computes in parallel: Ray, GPUs, PyTorch, DeepSpeed and its compiled optimizer.
+"""Checks of what training and parallel work need: Ray, GPUs, PyTorch, DeepSpeed and its compiled optimizer.
 
-Engines are imported in a process of their own, because they are slow, print a lot, and may crash without an exception.
+Each engine is imported in a process of its own, because imports are slow, print a lot, and may crash without an exception.
 """
 
 import json
@@ -45,7 +45,7 @@ def engines(thorough: bool) -> list[Check]:
 
 
 def run_python(code: str, *arguments: str, seconds: float = SECONDS) -> tuple[Any, str]:
-    """The JSON that a Python program prints last and an empty reason, or None and the reason why there is none."""
+    """The JSON in the last line that a Python program prints, and an empty string; or None and the reason of the failure."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if shutil.which("nvidia-smi") is None:
         environment.setdefault("DS_ACCELERATOR", "cpu")
@@ -108,7 +108,7 @@ def deepspeed(thorough: bool) -> list[Check]:
         checks.append(Check("train", name, state, first_line(found or "not installed"), None if found else fix))
     locks = dead_locks(operators_folder())
     if locks:
-        found = "a killed build left its lock behind, and the next program that needs the operator would wait for ever"
+        found = "a killed build left its lock behind, and the next program that needs the operator would wait forever"
         checks.append(Check("train", "compiled operators", "missing", found, f"rm {' '.join(map(str, locks))}"))
     version = installed("deepspeed")
     build = thorough and not locks

@@ -1,4 +1,4 @@
-"""Checks of this machine: memory, disk, whether a folder supports what commits need, open files, shared memory for Ray."""
+"""Checks of this machine: cores, memory, disk, what commits need of a folder, open files, shared memory for Ray."""
 
 import fcntl
 import os
@@ -43,7 +43,7 @@ def disk(folder: Path) -> Check:
 
 
 def writable(folder: Path) -> Check:
-    """Whether the folder supports what a commit does: write, flush, rename, link, lock. Leaves nothing behind."""
+    """Whether the folder supports the operations of a commit: write, flush, rename, link and lock. Leaves nothing behind."""
     parent = _existing(folder)
     private = parent / f".qvl-doctor-{uuid.uuid4().hex}"
     try:
@@ -67,7 +67,7 @@ def writable(folder: Path) -> Check:
             "base",
             "write test",
             "missing",
-            f"{parent}: reads back other bytes than were written",
+            f"{parent}: the bytes read back are not those that were written",
             "check the disk",
             True,
         )
@@ -75,7 +75,7 @@ def writable(folder: Path) -> Check:
 
 
 def open_files() -> Check:
-    """The limit of open files: readers keep up to 256 shards open, and Ray's processes many sockets."""
+    """The limit of open files. Readers keep up to 256 shards open, and Ray's processes keep many sockets open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft >= LEAST_FILES or soft == resource.RLIM_INFINITY
     fix = None if enough else f"ulimit -n {min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536}"

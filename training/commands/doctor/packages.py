@@ -1,4 +1,4 @@
-"""Checks of Python packages, by extra: whether those that the installed metadata requires are there and new enough."""
+"""Checks of Python packages by extra: whether those that the installed metadata requires are there and new enough."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -75,7 +75,7 @@ def required(extra: str) -> list[Requirement]:
 
 
 def installed(name: str) -> str | None:
-    """The version of a package; None where it is not installed."""
+    """The version of a package, or None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Checks of the system's programs that OCR pages need, each run once: Chromium, fonts, Tesseract and its languages."""
+"""Checks of the system programs that OCR pages need: Chromium, fonts, Tesseract and its languages. Each is run once."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def programs() -> list[Check]:
 
 
 def output_of(*command: str) -> str | None:
-    """The output of a program; None where it is not installed, fails or hangs."""
+    """The output of a program, or None if it is not installed, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:

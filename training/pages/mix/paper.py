@@ -1,4 +1,4 @@
-"""The paper's mixtures to compare with: Tables 2 and 3 (arXiv 2308.12966; reference sections 3 and 4)."""
+"""The paper's mixtures, with which ours are compared: Tables 2 and 3 of arXiv 2308.12966 (reference sections 3 and 4)."""
 
 import re
 
@@ -11,7 +11,7 @@ TABLE3 = {
     "ocr": ("OCR", 24.8),
     "text": ("Pure text", 7.8),
 }
-"""Stage 2: our task to the paper's word and millions of samples."""
+"""Stage 2: the paper's name of each of our tasks, and its millions of samples."""
 
 TABLE2 = {
     "laion_en": ("LAION-en", 280.0),
@@ -25,22 +25,22 @@ TABLE2 = {
     "laion_zh": ("LAION-zh", 105.0),
     "in_house": ("In-house", 220.0),
 }
-"""Stage 1: our usual name of a source to the paper's and millions of pairs after cleaning."""
+"""Stage 1: the paper's name of each source, by our usual name, and its millions of pairs after cleaning."""
 
 LANGUAGES = {"en": 0.773, "zh": 0.227}
-"""Of stage 1, as the paper states them."""
+"""The shares of languages in stage 1, as the paper states them."""
 
 
 def task_share(task: str) -> float | None:
-    """A task's share in Table 3; None for one that the table lacks (dialogues belong to stage 3)."""
+    """A task's share in Table 3, or None for a task that is not in the table (dialogues belong to stage 3)."""
     return TABLE3[task][1] / sum(millions for _, millions in TABLE3.values()) if task in TABLE3 else None
 
 
 def source_share(source: str) -> tuple[str, float] | None:
-    """Name and share in Table 2 of a source called like one of its rows (``LAION-en``, ``laion_en``); else None."""
+    """The paper's name and share in Table 2 of a source named like one of its rows (``LAION-en``, ``laion_en``), or None."""
     plain = _plain(source)
-    found = next((row for name, row in TABLE2.items() if plain in (_plain(name), _plain(row[0]))), None)
-    return None if found is None else (found[0], found[1] / sum(millions for _, millions in TABLE2.values()))
+    row = next((row for name, row in TABLE2.items() if plain in (_plain(name), _plain(row[0]))), None)
+    return None if row is None else (row[0], row[1] / sum(millions for _, millions in TABLE2.values()))
 
 
 def _plain(name: str) -> str:

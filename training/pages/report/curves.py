@@ -1,6 +1,6 @@
-"""Log lines to curves: steps in buckets of equal width, so that a page of a long run stays small.
+"""Turns log lines into curves. Steps fall into buckets of equal width, so that the page of a long run stays small.
 
-Rates are sums over sums, never means of ratios: samples over seconds, loss over tokens.
+Rates are ratios of sums, never means of ratios: samples over seconds, loss over tokens.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from qvl.training.pages.report.history import Line, StageHistory
 Floats = npt.NDArray[np.float64]
 POINTS = 600
 SMOOTHING_SHARE = 0.01
-"""Of a stage's steps, the time constant of the smoothed curves."""
+"""The time constant of the smoothed curves, as a share of the stage's steps."""
 MOST_SOURCES = 12
 COUNTS = ("samples", "faults", "groups", "unparsable", "standard_error")
-"""Beside scores, but no scores."""
+"""Numbers that are logged with the scores but are not scores."""
 
 
 def curves(stage: StageHistory) -> dict[str, Any]:
-    """All curves of a stage by name: lists over ``step``, None where nothing was measured."""
+    """All curves of a stage by name. Each is a list over ``step``, with None where nothing was measured."""
     lines = stage.steps
     bucket = _buckets(len(lines))
     steps = _column(lines, lambda line: line["step"])
@@ -57,35 +57,37 @@ def curves(stage: StageHistory) -> dict[str, Any]:
 
 def scores(stage: StageHistory) -> dict[str, dict[str, list[Any]]]:
     """Evaluation scores by ``task · metric``."""
-    found: dict[str, dict[str, list[Any]]] = {}
+    curves_by_name: dict[str, dict[str, list[Any]]] = {}
     for line in sorted(stage.scores, key=lambda line: line["step"]):
         for metric, value in line["scores"].items():
             if metric not in COUNTS and isinstance(value, int | float) and not isinstance(value, bool):
-                series = found.setdefault(f"{line['task']} · {metric}", {"step": [], "value": []})
+                series = curves_by_name.setdefault(f"{line['task']} · {metric}", {"step": [], "value": []})
                 series["step"].append(line["step"])
                 series["value"].append(value)
-    return found
+    return curves_by_name
 
 
 def smooth(values: Floats, weights: Floats) -> Floats:
-    """Weighted mean around each step, falling off exponentially to both sides; NaN where no weight is near."""
+    """The weighted mean around each step; weights decay exponentially to both sides. NaN where no weight is near."""
     decay = float(np.exp(-1 / max(1.0, SMOOTHING_SHARE * len(values))))
     parts = np.nan_to_num(values) * weights
-    total, weight = (_from(each, decay) + _from(each[::-1], decay)[::-1] - each for each in (parts, weights))
+    total, weight = (
+        _decayed_sum(each, decay) + _decayed_sum(each[::-1], decay)[::-1] - each for each in (parts, weights)
+    )
     return np.divide(total, weight, out=np.full(len(values), np.nan), where=weight > 1e-9)
 
 
-def _from(values: Floats, decay: float) -> Floats:
-    """The sum of all values up to each place, those further back counting less."""
-    found, total = np.empty_like(values), 0.0
-    for at, value in enumerate(values.tolist()):
+def _decayed_sum(values: Floats, decay: float) -> Floats:
+    """The sum of all values up to each step, in which a value counts ``decay`` times less with every step since."""
+    sums, total = np.empty_like(values), 0.0
+    for step, value in enumerate(values.tolist()):
         total = decay * total + value
-        found[at] = total
-    return found
+        sums[step] = total
+    return sums
 
 
 def _named(lines: list[Line], name: str, bucket: npt.NDArray[np.int64]) -> dict[str, list[float | None]]:
-    """Smoothed loss per source or class from sums and counts; those with most tokens."""
+    """The smoothed loss of each source or class, from sums and counts. Only the MOST_SOURCES with the most tokens."""
     labels = dict.fromkeys(label for line in lines for label in line[name])
     sums: dict[str, tuple[Floats, Floats]] = {}
     for label in labels:
@@ -101,12 +103,12 @@ def _named(lines: list[Line], name: str, bucket: npt.NDArray[np.int64]) -> dict[
 
 
 def _column(lines: list[Line], value: Callable[[Line], Any]) -> Floats:
-    found = (value(line) for line in lines)
-    return np.array([np.nan if each is None else each for each in found], dtype=np.float64)
+    values = (value(line) for line in lines)
+    return np.array([np.nan if each is None else each for each in values], dtype=np.float64)
 
 
 def _buckets(count: int) -> npt.NDArray[np.int64]:
-    """First line of each bucket."""
+    """The first line of each bucket."""
     width = max(1, -(-count // POINTS))
     return np.arange(0, count, width)
 
@@ -132,5 +134,5 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _listed(values: Floats) -> list[float | None]:
-    """Six figures are more than a curve shows."""
+    """The values with six significant digits, which is more than a curve shows; None where they are not finite."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.tolist()]

@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_ends_the_command_with_1(tmp_path: Path)
     assert writable(tmp_path / "a" / "b").state == "ok" and list(tmp_path.iterdir()) == []
 
 
-def test_the_table_says_how_to_fix_what_is_missing(
+def test_doctor_table_says_how_to_fix_what_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -128,7 +128,7 @@ def test_a_program_that_fails_or_hangs_gives_a_reason() -> None:
     assert run_python("import time; time.sleep(60)", seconds=0.5) == (None, "no answer in 0.5 s")
 
 
-def test_required_base_packages_are_those_of_the_project() -> None:
+def test_required_when_the_extra_is_empty_gives_the_packages_of_the_project() -> None:
     names = {requirement.name for requirement in required("")}
     assert {"duckdb", "pyarrow", "ray", "typer"} <= names and "torch" not in names
     assert packages()[0].found == ".".join(map(str, sys.version_info[:3]))

@@ -54,7 +54,7 @@ def alone(model: Any, processor: Any, sample: EvalSample) -> str:
     return plain_answer(processor.tokenizer.decode(ids[len(start) :]))
 
 
-def test_any_batch_gives_what_a_plain_loop_gives(
+def test_predict_in_any_batch_gives_what_a_plain_loop_gives(
     loaded: tuple[Any, Any], samples: list[EvalSample], tmp_path: Path
 ) -> None:
     model, processor = loaded
@@ -67,7 +67,7 @@ def test_any_batch_gives_what_a_plain_loop_gives(
         assert answer.text == alone(model, processor, sample)
 
 
-def test_lengths_are_kept(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
+def test_predict_keeps_the_shortest_and_longest_lengths(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
     model, processor = loaded
     heard: list[int] = []
     long = [replace(sample, decoding=Decoding(20, 20)) for sample in samples[:3]]
@@ -76,7 +76,7 @@ def test_lengths_are_kept(loaded: tuple[Any, Any], samples: list[EvalSample]) ->
     assert heard == [2, 1]
 
 
-def test_a_damaged_image_is_an_answer_with_a_fault(
+def test_predict_when_an_image_is_damaged_gives_an_answer_with_a_fault(
     loaded: tuple[Any, Any], samples: list[EvalSample], tmp_path: Path
 ) -> None:
     (tmp_path / "cut.png").write_bytes(picture("red")[:60])
@@ -92,13 +92,17 @@ def test_a_damaged_image_is_an_answer_with_a_fault(
         predict(*loaded, [lost])
 
 
-def test_a_prompt_beyond_the_context_is_refused(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
+def test_predict_when_a_prompt_exceeds_the_context_is_refused(
+    loaded: tuple[Any, Any], samples: list[EvalSample]
+) -> None:
     long = replace(samples[0], prompt=samples[0].prompt + "x" * 2100)
     with pytest.raises(DataError, match="--shots"):
         predict(*loaded, [samples[1], long])
 
 
-def test_options_are_ranked_by_their_likelihood(loaded: tuple[Any, Any], samples: list[EvalSample]) -> None:
+def test_predict_when_a_question_has_options_ranks_them_by_their_likelihood(
+    loaded: tuple[Any, Any], samples: list[EvalSample]
+) -> None:
     model, processor = loaded
     options = ("A", "a long one", "a", "B")
     asked = [replace(samples[n], options=options, prompt=samples[n].prompt + "?" * n) for n in range(3)]
@@ -114,7 +118,7 @@ def test_options_are_ranked_by_their_likelihood(loaded: tuple[Any, Any], samples
         assert answer.text == options[wanted.index(max(wanted))]
 
 
-def test_the_model_keeps_its_mode(loaded: tuple[Any, Any]) -> None:
+def test_predict_leaves_the_mode_of_the_model_unchanged(loaded: tuple[Any, Any]) -> None:
     model, _ = loaded
     model.train()
     model.model.vision_tower.eval()

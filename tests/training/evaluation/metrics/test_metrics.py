@@ -86,7 +86,7 @@ def test_vqa_score_leaves_equal_human_answers_as_they_are() -> None:
         ("", ""),
     ],
 )
-def test_normalisation_of_answers(text: str, wanted: str) -> None:
+def test_vqa_answers_are_normalized_as_the_official_script_does(text: str, wanted: str) -> None:
     assert normalised(text) == wanted
 
 
@@ -94,7 +94,7 @@ def test_without_punctuation_when_a_number_has_a_comma_drops_all_marks() -> None
     assert without_punctuation("(1,000)-x") == "1000x"
 
 
-def test_anls() -> None:
+def test_anls_is_one_minus_the_normalized_distance_and_zero_above_the_threshold() -> None:
     assert anls("Hello  World", ["hello world"]) == pytest.approx(1.0)
     assert anls("abcd", ["abcx"]) == pytest.approx(0.75)
     assert anls("abcd", ["abxy", "wxyz"]) == pytest.approx(0.5)
@@ -114,7 +114,7 @@ def test_edit_distance_on_random_pairs_equals_the_dynamic_programming_table(firs
     assert Levenshtein.distance(first, second) == row[-1]
 
 
-def test_relaxed_accuracy() -> None:
+def test_relaxed_accuracy_when_numbers_differ_by_at_most_five_percent_accepts_them() -> None:
     assert relaxed("105", ["100"]) == 1.0
     assert relaxed("105.1", ["100"]) == 0.0
     assert relaxed("95", ["100"]) == 1.0
@@ -126,7 +126,7 @@ def test_relaxed_accuracy() -> None:
     assert relaxed("7", ["x", "7.1"]) == 1.0
 
 
-def test_exact_match_and_the_gqa_shortening() -> None:
+def test_exact_match_when_the_set_is_gqa_shortens_the_answer() -> None:
     assert exact(" Yes ", ["yes"]) == 1.0
     assert exact("yes!", ["yes"]) == 0.0
     assert gqa_answer("The man is wearing a hat. He smiles") == "hat"

@@ -11,7 +11,6 @@ from qvl.training.evaluation.samples import prompts
 from qvl.training.evaluation.samples.prompts import Style
 from qvl.training.evaluation.samples.public import PublicSet, read_public
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
-from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 
 
 def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: str = "auto") -> list[EvalSample]:
@@ -24,7 +23,7 @@ def read(folder: Path, files: dict[str, Any], style: Style = "released", kind: s
     return read_public(PublicSet(tuple(paths), folder / "images", style), kind)
 
 
-def test_refcoco(tmp_path: Path) -> None:
+def test_read_public_when_the_file_is_refcoco_asks_for_boxes(tmp_path: Path) -> None:
     row = {"image": "a.jpg", "sent": "left man", "bbox": [10, 20, 60, 70], "height": 200, "width": 100}
     (sample,) = read(tmp_path, {"refcoco_val.jsonl": [row]})
     assert sample.prompt == "<img>0</img><ref>left man</ref><box>"
@@ -36,7 +35,7 @@ def test_refcoco(tmp_path: Path) -> None:
     assert trained.decoding == Decoding(28, 1)
 
 
-def test_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
+def test_read_public_when_files_are_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
     questions = {"data_subtype": "val2014", "questions": [{"image_id": 42, "question": "Why?", "question_id": 42000}]}
     answers = [{"answer": "rain" if n else "sun", "answer_id": n + 1} for n in range(10)]
     annotations = {
@@ -54,7 +53,7 @@ def test_vqav2_joins_questions_and_annotations(tmp_path: Path) -> None:
         read(tmp_path, {"q.json": questions})
 
 
-def test_textvqa_and_docvqa(tmp_path: Path) -> None:
+def test_read_public_when_the_file_is_textvqa_or_docvqa_chooses_its_metric(tmp_path: Path) -> None:
     text = {"data": [{"question": "what?", "image_id": "ab", "question_id": 1, "answers": ["x"] * 10}]}
     (sample,) = read(tmp_path, {"TextVQA_val.json": text})
     assert (Path(sample.images[0].path).name, sample.metric, len(sample.answers)) == ("ab.jpg", "vqa_score", 10)
@@ -66,14 +65,14 @@ def test_textvqa_and_docvqa(tmp_path: Path) -> None:
     assert sample.images[0].path == str(tmp_path / "images" / "documents/d.png")
 
 
-def test_chartqa_and_gqa(tmp_path: Path) -> None:
+def test_read_public_when_the_file_is_chartqa_or_gqa_chooses_its_metric(tmp_path: Path) -> None:
     (sample,) = read(tmp_path, {"test_human.json": [{"imgname": "c.png", "query": "how many?", "label": "14"}]})
     assert (sample.metric, sample.answers, sample.decoding.max_new) == ("relaxed", ("14",), 100)
     (sample,) = read(tmp_path, {"testdev.json": {"201": {"imageId": "n1", "question": "Is it?", "answer": "no"}}})
     assert (sample.id, sample.metric, Path(sample.images[0].path).name) == ("201", "gqa", "n1.jpg")
 
 
-def test_coco_captions_of_an_image_are_its_references(tmp_path: Path) -> None:
+def test_read_public_when_the_file_is_coco_captions_makes_them_the_references_of_their_image(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "image": "two/2.jpg"}],
         "annotations": [
@@ -90,7 +89,7 @@ def test_coco_captions_of_an_image_are_its_references(tmp_path: Path) -> None:
     assert trained.decoding == Decoding(30, 1)
 
 
-def test_released_jsonl_of_questions_and_choices(tmp_path: Path) -> None:
+def test_read_public_when_the_file_is_released_jsonl_reads_questions_and_choices(tmp_path: Path) -> None:
     (sample,) = read(
         tmp_path, {"ocrvqa.jsonl": [{"image": "o.jpg", "question": "Who?", "question_id": 3, "answer": "Bo"}]}
     )
@@ -113,16 +112,6 @@ def test_read_public_when_a_file_is_wrong_names_it(tmp_path: Path) -> None:
         read_public(PublicSet((tmp_path / "bad.json",), tmp_path))
     with pytest.raises(RecipeError, match="does not exist"):
         read_public(PublicSet((tmp_path / "none.json",), tmp_path))
-
-
-def test_load_samples_when_the_task_does_not_fit_the_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
-    path.write_text(json.dumps({"image": "a.jpg", "sent": "x", "bbox": [1, 2, 3, 4], "height": 9, "width": 9}))
-    assert load_samples(EvalSelection((str(path),), ("grounding",)))[0].images[0].path == str(tmp_path / "a.jpg")
-    with pytest.raises(RecipeError, match="--task"):
-        load_samples(EvalSelection((str(path),), ("ocr",)))
-    with pytest.raises(RecipeError, match="--split"):
-        load_samples(EvalSelection((str(path),), ("grounding",), split="heldout"))
 
 
 def test_chatml_wraps_the_prompt_in_a_conversation() -> None:

@@ -1,8 +1,6 @@
 """Samples out of shards: prompt and truth, image order, the split by image, limits and few-shot examples."""
 
-import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -10,13 +8,12 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.markup import parsing
 from qvl.training.data.holdout import held_out
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.shards import TASKS, find_shards, read_shards
-from qvl.training.evaluation.samples.subset import limited, with_shots
 
 
 def by_id(samples: list[EvalSample]) -> dict[str, EvalSample]:
@@ -55,7 +52,9 @@ def test_read_shards_of_the_demo_reads_every_sample(grounding_shards: Path) -> N
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_split_puts_no_image_on_both_sides(grounding_shards: Path, made_shards: Path, seed: int) -> None:
+def test_read_shards_when_split_puts_no_image_on_both_sides(
+    grounding_shards: Path, made_shards: Path, seed: int
+) -> None:
     tars = find_shards(grounding_shards) + find_shards(made_shards)
     sides = {
         side: list(read_shards(tars, TASKS, side, share=0.4, seed=seed))  # type: ignore[arg-type]
@@ -73,7 +72,7 @@ def test_split_puts_no_image_on_both_sides(grounding_shards: Path, made_shards: 
     assert all(held_out(sha, 0.4, seed) for sha in hashes["heldout"])
 
 
-def test_held_out_share_is_kept_and_depends_on_the_seed() -> None:
+def test_held_out_keeps_the_share_and_depends_on_the_seed() -> None:
     hashes = [content_hash(str(number).encode()) for number in range(20_000)]
     first = [held_out(sha, 0.05) for sha in hashes]
     assert 0.045 < sum(first) / len(first) < 0.055
@@ -91,45 +90,6 @@ def test_sha_of_our_samples_is_the_hash_of_the_bytes(grounding_shards: Path) -> 
         assert origin["sha"] == content_hash(data[offset : offset + size])
 
 
-def test_a_limit_takes_of_every_set_and_every_shard(made_shards: Path) -> None:
-    samples = list(read_shards(find_shards(made_shards), TASKS))
-    few = limited(samples, 4, seed=3)
-    assert [sample.set for sample in few].count("caption") == 4
-    assert len(few) == 12
-    assert {sample.images[0].path for sample in few} == {sample.images[0].path for sample in samples}
-    assert few == [sample for sample in samples if sample in few]
-    assert few != limited(samples, 4, seed=4)
-    assert limited(samples, None, 0) == samples
-
-
-def test_examples_never_show_the_question_s_image(made_shards: Path) -> None:
-    samples = list(read_shards(find_shards(made_shards), ["caption"]))
-    asked = with_shots(samples, samples, 2, seed=0)
-    for before, after in zip(samples, asked, strict=True):
-        assert len(after.images) == 3
-        assert len(set(after.images)) == 3
-        assert after.images[-1] == before.images[0]
-        assert after.prompt.endswith(before.prompt)
-        assert after.prompt.count("Generate the caption in English: a ") == 2
-    assert asked == with_shots(samples, samples, 2, seed=0)
-    with pytest.raises(RecipeError, match="--shots-data"):
-        with_shots(samples, samples[:1], 2, seed=0)
-
-
-def test_examples_continue_their_prompts_as_training_does(grounding_shards: Path) -> None:
-    samples = [each for each in read_shards(find_shards(grounding_shards), ["grounding"]) if each.set == "referring"]
-    asked = with_shots(samples[:1], samples, 1, seed=0)[0]
-    assert re.fullmatch(
-        r"<img>0</img><ref>[^<]+</ref>(<box>[\d,()]+</box>)+" + re.escape(samples[0].prompt), asked.prompt
-    )
-    opened = [replace(each, prompt=f"{each.prompt}<box>") for each in samples]
-    asked = with_shots(opened[:1], opened, 1, seed=0)[0]
-    assert asked.prompt.count("<box>(") == len(parsing.parse(asked.prompt)[0].boxes)
-    regions = [each for each in read_shards(find_shards(grounding_shards), ["caption"]) if each.group.endswith("zh")]
-    asked = with_shots(regions[:1], regions, 1, seed=0)[0]
-    assert "是 " not in asked.prompt
-
-
 def test_read_shards_when_the_index_belongs_to_another_tar_is_refused(made_shards: Path, tmp_path: Path) -> None:
     first, second = find_shards(made_shards)
     alone = tmp_path / "x.tar"
@@ -145,7 +105,7 @@ def test_read_shards_when_the_index_belongs_to_another_tar_is_refused(made_shard
         find_shards(tmp_path)
 
 
-def test_a_missing_or_cut_shard_is_named(made_shards: Path, tmp_path: Path) -> None:
+def test_find_shards_when_a_shard_is_missing_or_truncated_names_it(made_shards: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made_shards, copy)
     with (copy / "made-000001.tar").open("r+b") as file:
@@ -157,7 +117,7 @@ def test_a_missing_or_cut_shard_is_named(made_shards: Path, tmp_path: Path) -> N
         find_shards(copy)
 
 
-def test_shards_behind_a_url(made_shards: Path) -> None:
+def test_read_shards_when_they_are_behind_a_url_gives_the_same_samples(made_shards: Path) -> None:
     store = fsspec.filesystem("memory")
     store.put(str(made_shards), "/evaluation", recursive=True)
     remote = list(read_shards(find_shards("memory://evaluation"), TASKS))

@@ -86,7 +86,7 @@ def results(tmp_path: Path) -> JourneyResults:
     return JourneyResults(recipe(), [part], mix(), history, samples, answered, losses(FALLING), costs)
 
 
-def test_rows_and_reasons_add_up(results: JourneyResults, tmp_path: Path) -> None:
+def test_funnel_rows_and_reasons_add_up(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path / "journey")
     assert ">23</td>" in text  # rows in
     assert "− download (failed)" in text
@@ -96,13 +96,13 @@ def test_rows_and_reasons_add_up(results: JourneyResults, tmp_path: Path) -> Non
     assert str(tmp_path) not in text
 
 
-def test_hostile_texts_stay_text(results: JourneyResults, tmp_path: Path) -> None:
+def test_page_when_texts_are_hostile_escapes_them(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path)
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
 
 
-def test_every_model_stands_beside_the_truth(results: JourneyResults, tmp_path: Path) -> None:
+def test_page_shows_the_answer_of_every_model_beside_the_truth(results: JourneyResults, tmp_path: Path) -> None:
     text = render(results, tmp_path)
     rows = text.split('<article class="held">')[1:]
     assert len(rows) == 4 * 4
@@ -127,7 +127,7 @@ def test_a_claim_holds_where_the_loss_fell_by_more_than_its_error(after: float, 
     assert "Reading" not in table  # was not measured
 
 
-def test_the_cell_of_the_papers_reason_is_outlined() -> None:
+def test_page_outlines_the_cell_that_the_paper_reasons_about() -> None:
     sets = {
         model: {"caption": SetScore("cider", 3, 0, 5.0 if model == "multitask" else 1.0, 0.1, {}, {})}
         for model in MODELS
@@ -138,7 +138,7 @@ def test_the_cell_of_the_papers_reason_is_outlined() -> None:
     assert ["best" in cell for cell in cells] == [False, False, False, False, False, True, False]
 
 
-def test_images_and_languages_take_turns() -> None:
+def test_examples_alternate_images_and_languages() -> None:
     def one(at: int, image: int, language: str) -> EvalSample:
         return EvalSample(str(at), "caption", f"s {language}", "cider", "", (image,), ("",), None)  # type: ignore[arg-type]
 

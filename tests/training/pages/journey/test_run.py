@@ -34,7 +34,7 @@ print(run_journey(plan_journey(recipe, {path.name: path for path in used}, out))
 def travel(recipe: Path, used: dict[str, Path], out: Path) -> Path:
     """A journey in a process of its own, as training needs; returns the page."""
     arguments = [sys.executable, "-c", TRAVEL, str(recipe), str(out), *map(str, used.values())]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=ROOT, timeout=400)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.splitlines()[-1])
 
@@ -45,20 +45,24 @@ def used(datasets: dict[str, Path]) -> dict[str, Path]:
     return {name: datasets[name].parent for name in ("mixed", "chat")}
 
 
-def test_without_held_out_images_there_is_no_journey(tmp_path: Path, start: Path, used: dict[str, Path]) -> None:
+def test_plan_journey_when_nothing_is_held_out_is_refused(tmp_path: Path, start: Path, used: dict[str, Path]) -> None:
     recipe = write(tmp_path / "r.yaml", start, used)
     with pytest.raises(RecipeError, match="holdout"):
         plan_journey(recipe, used, tmp_path / "out")
 
 
-def test_datasets_go_by_name(tmp_path: Path, start: Path, used: dict[str, Path]) -> None:
+def test_plan_journey_when_a_dataset_is_missing_names_those_that_it_needs(
+    tmp_path: Path, start: Path, used: dict[str, Path]
+) -> None:
     recipe = write(tmp_path / "r.yaml", start, used, **HELD)
     with pytest.raises(RecipeError, match="chat, mixed, not mixed"):
         plan_journey(recipe, {"mixed": used["mixed"]}, tmp_path / "out")
 
 
 @pytest.mark.long
-def test_from_datasets_to_the_page_and_on(tmp_path: Path, start: Path, used: dict[str, Path]) -> None:
+def test_journey_when_repeated_trains_nothing_again_and_another_recipe_is_refused(
+    tmp_path: Path, start: Path, used: dict[str, Path]
+) -> None:
     recipe, out = write(tmp_path / "r.yaml", start, used, **HELD), tmp_path / "out"
     page = travel(recipe, used, out)
     assert page == out / "index.html"
