@@ -12,7 +12,7 @@ from qvl.training.loop.contract import START, check_contract, note_start
 from qvl.training.recipe import StageSpec
 from tests.training.made import stage
 
-VISION, LANGUAGE = "model.vision_tower.conv1.weight", "model.language_model.embed_tokens.weight"
+VISION, LANGUAGE = "model.vision_tower.conv1.weight", "model.language_model.norm.weight"
 
 
 def changed(start: Path, folder: Path, *names: str) -> Path:
