@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.synth_ocr.page.notes import parse_notes
+from qvl.synth_ocr.page.notes import SceneNotes, parse_notes
 
 MOST = 60  # entries of the longest lists
 
@@ -45,7 +45,7 @@ def compute_figures(ledger: pa.Table) -> Figures:
     excluded, requested, lacking = Counter[str](), Counter[str](), Counter[str]()
     for text in kept["notes"].to_pylist():
         notes = parse_notes(text or "", "notes in the ledger")
-        if notes is None:
+        if not isinstance(notes, SceneNotes):
             continue
         requested.update(notes.asked)
         lacking.update(notes.lacking)

@@ -19,7 +19,7 @@ from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.synth_ocr.build.gallery import PackedPage, pick_pages
-from qvl.synth_ocr.page.notes import SceneNotes, parse_notes
+from qvl.synth_ocr.page.notes import BrowserNotes, SceneNotes, parse_notes
 from qvl.synth_ocr.page.page import Pixels
 from qvl.synth_ocr.page.tesseract import limit_tesseract_threads, tesseract_version
 from qvl.synth_ocr.page.text import language_of
@@ -138,9 +138,9 @@ def _effects_by_page(layout: Layout[AnyPath], picked: list[PackedPage]) -> dict[
     return found
 
 
-def effect_groups(notes: SceneNotes | None) -> list[str]:
+def effect_groups(notes: SceneNotes | BrowserNotes | None) -> list[str]:
     """A scene's effects as names of groups: how strong each effect is, and the layout. Empty for other pages."""
-    if notes is None:
+    if not isinstance(notes, SceneNotes):
         return []
     names = []
     for name, limits in EFFECTS.items():

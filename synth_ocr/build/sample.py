@@ -38,7 +38,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("fonts", pa.list_(pa.string())),
     ("scripts", pa.string()),  # characters by script, JSON
     ("han", pa.string()),  # the page's different Chinese characters
-    ("notes", pa.string()),  # what a scene notes (qvl.synth_ocr.page.notes), JSON
+    ("notes", pa.string()),  # how the page was made (qvl.synth_ocr.page.notes), JSON
 ]
 
 

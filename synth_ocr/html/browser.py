@@ -1,4 +1,4 @@
-"""Chromium through Playwright: one browser per process, offline, with a time limit on everything.
+"""Chromium through Playwright: one browser per process, without a network, with a time limit on everything.
 
 A new context for every page would cost half a CPU second: a new process with cold caches. Pages share a tab instead. A page
 with nothing that runs is shown in a tab without scripts and cannot leave any state behind; after any other page, its state
@@ -6,10 +6,10 @@ is removed. The context is replaced every RENEW pages, for pages from another fo
 frames of other origins or opened windows.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, CDPSession, Error, Playwright, sync_playwright
@@ -17,12 +17,12 @@ from playwright.sync_api import Page as Tab
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.synth_ocr.html.capture import Shot, View, capture
+from qvl.synth_ocr.html.isolation import SETTINGS, Isolation, NotIsolated, executable, unshare_options, write_launcher
+from qvl.synth_ocr.html.probe import reaches_network
 from qvl.synth_ocr.html.responses import Job, is_static, origin_of, respond
 
 HERE = Path(__file__).parent
 ORIGIN = "http://page.invalid/"
-# the first one draws no windows: a page costs a third less CPU time
-NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # no --disable-features: only the last one counts, and Playwright passes its own
 FLAGS = (
     "--font-render-hinting=none", "--disable-gpu", "--disable-lcd-text", "--force-color-profile=srgb", "--hide-scrollbars",
@@ -53,30 +53,26 @@ class OpenTab:
     pages: int = 0
 
 
-def executable() -> str | None:
-    """The path of the installed browser, or None. It is never downloaded."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
 class Browser:
     """Starts with the first page and restarts after RECYCLE pages."""
 
     def __init__(self) -> None:
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
+        self.isolation: Isolation | None = None  # of the running browser
         self._pages = 0
         self._tabs: dict[TabKind, OpenTab] = {}
         self._frames: set[str] = set()  # ids of the tabs' main frames
         self._job = Job("", ORIGIN)
 
     def shoot(self, job: Job, view: View) -> Shot:
-        """Render one page. Raises Playwright's errors."""
+        """Render one page. Raises Playwright's errors, and NotIsolated if an untrusted page could reach the network."""
         return self._shoot_template(job, view) if job.content else self._shoot_untrusted(job, view)
 
     def _shoot_template(self, job: Job, view: View) -> Shot:
         """One of our templates, without scripts: it leaves no state behind."""
         self._job = job
-        opened = self._open_tab(TabKind(False, view.scale, view.seconds, view.scripts), view)
+        opened = self._open_tab(self._running(), TabKind(False, view.scale, view.seconds, view.scripts), view)
         opened.session.send("Page.setDocumentContent", {"frameId": opened.frame, "html": job.content})
         return capture(opened.tab, opened.session, view)
 
@@ -84,9 +80,12 @@ class Browser:
         if self._job.content or job.root != self._job.root or job.responses is not self._job.responses:
             self._close_untrusted()  # the same URL may be another file now
         self._job = job
+        chromium = self._running()
+        if self.isolation is None:
+            raise NotIsolated
         static = is_static(job)
         view = replace(view, scripts=view.scripts and not static)
-        opened = self._open_tab(TabKind(True, view.scale, view.seconds, view.scripts), view)
+        opened = self._open_tab(chromium, TabKind(True, view.scale, view.seconds, view.scripts), view)
         opened.tab.goto(job.url, wait_until="load")
         shot = capture(opened.tab, opened.session, view)
         opened.pages += 1
@@ -98,9 +97,8 @@ class Browser:
         for kind in [kind for kind in self._tabs if kind.untrusted]:
             self._tabs.pop(kind).tab.context.close()
 
-    def _open_tab(self, kind: TabKind, view: View) -> OpenTab:
+    def _open_tab(self, chromium: Chromium, kind: TabKind, view: View) -> OpenTab:
         """The tab of this kind, opened if necessary, in the view's size."""
-        chromium = self._running()
         if kind not in self._tabs:
             self._tabs[kind] = self._new_tab(chromium, kind, view)
         opened = self._tabs[kind]
@@ -132,7 +130,7 @@ class Browser:
             if path is None:
                 raise RecipeError("chromium is not installed: sh scripts/ocr_packages.sh")
             self._playwright = sync_playwright().start()
-            self._chromium = self._playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+            self._chromium, self.isolation = launch(self._playwright, path)
             self._pages = 0
             session = self._chromium.new_browser_cdp_session()
             session.on("Fetch.requestPaused", lambda paused: respond(session, paused, self._job, self._frames))
@@ -142,11 +140,24 @@ class Browser:
 
     def close(self) -> None:
         """End the browser and its driver."""
-        if self._chromium is not None and self._playwright is not None:
+        if self._chromium is not None:
             self._chromium.close()
+        if self._playwright is not None:
             self._playwright.stop()
         self._chromium = self._playwright = None
         self._tabs, self._frames = {}, set()
+
+
+def launch(playwright: Playwright, path: str) -> tuple[Chromium, Isolation | None]:
+    """The browser at this path, and what keeps it off the network; None if nothing does."""
+    options = unshare_options()
+    arguments = [*FLAGS, *SETTINGS]
+    if options is None:
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        return chromium, None if reaches_network(chromium) else Isolation.SETTINGS
+    with TemporaryDirectory(prefix="qvl-browser-") as folder:
+        launcher = write_launcher(Path(folder), path, options)
+        return playwright.chromium.launch(executable_path=launcher, args=arguments), Isolation.NAMESPACE
 
 
 def _new_context(chromium: Chromium, view: View) -> BrowserContext:

@@ -10,13 +10,16 @@ from playwright.sync_api import Error
 from qvl.synth_ocr.html.browser import shared_browser
 from qvl.synth_ocr.html.capture import View
 from qvl.synth_ocr.html.fragments import Fragment, read_fragments
+from qvl.synth_ocr.html.isolation import NotIsolated
 from qvl.synth_ocr.html.lines import read_lines
 from qvl.synth_ocr.html.responses import Job
 from qvl.synth_ocr.page.evidence import Evidence, text_change, unlabelled_share
+from qvl.synth_ocr.page.notes import BrowserNotes
 from qvl.synth_ocr.page.page import Outcome, Page, PageRejected
 from qvl.synth_ocr.page.rules import PageRules, encode_page, split_readable
 
 CRASHED = "unreadable:page"
+NOT_ISOLATED = "not_isolated"  # stops the run: it says nothing about the page, so the ledger never has it
 LEAST_LEFT = 0.5  # of the screen's height that must be left when the bottom is cropped to the top of a line
 
 
@@ -45,14 +48,17 @@ def _outcome(job: Job, view: View, rules: PageRules) -> Outcome:
         return encode_page(job.key, read_page(job, view, rules), rules)
     except PageRejected as reason:
         return Outcome(job.key, str(reason))
+    except NotIsolated:
+        return Outcome(job.key, NOT_ISOLATED)
     except Error as error:
         shared_browser().close()
         return Outcome(job.key, "unreadable:time" if "Timeout" in str(error) else CRASHED)
 
 
 def read_page(job: Job, view: View, rules: PageRules) -> Page:
-    """Render one screen and verify its text. Raises PageRejected and Playwright's errors."""
-    shot = shared_browser().shoot(job, view)
+    """Render one screen and verify its text. Raises PageRejected, NotIsolated and Playwright's errors."""
+    browser = shared_browser()
+    shot = browser.shoot(job, view)
     fragments = read_fragments(shot, view.scale)
     bottom = crop_height(fragments, shot.with_text.shape[0])
     image = np.ascontiguousarray(shot.with_text[:bottom])
@@ -63,7 +69,8 @@ def read_page(job: Job, view: View, rules: PageRules) -> Page:
     kept, dropped = split_readable(lines, rules)
     lost = lost + dropped
     del lost["outside"], lost["empty"]
-    return Page(image, kept, unlabelled_share(kept, evidence), lost, shot.fonts)
+    notes = None if job.content or browser.isolation is None else BrowserNotes(isolation=browser.isolation)
+    return Page(image, kept, unlabelled_share(kept, evidence), lost, shot.fonts, notes)
 
 
 def crop_height(fragments: list[Fragment], height: int) -> int:

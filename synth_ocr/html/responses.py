@@ -1,8 +1,9 @@
-"""Responses to a page's requests from its own folder or archive; everything else is refused.
+"""Responses to a page's requests from its archive, or from the files that it names; everything else is refused.
 
-All requests of the browser come here, including those of frames, workers and windows, and contexts are offline as well. Each
-request costs milliseconds in three processes, so the browser may cache responses: pages of one folder share style sheets and
-pictures. A page from another folder or archive gets a new context.
+The requests of pages, frames, workers and windows come here. What the browser loads by itself (prefetching, prerendering)
+and WebRTC do not; ``isolation`` keeps those off the network. Each request costs milliseconds in three processes, so the
+browser may cache responses: pages of one folder share style sheets and pictures. A page from another folder or archive gets
+a new context.
 """
 
 import base64
@@ -16,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import CDPSession, Error
 
+from qvl.synth_ocr.html.references import file_path, named_files
+
 CACHEABLE = {"name": "Cache-Control", "value": "max-age=31536000, immutable"}
 EMPTY_PAGE = "text/html", b"<!doctype html>"
 # anything that could run a script or would look different without scripts, and documents within the document
@@ -27,7 +30,8 @@ ACTIVE = re.compile(
 
 @dataclass(frozen=True)
 class Job:
-    """A page to render: its URL and the source of its responses, a folder or a mapping of URL to (content type, bytes).
+    """A page to render: its URL and the source of its responses: a folder, of which it can load the files that it
+    names, or a mapping of URL to (content type, bytes).
 
     ``content``: the page itself, if it is one of our templates: it loads nothing else and runs no scripts.
     """
@@ -46,7 +50,7 @@ def origin_of(url: str) -> str:
 
 
 def find_response(url: str, job: Job) -> tuple[str, bytes] | None:
-    """Content type and bytes of a URL from the job's archive, or from its folder and the folders below; None if refused."""
+    """Content type and bytes of a URL from the job's archive, or of a file that the page names; None if refused."""
     url = url.partition("#")[0]
     if job.content:
         return None
@@ -55,8 +59,8 @@ def find_response(url: str, job: Job) -> tuple[str, bytes] | None:
     if origin_of(url) != origin_of(job.url):
         return None
     root = Path(job.root).resolve()
-    path = (root / unquote(urlsplit(url).path).lstrip("/")).resolve()
-    if not path.is_relative_to(root) or not path.is_file():
+    path = file_path(url, root)
+    if path is None or unquote(urlsplit(url).path) not in named_files(job.url, root):
         return None
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return (f"{kind}; charset=utf-8" if kind.startswith("text/") else kind), path.read_bytes()

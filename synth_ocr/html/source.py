@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from qvl.synth_ocr.html.capture import View
     from qvl.synth_ocr.html.responses import Job
 
+REFUSED = "Chromium can reach the network on this machine, so it renders no untrusted pages (docs/ocr.md)"
 VIEWS = ((1280, 960), (1024, 1024), (800, 1200), (1366, 768), (600, 1024))
 
 
 class Html(RecipeModel):
-    """One of ``paths`` (saved pages, which can load only files below ``root``), ``warcs`` and ``templates`` (a language).
+    """One of ``paths`` (saved pages, which can load only files below ``root``, and of those the ones that they name),
+    ``warcs`` and ``templates`` (a language).
 
     ``count``: the number of pages made from templates, or the maximum number of saved pages. ``seconds`` limits one page,
     including its scripts.
@@ -116,8 +118,11 @@ class Html(RecipeModel):
         return [f"{self._name(path)} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for path in unit.payload]
 
     def outcomes(self, unit: BuildUnit, seed: int) -> Iterator[Outcome]:
-        """Pages in order. A page that stops its process gets a verdict, and the pages after it continue in a new process."""
-        from qvl.synth_ocr.html.render import PagesTask, render_pages
+        """Pages in order. A page that stops its process gets a verdict, and the pages after it continue in a new process.
+
+        Raises RecipeError for untrusted pages where nothing keeps the browser off the network.
+        """
+        from qvl.synth_ocr.html.render import NOT_ISOLATED, PagesTask, render_pages
 
         jobs = [(job, self._view(job.url, seed)) for job in self._jobs(unit, seed)]
         # without a memory limit: the browser reserves far more address space than it uses
@@ -126,6 +131,8 @@ class Html(RecipeModel):
         while done < len(jobs):
             try:
                 for outcome in child.results(PagesTask(tuple(jobs[done:]), self.rules)):
+                    if outcome.verdict == NOT_ISOLATED:
+                        raise RecipeError(f"{unit.source}: {REFUSED}")
                     done += 1
                     yield outcome
             except ProcessStopped as reason:

@@ -8,7 +8,7 @@ from shutil import which
 import xxhash
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.synth_ocr.html.browser import executable
+from qvl.synth_ocr.html.isolation import executable
 
 
 def missing_programs() -> list[str]:

@@ -1,6 +1,7 @@
-"""What a scene notes about its page: how strong each effect was, and which fonts and photographs it passed over.
+"""What is noted about how a page was made, which the ledger keeps as JSON.
 
-The ledger keeps the notes of a page as JSON; pages of other kinds have none.
+Of a scene: how strong each effect was, and which fonts and photographs it passed over. Of an untrusted web page: what kept
+it off the network. Other pages have no notes.
 """
 
 from dataclasses import dataclass, field
@@ -28,16 +29,29 @@ class SceneNotes:
     excluded_backgrounds: list[str] = field(default_factory=list)  # file, reason, benchmarks or word
 
 
-def notes_json(notes: SceneNotes | None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserNotes:
+    """``isolation``: a value of ``qvl.synth_ocr.html.isolation.Isolation``."""
+
+    isolation: str
+
+
+def notes_json(notes: SceneNotes | BrowserNotes | None) -> str:
     """The notes as the ledger keeps them; ``{}`` for a page without notes."""
     if notes is None:
         return "{}"
+    if isinstance(notes, BrowserNotes):
+        return orjson.dumps({"isolation": notes.isolation}).decode()
     content = {name: getattr(notes, name) for name in SceneNotes.__dataclass_fields__}
     if not notes.excluded_backgrounds:
         del content["excluded_backgrounds"]
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def parse_notes(text: str, name: str) -> SceneNotes | None:
+def parse_notes(text: str, name: str) -> SceneNotes | BrowserNotes | None:
     """The notes in a ledger's JSON. ``name`` is the file, for errors. Raises DataError for keys that are not notes'."""
-    return None if text in ("", "{}") else decode(SceneNotes, text.encode(), name)
+    if text in ("", "{}"):
+        return None
+    if text.startswith('{"isolation":'):
+        return decode(BrowserNotes, text.encode(), name)
+    return decode(SceneNotes, text.encode(), name)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl.synth_ocr.page.geometry import Points
-from qvl.synth_ocr.page.notes import SceneNotes
+from qvl.synth_ocr.page.notes import BrowserNotes, SceneNotes
 
 Pixels = NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ class Page:
     unlabelled_ink: float = 0.0
     lost: Counter[str] = field(default_factory=Counter)
     fonts: list[str] = field(default_factory=list)
-    notes: SceneNotes | None = None  # scenes only
+    notes: SceneNotes | BrowserNotes | None = None
     quality: int = 90  # of the JPEG
 
     @property

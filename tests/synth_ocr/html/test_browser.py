@@ -6,8 +6,9 @@ import psutil
 import pytest
 
 from qvl.synth_ocr.html import browser
-from qvl.synth_ocr.html.browser import ORIGIN, executable, shared_browser
+from qvl.synth_ocr.html.browser import ORIGIN, shared_browser
 from qvl.synth_ocr.html.capture import View
+from qvl.synth_ocr.html.isolation import executable
 from qvl.synth_ocr.html.render import PagesTask, read_page, render_pages
 from qvl.synth_ocr.html.responses import Job, is_static
 from tests.synth_ocr.html.rendering import LAX, VIEW, job, read, texts

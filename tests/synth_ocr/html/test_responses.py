@@ -15,9 +15,12 @@ def test_response_when_the_file_is_outside_the_folder_is_refused(tmp_path: Path)
     folder.mkdir()
     (folder / "a page.txt").write_text("open")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    outside = ("../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "link.txt", "none.txt", "")
+    markup = "".join(f"<img src='{path}'>" for path in ("a page.txt", *outside))  # naming a file is not enough
+    (folder / "a.html").write_text(markup)
     inside = Job("k", f"{ORIGIN}a.html", str(folder))
     assert find_response(f"{ORIGIN}a%20page.txt#part", inside) == ("text/plain; charset=utf-8", b"open")
-    for path in ("../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "link.txt", "none.txt", ""):
+    for path in outside:
         assert find_response(ORIGIN + path, inside) is None
     assert find_response("http://other.invalid/a%20page.txt", inside) is None
     assert find_response("file:///etc/passwd", inside) is None

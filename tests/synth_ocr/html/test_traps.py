@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from qvl.synth_ocr.html.browser import ORIGIN, executable
+from qvl.synth_ocr.html.browser import ORIGIN
 from qvl.synth_ocr.html.capture import View
+from qvl.synth_ocr.html.isolation import executable
 from qvl.synth_ocr.html.render import PagesTask, read_page, render_pages
 from qvl.synth_ocr.html.responses import Job
 from qvl.synth_ocr.page.geometry import heading, is_sound

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qvl.synth_ocr.html.browser import executable
+from qvl.synth_ocr.html.isolation import executable
 from qvl.synth_ocr.html.versions import missing_programs, versions
 
 

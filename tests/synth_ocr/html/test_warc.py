@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qvl.synth_ocr.html.browser import executable
+from qvl.synth_ocr.html.isolation import executable
 from qvl.synth_ocr.html.render import read_page
 from qvl.synth_ocr.html.warc import read_jobs
 from tests.synth_ocr.html.rendering import LAX, VIEW, texts

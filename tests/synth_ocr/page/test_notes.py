@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qvl.pipeline.base.errors import DataError
-from qvl.synth_ocr.page.notes import SceneNotes, notes_json, parse_notes
+from qvl.synth_ocr.page.notes import BrowserNotes, SceneNotes, notes_json, parse_notes
 
 NOTES = SceneNotes(
     blur=0.25, motion_blur=3, shadow=0.0, contrast=1.0, brightness=-1.5, noise=4.0, bend=0.1, quality=70, layout="sign",
@@ -22,7 +22,12 @@ def test_notes_when_stored_have_sorted_keys_and_leave_out_empty_lists_of_backgro
 
 
 def test_notes_when_parsed_are_those_that_were_stored() -> None:
-    for notes in (NOTES, replace(NOTES, excluded_backgrounds=["a.jpg leak:id refcoco"]), None):
+    for notes in (
+        NOTES,
+        replace(NOTES, excluded_backgrounds=["a.jpg leak:id refcoco"]),
+        BrowserNotes(isolation="x"),
+        None,
+    ):
         assert parse_notes(notes_json(notes), "ledger") == notes
     assert parse_notes("", "ledger") is None
 

@@ -3,9 +3,9 @@
 import shutil
 import subprocess
 
+from qvl.synth_ocr.html.isolation import Isolation, executable, unshare_options
 from qvl.training.commands.doctor.check import Check, first_line
 
-CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PAGE = "data:text/html,<p>the page</p>"
 LANGUAGES = {"eng": "tesseract-ocr", "chi_sim": "tesseract-ocr-chi-sim"}
 FONTS = {"en": ("fonts-liberation fonts-dejavu", 3), "zh-cn": ("fonts-noto-cjk fonts-wqy-microhei", 1)}
@@ -14,7 +14,7 @@ SECONDS = 60
 
 def programs() -> list[Check]:
     """All checks of programs."""
-    return [chromium(), *fonts(), *tesseract()]
+    return [chromium(), chromium_isolation(), *fonts(), *tesseract()]
 
 
 def output_of(*command: str) -> str | None:
@@ -35,7 +35,7 @@ def install(*packages: str) -> str:
 
 def chromium() -> Check:
     """Whether Chromium is installed and renders a page."""
-    path = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    path = executable()
     if path is None:
         return Check("ocr", "Chromium", "missing", "not installed", install("chromium"))
     version = first_line(output_of(path, "--version", "--no-sandbox") or "")
@@ -47,6 +47,14 @@ def chromium() -> Check:
             "ocr", "Chromium", "missing", f"{version or path} does not start", install("--reinstall", "chromium")
         )
     return Check("ocr", "Chromium", "ok", version)
+
+
+def chromium_isolation() -> Check:
+    """What keeps untrusted pages off the network. Whether settings do is checked only when the browser starts to render."""
+    if unshare_options() is not None:
+        return Check("ocr", "Chromium: isolation", "ok", Isolation.NAMESPACE)
+    found = f"no {Isolation.NAMESPACE} allowed; {Isolation.SETTINGS}, or else untrusted pages are refused"
+    return Check("ocr", "Chromium: isolation", "none", found)
 
 
 def fonts() -> list[Check]:

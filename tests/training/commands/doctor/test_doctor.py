@@ -41,6 +41,8 @@ def test_the_doctor_on_this_machine_finds_what_the_base_needs(tmp_path: Path) ->
     assert checks["model", "PyTorch"]["found"].startswith(str(installed("torch")))
     for name, program in (("Chromium", "chromium"), ("Tesseract", "tesseract")):
         assert (checks["ocr", name]["state"] == "ok") == (shutil.which(program) is not None)
+    isolation = checks["ocr", "Chromium: isolation"]
+    assert (isolation["state"], isolation["found"] == "network namespace") in (("ok", True), ("none", False))
     assert list(tmp_path.iterdir()) == []
 
 
