@@ -27,7 +27,7 @@ from qvl.synth_ocr.html.responses import Job
 from qvl.synth_ocr.page.notes import BrowserNotes
 from qvl.synth_ocr.page.page import Outcome
 from tests.synth_ocr.html.listener import Content, Listener, listening
-from tests.synth_ocr.html.rendering import GENUINE, LAX, VIEW, job, texts
+from tests.synth_ocr.html.rendering import GENUINE, LAX, VIEW, job, read, texts
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no chromium: sh scripts/ocr_packages.sh")
 needs_namespace = pytest.mark.skipif(unshare_options() is None, reason="no network namespace may be created here")
@@ -123,6 +123,20 @@ def test_hostile_page_when_rendered_reaches_nothing_and_its_notes_say_why(listen
     assert GENUINE in texts(page) and not listener.heard
     expected = Isolation.SETTINGS if unshare_options() is None else Isolation.NAMESPACE
     assert page.notes == BrowserNotes(isolation=expected)
+
+
+def test_page_cannot_show_a_file_of_the_machine_but_a_page_that_is_a_file_can(
+    playwright: Playwright, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.txt").write_text("SECRET")
+    body = f"<iframe src='file://{tmp_path}/secret.txt' width=300 height=100></iframe>"
+    (tmp_path / "control.html").write_text(body)
+    chromium = playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
+    tab = chromium.new_page()
+    tab.goto(f"file://{tmp_path}/control.html")
+    assert "SECRET" in tab.frames[1].content()
+    chromium.close()
+    assert texts(read(body)) == [GENUINE]
 
 
 def test_browser_that_nothing_isolates_refuses_untrusted_pages_and_renders_templates(
