@@ -15,7 +15,7 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import sample_id
-from qvl.pipeline.exclusion.exclusion import Exclusion, Hit
+from qvl.pipeline.exclusion.exclusion import Exclusion, ExclusionMatch
 from qvl.pipeline.images.picture import Picture, picture, read_picture
 from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.storage.reader import Storage
@@ -97,7 +97,7 @@ class Grounding:
         samples = [_sample(unit, row, number, draft, image) for number in range(len(draft.items))]
         return BuiltRow(KEEP, draft.key, samples, columns)
 
-    def _look_up(self, draft: Draft, images: "Images") -> tuple[Picture | str | None, Hit | None]:
+    def _look_up(self, draft: Draft, images: "Images") -> tuple[Picture | str | None, ExclusionMatch | None]:
         """The draft's image, or why it cannot be read, and its entry on the exclusion list.
 
         The list is searched by id first; the image is read only if it is still needed.
@@ -121,9 +121,9 @@ class Images:
     def __init__(self, exclusion: Exclusion) -> None:
         self._exclusion = exclusion
         self._storage = Storage()
-        self._recent: LRUCache[str, tuple[Picture | str, Hit | None]] = LRUCache(RECENT_IMAGES)
+        self._recent: LRUCache[str, tuple[Picture | str, ExclusionMatch | None]] = LRUCache(RECENT_IMAGES)
 
-    def get(self, draft: Draft) -> tuple[Picture | str, Hit | None]:
+    def get(self, draft: Draft) -> tuple[Picture | str, ExclusionMatch | None]:
         """The image, or why it cannot be read; and its entry on the exclusion list."""
         if not isinstance(draft.image, str):
             return self._look_up(picture(draft.image))
@@ -131,7 +131,7 @@ class Images:
             self._recent[draft.image] = self._look_up(read_picture(draft.image, self._storage))
         return self._recent[draft.image]
 
-    def _look_up(self, image: Picture | str) -> tuple[Picture | str, Hit | None]:
+    def _look_up(self, image: Picture | str) -> tuple[Picture | str, ExclusionMatch | None]:
         return image, self._exclusion.by_image(image.data, image.sha) if isinstance(image, Picture) else None
 
 

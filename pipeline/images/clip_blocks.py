@@ -1,9 +1,9 @@
-"""open_clip's transformer towers without the work that their vectors do not need; equal to open_clip's but for rounding.
+"""open_clip's transformer encoders without the work that their vectors do not need; equal to open_clip's but for rounding.
 
 Three savings, all exact: sequences of different lengths lie one after another, so that no padding is computed; the last
 block computes only the one token that is read (class or end-of-text); and on a CPU, weights are laid out once as oneDNN
-wants them, which also lets it fuse GELU. A tower that is not built from open_clip's plain blocks is refused (``of`` returns
-None) and runs as open_clip runs it. open_clip itself has no option for any of the three.
+wants them, which also lets it fuse GELU. An encoder that is not built from open_clip's plain blocks is refused (``of``
+returns None) and runs as open_clip runs it. open_clip itself has no option for any of the three.
 """
 
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ class Block:
 
 
 class Blocks:
-    """All blocks of a tower."""
+    """All blocks of an encoder."""
 
     def __init__(self, transformer: Any) -> None:
         self.blocks = [Block(block) for block in transformer.resblocks]
@@ -139,7 +139,7 @@ class Blocks:
         return self.blocks[-1].read(x, packed)
 
 
-class ImageTower:
+class ImageEncoder:
     """open_clip's vision transformer whose vector is read from the class token."""
 
     def __init__(self, visual: Any) -> None:
@@ -149,7 +149,7 @@ class ImageTower:
 
     @classmethod
     def of(cls, model: Any) -> Self | None:
-        """The tower of a model, or None if the model has a different kind of tower."""
+        """The encoder of a model, or None if the model is built differently."""
         visual: Any = getattr(model, "visual", None)
         if type(visual) is not VisionTransformer or visual.pool_type != "tok" or visual.attn_pool is not None:
             return None
@@ -170,7 +170,7 @@ class ImageTower:
         return pooled if visual.proj is None else pooled @ visual.proj
 
 
-class TextTower:
+class TextEncoder:
     """open_clip's causal text transformer, read at the end-of-text token; tokens after it are not computed.
 
     Lengths are rounded up to multiples of ``step``. That gives fewer runs, for a device where each run costs a launch.
@@ -181,7 +181,7 @@ class TextTower:
 
     @classmethod
     def of(cls, model: Any, step: int = 1) -> Self | None:
-        """The tower of a model, or None if the model has a different kind of tower."""
+        """The encoder of a model, or None if the model is built differently."""
         fits = is_causal(model) and all(map(Block.fits, model.transformer.resblocks))
         return cls(model, step) if fits else None
 
@@ -218,6 +218,6 @@ def projected(model: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def is_causal(model: Any) -> bool:
-    """Whether the text tower is open_clip's own, has a causal mask and is read at the end-of-text token."""
+    """Whether the text encoder is open_clip's own, has a causal mask and is read at the end-of-text token."""
     own = type(model) is open_clip.model.CLIP
     return own and model.attn_mask is not None and model.text_pool_type == "argmax"

@@ -1,4 +1,4 @@
-"""An image file as a sample carries it: its bytes, untouched, with the size and the hash that its header and bytes give."""
+"""An image file of a sample: its unchanged bytes, with the size from its header and the hash of the bytes."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Picture:
 
 
 def picture(data: Bytes) -> Picture | str:
-    """A picture from its bytes, or ``unreadable:<why>``."""
+    """The picture with these bytes, or ``unreadable:<reason>``."""
     try:
         header = read_header(data)
     except HeaderError as error:
@@ -36,7 +36,7 @@ def picture(data: Bytes) -> Picture | str:
 
 
 def read_picture(path: str, storage: Storage) -> Picture | str:
-    """A picture from a file, or the reason why there is none."""
+    """The picture in a file, or the reason why it cannot be read."""
     try:
         return picture(storage.read(path))
     except FileNotFoundError:

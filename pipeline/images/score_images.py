@@ -1,4 +1,4 @@
-"""The pixels of a unit's rows, decoded once each in threads, to numbers."""
+"""Scores of a unit's images: each image is decoded once, in threads, for the perceptual hash and for CLIP."""
 
 import os
 import threading
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from qvl.pipeline.images.clip import ClipScorer
 
-    Inputs = tuple[Pixels, torch.Tensor]  # a model's square and tokens
+    Inputs = tuple[Pixels, torch.Tensor]  # a model's image input and token ids
 
-Vectors = dict[str, list[tuple[list[int], npt.NDArray[np.float16]]]]
+Vectors = dict[str, list[tuple[list[int], npt.NDArray[np.float16]]]]  # by model: rows and their image vectors
 BAD = "unreadable:"
 CHUNK = 64
 SYSTEMATIC_ROWS = 8
@@ -37,7 +37,7 @@ NUMBERS = ("phash_spread", "clip_english", "clip_chinese")
 
 @dataclass
 class Measures:
-    """Score columns of a unit while they fill: values, and which are known."""
+    """The score columns of a unit while they are filled. ``hashed`` says which hashes and tints are known."""
 
     phash: npt.NDArray[np.uint64]
     tint: npt.NDArray[np.uint64]
@@ -62,7 +62,7 @@ class Measures:
         return result
 
     def columns(self) -> list[pa.Array]:
-        """Columns in the order of the stage's schema, null where unknown."""
+        """The columns in the order of the stage's schema, null where unknown."""
         numbers = [pa.array(self.numbers[name], mask=np.isnan(self.numbers[name])) for name in NUMBERS]
         hashes = [pa.array(values, mask=~self.hashed) for values in (self.phash, self.tint)]
         return [*hashes, *numbers]
@@ -70,80 +70,83 @@ class Measures:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is left of one row's pixels, or the reason why there are none."""
+    """The model inputs from one row's image, or the reason why it could not be decoded (``fault``)."""
 
     row: int
     fault: str | None
-    small: Image.Image | None = None  # all that the perceptual hash looks at
+    small: Image.Image | None = None  # the input of the perceptual hash
     inputs: "dict[str, Inputs]" = field(default_factory=dict)  # by model
 
 
 def measure_pixels(
-    source: Source, unit: Unit, columns: pa.Table, rows: Sequence[int], score: Score, into: Measures
+    source: Source, unit: Unit, columns: pa.Table, rows: Sequence[int], score: Score, measures: Measures
 ) -> dict[int, str]:
-    """Fill ``into`` for ``rows``. Returns row -> fault for those that could not be decoded."""
+    """Fill ``measures`` for these rows. Returns row -> fault for those that could not be decoded.
+
+    Raises DataError if an image no longer exists, and RuntimeError if every image fails with the same unexpected error.
+    """
     faults: dict[int, str] = {}
-    seen = 0
+    decoded = 0
     if not rows or (score.phash is None and score.clip is None):
         return faults
-    places = sorted(_places(columns, rows), key=lambda place: place[1])
-    towers = ClipModels.open(score.clip, columns) if score.clip else None
-    with towers.open_threads() if towers else ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(source.images(unit, places, Storage()), threads, towers, score.phash is not None):
-            seen += len(chunk)
+    locations = sorted(_locations(columns, rows), key=lambda location: location[1])
+    models = ClipModels.open(score.clip, columns) if score.clip else None
+    with models.open_threads() if models else ThreadPoolExecutor(1) as threads:
+        for chunk in _decoded(source.images(unit, locations, Storage()), threads, models, score.phash is not None):
+            decoded += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
             good = [item for item in chunk if item.fault is None]
             if score.phash is not None and good:
-                _hash(good, into)
-            if towers is not None and good:
-                towers.measure(good, into, threads)
-    if seen != len(rows):
-        raise DataError(f"{unit.name}: {len(rows) - seen} images are gone since they were scanned")
+                _hash(good, measures)
+            if models is not None and good:
+                models.measure(good, measures, threads)
+    if decoded != len(rows):
+        raise DataError(f"{unit.name}: {len(rows) - decoded} images have disappeared since they were scanned")
     _refuse_systematic(faults, len(rows))
     return faults
 
 
-def _places(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]]:
+def _locations(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]]:
     chosen = columns.select(["row", "locator", "image_bytes"]).take(pa.array(rows))
     return list(zip(*(chosen[name].to_pylist() for name in ("row", "locator", "image_bytes")), strict=True))
 
 
 def _decoded(
-    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, towers: "ClipModels | None", hashed: bool
+    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, models: "ClipModels | None", hashed: bool
 ) -> Iterator[list[Decoded]]:
-    """Chunks of decoded images; while one is used, the next is being decoded."""
-    size = towers.batch if towers else CHUNK
-    own = threading.local()  # each thread decodes into memory of its own
+    """Chunks of decoded images. While the caller uses one chunk, the next one is decoded."""
+    size = models.batch if models else CHUNK
+    local = threading.local()  # each thread decodes into memory of its own
 
-    def one(row: int, data: Bytes) -> Decoded:
-        if not hasattr(own, "scratch"):
-            own.scratch = Scratch()
-        return _decode(row, data, towers, hashed, own.scratch)
+    def decode_one(row: int, data: Bytes) -> Decoded:
+        if not hasattr(local, "scratch"):
+            local.scratch = Scratch()
+        return _decode(row, data, models, hashed, local.scratch)
 
-    def begin() -> list[Any]:
-        return [threads.submit(one, row, data) for row, data in islice(images, size)]
+    def submit_chunk() -> list[Any]:
+        return [threads.submit(decode_one, row, data) for row, data in islice(images, size)]
 
-    waiting = begin()
-    while waiting:
-        following = begin()
-        yield [future.result() for future in waiting]
-        waiting = following
+    current = submit_chunk()
+    while current:
+        following = submit_chunk()
+        yield [future.result() for future in current]
+        current = following
 
 
-def _decode(row: int, data: Bytes, towers: "ClipModels | None", hashed: bool, scratch: Scratch) -> Decoded:
+def _decode(row: int, data: Bytes, models: "ClipModels | None", hashed: bool, scratch: Scratch) -> Decoded:
     try:
-        image, whole = decode_scaled(data, towers.side if towers else SIDE, scratch)
+        image, full_size = decode_scaled(data, models.side if models else SIDE, scratch)
         small = shrunk(Image.fromarray(image)) if hashed else None
-        return Decoded(row, None, small, towers.prepare(row, image, whole) if towers else {})
+        return Decoded(row, None, small, models.prepare(row, image, full_size) if models else {})
     except PixelError:
         return Decoded(row, BAD_PIXELS)
-    except Exception as error:  # noqa: BLE001 - a file that crashes a decoder costs its own row, as in scan
+    except Exception as error:  # noqa: BLE001 - a file that crashes a decoder fails only its own row, as in scan
         return Decoded(row, f"{BAD}error:{type(error).__name__}")
 
 
 @dataclass(frozen=True)
 class ClipModels:
-    """The CLIP models of a recipe, and which of them scores which row."""
+    """The CLIP models of a recipe by column name, and the rows that each of them scores."""
 
     models: dict[str, "ClipScorer"]
     captions: list[str]
@@ -152,59 +155,60 @@ class ClipModels:
 
     @classmethod
     def open(cls, clip: Clip, columns: pa.Table) -> Self:
-        """Loads the models, once per process."""
+        """Load the models, once per process."""
         from qvl.pipeline.images.clip import scorer
 
         models = {name: scorer(spec, clip.compile)[0] for name, spec in clip.models().items()}
-        chinese = [clip.chinese is not None and word == "zh" for word in columns["language"].to_pylist()]
+        chinese = [clip.chinese is not None and language == "zh" for language in columns["language"].to_pylist()]
         return cls(models, columns["caption"].to_pylist(), chinese, clip.batch)
 
     @property
     def side(self) -> int:
-        """Pixels that the shorter side needs; never less than without CLIP, so that the hashes agree."""
+        """Pixels that the shorter side must have: never fewer than without CLIP, so that the hashes are equal."""
         return max(SIDE, *(model.side for model in self.models.values()))
 
     def open_threads(self) -> ThreadPoolExecutor:
-        """Threads that decode, and that compute where the models are on the CPU: then as many as torch may use."""
+        """Threads that decode. If a model runs on the CPU they also compute, and there are as many as torch may use."""
         import torch
 
         from qvl.pipeline.images.clip import single_threaded
 
-        busy = any(model.parallel for model in self.models.values())
-        number = torch.get_num_threads() if busy else min(MAX_THREADS, len(os.sched_getaffinity(0)))
+        on_cpu = any(model.parallel for model in self.models.values())
+        number = torch.get_num_threads() if on_cpu else min(MAX_THREADS, len(os.sched_getaffinity(0)))
         return ThreadPoolExecutor(number, initializer=single_threaded)
 
     def model_of(self, row: int) -> str:
-        """The model of the row's language."""
+        """The name of the model for the row's language."""
         return "clip_chinese" if self.chinese[row] else "clip_english"
 
-    def prepare(self, row: int, image: Pixels, whole: tuple[int, int]) -> "dict[str, Inputs]":
+    def prepare(self, row: int, image: Pixels, full_size: tuple[int, int]) -> "dict[str, Inputs]":
+        """The inputs of the row's model, by its name. ``full_size`` is the (height, width) of the file."""
         name = self.model_of(row)
         model = self.models[name]
-        return {name: (model.prepare(image, whole), model.tokens(self.captions[row] or ""))}
+        return {name: (model.prepare(image, full_size), model.tokens(self.captions[row] or ""))}
 
-    def measure(self, good: list[Decoded], into: "Measures", threads: ThreadPoolExecutor) -> None:
-        """Scores of a batch, by each model those of its language."""
+    def measure(self, decoded: list[Decoded], measures: "Measures", threads: ThreadPoolExecutor) -> None:
+        """Score a batch: each model scores the rows of its language."""
         for name, model in self.models.items():
-            mine = [item for item in good if name in item.inputs]
-            if mine:
-                rows = [item.row for item in mine]
-                squares, tokens = zip(*(item.inputs[name] for item in mine), strict=True)
+            scored = [item for item in decoded if name in item.inputs]
+            if scored:
+                rows = [item.row for item in scored]
+                squares, tokens = zip(*(item.inputs[name] for item in scored), strict=True)
                 scores, vectors = model.scores(squares, tokens, threads.map if model.parallel else map)
-                into.numbers[name][rows] = scores
-                into.vectors.setdefault(name, []).append((rows, vectors.half().cpu().numpy()))
+                measures.numbers[name][rows] = scores
+                measures.vectors.setdefault(name, []).append((rows, vectors.half().cpu().numpy()))
 
 
-def _hash(good: list[Decoded], into: Measures) -> None:
-    rows = [item.row for item in good]
-    images = [item.small for item in good if item.small is not None]
+def _hash(decoded: list[Decoded], measures: Measures) -> None:
+    rows = [item.row for item in decoded]
+    images = [item.small for item in decoded if item.small is not None]
     hashes, spread = hash_thumbnails(np.stack([thumbnail(image) for image in images]))
-    into.phash[rows], into.hashed[rows], into.numbers["phash_spread"][rows] = hashes, True, spread
-    into.tint[rows] = np.array([tint(image) for image in images], np.uint64)
+    measures.phash[rows], measures.hashed[rows], measures.numbers["phash_spread"][rows] = hashes, True, spread
+    measures.tint[rows] = np.array([tint(image) for image in images], np.uint64)
 
 
 def _refuse_systematic(faults: dict[int, str], tried: int) -> None:
-    """Raise where every image met the same unforeseen error: that is not the images' fault."""
-    errors = {word for word in faults.values() if word.startswith(f"{BAD}error:")}
+    """Raise RuntimeError if every image failed with the same unexpected error: then the images are not the cause."""
+    errors = {reason for reason in faults.values() if reason.startswith(f"{BAD}error:")}
     if tried >= SYSTEMATIC_ROWS and len(faults) == tried and len(errors) == 1 and set(faults.values()) == errors:
-        raise RuntimeError(f"all {tried} images of a unit end in {errors.pop()}")
+        raise RuntimeError(f"all {tried} images of a unit failed with {errors.pop()}")

@@ -1,4 +1,4 @@
-"""One small picture from a stranger's file, or the reason why there is none. The header is read before any pixel."""
+"""A small image from an untrusted file, or the reason why there is none. The header is checked before pixels are decoded."""
 
 import base64
 import io
@@ -23,11 +23,11 @@ DECODE_ERRORS = (
 
 
 class NoThumbnail(DataError):
-    """No picture can be shown; the message says why, for the reader of the report."""
+    """No thumbnail can be shown. The message gives the reason to the reader of the report."""
 
 
 def refuse(size: int, width: int, height: int) -> None:
-    """Raise NoThumbnail for what is too large to decode: ``size`` in bytes, sides in pixels as the header claims."""
+    """Raise NoThumbnail if a file is too large to decode: ``size`` in bytes, sides in pixels as stated by the header."""
     if size > MAX_BYTES:
         raise NoThumbnail(f"not decoded: a file of {size / 1e6:,.0f} MB")
     if width * height > MAX_PIXELS:
@@ -35,12 +35,12 @@ def refuse(size: int, width: int, height: int) -> None:
 
 
 def thumbnail(data: bytes | memoryview) -> str:
-    """A WebP data URI of at most SIDE pixels, upright after EXIF, transparency kept. Raises NoThumbnail."""
+    """A WebP data URI of at most SIDE pixels, with EXIF orientation applied and transparency kept. Raises NoThumbnail."""
     return f"data:image/webp;base64,{base64.b64encode(webp(data, SIDE)).decode()}"
 
 
 def webp(data: bytes | memoryview, side: int) -> bytes:
-    """A WebP of at most ``side`` pixels, upright after EXIF, transparency kept. Raises NoThumbnail."""
+    """A WebP of at most ``side`` pixels, with EXIF orientation applied and transparency kept. Raises NoThumbnail."""
     try:
         header = read_header(data)
     except HeaderError as error:
@@ -51,7 +51,7 @@ def webp(data: bytes | memoryview, side: int) -> bytes:
             warnings.simplefilter("ignore")
             return _encode(_small(data, side))
     except DECODE_ERRORS:
-        raise NoThumbnail(f"not shown: {header.format} that cannot be decoded here") from None
+        raise NoThumbnail(f"not shown: this {header.format} cannot be decoded") from None
 
 
 def _small(data: bytes | memoryview, side: int) -> Image.Image:

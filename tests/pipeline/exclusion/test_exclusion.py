@@ -11,7 +11,7 @@ import xxhash
 from PIL import Image
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.exclusion.exclusion import Exclusion, look
+from qvl.pipeline.exclusion.exclusion import Exclusion, usable_hash
 from tests.end_to_end.conftest import CORPUS
 
 PATHS = [p for p in sorted((CORPUS / "museum" / "images").iterdir()) if "planted" not in p.name][:40]
@@ -64,9 +64,9 @@ def test_flat_pictures_have_no_look() -> None:
     result = Exclusion()
     assert not result.add_image("blank", data)
     other = jpeg(Image.new("RGB", (200, 200), "white"))
-    assert look(other) is None
+    assert usable_hash(other) is None
     assert result.by_image(other, xxhash.xxh3_128_hexdigest(other)) is None
-    assert look(b"no image") is None
+    assert usable_hash(b"no image") is None
 
 
 def test_file_round_trip(excluded: Exclusion, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
 from qvl.pipeline.images import clip as clip_model
 from qvl.pipeline.images import clip_blocks
-from qvl.pipeline.images.clip_blocks import ImageTower, Linear, TextTower
+from qvl.pipeline.images.clip_blocks import ImageEncoder, Linear, TextEncoder
 
 CAPTIONS = [
     "a red house by the river",
@@ -87,7 +87,7 @@ def test_image_vectors_equal_those_of_open_clip(name: str, dtype: torch.dtype, p
     """Double precision leaves almost no rounding; oneDNN does not support it, so it takes the path of a GPU."""
     vision, options = PLAIN[name]
     model = built(vision, **options).to(dtype)
-    tower = ImageTower.of(model)
+    tower = ImageEncoder.of(model)
     assert tower is not None
     with_onednn = dtype != torch.float64 and processor != "oneDNN switched off"
     assert (tower.patches.onednn_type is not None) == with_onednn
@@ -105,7 +105,7 @@ def test_text_vectors_equal_those_of_open_clip_at_any_padding(
     step: int, quick: bool, dtype: torch.dtype, tokens: torch.Tensor, processor: str
 ) -> None:
     model = built({}, quick_gelu=quick).to(dtype)
-    tower = TextTower.of(model, step)
+    tower = TextEncoder.of(model, step)
     assert tower is not None
     with torch.inference_mode():
         expected = unit(model.encode_text(tokens))
@@ -116,7 +116,7 @@ def test_text_vectors_equal_those_of_open_clip_at_any_padding(
 @pytest.mark.parametrize("name", OTHER)
 def test_a_tower_of_another_structure_runs_as_open_clip_runs_it(name: str, tokens: torch.Tensor) -> None:
     model = built(OTHER[name])
-    assert ImageTower.of(model) is None
+    assert ImageEncoder.of(model) is None
     scorer = clip_model.ClipScorer(model, "ViT-B-32")
     side = scorer.preprocessing.size
     squares = list(np.random.default_rng(0).integers(0, 256, (20, 3, side, side), np.uint8))
@@ -134,7 +134,7 @@ def test_a_text_tower_of_another_kind_runs_as_open_clip_runs_it(tokens: torch.Te
     last = copy.deepcopy(model)
     last.text_pool_type = "last"
     for other in (both_ways, last):
-        assert TextTower.of(other) is None
+        assert TextEncoder.of(other) is None
         scorer = clip_model.ClipScorer(other, "ViT-B-32")
         with torch.inference_mode():
             expected = unit(other.encode_text(tokens))

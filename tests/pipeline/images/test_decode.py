@@ -166,7 +166,7 @@ def test_a_scratch_gives_the_same_pixels_and_is_overwritten() -> None:
 
 
 def test_a_picture_too_large_for_a_scratch_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scratch, "MOST", 1000)
+    monkeypatch.setattr(Scratch, "MAX_BYTES", 1000)
     scratch = Scratch()
     first, _ = decode_scaled(PHOTO.read_bytes(), 100, scratch)
     assert first.tobytes() == decode_pixels(PHOTO.read_bytes(), 100).tobytes() and not len(scratch.memory)

@@ -71,11 +71,11 @@ def bomb(side: int) -> bytes:
     ("data", "why"),
     [
         (bomb(60_000), "claims 60,000 × 60,000 pixels"),
-        (bomb(300), "png that cannot be decoded"),
+        (bomb(300), "this png cannot be decoded"),
         (b"", "not readable: empty"),
         (b"<html>not found</html>", "not readable: not an image"),
         (jpeg(1, 200, 200)[:900], "not readable: truncated"),
-        (encoded(picture(20, 20), "tiff"), "tiff that cannot be decoded"),
+        (encoded(picture(20, 20), "tiff"), "this tiff cannot be decoded"),
     ],
 )
 def test_what_cannot_be_shown_says_why(data: bytes, why: str) -> None:

@@ -46,7 +46,7 @@ def test_an_epoch_holds_every_row_once_and_the_next_one_in_another_order() -> No
 def test_shares_are_exact_in_every_block_and_do_not_drift() -> None:
     mixture = Mixture(three(), 1)
     for blocks in (1, 7, 1000):
-        drawn = mixture.drawn(blocks)
+        drawn = mixture.draws_before(blocks)
         assert sum(drawn) == blocks * mixture.block
         for count, share in zip(drawn, (0.7, 0.25, 0.05), strict=True):
             assert abs(count - share * blocks * mixture.block) <= 1

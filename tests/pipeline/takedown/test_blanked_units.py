@@ -1,7 +1,6 @@
 """A takedown from a build, whose units also hold the samples and whose page may show them."""
 
 import json
-import random
 import shutil
 import tarfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from qvl.pipeline.takedown.requests import TakedownList, read_list
 from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.builders.test_build import run
-from tests.pipeline.takedowns import DAY, killed_copy
+from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread
 
 GONE = ["n8-0", "n12-1", "n30-0"]
 UNITS = {"numbers-0000", "numbers-0001", "numbers-0003"}  # the units that hold them
@@ -139,15 +138,16 @@ def test_the_same_command_finishes_a_takedown_that_stopped_after_any_step(
         assert contents(stopped) == contents(straight), done
 
 
-def test_the_same_command_finishes_a_takedown_that_was_killed_at_any_moment(
-    out: Path, wanted: TakedownList, tmp_path: Path
+@pytest.mark.parametrize("kills", [6, pytest.param(80, marks=pytest.mark.long)])
+def test_revoke_from_a_build_when_an_earlier_takedown_was_killed_at_any_call_finishes_it(
+    out: Path, wanted: TakedownList, tmp_path: Path, kills: int
 ) -> None:
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
-    revoke(straight, wanted, DAY)
-    killed, moments = 0, random.Random(11)
-    for number in range(5):
-        target = tmp_path / f"killed-{number}"
-        killed += killed_copy(out, target, tmp_path / "list.txt", moments)
+    calls = run_takedown(straight, tmp_path / "list.txt")
+    expected = contents(straight)
+    copies = [Path(shutil.copytree(out, tmp_path / f"killed-{number}")) for number in range(kills)]
+    kill_takedowns(tmp_path / "list.txt", dict(zip(copies, spread(calls, kills), strict=True)))
+    assert {(target / ".revoke" / "journal.json").exists() for target in copies} == {False, True}
+    for target in copies:
         revoke(target, wanted, DAY)
-        assert contents(target) == contents(straight)
-    assert killed >= 1
+        assert contents(target) == expected

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import random
 import shutil
 import tarfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from qvl.pipeline.takedown.journal import finish_takedown
 from qvl.pipeline.takedown.requests import TakedownList, read_list
 from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.samples import jpeg
-from tests.pipeline.takedowns import DAY, killed_copy, revoke_apart
+from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread
 
 RECIPE = """
 name: pairs
@@ -230,20 +229,23 @@ def test_another_run_first_finishes_an_interrupted_takedown(recipe: Path, out: P
         assert audit(stopped).discrepancy is None
 
 
-def test_the_same_command_finishes_a_takedown_that_was_killed_at_any_moment(out: Path, tmp_path: Path) -> None:
-    wanted = list(samples(out))[::7]
-    listed(tmp_path, *wanted)
+@pytest.mark.parametrize("kills", [6, pytest.param(80, marks=pytest.mark.long)])
+def test_revoke_when_an_earlier_takedown_was_killed_at_any_call_finishes_it(
+    out: Path, tmp_path: Path, kills: int
+) -> None:
+    wanted = listed(tmp_path, *list(samples(out))[::7])
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
-    assert revoke_apart(straight, tmp_path / "list.txt").wait() == 0
-    killed, moments = 0, random.Random(7)
-    for number in range(6):
-        target = tmp_path / f"killed-{number}"
-        killed += killed_copy(out, target, tmp_path / "list.txt", moments)
-        assert samples(target).keys() >= samples(straight).keys() or (target / ".revoke" / "journal.json").exists()
-        assert revoke_apart(target, tmp_path / "list.txt").wait() == 0
-        assert contents(target) == contents(straight)
+    calls = run_takedown(straight, tmp_path / "list.txt")
+    expected, kept = contents(straight), samples(straight).keys()
+    copies = [Path(shutil.copytree(out, tmp_path / f"killed-{number}")) for number in range(kills)]
+    kill_takedowns(tmp_path / "list.txt", dict(zip(copies, spread(calls, kills), strict=True)))
+    journals = [(target / ".revoke" / "journal.json").exists() for target in copies]
+    assert set(journals) == {False, True}  # some were killed before the journal existed, some after
+    for target, has_journal in zip(copies, journals, strict=True):
+        assert has_journal or samples(target).keys() >= kept
+        revoke(target, wanted, DAY)
+        assert contents(target) == expected
         assert not (target / ".revoke").exists()
-    assert killed >= 1
 
 
 def test_lists_and_outputs_that_cannot_be_used_are_refused(out: Path, tmp_path: Path) -> None:
