@@ -1,6 +1,5 @@
-"""Caption cleaning: what goes, what stays, and what holds for every text there is."""
+"""Caption cleaning: what is removed, what stays, and properties that hold for every text."""
 
-import time
 import unicodedata
 
 import pyarrow as pa
@@ -50,7 +49,7 @@ def cleaned(text: str, settings: Clean | None = None) -> str:
         ("cafe\u0301", "café"),
     ],
 )
-def test_pattern_removes_what_is_irregular(raw: str, expected: str) -> None:
+def test_clean_removes_irregular_characters_addresses_and_file_names(raw: str, expected: str) -> None:
     assert cleaned(raw) == expected
 
 
@@ -73,7 +72,7 @@ def test_pattern_removes_what_is_irregular(raw: str, expected: str) -> None:
         "keycap 1\ufe0f\u20e3 here",
     ],
 )
-def test_ordinary_text_is_left_alone(text: str) -> None:
+def test_clean_when_the_text_is_ordinary_changes_nothing(text: str) -> None:
     assert cleaned(text) == text
 
 
@@ -104,7 +103,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
         ("<![CDATA[dog]]>", "dog"),
     ],
 )
-def test_html_goes(raw: str, expected: str) -> None:
+def test_clean_removes_html(raw: str, expected: str) -> None:
     assert cleaned(raw) == expected
 
 
@@ -123,17 +122,17 @@ def test_html_goes(raw: str, expected: str) -> None:
         "x & y; z",
     ],
 )
-def test_html_lookalikes_stay(text: str) -> None:
+def test_clean_when_text_only_looks_like_html_changes_nothing(text: str) -> None:
     assert cleaned(text) == text
 
 
-def test_each_part_can_be_switched_off() -> None:
+def test_clean_when_a_part_is_switched_off_skips_it() -> None:
     assert cleaned("<b>dog</b>!!", Clean(html=False)) == "<b>dog</b>!"
     assert cleaned("<b>dog</b>!!", Clean(patterns=False)) == "dog!!"
     assert cleaned(" <b>dog</b>!!", Clean(html=False, patterns=False)) == " <b>dog</b>!!"
 
 
-def test_null_and_empty_keep_their_places() -> None:
+def test_clean_keeps_null_and_empty_captions_in_position() -> None:
     column = pa.array(["<b>a</b>", None, "", "b"], pa.string())
     assert clean(column, Clean()).to_pylist() == ["a", None, "", "b"]
     assert clean(column.slice(0, 0), Clean()).to_pylist() == []
@@ -141,7 +140,7 @@ def test_null_and_empty_keep_their_places() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(ANY_TEXT, max_size=6))
-def test_a_caption_never_influences_its_neighbours(texts: list[str]) -> None:
+def test_clean_treats_each_caption_independently(texts: list[str]) -> None:
     whole = clean(pa.array(texts, pa.string()), Clean()).to_pylist()
     assert whole == [cleaned(text) for text in texts]
 
@@ -152,13 +151,13 @@ def test_a_caption_never_influences_its_neighbours(texts: list[str]) -> None:
 @example("&#" + "9" * 5_000 + ";")
 @example("&#x" + "0" * 5_000 + "41;")
 @example("x___IMG_1234___DSC_123")
-def test_cleaning_is_idempotent(text: str) -> None:
+def test_clean_is_idempotent(text: str) -> None:
     once = cleaned(text)
     assert cleaned(once) == once
 
 
 @given(ANY_TEXT)
-def test_output_has_no_control_characters_and_no_blanks_at_its_ends(text: str) -> None:
+def test_clean_leaves_neither_control_characters_nor_outer_blanks(text: str) -> None:
     result = cleaned(text)
     assert result == result.strip()
     assert "  " not in result
@@ -167,7 +166,7 @@ def test_output_has_no_control_characters_and_no_blanks_at_its_ends(text: str) -
 
 
 @given(ANY_TEXT)
-def test_output_is_never_longer_than_the_normalised_input(text: str) -> None:
+def test_clean_never_returns_more_than_the_normalised_input(text: str) -> None:
     grown = sum(max(1, len(unicodedata.normalize("NFC", c))) for c in text)
     assert len(cleaned(text)) <= grown
 
@@ -176,7 +175,7 @@ WORD = st.text("abcdefghijklmnoqrstuvxyzABCEFGHJKLMNOQRSTUVXYZéüß中文猫狗
 
 
 @given(st.lists(WORD, min_size=1, max_size=12), st.sampled_from(["", ".", "!", "?", "。", "..."]))
-def test_text_without_anything_irregular_is_unchanged(words: list[str], end: str) -> None:
+def test_clean_when_random_words_are_regular_changes_nothing(words: list[str], end: str) -> None:
     text = " ".join(words) + end
     assert cleaned(text) == text
 
@@ -188,18 +187,16 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.timeout(100)
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_long_hostile_captions_take_linear_time(piece: str) -> None:
-    """A quarter of a megabyte; anything quadratic needs ten seconds and more."""
-    text = piece * (250_000 // len(piece.encode()))
-    start = time.process_time()
-    cleaned(text)
-    assert time.process_time() - start < 3
+def test_clean_when_a_hostile_caption_is_very_long_takes_linear_time(piece: str) -> None:
+    """A megabyte: linear work takes about a second, quadratic work minutes, which the timeout ends."""
+    text = piece * (1_000_000 // len(piece.encode()))
+    assert len(cleaned(text)) <= len(text)
 
 
-def test_nesting_without_end_comes_to_rest_quickly() -> None:
-    text = "<" * 100_000 + "b>" * 100_000 + "dog"
-    start = time.process_time()
+@pytest.mark.timeout(100)
+def test_clean_when_tags_are_nested_very_deeply_takes_linear_time() -> None:
+    text = "<" * 300_000 + "b>" * 300_000 + "dog"
     result = cleaned(text)
-    assert time.process_time() - start < 3
     assert cleaned(result) == result

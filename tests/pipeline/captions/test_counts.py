@@ -1,4 +1,4 @@
-"""Text counts: scripts, words and emoji; a caption's counts never depend on the captions around it."""
+"""Counts of scripts, words and emoji. The counts of a caption never depend on the other captions of a batch."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ def one(text: str, field: str) -> float:
         ("", 0, 0, 0),
     ],
 )
-def test_shares_of_the_letters(text: str, latin: float, han: float, other: float) -> None:
+def test_count_gives_the_share_of_each_script(text: str, latin: float, han: float, other: float) -> None:
     found = count([text])
     assert (found.latin[0], found.han[0], found.other[0]) == (latin, han, other)
 
@@ -72,7 +72,7 @@ def test_shares_of_the_letters(text: str, latin: float, han: float, other: float
         ("", 0),
     ],
 )
-def test_words_in_any_script(text: str, words: int) -> None:
+def test_count_counts_words_in_any_script(text: str, words: int) -> None:
     assert one(text, "words") == words
 
 
@@ -105,11 +105,11 @@ def test_words_in_any_script(text: str, words: int) -> None:
         ("", 0),
     ],
 )
-def test_emoji_sequences_count_once(text: str, emoji: int) -> None:
+def test_count_counts_an_emoji_sequence_once(text: str, emoji: int) -> None:
     assert one(text, "emoji") == emoji
 
 
-def test_empty_captions_anywhere_in_the_batch() -> None:
+def test_count_when_captions_are_empty_gives_zeros_for_them() -> None:
     found = count(["", "dog", "", "", "猫 \U0001f600", ""])
     assert found.characters.tolist() == [0, 3, 0, 0, 3, 0]
     assert found.words.tolist() == [0, 1, 0, 0, 1, 0]
@@ -117,7 +117,7 @@ def test_empty_captions_anywhere_in_the_batch() -> None:
     assert found.latin.tolist() == [0, 1, 0, 0, 0, 0]
 
 
-def test_an_empty_batch_gives_empty_columns() -> None:
+def test_count_when_the_batch_is_empty_gives_empty_columns() -> None:
     found = count([])
     assert all(len(getattr(found, name)) == 0 for name in FIELDS)
 
@@ -128,7 +128,7 @@ def test_an_empty_batch_gives_empty_columns() -> None:
 @example(["\U0001f468\u200d", "\U0001f469"])
 @example(["\u2764", "\ufe0f"])
 @example(["1", "\u20e3"])
-def test_a_batch_counts_like_its_rows_one_by_one(texts: list[str]) -> None:
+def test_count_when_captions_are_batched_gives_the_same_as_for_each_alone(texts: list[str]) -> None:
     whole = count(texts)
     for name in FIELDS:
         alone = [getattr(count([text]), name)[0] for text in texts]
@@ -136,7 +136,7 @@ def test_a_batch_counts_like_its_rows_one_by_one(texts: list[str]) -> None:
 
 
 @given(st.lists(st.text(max_size=30), max_size=5))
-def test_characters_are_code_points_and_shares_add_up(texts: list[str]) -> None:
+def test_count_counts_code_points_and_its_shares_add_up_to_one(texts: list[str]) -> None:
     found = count(texts)
     assert found.characters.tolist() == [len(text) for text in texts]
     total = found.latin + found.han + found.other

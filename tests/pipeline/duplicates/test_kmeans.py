@@ -1,4 +1,4 @@
-"""Vectors on the grid, and k-means cells: exact whatever the order, the block or the library."""
+"""Vectors on the integer grid and k-means clusters: exact for every order and block size."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def unit_vectors(count: int, seed: int, width: int = WIDTH) -> np.ndarray:
 
 
 @pytest.mark.parametrize("width", [2, 96, 512, 1_280])
-def test_the_grid_hardly_moves_a_cosine(width: int) -> None:
+def test_on_grid_hardly_changes_a_cosine(width: int) -> None:
     vectors = unit_vectors(60, width, width)
     exact = vectors.astype(np.float64) @ vectors.astype(np.float64).T
     steps = on_grid(vectors).astype(np.float64) @ on_grid(vectors).astype(np.float64).T / GRID**2
@@ -27,7 +27,7 @@ def test_the_grid_hardly_moves_a_cosine(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [3, 512, 1_280])
-def test_float32_products_are_whole_numbers(width: int) -> None:
+def test_products_on_the_grid_in_float32_are_exact_integers(width: int) -> None:
     steps = on_grid(unit_vectors(50, width, width))
     steps = np.concatenate([steps, steps[::-1] // 2, -steps])
     exact = steps.astype(np.int64) @ steps.astype(np.int64).T
@@ -36,12 +36,12 @@ def test_float32_products_are_whole_numbers(width: int) -> None:
         assert np.array_equal(found, exact)
 
 
-def test_vectors_that_are_too_long_are_refused() -> None:
+def test_on_grid_when_vectors_are_not_normalised_raises() -> None:
     with pytest.raises(ContractError, match="not normalised"):
         on_grid(unit_vectors(3, 0) * np.float16(1.2))
 
 
-def test_no_vectors_are_fine() -> None:
+def test_on_grid_and_train_clusters_when_there_are_no_vectors_return_none() -> None:
     none = np.empty((0, WIDTH), np.float16)
     assert on_grid(none).shape == (0, WIDTH)
     assert train_clusters(on_grid(none), 5).shape == (0, WIDTH)
@@ -49,13 +49,13 @@ def test_no_vectors_are_fine() -> None:
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_a_vector_lies_in_the_cell_of_its_nearest_centre(count: int, cells: int, seed: int) -> None:
+def test_nearest_clusters_equals_brute_force(count: int, cells: int, seed: int) -> None:
     steps, centres = on_grid(unit_vectors(count, seed)), on_grid(unit_vectors(cells, seed + 100))
     products = steps.astype(np.int64) @ centres.astype(np.int64).T
     assert np.array_equal(nearest_clusters(steps, centres), products.argmax(axis=1))
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clusters_when_the_block_size_changes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = on_grid(unit_vectors(300, 4))
     centres = train_clusters(steps, 7)
     cells = nearest_clusters(steps, centres)
@@ -64,7 +64,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(nearest_clusters(steps, centres), cells)
 
 
-def test_separate_bunches_get_cells_of_their_own() -> None:
+def test_train_clusters_when_groups_are_separate_never_mixes_them() -> None:
     random = np.random.default_rng(3)
     middles = unit_vectors(5, 9, 64).astype(np.float64)
     bunch = random.permutation(np.repeat(np.arange(5), 40))
@@ -75,6 +75,6 @@ def test_separate_bunches_get_cells_of_their_own() -> None:
         assert len(np.unique(bunch[cells == cell])) == 1
 
 
-def test_no_more_cells_than_different_vectors() -> None:
+def test_train_clusters_when_few_vectors_differ_trains_no_more_clusters_than_these() -> None:
     steps = on_grid(unit_vectors(3, 2))
     assert len(train_clusters(np.repeat(steps, 10, axis=0), 8)) == 3

@@ -1,4 +1,4 @@
-"""Near pairs against brute force, and who stays against the rule written down once more."""
+"""Near pairs against brute force, and the rows that stay against a second, plain implementation of the rule."""
 
 import numpy as np
 import pytest
@@ -41,14 +41,14 @@ def brute(hashes: Hashes, radius: int) -> np.ndarray:
 
 @pytest.mark.parametrize("radius", range(MAX_RADIUS + 1))
 @pytest.mark.parametrize("count", [0, 1, 2, 700, 3_000])
-def test_pairs_are_those_of_brute_force(count: int, radius: int) -> None:
+def test_near_pairs_equals_brute_force(count: int, radius: int) -> None:
     hashes = planted(count, seed=count + radius)
     expected = brute(hashes, radius)
     assert count < 700 or len(expected) > 20
     assert np.array_equal(near_pairs(hashes, radius), expected)
 
 
-def test_fifty_thousand_hashes_against_brute_force() -> None:
+def test_near_pairs_of_50000_hashes_equals_brute_force() -> None:
     hashes = planted(50_000, seed=3)
     expected = brute(hashes, 3)
     assert len(expected) > 5_000
@@ -57,7 +57,7 @@ def test_fifty_thousand_hashes_against_brute_force() -> None:
 
 @pytest.mark.parametrize("radius", range(1, MAX_RADIUS + 1))
 @pytest.mark.parametrize("rows", [10, 10**6, 10**9])
-def test_any_flips_up_to_the_radius_leave_a_table_that_agrees(radius: int, rows: int) -> None:
+def test_tables_when_at_most_radius_bits_flip_one_table_still_agrees(radius: int, rows: int) -> None:
     chosen = tables(radius, rows)
     random = np.random.default_rng(radius)
     for _ in range(500):
@@ -65,7 +65,7 @@ def test_any_flips_up_to_the_radius_leave_a_table_that_agrees(radius: int, rows:
         assert any(flips & table.key_mask == 0 for table in chosen)
 
 
-def test_a_table_loses_no_bit() -> None:
+def test_table_permute_and_restore_keep_every_bit() -> None:
     hashes = planted(100, 1)
     for table in (*tables(3, 10**7), *tables(4, 10**9)):
         moved = table.permute(hashes)
@@ -76,13 +76,13 @@ def test_a_table_loses_no_bit() -> None:
         assert np.array_equal(top[1:] == top[:-1], same)
 
 
-def test_more_rows_take_longer_keys() -> None:
+def test_tables_when_there_are_more_rows_use_longer_keys() -> None:
     bits = [tables(3, rows)[0].key_bits for rows in (10**3, 10**5, 10**7, 10**10)]
     assert bits == sorted(bits)
     assert bits[-1] > bits[0]
 
 
-def test_tables_do_not_repeat_each_other() -> None:
+def test_table_pairs_reports_each_pair_in_one_table_only() -> None:
     hashes = planted(2_000, 9)
     chosen = tables(3, 10**7)
     parts = [table_pairs(table.permute(hashes), i, chosen, 3) for i, table in enumerate(chosen)]
@@ -91,7 +91,7 @@ def test_tables_do_not_repeat_each_other() -> None:
     assert np.array_equal(np.unique(together), brute(hashes, 3))
 
 
-def test_a_million_equal_hashes_are_one_pair() -> None:
+def test_near_pairs_when_a_million_hashes_are_equal_gives_one_pair() -> None:
     assert near_pairs(np.full(1_000_000, 7, np.uint64), 3).tolist() == [(7, 7)]
 
 
@@ -111,25 +111,25 @@ def reference(pairs: list[tuple[int, int]], rows: int) -> dict[int, int]:
 
 @settings(max_examples=300)
 @given(st.sets(st.tuples(st.integers(0, 14), st.integers(0, 14)).filter(lambda p: p[0] < p[1])))
-def test_who_stays(pairs: set[tuple[int, int]]) -> None:
+def test_greedy_suppression_equals_the_plain_rule(pairs: set[tuple[int, int]]) -> None:
     better, worse = (np.array([p[i] for p in sorted(pairs)], np.int64) for i in range(2))
     losers, keepers = greedy_suppression(better, worse, 15)
     assert dict(zip(losers.tolist(), keepers.tolist(), strict=True)) == reference(sorted(pairs), 15)
 
 
-def test_the_ends_of_a_chain_both_stay() -> None:
+def test_greedy_suppression_in_a_chain_of_three_keeps_both_ends() -> None:
     losers, keepers = greedy_suppression(np.array([0, 1]), np.array([1, 2]), 3)
     assert (losers.tolist(), keepers.tolist()) == ([1], [0])
 
 
-def test_a_long_chain_ends() -> None:
+def test_greedy_suppression_in_a_long_chain_drops_every_other_row() -> None:
     chain = np.arange(2_000)
     losers, _ = greedy_suppression(chain[:-1], chain[1:], 2_000)
     assert losers.tolist() == list(range(1, 2_000, 2))
 
 
 @pytest.mark.parametrize("radius", range(MAX_RADIUS + 1))
-def test_lookups_are_those_of_brute_force(radius: int) -> None:
+def test_near_any_equals_brute_force(radius: int) -> None:
     together = planted(3_000, seed=radius, spread=5)
     queries, targets = together[:2_000], together[2_000:]
     found = near_any(queries, targets, radius)
@@ -138,13 +138,13 @@ def test_lookups_are_those_of_brute_force(radius: int) -> None:
     assert (found >= 0).sum() > 50
 
 
-def test_lookups_in_nothing() -> None:
+def test_near_any_when_there_are_no_hashes_finds_nothing() -> None:
     queries = planted(5, 0)
     assert near_any(queries, np.empty(0, np.uint64), 3).tolist() == [-1] * 5
     assert len(near_any(np.empty(0, np.uint64), queries, 3)) == 0
 
 
-def test_mixing_loses_nothing_and_spreads() -> None:
+def test_mixed_is_injective_and_spreads_values() -> None:
     values = np.arange(100_000, dtype=np.uint64)
     assert len(np.unique(mixed(values))) == len(values)
     assert np.bincount((mixed(values) >> np.uint64(60)).astype(np.int64)).min() > 5_900

@@ -1,4 +1,4 @@
-"""Exact duplicates against the obvious way to find them: a dictionary."""
+"""Exact duplicates compared with the plain way to find them: a dictionary."""
 
 from collections import defaultdict
 from itertools import pairwise
@@ -58,7 +58,7 @@ RULES = [DuplicateRule("r", "image", allowed, quality) for allowed in (1, 2, 3) 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.allowed}-{rule.rank}")
 @settings(max_examples=60)
 @given(st.lists(ROW, max_size=30))
-def test_losers_are_those_of_the_reference(rule: DuplicateRule, rows: list[tuple[int, ...]]) -> None:
+def test_losers_equals_the_reference(rule: DuplicateRule, rows: list[tuple[int, ...]]) -> None:
     found = losers(records(rows, rule), rule)
     assert as_set(found) == reference(rows, rule)
     assert len(found) == len(as_set(found))
@@ -70,7 +70,7 @@ def test_losers_are_those_of_the_reference(rule: DuplicateRule, rows: list[tuple
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.allowed}-{rule.rank}")
 @settings(max_examples=40)
 @given(rows=st.lists(ROW, max_size=30), seed=st.integers(0, 999), parts=st.sampled_from([1, 2, 8, 64]))
-def test_neither_order_nor_partitions_matter(
+def test_losers_do_not_depend_on_order_and_partitions(
     rule: DuplicateRule, rows: list[tuple[int, ...]], seed: int, parts: int
 ) -> None:
     keys = records(rows, rule)
@@ -81,7 +81,7 @@ def test_neither_order_nor_partitions_matter(
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=50), st.sampled_from([1, 2, 4, 32]))
-def test_a_split_is_a_partition_by_key(highs: list[int], parts: int) -> None:
+def test_split_partitions_the_records_by_key(highs: list[int], parts: int) -> None:
     keys = np.zeros(len(highs), KEY)
     keys["high"], keys["row"] = np.array(highs, np.uint64), np.arange(len(highs))
     ordered, bounds = split(keys, parts)
@@ -92,7 +92,7 @@ def test_a_split_is_a_partition_by_key(highs: list[int], parts: int) -> None:
         assert all(high * parts >> 64 == part for high in inside)
 
 
-def test_the_number_of_partitions_is_a_power_of_two_that_bounds_their_rows() -> None:
+def test_partitions_is_a_power_of_two_that_bounds_the_rows_of_each() -> None:
     for rows in (0, 1, PARTITION_ROWS, PARTITION_ROWS + 1, 5 * PARTITION_ROWS, 5_000_000_000):
         parts = partitions(rows)
         assert parts & (parts - 1) == 0
@@ -118,7 +118,7 @@ def recipe(**dedup: object) -> Recipe:
     return Recipe.model_validate({"name": "r", "sources": sources, "dedup": dedup})
 
 
-def test_rounds_follow_the_recipe() -> None:
+def test_duplicate_rules_follow_the_recipe() -> None:
     assert [rule.reason for rule in duplicate_rules(recipe())] == [
         "longest_caption",
         "duplicate_image",

@@ -1,4 +1,4 @@
-"""Who stays in a cell, against every pair compared in whole numbers."""
+"""Rows that stay in a cluster, compared with brute force over all pairs in integers."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,9 @@ def brute_force(vectors: Grid, similarity: float) -> dict[int, int]:
 
 @pytest.mark.parametrize(("block", "staying"), [(1_024, 8_192), (7, 5), (1, 1)])
 @pytest.mark.parametrize("similarity", [0.8, 0.95])
-def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch, block: int, staying: int, similarity: float) -> None:
+def test_cluster_losers_equals_brute_force(
+    monkeypatch: pytest.MonkeyPatch, block: int, staying: int, similarity: float
+) -> None:
     monkeypatch.setattr(qvl.pipeline.duplicates.semantic, "BLOCK", block)
     monkeypatch.setattr(qvl.pipeline.duplicates.semantic, "STAYING", staying)
     for seed in range(4):
@@ -48,7 +50,9 @@ def test_equals_brute_force(monkeypatch: pytest.MonkeyPatch, block: int, staying
 
 @given(st.integers(0, 40), st.integers(0, 1_000), st.sampled_from([0.5, 0.9, 0.999]))
 @settings(max_examples=60, deadline=None)
-def test_no_two_that_stay_are_near_and_every_loser_is_near_its_keeper(count: int, seed: int, similarity: float) -> None:
+def test_cluster_losers_leaves_no_near_pair_and_every_loser_is_near_its_keeper(
+    count: int, seed: int, similarity: float
+) -> None:
     vectors = bunches(count, seed, 0.1)
     losers, keepers = cluster_losers(vectors, similarity)
     products = vectors.astype(np.int64) @ vectors.astype(np.int64).T
@@ -59,7 +63,7 @@ def test_no_two_that_stay_are_near_and_every_loser_is_near_its_keeper(count: int
     assert not np.triu(products[np.ix_(stays, stays)] >= least, 1).any()
 
 
-def test_a_chain_keeps_its_ends() -> None:
+def test_cluster_losers_in_a_chain_of_three_keeps_both_ends() -> None:
     angles = np.array([0.0, 0.2, 0.4])
     vectors = on_grid(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16))
     losers, keepers = cluster_losers(vectors, float(np.cos(0.25)))

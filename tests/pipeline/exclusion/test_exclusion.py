@@ -1,4 +1,4 @@
-"""Planted leaks of every kind are found, other pictures are not."""
+"""Excluded images are found by id, by bytes and by perceptual hash; other images are not."""
 
 import io
 from pathlib import Path
@@ -33,13 +33,13 @@ def excluded() -> Exclusion:
     return result
 
 
-def test_by_id_names_every_benchmark(excluded: Exclusion) -> None:
+def test_by_id_names_every_benchmark_with_the_image(excluded: Exclusion) -> None:
     hit = excluded.by_id(("vg:1", "coco:7"))
     assert hit is not None and (hit.verdict, hit.benchmarks) == ("leak:id", ("refcoco", "refcoco+"))
     assert excluded.by_id(("coco:9", "vg:7")) is None
 
 
-def test_equal_bytes_and_near_looks(excluded: Exclusion) -> None:
+def test_by_image_finds_equal_bytes_and_resized_copies(excluded: Exclusion) -> None:
     for path in PATHS[:20]:
         data = path.read_bytes()
         hit = excluded.by_image(data, xxhash.xxh3_128_hexdigest(data))
@@ -53,13 +53,13 @@ def test_equal_bytes_and_near_looks(excluded: Exclusion) -> None:
     assert found >= 19
 
 
-def test_other_pictures_pass(excluded: Exclusion) -> None:
+def test_by_image_when_the_image_is_another_finds_nothing(excluded: Exclusion) -> None:
     for path in PATHS[20:]:
         data = path.read_bytes()
         assert excluded.by_image(data, xxhash.xxh3_128_hexdigest(data)) is None
 
 
-def test_flat_pictures_have_no_look() -> None:
+def test_usable_hash_when_an_image_is_flat_or_unreadable_is_none() -> None:
     data = jpeg(Image.new("RGB", (300, 200), "white"))
     result = Exclusion()
     assert not result.add_image("blank", data)
@@ -69,7 +69,7 @@ def test_flat_pictures_have_no_look() -> None:
     assert usable_hash(b"no image") is None
 
 
-def test_file_round_trip(excluded: Exclusion, tmp_path: Path) -> None:
+def test_read_when_a_list_was_written_gives_an_equal_list(excluded: Exclusion, tmp_path: Path) -> None:
     excluded.write(tmp_path / "one.parquet")
     again = Exclusion.read(tmp_path / "one.parquet")
     assert again.fingerprint == excluded.fingerprint
@@ -79,7 +79,9 @@ def test_file_round_trip(excluded: Exclusion, tmp_path: Path) -> None:
     assert Exclusion.read(tmp_path / "new" / "empty.parquet").rows() == []
 
 
-def test_hashes_of_another_version_and_other_files_are_refused(excluded: Exclusion, tmp_path: Path) -> None:
+def test_read_when_the_hash_version_or_the_file_is_wrong_raises_recipe_error(
+    excluded: Exclusion, tmp_path: Path
+) -> None:
     path = tmp_path / "list.parquet"
     excluded.write(path)
     assert Exclusion.read(path).rows() == excluded.rows()

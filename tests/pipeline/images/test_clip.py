@@ -1,4 +1,4 @@
-"""CLIP with a small random model: the fast path against open_clip's own, and a whole run scored by it."""
+"""CLIP scores with a small random model, compared with open_clip itself, and a whole run with scores."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def make_model(folder: Path, name: str, seed: int) -> ClipModel:
     return ClipModel(model=str(config), pretrained=str(folder / f"{name}.pt"))
 
 
-def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
+def test_encode_text_when_padding_is_cut_equals_open_clip(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer.of(small)
     for captions in (CAPTIONS, CAPTIONS[:1], CAPTIONS[1:2]):
         tokens = scorer.tokenizer(captions)
@@ -58,7 +58,7 @@ def test_cut_captions_give_the_vectors_of_whole_ones(small: ClipModel) -> None:
         assert torch.allclose(clip_model.encode_text(scorer.model, tokens), expected, atol=1e-5)
 
 
-def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None:
+def test_prepare_equals_the_transform_of_open_clip(small: ClipModel) -> None:
     """Only rounding differs, of a picture decoded whole; the sides of the whole count where half of it was decoded."""
     scorer = clip_model.ClipScorer.of(small)
     transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
@@ -72,7 +72,7 @@ def test_squares_are_those_of_open_clips_own_transform(small: ClipModel) -> None
 
 
 @pytest.mark.parametrize("sides", [(965, 1448), (1448, 965), (709, 1024), (64, 65), (64, 1000), (700, 700), (30, 47)])
-def test_a_window_is_where_open_clips_cut_falls(sides: tuple[int, int]) -> None:
+def test_window_selects_the_pixels_that_open_clip_crops(sides: tuple[int, int]) -> None:
     """Resizing a ramp tells where each pixel of the square came from."""
     square = clip_model.Preprocessing(64, (0.0,), (1.0,), False, "bicubic")
     ramp = np.linspace(0, 255, max(sides))[:, None] if sides[0] > sides[1] else np.linspace(0, 255, max(sides))[None]
@@ -84,7 +84,7 @@ def test_a_window_is_where_open_clips_cut_falls(sides: tuple[int, int]) -> None:
     assert np.abs(square.prepare(half, sides).astype(float) - expected).max() <= 5
 
 
-def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
+def test_scores_when_the_image_is_decoded_at_a_smaller_scale_hardly_change(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer.of(small)
     captions = [f"painting number {i}" for i in range(len(PHOTOS))]
     told = [scorer.tokens(caption) for caption in captions]
@@ -94,7 +94,7 @@ def test_the_scaled_decode_hardly_moves_a_score(small: ClipModel) -> None:
     assert moved.max() < 0.02
 
 
-def test_a_model_of_224_pixels_leaves_the_perceptual_hash_as_it_is() -> None:
+def test_side_when_the_model_takes_224_pixels_is_that_of_the_perceptual_hash() -> None:
     assert clip_model.MARGIN * 224 == SIDE
 
 
@@ -107,7 +107,7 @@ def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
     assert np.abs(together - np.array(alone)).max() <= 1e-4
 
 
-def test_bf16_is_near(small: ClipModel) -> None:
+def test_scores_in_bf16_are_close_to_fp32(small: ClipModel) -> None:
     half = clip_model.ClipScorer.of(small.model_copy(update={"precision": "bf16"}))
     squares = [half.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
     told = [half.tokens(caption) for caption in CAPTIONS]
@@ -115,7 +115,7 @@ def test_bf16_is_near(small: ClipModel) -> None:
     assert np.abs(half.scores(squares, told)[0] - whole.scores(squares, told)[0]).max() < 0.05
 
 
-def test_the_hash_of_weights_tells_models_apart(small: ClipModel, tmp_path: Path) -> None:
+def test_weights_hash_when_the_weights_differ_is_different(small: ClipModel, tmp_path: Path) -> None:
     other = make_model(tmp_path, "random_b", 1)
     one, two = (clip_model.weights_hash(clip_model.ClipScorer.of(spec).model) for spec in (small, other))
     assert one != two
@@ -125,7 +125,7 @@ def test_the_hash_of_weights_tells_models_apart(small: ClipModel, tmp_path: Path
 @pytest.mark.parametrize(
     "spec", [ClipModel(model="ViT-B-32", pretrained="no_such_weights"), ClipModel(model="No-Such", pretrained="openai")]
 )
-def test_an_unknown_model_is_one_line(spec: ClipModel) -> None:
+def test_load_when_the_model_or_its_weights_are_unknown_raises_recipe_error(spec: ClipModel) -> None:
     with pytest.raises(RecipeError, match=r"score\.clip"):
         clip_model.ClipScorer.of(spec)
 
@@ -146,7 +146,7 @@ def curate(recipe: Recipe, out: Path, fresh: bool = False) -> dict[str, Any]:
         return run(recipe, out, SerialPool(), progress, fresh)
 
 
-def test_a_run_scores_each_language_with_its_model(small: ClipModel, tmp_path: Path) -> None:
+def test_run_when_there_are_two_models_scores_each_language_with_its_own(small: ClipModel, tmp_path: Path) -> None:
     texts = ["a red house by the river and the old mill", "一只猫坐在河边的垫子上看着远山", "tiny"]
     rows = [{"key": f"{i:03d}", "url": "", "caption": texts[i % 3], "image": jpeg(i, 90, 70)} for i in range(30)]
     write_img2dataset(tmp_path / "data", "00000", rows)

@@ -1,4 +1,4 @@
-"""The fast towers against open_clip's own: the same vectors, and None for a tower of a different structure."""
+"""The fast encoders give the vectors of open_clip; an encoder with a different structure is refused."""
 
 import copy
 from collections.abc import Iterator
@@ -114,7 +114,9 @@ def test_text_vectors_equal_those_of_open_clip_at_any_padding(
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_a_tower_of_another_structure_runs_as_open_clip_runs_it(name: str, tokens: torch.Tensor) -> None:
+def test_image_vectors_when_the_encoder_has_another_structure_are_computed_by_open_clip(
+    name: str, tokens: torch.Tensor
+) -> None:
     model = built(OTHER[name])
     assert ImageEncoder.of(model) is None
     scorer = clip_model.ClipScorer(model, "ViT-B-32")
@@ -127,7 +129,7 @@ def test_a_tower_of_another_structure_runs_as_open_clip_runs_it(name: str, token
     torch.testing.assert_close(scorer.texts(list(tokens)), told, atol=1e-5, rtol=0)
 
 
-def test_a_text_tower_of_another_kind_runs_as_open_clip_runs_it(tokens: torch.Tensor) -> None:
+def test_text_vectors_when_the_encoder_has_another_structure_are_computed_by_open_clip(tokens: torch.Tensor) -> None:
     model = built({})
     both_ways = copy.deepcopy(model)
     both_ways.attn_mask = None
@@ -143,7 +145,7 @@ def test_a_text_tower_of_another_kind_runs_as_open_clip_runs_it(tokens: torch.Te
 
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 48)])
-def test_a_bf16_layer_gives_the_same_numbers_when_the_processor_lacks_bf16(
+def test_linear_in_bf16_when_the_processor_lacks_bf16_gives_the_same_numbers(
     gelu: bool, bias: torch.Tensor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Products of bfloat16 numbers are exact in float32 and are rounded once at the end: one unit in the last place."""
@@ -166,7 +168,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_vectors_are_the_same_to_the_bit_in_any_number_of_threads(
+def test_scores_and_vectors_when_the_number_of_threads_differs_are_bit_for_bit_equal(
     threads: ThreadPoolExecutor, tokens: torch.Tensor
 ) -> None:
     scorer = clip_model.ClipScorer(built({}), "ViT-B-32")

@@ -1,4 +1,4 @@
-"""Image headers against Pillow, which decodes what we only look at."""
+"""Image headers compared with Pillow, which decodes the files that we only read the headers of."""
 
 import io
 import struct
@@ -70,7 +70,7 @@ def as_pillow_sees_it(data: bytes) -> tuple[str, int, int, str, bool]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_header_agrees_with_pillow(name: str) -> None:
+def test_read_header_agrees_with_pillow(name: str) -> None:
     data = FILES[name]()
     found = read_header(data)
     kind, width, height, mode, animated = as_pillow_sees_it(data)
@@ -82,7 +82,7 @@ def test_header_agrees_with_pillow(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("percent", range(0, 100, 10))
-def test_a_file_that_was_cut_is_a_fault(name: str, percent: int) -> None:
+def test_read_header_when_the_file_is_truncated_raises_header_error(name: str, percent: int) -> None:
     data = FILES[name]()
     with pytest.raises(HeaderError) as caught:
         read_header(data[: len(data) * percent // 100])
@@ -91,7 +91,7 @@ def test_a_file_that_was_cut_is_a_fault(name: str, percent: int) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("extra", [b"\0", b"\r\n", b"<!-- html -->" * 500], ids=["nul", "newline", "6 KB"])
-def test_bytes_after_the_end_do_no_harm(name: str, extra: bytes) -> None:
+def test_read_header_ignores_bytes_after_the_end(name: str, extra: bytes) -> None:
     data = FILES[name]()
     assert read_header(data + extra) == read_header(data)
 
@@ -110,17 +110,17 @@ def test_bytes_after_the_end_do_no_harm(name: str, extra: bytes) -> None:
         (6, 16, "RGBA;16"),
     ],
 )
-def test_every_png_colour_type_and_depth(colour: int, depth: int, mode: str) -> None:
+def test_read_header_knows_every_png_colour_type_and_depth(colour: int, depth: int, mode: str) -> None:
     data = png(colour, depth)
     assert read_header(data) == ImageHeader("png", 5, 4, mode)
     assert as_pillow_sees_it(data)[1:3] == (5, 4)
 
 
-def test_a_palette_with_transparency_has_alpha() -> None:
+def test_read_header_when_a_palette_has_transparency_reports_alpha() -> None:
     assert read_header(png(3, 8, extra=chunk(b"tRNS", b"\0\xff"))).mode == "PA"
 
 
-def test_chunk_names_inside_other_chunks_mean_nothing() -> None:
+def test_read_header_ignores_chunk_names_inside_other_chunks() -> None:
     text = chunk(b"tEXt", b"Comment\0tRNS acTL eXIf IEND IHDR")
     assert read_header(png(3, 8, extra=text)) == ImageHeader("png", 5, 4, "P")
 
@@ -137,7 +137,7 @@ def exif(orientation: int, order: str) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-def test_exif_orientation(kind: str, order: str, orientation: int) -> None:
+def test_read_header_reads_the_exif_orientation(kind: str, order: str, orientation: int) -> None:
     data = encoded(picture(), kind, exif=b"Exif\0\0" + exif(orientation, order))
     found = read_header(data)
     assert (found.orientation, found.width, found.height) == (orientation, 40, 30)
@@ -145,7 +145,7 @@ def test_exif_orientation(kind: str, order: str, orientation: int) -> None:
         assert image.getexif()[0x0112] == orientation
 
 
-def test_exif_after_a_large_profile_is_found() -> None:
+def test_read_header_finds_exif_after_a_large_profile() -> None:
     data = jpeg()
     profile = b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000)
     block = b"Exif\0\0" + exif(6, ">")
@@ -154,12 +154,12 @@ def test_exif_after_a_large_profile_is_found() -> None:
 
 
 @pytest.mark.parametrize("block", [b"", b"II", b"XX*\0", exif(0, "<"), exif(9, ">"), exif(3, "<")[:20]])
-def test_nonsense_in_exif_means_upright(block: bytes) -> None:
+def test_read_header_when_exif_is_invalid_reports_orientation_1(block: bytes) -> None:
     data = encoded(picture(), "jpeg", exif=b"Exif\0\0" + block)
     assert read_header(data).orientation == 1
 
 
-def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
+def test_read_header_does_not_take_the_end_of_a_thumbnail_for_the_end_of_the_image() -> None:
     thumbnail = b"Exif\0\0II*\0" + bytes(20) + jpeg(seed=1)
     data = encoded(picture(200, 150), "jpeg", exif=thumbnail)
     start_of_scan = data.rfind(b"\xff\xda")
@@ -167,7 +167,7 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
         read_header(data[: start_of_scan + 100])
 
 
-def test_a_jpeg_without_its_end_mark_is_cut_for_us_as_for_pillow() -> None:
+def test_read_header_when_a_jpeg_lacks_its_end_marker_reports_truncation_as_pillow_does() -> None:
     data = jpeg()[:-2]
     with pytest.raises(HeaderError, match="truncated"):
         read_header(data)
@@ -175,21 +175,21 @@ def test_a_jpeg_without_its_end_mark_is_cut_for_us_as_for_pillow() -> None:
         image.load()
 
 
-def test_a_claim_of_sixty_thousand_pixels_is_read_and_not_decoded() -> None:
+def test_read_header_when_a_png_claims_60000_pixels_reports_them_without_decoding() -> None:
     data = png(2, 8, 1, 1)
     bomb = data[:16] + struct.pack(">II", 60_000, 60_000) + data[24:]
     assert read_header(bomb) == ImageHeader("png", 60_000, 60_000, "RGB")
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (2**31, 5), (5, 2**32 - 1)])
-def test_impossible_sides_are_damage(width: int, height: int) -> None:
+def test_read_header_when_sides_are_impossible_reports_a_damaged_header(width: int, height: int) -> None:
     data = png(2, 8)
     with pytest.raises(HeaderError, match="damaged_header"):
         read_header(data[:16] + struct.pack(">II", width, height) + data[24:])
 
 
 @pytest.mark.parametrize(("kind", "name"), [("tiff", "tiff"), ("ico", "ico"), ("jpeg2000", "jp2"), ("avif", "avif")])
-def test_other_formats_are_named_without_a_size(kind: str, name: str) -> None:
+def test_read_header_when_the_format_is_not_supported_names_it_without_a_size(kind: str, name: str) -> None:
     found = read_header(encoded(picture(32, 32), kind))
     assert (found.format, found.width, found.height) == (name, 0, 0)
 
@@ -209,7 +209,7 @@ def test_other_formats_are_named_without_a_size(kind: str, name: str) -> None:
         (b"GIF89a", "damaged_header"),
     ],
 )
-def test_what_is_no_image_says_why(data: bytes, reason: str) -> None:
+def test_read_header_when_the_bytes_are_not_an_image_gives_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(HeaderError, match=f"^{reason}$"):
         read_header(data)
 
@@ -219,7 +219,7 @@ MAGIC = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\
 
 @given(st.sampled_from([b"", *MAGIC]), st.binary(max_size=200))
 @example(b"RIFF\x10\0\0\0WEBP", b"VP8X" + bytes(4) + b"\x08" + bytes(20))
-def test_random_bytes_give_a_header_or_a_reason(magic: bytes, body: bytes) -> None:
+def test_read_header_when_bytes_are_random_gives_a_header_or_a_reason(magic: bytes, body: bytes) -> None:
     try:
         found = read_header(magic + body)
     except HeaderError as error:
@@ -230,7 +230,7 @@ def test_random_bytes_give_a_header_or_a_reason(magic: bytes, body: bytes) -> No
 
 
 @given(st.sampled_from(sorted(FILES)), st.data())
-def test_a_changed_byte_gives_a_header_or_a_reason(name: str, data: st.DataObject) -> None:
+def test_read_header_when_a_byte_changes_gives_a_header_or_a_reason(name: str, data: st.DataObject) -> None:
     whole = bytearray(FILES[name]())
     at = data.draw(st.integers(0, min(len(whole) - 1, 1_500)))
     whole[at] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""The perceptual hash on real pictures and their copies."""
+"""The perceptual hash on real images and edited copies of them."""
 
 import io
 from collections.abc import Callable
@@ -36,13 +36,13 @@ COPIES: dict[str, tuple[Callable[[Image.Image], Image.Image], int, float]] = {
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_are_near(kind: str) -> None:
+def test_hash_when_an_image_is_edited_slightly_stays_within_the_radius(kind: str) -> None:
     edit, radius, share = COPIES[kind]
     away = [bin(hash_image(i)[0] ^ hash_image(edit(i))[0]).count("1") for i in PICTURES]
     assert np.mean(np.array(away) <= radius) >= share, sorted(away)
 
 
-def test_other_pictures_are_far() -> None:
+def test_hashes_of_different_images_are_far_apart() -> None:
     hashes, spread = hash_thumbnails(np.stack([thumbnail(i) for i in PICTURES]))
     away = distance(hashes[:, None], hashes[None, :]).astype(int)
     np.fill_diagonal(away, 64)
@@ -50,14 +50,14 @@ def test_other_pictures_are_far() -> None:
     assert spread.min() > 4
 
 
-def test_a_mirrored_picture_is_another() -> None:
+def test_hash_when_an_image_is_mirrored_is_far_from_the_original() -> None:
     away = [
         bin(hash_image(i)[0] ^ hash_image(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0]).count("1") for i in PICTURES
     ]
     assert np.mean(np.array(away) > 8) > 0.95
 
 
-def test_flat_pictures_have_no_spread() -> None:
+def test_spread_when_an_image_is_flat_is_close_to_zero() -> None:
     random = np.random.default_rng(0)
     thumbnails = np.zeros((3, 32, 32), np.uint8)
     thumbnails[1] = 200
@@ -65,18 +65,18 @@ def test_flat_pictures_have_no_spread() -> None:
     assert hash_thumbnails(thumbnails)[1].max() < 1
 
 
-def test_the_spread_is_a_standard_deviation() -> None:
+def test_spread_is_the_standard_deviation_of_the_thumbnail() -> None:
     wave = 100 + 50 * np.cos(np.pi * (2 * np.arange(32) + 1) / 64)
     thumbnails = np.broadcast_to(np.round(wave), (1, 32, 32)).astype(np.uint8)
     assert hash_thumbnails(thumbnails)[1][0] == pytest.approx(50 / 2**0.5, abs=0.1)
 
 
-def test_a_batch_gives_what_each_picture_gives_alone() -> None:
+def test_hash_thumbnails_when_images_are_batched_gives_the_same_as_for_each_alone() -> None:
     hashes, spread = hash_thumbnails(np.stack([thumbnail(i) for i in PICTURES]))
     assert [(int(h), float(s)) for h, s in zip(hashes, spread, strict=True)] == [hash_image(i) for i in PICTURES]
 
 
-def test_the_hash_is_pinned() -> None:
+def test_hash_of_a_fixed_pattern_never_changes() -> None:
     """Stored hash files stay valid: another value here needs another HASH_VERSION."""
     i = np.arange(32)
     pattern = (np.add.outer(i * 37, i * i * 11) + np.multiply.outer(i, i)) % 251
@@ -84,6 +84,6 @@ def test_the_hash_is_pinned() -> None:
     assert (f"{int(hashes[0]):016x}", round(float(spread[0]), 3)) == ("0048c0d022480306", 11.7)
 
 
-def test_bits_are_counted() -> None:
+def test_bit_count_counts_the_set_bits() -> None:
     values = np.array([0, 1, 2**63, 2**64 - 1, 0b1011], np.uint64)
     assert bit_count(values).tolist() == [0, 1, 1, 64, 3]

@@ -1,4 +1,4 @@
-"""Thumbnails of what people really store, and reasons for what must not be decoded."""
+"""Thumbnails of the kinds of files that people store, and the reasons for files that must not be decoded."""
 
 import base64
 import io
@@ -20,25 +20,25 @@ def opened(uri: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_jpeg_of_every_mode(mode: str) -> None:
+def test_thumbnail_shows_a_jpeg_of_any_mode(mode: str) -> None:
     assert opened(thumbnail(encoded(picture(300, 200, mode), "jpeg"))).size == (SIDE, 107)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
-def test_png_of_every_mode_keeps_its_transparency(mode: str) -> None:
+def test_thumbnail_when_a_png_is_transparent_keeps_the_transparency(mode: str) -> None:
     shown = opened(thumbnail(encoded(picture(30, 20, mode), "png")))
     assert shown.size == (30, 20)
     assert shown.mode == ("RGBA" if mode in ("RGBA", "LA", "P") else "RGB")
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+def test_thumbnail_when_grey_has_16_bits_scales_it_instead_of_clipping() -> None:
     ramp = Image.frombytes("I;16", (256, 4), b"".join(struct.pack("<H", 257 * (i % 256)) for i in range(1024)))
     shown = opened(thumbnail(encoded(ramp, "png"))).convert("L")
     values = np.asarray(shown)
     assert values[1, 2] < 30 and values[1, -3] > 225
 
 
-def test_exif_orientation_turns_the_picture() -> None:
+def test_thumbnail_applies_the_exif_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.new("RGB", (60, 40), "red")
@@ -50,7 +50,7 @@ def test_exif_orientation_turns_the_picture() -> None:
     assert top[0] > 150 and bottom[2] > 150
 
 
-def test_an_animation_shows_its_first_frame() -> None:
+def test_thumbnail_when_the_image_is_animated_shows_the_first_frame() -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     shown = opened(thumbnail(encoded(frames[0], "gif", save_all=True, append_images=frames[1:]))).convert("RGB")
     pixel = shown.getpixel((10, 10))
@@ -78,12 +78,12 @@ def bomb(side: int) -> bytes:
         (encoded(picture(20, 20), "tiff"), "this tiff cannot be decoded"),
     ],
 )
-def test_what_cannot_be_shown_says_why(data: bytes, why: str) -> None:
+def test_thumbnail_when_a_file_cannot_be_shown_raises_with_the_reason(data: bytes, why: str) -> None:
     with pytest.raises(NoThumbnail, match=why):
         thumbnail(data)
 
 
-def test_size_limits() -> None:
+def test_refuse_when_a_file_is_too_large_raises() -> None:
     refuse(1000, 4000, MAX_PIXELS // 4000)
     with pytest.raises(NoThumbnail, match="a file of 30 MB"):
         refuse(30_000_000, 10, 10)

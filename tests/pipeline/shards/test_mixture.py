@@ -1,4 +1,4 @@
-"""The order of a mixture: exact shares, whole epochs, random access, at any split."""
+"""The order of a mixture: exact shares, whole epochs, and random access to any range of positions."""
 
 import itertools
 import tracemalloc
@@ -27,14 +27,14 @@ def rows(mixture: Mixture, first: int, last: int) -> list[tuple[int, ...]]:
     )
 
 
-def test_any_split_of_the_positions_gives_the_same_samples() -> None:
+def test_draws_when_positions_are_split_differently_are_the_same() -> None:
     whole = rows(Mixture(three(), 5, window=2), 0, 5000)
     pieces, cuts = Mixture(three(), 5, window=2), [0, 1, 17, 1023, 1024, 1025, 3000, 5000]
     assert [row for a, b in itertools.pairwise(cuts) for row in rows(pieces, a, b)] == whole
     assert rows(Mixture(three(), 5, window=2), 4321, 4400) == whole[4321:4400]
 
 
-def test_an_epoch_holds_every_row_once_and_the_next_one_in_another_order() -> None:
+def test_draws_in_an_epoch_contain_every_row_once_and_the_next_epoch_has_another_order() -> None:
     mixture = Mixture([component("a", [7, 5, 11], 1.0)], 3, window=2)
     first, second = rows(mixture, 0, 23), rows(mixture, 23, 46)
     assert sorted(row[2:] for row in first) == [(s, r) for s, n in enumerate([7, 5, 11]) for r in range(n)]
@@ -43,7 +43,7 @@ def test_an_epoch_holds_every_row_once_and_the_next_one_in_another_order() -> No
     assert {row[1] for row in first} == {0} and {row[1] for row in second} == {1}
 
 
-def test_shares_are_exact_in_every_block_and_do_not_drift() -> None:
+def test_draws_before_a_block_are_exact_shares_without_drift() -> None:
     mixture = Mixture(three(), 1)
     for blocks in (1, 7, 1000):
         drawn = mixture.draws_before(blocks)
@@ -52,18 +52,18 @@ def test_shares_are_exact_in_every_block_and_do_not_drift() -> None:
             assert abs(count - share * blocks * mixture.block) <= 1
 
 
-def test_another_seed_gives_another_order_and_a_renamed_folder_the_same() -> None:
+def test_draws_when_the_seed_differs_have_another_order() -> None:
     assert rows(Mixture(three(), 1), 0, 500) != rows(Mixture(three(), 2), 0, 500)
     assert rows(Mixture(three(), 1), 0, 500) == rows(Mixture(three(), 1), 0, 500)
 
 
-def test_samples_far_away_are_reached_at_once() -> None:
+def test_draws_when_the_position_is_far_away_need_no_earlier_ones() -> None:
     mixture = Mixture(three(), 9)
     far = 10**12
     assert len(rows(mixture, far, far + 3)) == 3
 
 
-def test_near_names_the_shards_of_this_window_and_the_next_also_across_epochs() -> None:
+def test_near_names_the_shards_of_the_current_and_the_next_window_across_epochs() -> None:
     mixture = Mixture([component("a", [2, 2, 2, 2], 1.0)], 3, window=2)
     names = [name for name, _ in mixture.components[0].shards]
     windows = [{names[s] for s in Mixture(mixture.components, 3, window=2).draws(at, at + 4).shard} for at in (0, 4, 8)]
@@ -73,7 +73,7 @@ def test_near_names_the_shards_of_this_window_and_the_next_also_across_epochs() 
         assert set(near[:2]) == windows[at // 4] and set(near[2:]) == windows[at // 4 + 1]
 
 
-def test_a_billion_samples_need_little_memory() -> None:
+def test_draws_from_a_billion_samples_need_little_memory() -> None:
     shards = tuple((f"big-{at:06d}", 10_000) for at in range(100_000))
     tracemalloc.start()
     mixture = Mixture([Component("big", shards, 1.0)], 0)
@@ -84,7 +84,7 @@ def test_a_billion_samples_need_little_memory() -> None:
     assert peak < 300 << 20
 
 
-def test_contradictions_are_recipe_errors() -> None:
+def test_mixture_when_components_contradict_each_other_raises_recipe_error() -> None:
     with pytest.raises(RecipeError, match="at least one"):
         Mixture([], 0)
     with pytest.raises(RecipeError, match="empty: no sample"):
@@ -103,7 +103,9 @@ def test_contradictions_are_recipe_errors() -> None:
     st.integers(0, 10_000),
     st.integers(1, 400),
 )
-def test_draws_of_a_component_run_through_its_epochs(parts: list[tuple[list[int], float]], start: int, n: int) -> None:
+def test_draws_of_a_component_go_through_its_epochs_in_order(
+    parts: list[tuple[list[int], float]], start: int, n: int
+) -> None:
     mixture = Mixture([component(f"p{at}", sizes, weight) for at, (sizes, weight) in enumerate(parts)], 4, window=2)
     drawn = mixture.draws(start, start + n)
     assert len(drawn) == n

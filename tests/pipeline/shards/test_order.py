@@ -1,4 +1,4 @@
-"""The order of a dataset: every kept row once, the same for any size of shard."""
+"""The order of a dataset: every kept row once, and the same order for every shard size."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def dataset(kept: list[tuple[str, int]], seed: int, window_units: int, shard_row
 
 @given(KEPT, st.integers(0, 3), st.integers(1, 6), st.integers(1, 40))
 @example([("a", 0)], 0, 1, 1)
-def test_every_kept_row_exactly_once(
+def test_shards_contain_every_kept_row_exactly_once(
     kept: list[tuple[str, int]], seed: int, window_units: int, shard_rows: int
 ) -> None:
     found = dataset(kept, seed, window_units, shard_rows)
@@ -32,20 +32,22 @@ def test_every_kept_row_exactly_once(
 
 
 @given(KEPT, st.integers(0, 3), st.integers(1, 6), st.integers(1, 40), st.integers(1, 40))
-def test_the_size_of_the_shards_does_not_change_the_order(
+def test_order_does_not_depend_on_the_shard_size(
     kept: list[tuple[str, int]], seed: int, window_units: int, one: int, other: int
 ) -> None:
     assert dataset(kept, seed, window_units, one) == dataset(kept, seed, window_units, other)
 
 
 @given(KEPT, st.randoms(use_true_random=False))
-def test_the_order_of_the_units_does_not_matter(kept: list[tuple[str, int]], random: object) -> None:
+def test_order_does_not_depend_on_the_order_of_the_units(kept: list[tuple[str, int]], random: object) -> None:
     shuffled = sorted(kept, key=lambda _: random.random())  # type: ignore[attr-defined]
     assert dataset(kept, 7, 3, 5) == dataset(shuffled, 7, 3, 5)
 
 
 @given(KEPT, st.integers(1, 40))
-def test_shards_are_full_but_the_last_and_know_their_windows(kept: list[tuple[str, int]], shard_rows: int) -> None:
+def test_shard_plans_fill_all_shards_but_the_last_and_name_their_windows(
+    kept: list[tuple[str, int]], shard_rows: int
+) -> None:
     order = windows(0, 2, kept)
     plans = shard_plans("d", shard_rows, order)
     total = sum(rows for _, rows in kept)
@@ -57,7 +59,7 @@ def test_shards_are_full_but_the_last_and_know_their_windows(kept: list[tuple[st
     assert [plan.name for plan in plans] == [f"d-{i:06d}" for i in range(len(plans))]
 
 
-def test_the_seed_changes_units_and_rows() -> None:
+def test_order_when_the_seed_differs_changes_units_and_rows() -> None:
     kept = [(f"u{i}", 20) for i in range(20)]
     one, other = (dataset(kept, seed, 4, 50) for seed in (0, 1))
     assert sorted(one) == sorted(other)
@@ -65,7 +67,7 @@ def test_the_seed_changes_units_and_rows() -> None:
     assert [unit for unit, _ in one] != sorted(unit for unit, _ in one)
 
 
-def test_rows_mix_inside_a_window_and_never_across() -> None:
+def test_rows_are_shuffled_inside_a_window_and_never_across_windows() -> None:
     kept = [(f"u{i}", 10) for i in range(8)]
     order = windows(0, 4, kept)
     found = dataset(kept, 0, 4, 7)
@@ -74,7 +76,7 @@ def test_rows_mix_inside_a_window_and_never_across() -> None:
     assert len({unit for unit, _ in found[:10]}) > 1
 
 
-def test_the_order_is_fixed_for_all_time() -> None:
+def test_order_of_a_fixed_input_never_changes() -> None:
     assert dataset([("a", 2), ("b", 3)], 0, 2, 10) == [("b", 0), ("b", 1), ("a", 0), ("a", 1), ("b", 2)]
     assert windows(0, 2, []) == []
     assert shard_plans("d", 5, []) == []

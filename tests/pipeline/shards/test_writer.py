@@ -1,10 +1,9 @@
-"""Shards: plain tars that everyone opens, with the same bytes each time, and an index that tells the truth."""
+"""Shards: plain tars with the same bytes each time that other tools can read, and an index that is correct."""
 
 import gc
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,37 +11,10 @@ import webdataset
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.fingerprint import file_hash
-from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.shards.dataset import commit_shard, finish
-from qvl.pipeline.shards.order import shard_plans, windows
 from qvl.pipeline.shards.sample import Sample, SampleImage
 from qvl.pipeline.shards.writer import ShardWriter, tar_header
-from tests.pipeline.samples import encoded, jpeg, picture
-
-
-def content(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "id": f"web-0123456789ab-{number:07d}",
-        "source": "web",
-        "task": "caption",
-        "language": "zh" if number % 2 else "en",
-        "turns": [{"role": "user", "text": "<img>0</img>Describe:"}, {"role": "assistant", "text": f" 猫 {number}"}],
-        "regions": [],
-        "origin": {"file": "a.tar", "row": number, "key": "k", "url": "u", "sha": "00"},
-        **more,
-    }
-
-
-def samples() -> list[Sample]:
-    png = encoded(picture(30, 20), "png")
-    return [
-        Sample(content(0), (SampleImage("jpg", jpeg(0), 40, 30),)),
-        Sample(content(1), (SampleImage("png", memoryview(png), 30, 20),)),
-        Sample(content(2), (SampleImage("jpg", jpeg(2), 40, 30), SampleImage("png", png, 30, 20))),
-        Sample(content(3, task="text")),
-        Sample(content(4), (SampleImage("webp", b"", 1, 1),)),
-        Sample(content(5), (SampleImage("jpg", b"x" * 512, 1, 1),)),
-    ]
+from tests.pipeline.samples import jpeg
+from tests.pipeline.shards.written import content, samples
 
 
 def write(path: Path, chosen: list[Sample]) -> ShardWriter:
@@ -52,7 +24,7 @@ def write(path: Path, chosen: list[Sample]) -> ShardWriter:
     return writer
 
 
-def test_the_standard_library_reads_the_members_in_order(tmp_path: Path) -> None:
+def test_shard_members_are_read_in_order_by_tarfile(tmp_path: Path) -> None:
     write(tmp_path / "s.tar", samples())
     with tarfile.open(tmp_path / "s.tar") as archive:
         members = archive.getmembers()
@@ -67,7 +39,7 @@ def test_the_standard_library_reads_the_members_in_order(tmp_path: Path) -> None
     assert json.loads(bodies[f"{keys[1]}.json"]) == content(1)
 
 
-def test_headers_are_canonical(tmp_path: Path) -> None:
+def test_tar_header_is_canonical(tmp_path: Path) -> None:
     write(tmp_path / "s.tar", samples())
     with tarfile.open(tmp_path / "s.tar") as archive:
         for member in archive.getmembers():
@@ -82,7 +54,7 @@ def test_headers_are_canonical(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_webdataset_opens_a_shard(tmp_path: Path) -> None:
+def test_shard_is_read_by_webdataset(tmp_path: Path) -> None:
     write(tmp_path / "s.tar", samples())
     found = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False))
     assert [row["__key__"] for row in found] == [sample.content["id"] for sample in samples()]
@@ -92,7 +64,7 @@ def test_webdataset_opens_a_shard(tmp_path: Path) -> None:
     gc.collect()  # webdataset leaves the file open
 
 
-def test_the_index_points_to_the_bytes(tmp_path: Path) -> None:
+def test_index_gives_the_offsets_of_the_bytes(tmp_path: Path) -> None:
     write(tmp_path / "s.tar", samples())
     data = (tmp_path / "s.tar").read_bytes()
     rows = pq.read_table(tmp_path / "s.parquet").to_pylist()
@@ -114,7 +86,7 @@ def test_the_index_points_to_the_bytes(tmp_path: Path) -> None:
     assert at + 1_024 == len(data)
 
 
-def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
+def test_shard_when_samples_are_the_same_has_the_same_bytes(tmp_path: Path) -> None:
     one, two = (write(tmp_path / name, samples()) for name in ("a.tar", "b.tar"))
     for ending in (".tar", ".parquet"):
         first, second = (writer.path.with_suffix(ending).read_bytes() for writer in (one, two))
@@ -123,14 +95,14 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     assert one.image_bytes == sum(len(image.data) for sample in samples() for image in sample.images)
 
 
-def test_an_empty_shard_is_an_empty_archive(tmp_path: Path) -> None:
+def test_shard_when_there_are_no_samples_is_an_empty_tar(tmp_path: Path) -> None:
     writer = write(tmp_path / "s.tar", [])
     assert (tmp_path / "s.tar").read_bytes() == bytes(1_024)
     assert pq.read_metadata(tmp_path / "s.parquet").num_rows == 0
     assert writer.hash == file_hash(tmp_path / "s.tar")
 
 
-def test_samples_beyond_the_write_buffer(tmp_path: Path) -> None:
+def test_shard_when_samples_exceed_the_write_buffer_is_complete(tmp_path: Path) -> None:
     big = [Sample(content(i), (SampleImage("jpg", bytes([i]) * 3_000_001, 1, 1),)) for i in range(5)]
     writer = write(tmp_path / "s.tar", big)
     assert writer.hash == file_hash(tmp_path / "s.tar")
@@ -138,7 +110,7 @@ def test_samples_beyond_the_write_buffer(tmp_path: Path) -> None:
         assert [m.size for m in archive.getmembers() if m.name.endswith("jpg")] == [3_000_001] * 5
 
 
-def test_an_error_leaves_no_index(tmp_path: Path) -> None:
+def test_writer_when_a_sample_fails_writes_no_index(tmp_path: Path) -> None:
     with pytest.raises(KeyError), ShardWriter(tmp_path / "s.tar") as writer:
         writer.write(samples()[0])
         writer.write(Sample({"id": "x"}))
@@ -146,43 +118,7 @@ def test_an_error_leaves_no_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("x" * 101, 1), ("é" * 51, 1), ("a", 8**11)])
-def test_what_the_header_cannot_hold_is_refused(name: str, size: int) -> None:
+def test_tar_header_when_name_or_size_does_not_fit_raises(name: str, size: int) -> None:
     with pytest.raises(ContractError):
         tar_header(name, size)
     assert len(tar_header("x" * 100, 8**11 - 1)) == 512
-
-
-def test_a_committed_shard_counts_what_it_holds(tmp_path: Path) -> None:
-    manifest = commit_shard(tmp_path, "d-000000", samples(), "mark")
-    layout = Layout(tmp_path)
-    assert manifest.samples == 6
-    assert manifest.tasks == {"caption": 5, "text": 1}
-    assert manifest.languages == {"en": 3, "zh": 3}
-    assert manifest.sources == {"web": 6}
-    assert manifest.bytes == layout.shard("d-000000").stat().st_size
-    assert (manifest.hash, manifest.index_hash) == (
-        file_hash(layout.shard("d-000000")),
-        file_hash(layout.index("d-000000")),
-    )
-    assert commit_shard(tmp_path, "d-000000", samples(), "mark") == manifest
-    with pytest.raises(ContractError, match="hash"):
-        commit_shard(tmp_path, "d-000000", samples()[:-1], "mark")
-
-
-def test_a_dataset_adds_its_shards_up(tmp_path: Path) -> None:
-    plans = shard_plans("d", 6, windows(0, 1, [("u", 12)]))
-    for plan in plans:
-        commit_shard(tmp_path, plan.name, samples(), "mark")
-    found = finish("d", tmp_path, plans, 12, {"rows": 20})
-    assert (found.samples, found.tasks, found.lineage) == (12, {"caption": 10, "text": 2}, {"rows": 20})
-    assert [shard.shard for shard in found.shards] == ["d-000000", "d-000001"]
-    assert found.bytes == sum(shard.bytes for shard in found.shards)
-
-
-def test_a_missing_or_short_shard_is_no_dataset(tmp_path: Path) -> None:
-    plans = shard_plans("d", 6, windows(0, 1, [("u", 6)]))
-    with pytest.raises(ContractError, match="d-000000"):
-        finish("d", tmp_path, plans, 6, {})
-    commit_shard(tmp_path, "d-000000", samples()[:5], "mark")
-    with pytest.raises(ContractError, match="d-000000"):
-        finish("d", tmp_path, plans, 6, {})

@@ -1,4 +1,4 @@
-"""A takedown from a build, whose units also hold the samples and whose page may show them."""
+"""A takedown from a build, whose units also contain the samples and whose page may show them."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def samples_of_units(out: Path) -> dict[str, tuple[bytes, bytes]]:
     return found
 
 
-def test_a_takedown_blanks_the_samples_in_the_units_and_changes_nothing_else(out: Path, wanted: TakedownList) -> None:
+def test_revoke_blanks_the_samples_in_the_units_and_changes_nothing_else(out: Path, wanted: TakedownList) -> None:
     before, samples = contents(out), samples_of_units(out)
     found = revoke(out, wanted, DAY)
     assert list(found.cleared) == [*(f"made/{unit}.tar" for unit in sorted(UNITS)), "report.html"]
@@ -82,7 +82,9 @@ def test_a_takedown_blanks_the_samples_in_the_units_and_changes_nothing_else(out
     assert audit(out).discrepancy is None
 
 
-def test_taken_down_samples_stay_out_when_a_build_is_packed_again_or_grows(out: Path, wanted: TakedownList) -> None:
+def test_build_when_packed_again_or_grown_after_a_takedown_leaves_the_samples_out(
+    out: Path, wanted: TakedownList
+) -> None:
     revoke(out, wanted, DAY)
     taken = contents(out)
     assert run(Numbers(), out).revoked == 3
@@ -96,7 +98,7 @@ def test_taken_down_samples_stay_out_when_a_build_is_packed_again_or_grows(out: 
     assert audit(out).discrepancy is None
 
 
-def test_a_rebuilt_unit_is_blanked_by_the_same_command(out: Path, wanted: TakedownList) -> None:
+def test_revoke_when_a_unit_was_rebuilt_blanks_it_again(out: Path, wanted: TakedownList) -> None:
     revoke(out, wanted, DAY)
     run(Numbers(salt="x"), out, fresh=True)
     assert sorted(samples_held(Layout(out), sorted(UNITS), GONE)) == sorted(UNITS)
@@ -107,13 +109,13 @@ def test_a_rebuilt_unit_is_blanked_by_the_same_command(out: Path, wanted: Takedo
     assert audit(out).discrepancy is None
 
 
-def test_a_dry_run_names_the_files_and_changes_nothing(out: Path, wanted: TakedownList) -> None:
+def test_revoke_when_dry_names_the_files_and_changes_nothing(out: Path, wanted: TakedownList) -> None:
     before = contents(out)
     assert len(revoke(out, wanted, DAY, dry=True).cleared) == 4
     assert contents(out) == before
 
 
-def test_the_same_command_finishes_a_takedown_that_stopped_after_any_step(
+def test_revoke_when_an_earlier_takedown_stopped_after_any_step_finishes_it(
     out: Path, wanted: TakedownList, tmp_path: Path
 ) -> None:
     straight = Path(shutil.copytree(out, tmp_path / "straight"))

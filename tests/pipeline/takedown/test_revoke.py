@@ -1,4 +1,4 @@
-"""Takedowns on real outputs: what is removed, what keeps its bytes, the record, kill -9 on the way, and later runs."""
+"""Takedowns from real outputs: what is removed, what keeps its bytes, the record, kills, and later runs."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import qvl.pipeline.commands.curate
-from qvl.pipeline.base.errors import DataError, QvlError, RecipeError
+from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.trace import trace_sample
 from qvl.pipeline.shards.reader import open_dataset
@@ -85,7 +85,7 @@ def samples(out: Path) -> dict[str, tuple[str, dict[str, object], bytes]]:
     return {s.key: (s.shard.name, s.content(), s.image(0)) for s in scan_dataset(open_dataset(str(out)))}
 
 
-def test_samples_are_taken_down_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
+def test_revoke_takes_samples_down_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
     before, files = samples(out), contents(out)
     by_url = {str(content["origin"]["url"]): key for key, (_, content, _) in before.items()}  # type: ignore[index]
     keys = [by_url[f"https://example.org/{row}.jpg"] for row in (5, 17, 20, 31)]
@@ -119,7 +119,7 @@ def test_samples_are_taken_down_by_address_hash_and_id(out: Path, tmp_path: Path
             ]
 
 
-def test_audit_and_trace_report_what_was_taken_down(out: Path, tmp_path: Path) -> None:
+def test_audit_and_trace_after_a_takedown_report_it(out: Path, tmp_path: Path) -> None:
     whole = audit(out)
     key = next(iter(samples(out)))
     revoke(out, listed(tmp_path, key), DAY)
@@ -133,13 +133,13 @@ def test_audit_and_trace_report_what_was_taken_down(out: Path, tmp_path: Path) -
     assert "its samples are not those" in str(audit(out).discrepancy)
 
 
-def test_the_audit_fails_when_a_sample_is_on_record_but_still_in_its_shard(out: Path) -> None:
+def test_audit_when_a_sample_is_on_record_but_still_in_its_shard_fails(out: Path) -> None:
     key = next(iter(samples(out)))
     (out / "revoked.jsonl").write_text(json.dumps({"id": key, "by": f"id:{key}", "date": DAY}) + "\n")
     assert "its samples are not those" in str(audit(out).discrepancy)
 
 
-def test_a_later_run_does_not_bring_taken_down_samples_back(recipe: Path, out: Path, tmp_path: Path) -> None:
+def test_run_after_a_takedown_does_not_bring_samples_back(recipe: Path, out: Path, tmp_path: Path) -> None:
     before = (out / "report.html").read_text()
     keys = [key for key in samples(out) if key in before][:2]
     revoke(out, listed(tmp_path, *keys), DAY)
@@ -157,7 +157,7 @@ def test_a_later_run_does_not_bring_taken_down_samples_back(recipe: Path, out: P
     assert audit(out).discrepancy is None
 
 
-def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
+def test_revoke_when_repeated_for_a_whole_shard_removes_each_sample_once(out: Path, tmp_path: Path) -> None:
     before = samples(out)
     shard = next(iter(before.values()))[0]
     gone = [key for key, (name, _, _) in before.items() if name == shard]
@@ -172,13 +172,13 @@ def test_taken_down_twice_and_a_whole_shard(out: Path, tmp_path: Path) -> None:
     assert audit(out).discrepancy is None
 
 
-def test_a_dry_run_changes_nothing(out: Path, tmp_path: Path) -> None:
+def test_revoke_when_dry_changes_nothing(out: Path, tmp_path: Path) -> None:
     before = contents(out)
     assert revoke(out, listed(tmp_path, next(iter(samples(out)))), DAY, dry=True).samples == 1
     assert contents(out) == before
 
 
-def test_samples_are_taken_down_from_a_bare_folder_of_shards(out: Path, tmp_path: Path) -> None:
+def test_revoke_in_a_bare_folder_of_shards_removes_the_sample(out: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(out / "shards", tmp_path / "copied"))
     key = list(samples(out))[-1]
     revoke(folder, listed(tmp_path, key), DAY)
@@ -186,7 +186,7 @@ def test_samples_are_taken_down_from_a_bare_folder_of_shards(out: Path, tmp_path
     assert json.loads((folder / "revoked.jsonl").read_text())["id"] == key
 
 
-def test_the_same_command_finishes_a_takedown_that_stopped_after_any_rename(out: Path, tmp_path: Path) -> None:
+def test_revoke_when_an_earlier_takedown_stopped_after_any_rename_finishes_it(out: Path, tmp_path: Path) -> None:
     wanted = listed(tmp_path, *list(samples(out))[::9])
     straight = Path(shutil.copytree(out, tmp_path / "straight"))
     revoke(straight, wanted, DAY)
@@ -211,7 +211,7 @@ def test_the_same_command_finishes_a_takedown_that_stopped_after_any_rename(out:
     assert contents(out) == contents(straight)
 
 
-def test_another_run_first_finishes_an_interrupted_takedown(recipe: Path, out: Path, tmp_path: Path) -> None:
+def test_run_when_a_takedown_was_interrupted_finishes_it_first(recipe: Path, out: Path, tmp_path: Path) -> None:
     """With other shards the journal's files would have no place any more; the run must not come before them."""
     keys = list(samples(out))[::9]
     wanted, home, dataset = listed(tmp_path, *keys), find_home(out), open_dataset(str(out))
@@ -248,11 +248,7 @@ def test_revoke_when_an_earlier_takedown_was_killed_at_any_call_finishes_it(
         assert not (target / ".revoke").exists()
 
 
-def test_lists_and_outputs_that_cannot_be_used_are_refused(out: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no id, address or hash"):
-        listed(tmp_path)
-    with pytest.raises(RecipeError, match="cannot be read as a list"):
-        read_list(tmp_path / "nowhere.txt")
+def test_revoke_when_the_output_cannot_be_used_raises(out: Path, tmp_path: Path) -> None:
     with pytest.raises(QvlError, match="needs the shards on a disk"):
         find_home(Path("s3://bucket/out"))
     key = next(iter(samples(out)))

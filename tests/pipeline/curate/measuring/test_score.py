@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -24,7 +23,6 @@ from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.images.decode import Pixels, Scratch, decode, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_image
-from qvl.pipeline.images.score_images import Measures
 from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.samples import encoded, jpeg, picture, write_img2dataset
 
@@ -210,15 +208,6 @@ def test_an_error_that_every_image_meets_is_raised(data: Path, tmp_path: Path, m
     monkeypatch.setattr(qvl.pipeline.images.score_images, "decode_scaled", broken)
     with pytest.raises(RuntimeError, match="ImportError"):
         curate(recipe(data, **PHASH), tmp_path / "out")
-
-
-def test_measures_survive_their_columns() -> None:
-    measures = Measures.empty(3)
-    measures.phash[1], measures.hashed[1], measures.numbers["clip_english"][2] = 2**64 - 1, True, 0.25
-    names = ["phash", "phash_tint", *qvl.pipeline.images.score_images.NUMBERS]
-    again = Measures.of(pa.table(dict(zip(names, measures.columns(), strict=True))))
-    assert again.columns() == measures.columns()
-    assert again.columns()[0].to_pylist() == [None, 2**64 - 1, None]
 
 
 def test_score_files_hold_every_row(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""Samples of every kind that the tests of shards write."""
+
+from typing import Any
+
+from qvl.pipeline.shards.sample import Sample, SampleImage
+from tests.pipeline.samples import encoded, jpeg, picture
+
+
+def content(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"web-0123456789ab-{number:07d}",
+        "source": "web",
+        "task": "caption",
+        "language": "zh" if number % 2 else "en",
+        "turns": [{"role": "user", "text": "<img>0</img>Describe:"}, {"role": "assistant", "text": f" 猫 {number}"}],
+        "regions": [],
+        "origin": {"file": "a.tar", "row": number, "key": "k", "url": "u", "sha": "00"},
+        **more,
+    }
+
+
+def samples() -> list[Sample]:
+    png = encoded(picture(30, 20), "png")
+    return [
+        Sample(content(0), (SampleImage("jpg", jpeg(0), 40, 30),)),
+        Sample(content(1), (SampleImage("png", memoryview(png), 30, 20),)),
+        Sample(content(2), (SampleImage("jpg", jpeg(2), 40, 30), SampleImage("png", png, 30, 20))),
+        Sample(content(3, task="text")),
+        Sample(content(4), (SampleImage("webp", b"", 1, 1),)),
+        Sample(content(5), (SampleImage("jpg", b"x" * 512, 1, 1),)),
+    ]
