@@ -49,8 +49,8 @@ def test_on_grid_and_train_clusters_when_there_are_no_vectors_return_none() -> N
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_nearest_clusters_equals_brute_force(count: int, cells: int, seed: int) -> None:
-    steps, centres = on_grid(unit_vectors(count, seed)), on_grid(unit_vectors(cells, seed + 100))
+def test_nearest_clusters_equals_brute_force(count: int, clusters: int, seed: int) -> None:
+    steps, centres = on_grid(unit_vectors(count, seed)), on_grid(unit_vectors(clusters, seed + 100))
     products = steps.astype(np.int64) @ centres.astype(np.int64).T
     assert np.array_equal(nearest_clusters(steps, centres), products.argmax(axis=1))
 
@@ -58,21 +58,21 @@ def test_nearest_clusters_equals_brute_force(count: int, cells: int, seed: int) 
 def test_clusters_when_the_block_size_changes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = on_grid(unit_vectors(300, 4))
     centres = train_clusters(steps, 7)
-    cells = nearest_clusters(steps, centres)
+    clusters = nearest_clusters(steps, centres)
     monkeypatch.setattr(qvl.pipeline.duplicates.kmeans, "PRODUCTS", 50)
     assert np.array_equal(train_clusters(steps, 7), centres)
-    assert np.array_equal(nearest_clusters(steps, centres), cells)
+    assert np.array_equal(nearest_clusters(steps, centres), clusters)
 
 
 def test_train_clusters_when_groups_are_separate_never_mixes_them() -> None:
     random = np.random.default_rng(3)
-    middles = unit_vectors(5, 9, 64).astype(np.float64)
-    bunch = random.permutation(np.repeat(np.arange(5), 40))
-    values = middles[bunch] + random.normal(size=(200, 64)) * 0.02
+    directions = unit_vectors(5, 9, 64).astype(np.float64)
+    group = random.permutation(np.repeat(np.arange(5), 40))
+    values = directions[group] + random.normal(size=(200, 64)) * 0.02
     steps = on_grid((values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16))
-    cells = nearest_clusters(steps, train_clusters(steps, 25))
-    for cell in np.unique(cells):
-        assert len(np.unique(bunch[cells == cell])) == 1
+    clusters = nearest_clusters(steps, train_clusters(steps, 25))
+    for cluster in np.unique(clusters):
+        assert len(np.unique(group[clusters == cluster])) == 1
 
 
 def test_train_clusters_when_few_vectors_differ_trains_no_more_clusters_than_these() -> None:

@@ -19,7 +19,7 @@ from qvl.pipeline.images.perceptual_hash import BITS, Hashes, distance
 
 
 def planted(count: int, seed: int, spread: int = 6) -> Hashes:
-    """Random hashes, a third of them with 0..``spread`` bits of another flipped."""
+    """Random hashes, of which a third are copies of others with up to ``spread`` bits flipped."""
     random = np.random.default_rng(seed)
     hashes = random.integers(0, 2**64, count, np.uint64, endpoint=False)
     copies = random.choice(count, count // 3, replace=False)
@@ -96,17 +96,17 @@ def test_near_pairs_when_a_million_hashes_are_equal_gives_one_pair() -> None:
 
 
 def reference(pairs: list[tuple[int, int]], rows: int) -> dict[int, int]:
-    """Greedy from the best row down."""
-    stays: list[int] = []
-    lost = {}
+    """Row dropped -> row kept instead, decided row by row from the best."""
+    kept: list[int] = []
+    dropped = {}
     near = {frozenset(pair) for pair in pairs}
     for row in range(rows):
-        better = [other for other in stays if frozenset((other, row)) in near]
+        better = [other for other in kept if frozenset((other, row)) in near]
         if better:
-            lost[row] = better[0]
+            dropped[row] = better[0]
         else:
-            stays.append(row)
-    return lost
+            kept.append(row)
+    return dropped
 
 
 @settings(max_examples=300)

@@ -22,12 +22,12 @@ from qvl.pipeline.duplicates.rules import (
 from qvl.pipeline.recipe.recipe import Recipe
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
-WORDS = st.sampled_from([0, 1, 2**32, 2**63, 2**64 - 1])
-ROW = st.tuples(WORDS, WORDS, st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
+KEY_HALVES = st.sampled_from([0, 1, 2**32, 2**63, 2**64 - 1])
+ROW = st.tuples(KEY_HALVES, KEY_HALVES, st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
 
 
 def records(rows: list[tuple[int, ...]], rule: DuplicateRule) -> np.ndarray:
-    """Key records: (low, high, pixels, characters, priority, group), the row is the place in the list."""
+    """Key records: (low, high, pixels, characters, priority, group), and the row is the position in the list."""
     result = np.empty(len(rows), KEY)
     for i, (low, high, pixels, characters, priority, group) in enumerate(rows):
         quality = rank(rule, np.array([pixels]), np.array([characters]), priority)[0]
@@ -36,7 +36,7 @@ def records(rows: list[tuple[int, ...]], rule: DuplicateRule) -> np.ndarray:
 
 
 def reference(rows: list[tuple[int, ...]], rule: DuplicateRule) -> set[tuple[int, int, int, int]]:
-    """(group, row, keeper's group, keeper's row) of all losers, by a dictionary and the rule in words."""
+    """(group, row, keeper's group, keeper's row) of all losers, found with a dictionary."""
     by_key = defaultdict(list)
     for i, (low, high, pixels, characters, priority, group) in enumerate(rows):
         first, second = (pixels, characters) if rule.rank == "pixels" else (characters, pixels)
@@ -63,8 +63,8 @@ def test_losers_equals_the_reference(rule: DuplicateRule, rows: list[tuple[int, 
     assert as_set(found) == reference(rows, rule)
     assert len(found) == len(as_set(found))
     assert found.dtype == LOSER
-    places = found[["group", "row"]].tolist()
-    assert places == sorted(places)
+    positions = found[["group", "row"]].tolist()
+    assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.allowed}-{rule.rank}")

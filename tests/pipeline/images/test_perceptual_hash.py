@@ -38,23 +38,23 @@ COPIES: dict[str, tuple[Callable[[Image.Image], Image.Image], int, float]] = {
 @pytest.mark.parametrize("kind", COPIES)
 def test_hash_when_an_image_is_edited_slightly_stays_within_the_radius(kind: str) -> None:
     edit, radius, share = COPIES[kind]
-    away = [bin(hash_image(i)[0] ^ hash_image(edit(i))[0]).count("1") for i in PICTURES]
-    assert np.mean(np.array(away) <= radius) >= share, sorted(away)
+    distances = [bin(hash_image(i)[0] ^ hash_image(edit(i))[0]).count("1") for i in PICTURES]
+    assert np.mean(np.array(distances) <= radius) >= share, sorted(distances)
 
 
 def test_hashes_of_different_images_are_far_apart() -> None:
     hashes, spread = hash_thumbnails(np.stack([thumbnail(i) for i in PICTURES]))
-    away = distance(hashes[:, None], hashes[None, :]).astype(int)
-    np.fill_diagonal(away, 64)
-    assert away.min() > 4
+    distances = distance(hashes[:, None], hashes[None, :]).astype(int)
+    np.fill_diagonal(distances, 64)
+    assert distances.min() > 4
     assert spread.min() > 4
 
 
 def test_hash_when_an_image_is_mirrored_is_far_from_the_original() -> None:
-    away = [
+    distances = [
         bin(hash_image(i)[0] ^ hash_image(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0]).count("1") for i in PICTURES
     ]
-    assert np.mean(np.array(away) > 8) > 0.95
+    assert np.mean(np.array(distances) > 8) > 0.95
 
 
 def test_spread_when_an_image_is_flat_is_close_to_zero() -> None:
@@ -77,7 +77,7 @@ def test_hash_thumbnails_when_images_are_batched_gives_the_same_as_for_each_alon
 
 
 def test_hash_of_a_fixed_pattern_never_changes() -> None:
-    """Stored hash files stay valid: another value here needs another HASH_VERSION."""
+    """Stored hashes must stay valid: if this value changes, HASH_VERSION must change."""
     i = np.arange(32)
     pattern = (np.add.outer(i * 37, i * i * 11) + np.multiply.outer(i, i)) % 251
     hashes, spread = hash_thumbnails(pattern.astype(np.uint8)[None])

@@ -21,9 +21,9 @@ def three() -> list[Component]:
 
 
 def rows(mixture: Mixture, first: int, last: int) -> list[tuple[int, ...]]:
-    drawn = mixture.draws(first, last)
+    draws = mixture.draws(first, last)
     return list(
-        zip(drawn.component.tolist(), drawn.epoch.tolist(), drawn.shard.tolist(), drawn.rank.tolist(), strict=True)
+        zip(draws.component.tolist(), draws.epoch.tolist(), draws.shard.tolist(), draws.rank.tolist(), strict=True)
     )
 
 
@@ -46,9 +46,9 @@ def test_draws_in_an_epoch_contain_every_row_once_and_the_next_epoch_has_another
 def test_draws_before_a_block_are_exact_shares_without_drift() -> None:
     mixture = Mixture(three(), 1)
     for blocks in (1, 7, 1000):
-        drawn = mixture.draws_before(blocks)
-        assert sum(drawn) == blocks * mixture.block
-        for count, share in zip(drawn, (0.7, 0.25, 0.05), strict=True):
+        draws = mixture.draws_before(blocks)
+        assert sum(draws) == blocks * mixture.block
+        for count, share in zip(draws, (0.7, 0.25, 0.05), strict=True):
             assert abs(count - share * blocks * mixture.block) <= 1
 
 
@@ -77,10 +77,10 @@ def test_draws_from_a_billion_samples_need_little_memory() -> None:
     shards = tuple((f"big-{at:06d}", 10_000) for at in range(100_000))
     tracemalloc.start()
     mixture = Mixture([Component("big", shards, 1.0)], 0)
-    drawn = mixture.draws(123_456_789, 123_457_789)
+    draws = mixture.draws(123_456_789, 123_457_789)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(drawn) == 1000
+    assert len(draws) == 1000
     assert peak < 300 << 20
 
 
@@ -107,13 +107,13 @@ def test_draws_of_a_component_go_through_its_epochs_in_order(
     parts: list[tuple[list[int], float]], start: int, n: int
 ) -> None:
     mixture = Mixture([component(f"p{at}", sizes, weight) for at, (sizes, weight) in enumerate(parts)], 4, window=2)
-    drawn = mixture.draws(start, start + n)
-    assert len(drawn) == n
+    draws = mixture.draws(start, start + n)
+    assert len(draws) == n
     for number, (sizes, _) in enumerate(parts):
-        here = drawn.component == number
-        assert (np.diff(drawn.epoch[here]) >= 0).all()
-        for epoch in np.unique(drawn.epoch[here]):
-            seen = [(s, r) for s, r in zip(drawn.shard[here & (drawn.epoch == epoch)].tolist(),
-                                           drawn.rank[here & (drawn.epoch == epoch)].tolist(), strict=True)]  # fmt: skip
+        here = draws.component == number
+        assert (np.diff(draws.epoch[here]) >= 0).all()
+        for epoch in np.unique(draws.epoch[here]):
+            seen = [(s, r) for s, r in zip(draws.shard[here & (draws.epoch == epoch)].tolist(),
+                                           draws.rank[here & (draws.epoch == epoch)].tolist(), strict=True)]  # fmt: skip
             assert len(seen) == len(set(seen))
             assert all(0 <= r < sizes[s] for s, r in seen)

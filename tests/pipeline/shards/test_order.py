@@ -8,18 +8,18 @@ from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 KEPT = st.lists(st.integers(0, 12), max_size=14).map(lambda rows: [(f"u{i}", n) for i, n in enumerate(rows)])
 
 
-def places(plan: ShardPlan, seed: int) -> list[tuple[str, int]]:
+def rows_of(plan: ShardPlan, seed: int) -> list[tuple[str, int]]:
     """(unit, rank) of every row of a shard."""
-    found = []
+    rows = []
     for window in plan.windows:
-        owner, rank = window.rows(seed, plan.first, plan.last)
-        found += [(window.units[unit], int(place)) for unit, place in zip(owner, rank, strict=True)]
-    return found
+        owners, ranks = window.rows(seed, plan.first, plan.last)
+        rows += [(window.units[unit], int(rank)) for unit, rank in zip(owners, ranks, strict=True)]
+    return rows
 
 
 def dataset(kept: list[tuple[str, int]], seed: int, window_units: int, shard_rows: int) -> list[tuple[str, int]]:
     plans = shard_plans("d", shard_rows, windows(seed, window_units, kept))
-    return [place for plan in plans for place in places(plan, seed)]
+    return [row for plan in plans for row in rows_of(plan, seed)]
 
 
 @given(KEPT, st.integers(0, 3), st.integers(1, 6), st.integers(1, 40))

@@ -26,7 +26,7 @@ def remote(local: Path) -> Iterator[str]:
     with s3_server() as port, pytest.MonkeyPatch.context() as patch:
         for name, value in environment(port).items():
             patch.setenv(name, value)
-        S3FileSystem.clear_instance_cache()  # fsspec keeps the file systems of earlier tests, whose servers are gone
+        S3FileSystem.clear_instance_cache()  # fsspec caches the file systems of earlier tests, whose servers have stopped
         store = filesystem(port)
         store.call_s3("create_bucket", Bucket="bucket")
         store.put(str(local), "bucket/shards", recursive=True)
@@ -56,7 +56,7 @@ def test_read_from_a_store_or_the_cache_gives_the_bytes_of_local_shards(
     assert ahead.failures == 0 and len(list(tmp_path.glob("*.tar"))) == 4
     os.environ["AWS_ENDPOINT_URL"], kept = "http://127.0.0.1:9", os.environ["AWS_ENDPOINT_URL"]
     S3FileSystem.clear_instance_cache()
-    try:  # nothing listens there: the bytes come from the cache
+    try:  # nothing listens at that address, so the bytes come from the cache
         shards = open_dataset(str(local)).shards
         tars = [f"{remote}/{shard.name}.tar" for shard in shards]
         index = [read_index(shard.index, ["offset", "size"]).to_pylist() for shard in shards]

@@ -72,8 +72,8 @@ def test_index_gives_the_offsets_of_the_bytes(tmp_path: Path) -> None:
     for row, sample in zip(rows, samples(), strict=True):
         assert row["offset"] == at
         at += row["size"]
-        places = zip(row["image_offsets"], row["image_sizes"], strict=True)
-        assert [data[offset : offset + size] for offset, size in places] == [
+        images = zip(row["image_offsets"], row["image_sizes"], strict=True)
+        assert [data[offset : offset + size] for offset, size in images] == [
             bytes(image.data) for image in sample.images
         ]
         assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == sample.content

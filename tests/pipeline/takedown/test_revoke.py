@@ -146,11 +146,11 @@ def test_run_after_a_takedown_does_not_bring_samples_back(recipe: Path, out: Pat
     taken = contents(out)
     run(recipe, out)
     report = (out / "report.html").read_text()
-    assert len(keys) == 2 and "taken down" not in before and "taken down" in report  # in place of their pictures
+    assert len(keys) == 2 and "taken down" not in before and "taken down" in report  # instead of their pictures
     assert {n: d for n, d in contents(out).items() if n.startswith(("shards/", "manifests/pack"))} == {
         n: d for n, d in taken.items() if n.startswith(("shards/", "manifests/pack"))
     }
-    run(recipe, out, fresh=True)  # packed again from the sources: the very bytes that the takedown wrote
+    run(recipe, out, fresh=True)  # packed again from the sources: the same bytes as the takedown wrote
     assert {n: d for n, d in contents(out).items() if n.startswith("shards/")} == {
         n: d for n, d in taken.items() if n.startswith("shards/")
     }
@@ -212,7 +212,7 @@ def test_revoke_when_an_earlier_takedown_stopped_after_any_rename_finishes_it(ou
 
 
 def test_run_when_a_takedown_was_interrupted_finishes_it_first(recipe: Path, out: Path, tmp_path: Path) -> None:
-    """With other shards the journal's files would have no place any more; the run must not come before them."""
+    """With other shards, the paths in the journal would no longer exist: the run must apply the journal first."""
     keys = list(samples(out))[::9]
     wanted, home, dataset = listed(tmp_path, *keys), find_home(out), open_dataset(str(out))
     other = recipe.with_name("other.yaml")
