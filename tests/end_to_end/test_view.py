@@ -548,7 +548,7 @@ def test_predictions_stand_beside_the_truth(browser: Browser, journey: Path) -> 
 
 def test_a_search_says_how_far_it_is(browser: Browser, demo: tuple[Path, str], verdicts: list[str]) -> None:
     """With answers after each file, as over very many rows, and a second one that is late."""
-    small = "from qvl.pipeline.view import search; search.AT_ONCE, search.SECONDS = 1, 0"
+    small = "from qvl.pipeline.view.tables import search; search.AT_ONCE, search.SECONDS = 1, 0"
     with served(demo[0], before=small) as base:
         seen, late = looked_at(browser, base), list[Any]()
         seen.page.route("**/api/facets*from=*%3A0*", lambda route: route.continue_() if late else late.append(route))

@@ -147,8 +147,8 @@ def test_a_loosened_filter_scores_only_the_new_rows(data: Path, tmp_path: Path, 
     assert len(decoded) == 16 + 6
     back = curate(recipe(data, **PHASH), out, fresh=True)
     assert len(decoded) == 22, "known scores are not made again"
-    assert loose["hash"] == curate(recipe(data, minimum=1, **PHASH), tmp_path / "loose")["hash"]
-    assert back["hash"] == curate(recipe(data, **PHASH), tmp_path / "tight")["hash"]
+    assert loose.hash == curate(recipe(data, minimum=1, **PHASH), tmp_path / "loose").hash
+    assert back.hash == curate(recipe(data, **PHASH), tmp_path / "tight").hash
 
 
 def test_a_second_run_decodes_nothing(data: Path, tmp_path: Path, decoded: list[int]) -> None:
