@@ -67,6 +67,7 @@ def _command(arguments: tuple[str, ...], out: Connection, error: Connection) -> 
     from qvl.command import main
 
     os.setsid()
+    multiprocessing.set_start_method(None, force=True)  # loader workers are forked, as in a fresh Python
     for number, pipe in ((1, out), (2, error)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
