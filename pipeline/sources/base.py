@@ -15,6 +15,7 @@ Bytes = bytes | memoryview
 
 ROWS_PER_BATCH = 2_048
 TEXT_PER_BATCH = 16 << 20  # bytes of captions
+IMAGES_PER_BATCH = 256 << 20  # bytes of images that are in memory; views of a file are not
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,26 @@ class Source(ABC):
 
 
 def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
-    """Group rows into batches that are bounded in rows and in bytes of captions."""
+    """Group rows into batches that are bounded in rows, in bytes of captions and in bytes of images."""
     batch: list[Row] = []
-    text = 0
+    count = text = images = 0
     for row in rows:
         batch.append(row)
-        text += len(row.caption)
-        if len(batch) >= ROWS_PER_BATCH or text >= TEXT_PER_BATCH:
+        count, text = count + 1, text + len(row.caption)
+        images += len(row.image) if isinstance(row.image, bytes) else 0
+        if is_full(count, text):
             yield batch
-            batch, text = [], 0
+            batch, count, text, images = [], 0, 0, 0
+        elif images >= IMAGES_PER_BATCH:
+            yield batch
+            batch, images = [], 0
     if batch:
         yield batch
+
+
+def is_full(rows: int, text: int) -> bool:
+    """Whether a batch of so many rows with so many bytes of captions is complete. Images divide a batch into parts."""
+    return rows >= ROWS_PER_BATCH or text >= TEXT_PER_BATCH
 
 
 def unit_fault(why: str) -> Row:

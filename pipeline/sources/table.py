@@ -15,6 +15,7 @@ from pydantic import Field
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, TOO_LARGE, ExpandsTooFar
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import READERS, Expectation, Format, Record, parquet_images
@@ -36,6 +37,7 @@ CHECKED = ("key", "url", *MEASURES)
 class Table(Source, RecipeModel):
     """Files named by glob patterns. Paths in the table are relative to ``image_folder``.
 
+    ``max_expansion``: how many times the size of a Parquet file its rows may take (at least LEAST_BUDGET in all).
     ``header``: whether TSV and CSV begin with a line of names. By default they do, unless columns are given by position.
     """
 
@@ -47,6 +49,7 @@ class Table(Source, RecipeModel):
     columns: Columns = Columns()
     image_folder: str | None = None
     max_image_bytes: int = 100_000_000
+    max_expansion: int = Field(default=MAX_EXPANSION, ge=1)
 
     def units(self, storage: Storage) -> list[Unit]:
         return find_units(self.paths, storage)
@@ -64,7 +67,7 @@ class Table(Source, RecipeModel):
                 for record in READERS[self._format(unit)](local, self._expectation()):
                     if not isinstance(record, str):
                         digest.update(_named_size(record, self.all_columns().path, self._path(record), storage))
-        except (OSError, pa.ArrowInvalid, orjson.JSONDecodeError):
+        except (OSError, ExpandsTooFar, pa.ArrowInvalid, orjson.JSONDecodeError):
             return []
         return [{"images": digest.hexdigest()}]
 
@@ -77,6 +80,8 @@ class Table(Source, RecipeModel):
                 )
         except OSError as error:
             yield [unit_fault(f"unit:{type(error).__name__}")]
+        except ExpandsTooFar:
+            yield [unit_fault("expands_too_far")]
         except (pa.ArrowInvalid, orjson.JSONDecodeError):
             yield [unit_fault("damaged_table")]
 
@@ -87,14 +92,17 @@ class Table(Source, RecipeModel):
                     yield row, storage.read(path)
             return
         with storage.local(unit.path) as local:
-            yield from parquet_images(local, str(self._image_column()), {row for row, _, _ in wanted})
+            yield from parquet_images(
+                local, str(self._image_column()), {row for row, _, _ in wanted}, self.max_expansion
+            )
 
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
     def _expectation(self) -> Expectation:
         required = tuple(getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None)
-        return Expectation(self.all_columns(), self.header, self.image_folder is not None, required)
+        by_path, limits = self.image_folder is not None, (self.max_image_bytes, self.max_expansion)
+        return Expectation(self.all_columns(), self.header, by_path, required, *limits)
 
     def _image_column(self) -> Column | None:
         columns = self.all_columns()
@@ -133,6 +141,9 @@ class Table(Source, RecipeModel):
         if column is not None:
             value = record.get(column)
             data = value.get("bytes") if isinstance(value, dict) else value
+            if data is TOO_LARGE:
+                row.fault = "unreadable:too_large"
+                return
             row.image, row.fault = (data, None) if isinstance(data, bytes) else (None, "unreadable:no_image")
         else:
             try:

@@ -15,17 +15,15 @@ from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, bounded_parquet, cells, undecoded
 from qvl.pipeline.sources.columns import Column, Columns
 
 Format = Literal["parquet", "jsonl", "tsv", "csv", "sbu", "coco"]
 Record = dict[Any, Any]
 
-PARQUET_ROWS = 256
 MAX_FIELD = 16 << 20
 MAX_LINES = 256  # of one row
 END: list[bytes] = []
@@ -42,34 +40,30 @@ class Expectation:
 
     ``header``: whether the first line holds names (None: unless columns are positions). ``by_path``: images are files that
     the table names. ``required``: columns that the recipe itself names; those of a preset may be missing.
+    ``max_expansion``: how many times its size a Parquet file may expand to.
     """
 
     columns: Columns
     header: bool | None
     by_path: bool
     required: tuple[Column, ...] = ()
+    max_image_bytes: int = 100_000_000
+    max_expansion: int = MAX_EXPANSION
 
 
 def _parquet(path: Path, expected: Expectation) -> Iterator[Record | str]:
-    with pq.ParquetFile(path) as file:
-        _require_columns(path, expected, file.schema_arrow.names)
-        _require_bytes(path, expected, file.schema_arrow)
-        present = [name for name in expected.columns.named() if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=present, use_threads=False):
-            values = [_undecoded(column).to_pylist() for column in batch.columns]
+    image = expected.columns.image
+    with bounded_parquet(path, expected.max_expansion) as file:
+        _require_columns(path, expected, file.schema.names)
+        _require_bytes(path, expected, file.schema)
+        present = [name for name in expected.columns.named() if name in file.schema.names]
+        for batch in file.batches([str(name) for name in present]):
+            most = {name: expected.max_image_bytes for name in batch.schema.names if name == image}
+            values = [
+                cells(column, most.get(name)) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            ]
             for row in zip(*values, strict=True):
                 yield dict(zip(batch.schema.names, row, strict=True))
-
-
-def _undecoded(column: pa.Array) -> pa.Array:
-    """Text columns as bytes, because they may not be valid UTF-8; of a Hugging Face image struct only its bytes."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
-        return pc.struct_field(column, "bytes")
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
-    return column
 
 
 def _require_columns(path: Path, expected: Expectation, present: Sequence[Column]) -> None:
@@ -99,19 +93,17 @@ def _require_bytes(path: Path, expected: Expectation, schema: pa.Schema) -> None
         )
 
 
-def parquet_images(path: Path, column: str, wanted: set[int]) -> Iterator[tuple[int, Bytes]]:
+def parquet_images(path: Path, column: str, wanted: set[int], max_expansion: int) -> Iterator[tuple[int, Bytes]]:
     """Row numbers with image bytes. Only the row groups that hold a wanted row are read."""
-    with pq.ParquetFile(path) as file:
+    with bounded_parquet(path, max_expansion) as file:
         start = 0
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
+        for group in range(file.groups):
+            rows = file.group_rows(group)
             if any(start <= row < start + rows for row in wanted):
                 at = start
-                for batch in file.iter_batches(PARQUET_ROWS, [group], [column], use_threads=False):
-                    for i in range(len(batch)):
-                        if at + i in wanted:
-                            value = batch.column(0)[i].as_py()
-                            yield at + i, value["bytes"] if isinstance(value, dict) else value
+                for batch in file.group_batches(group, [column]):
+                    values = undecoded(batch.column(0))
+                    yield from ((at + i, values[i].as_py()) for i in range(len(batch)) if at + i in wanted)
                     at += len(batch)
             start += rows
 

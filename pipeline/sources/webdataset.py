@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
-from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.sources.status_table import Record, StatusTable, read_status_table, stated_count
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.reader import Storage
-
-Record = dict[Any, Any]
 
 IMAGE, TEXT, META, OTHER = "image", "text", "meta", "other"
 EXTENSIONS = {
@@ -34,6 +31,8 @@ EXTENSIONS = {
     **dict.fromkeys(["cls", "npy", "pt", "pth", "pyd"], OTHER),
 }
 MAX_TEXT_BYTES = 64 << 20
+MAX_STATS_BYTES = 16 << 20
+MAX_UNACCOUNTED_ROWS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -48,13 +47,19 @@ class Sample:
 
 
 class WebDataset(Source, RecipeModel):
-    """Tars named by glob patterns, relative to the recipe's folder, or fsspec URLs."""
+    """Tars named by glob patterns, relative to the recipe's folder, or fsspec URLs.
+
+    ``max_expansion``: how many times the size of a status table its rows may take.
+    ``max_unaccounted_rows``: how many rows of one tar may be known only from its statistics.
+    """
 
     kind: Literal["webdataset"] = "webdataset"
     paths: tuple[str, ...] = Field(min_length=1)
     preset: Preset = "img2dataset"
     columns: Columns = Columns()
     max_image_bytes: int = 100_000_000
+    max_expansion: int = Field(default=MAX_EXPANSION, ge=1)
+    max_unaccounted_rows: int = Field(default=MAX_UNACCOUNTED_ROWS, ge=0)
 
     def units(self, storage: Storage) -> list[Unit]:
         return find_units(self.paths, storage)
@@ -81,8 +86,9 @@ class WebDataset(Source, RecipeModel):
 
     def _rows(self, data: memoryview, unit: Unit, storage: Storage) -> Iterator[Row]:
         index = index_tar(data)
-        statuses = _statuses(unit, storage)
         columns = self.columns.over(PRESETS[self.preset])
+        table = self._status_table(unit, columns, storage)
+        statuses = table.records
         measures = columns.measures()
         for sample in group(index.members):
             remaining = statuses.get(sample.key)
@@ -96,8 +102,30 @@ class WebDataset(Source, RecipeModel):
         for key, remaining in statuses.items():
             for status in reversed(remaining):
                 yield _row_without_sample(key, status, index.fault)
-        for _ in range(_unaccounted(unit, storage)):
-            yield Row(key="", fault="download:unaccounted")
+        if table.fault:
+            yield unit_fault(table.fault)
+        yield from self._unaccounted(unit, table, storage)
+
+    def _status_table(self, unit: Unit, columns: Columns, storage: Storage) -> StatusTable:
+        path = _sibling(unit, ".parquet")
+        if not storage.exists(path):
+            return StatusTable()
+        with storage.local(path) as local:
+            return read_status_table(local, [str(column) for column in columns.named()], self.max_expansion)
+
+    def _unaccounted(self, unit: Unit, table: StatusTable, storage: Storage) -> Iterator[Row]:
+        """A row for each that img2dataset was given but that none of its outputs mentions; a fault for an absurd number."""
+        stats = _sibling(unit, "_stats.json")
+        if not storage.exists(stats) or not storage.exists(_sibling(unit, ".parquet")):
+            return
+        count = stated_count(storage.read(stats)) if storage.size(stats) <= MAX_STATS_BYTES else None
+        if count is None:
+            yield unit_fault("statistics:damaged")
+        elif table.rows is not None and count - table.rows > self.max_unaccounted_rows:
+            yield unit_fault("statistics:count_too_large")
+        elif table.rows is not None:
+            for _ in range(count - table.rows):
+                yield Row(key="", fault="download:unaccounted")
 
     def _fault(self, sample: Sample) -> str | None:
         if not sample.regular:
@@ -121,7 +149,7 @@ def _fill(
     if record is None:
         row.fault = "unreadable:bad_json"
         return
-    row.url = str(record.get(columns.url) or record.get("url") or "")
+    row.url = _url(record.get(columns.url) or record.get("url"))
     if columns.caption_from_record and record.get(columns.caption) is None:
         row.fault = "unreadable:no_caption_column"
     elif text is not None and not columns.caption_from_record:
@@ -184,32 +212,6 @@ def _sibling(unit: Unit, ending: str) -> str:
     return unit.path.removesuffix(".tar") + ending
 
 
-def _statuses(unit: Unit, storage: Storage) -> dict[str, list[Record]]:
-    """Rows of img2dataset's table by key, each list to be popped from its end; empty if there is no table.
-
-    A key may occur twice; its samples in the tar are those that were downloaded, in order.
-    """
-    path = _sibling(unit, ".parquet")
-    if not storage.exists(path):
-        return {}
-    try:
-        with storage.local(path) as local:
-            table = pq.read_table(local)
-    except pa.ArrowInvalid as error:
-        raise RecipeError(
-            f"{path}: cannot be read as the status table of {unit.name} ({error}); remove or fix it"
-        ) from None
-    if "key" not in table.column_names or "status" not in table.column_names:
-        return {}
-    records: dict[str, list[Record]] = {}
-    for record in reversed(table.to_pylist()):
-        records.setdefault(str(record["key"]), []).append(record)
-    for of_one_key in records.values():
-        if len(of_one_key) > 1:
-            of_one_key.sort(key=lambda record: record["status"] == "success")
-    return dict(reversed(records.items()))
-
-
 def _row_without_sample(key: str, status: Record, tar_fault: str | None) -> Row:
     """A row of the status table without a sample: a failed download, or a success that is missing in the tar."""
     outcome = str(status.get("status"))
@@ -218,17 +220,8 @@ def _row_without_sample(key: str, status: Record, tar_fault: str | None) -> Row:
     else:
         reason = f"download:{outcome}"
     caption = caption_of(status.get("caption")) or b""
-    return Row(key=key, caption=caption, url=str(status.get("url") or ""), fault=reason)
+    return Row(key=key, caption=caption, url=_url(status.get("url")), fault=reason)
 
 
-def _unaccounted(unit: Unit, storage: Storage) -> int:
-    """The number of rows that img2dataset was given but that none of its outputs mentions."""
-    stats, table = _sibling(unit, "_stats.json"), _sibling(unit, ".parquet")
-    if not storage.exists(stats) or not storage.exists(table):
-        return 0
-    try:
-        count = int(orjson.loads(storage.read(stats))["count"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecipeError(f"{stats}: not the statistics of img2dataset ({error}); remove or fix it") from None
-    with storage.local(table) as local:
-        return max(0, count - int(pq.read_metadata(local).num_rows))
+def _url(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")

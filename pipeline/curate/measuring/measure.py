@@ -15,7 +15,7 @@ from qvl.pipeline.curate.measuring.columns import COLUMNS, DECIMALS
 from qvl.pipeline.images.header import HeaderError, ImageHeader, read_header
 from qvl.pipeline.markup.markers import MARKERS
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.sources.base import Row
+from qvl.pipeline.sources.base import Bytes, Row
 from qvl.pipeline.sources.columns import MEASURES
 
 Columns = dict[str, object]  # values by column name: lists, numpy or Arrow arrays
@@ -85,14 +85,14 @@ def _images(rows: Sequence[Row]) -> Columns:
     headers: list[ImageHeader | None] = []
     hashes = []
     sizes: list[int | None] = []
+    known: dict[int, tuple[ImageHeader | None, bytes, str | None]] = {}  # rows of a table may share one image
     for row in rows:
         header, digest = None, NO_HASH
         if row.image is not None:
-            digest = xxhash.xxh3_128_digest(row.image)
-            try:
-                header = read_header(row.image)
-            except HeaderError as error:
-                row.fault = row.fault or f"unreadable:{error}"
+            if id(row.image) not in known:
+                known[id(row.image)] = _image(row.image)
+            header, digest, fault = known[id(row.image)]
+            row.fault = row.fault or fault
         headers.append(header)
         hashes.append(digest)
         sizes.append(len(row.image) if row.image is not None else None)
@@ -101,6 +101,15 @@ def _images(rows: Sequence[Row]) -> Columns:
     columns["image_bytes"] = sizes
     columns["image_hash"] = hashes_to_arrow(b"".join(hashes), np.array([size is not None for size in sizes], bool))
     return columns
+
+
+def _image(image: Bytes) -> tuple[ImageHeader | None, bytes, str | None]:
+    """Header, hash and fault of an image file."""
+    digest = xxhash.xxh3_128_digest(image)
+    try:
+        return read_header(image), digest, None
+    except HeaderError as error:
+        return None, digest, f"unreadable:{error}"
 
 
 def _captions(rows: Sequence[Row], settings: Clean, language: LanguageModel) -> Columns:

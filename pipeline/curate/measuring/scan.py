@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -18,7 +19,7 @@ from qvl.pipeline.curate.measuring.manifests import Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
-from qvl.pipeline.sources.base import Source, Unit
+from qvl.pipeline.sources.base import Source, Unit, is_full
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
@@ -99,16 +100,29 @@ def scan_unit(task: ScanTask) -> ScanManifest:
     return create_manifest(layout.unit_manifest(task.unit.id), manifest)
 
 
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The parts of a batch as one, so that the file does not depend on where images divided it."""
+    return parts[0] if len(parts) == 1 else pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+
+
 def _write(task: ScanTask, target: Path) -> ScannedRows:
     """Write the columns of a unit to a parquet file."""
     rows, image_bytes = 0, 0
     faults: Counter[str] = Counter()
     model = language_model(task.language_model)
+    parts: list[pa.RecordBatch] = []
+    text = 0
     with pq.ParquetWriter(target, COLUMNS, compression="lz4", use_dictionary=CATEGORY_COLUMNS) as writer:
         for batch_rows in task.source.read(task.unit, Storage()):
             batch = measure(batch_rows, rows, task.clean, model)
             rows += len(batch)
             image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
             faults.update(fault for fault in batch["fault"].to_pylist() if fault is not None)
-            writer.write_batch(batch, row_group_size=ROW_GROUP)
+            parts.append(batch)
+            text += sum(len(row.caption) for row in batch_rows)
+            if is_full(sum(map(len, parts)), text):
+                writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
+                parts, text = [], 0
+        if parts:
+            writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
     return ScannedRows(rows, image_bytes, dict(sorted(faults.items())))

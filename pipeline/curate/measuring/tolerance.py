@@ -6,7 +6,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.recipe.recipe import Recipe
 
-UNIT_FAULTS = frozenset(("unit", "truncated_tar", "damaged_tar", "not_a_tar", "damaged_table"))
+UNIT_FAULTS = frozenset(("unit", "truncated_tar", "damaged_tar", "not_a_tar", "damaged_table", "expands_too_far"))
 
 
 def check_tolerance(recipe: Recipe, units: list[ScanManifest]) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.webdataset import WebDataset, split_name
@@ -92,19 +92,64 @@ def test_a_truncated_tar_keeps_the_rows_before_the_truncation(tmp_path: Path, st
     }
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"count": "many"}', b"null"])
-def test_damaged_statistics_are_an_error_that_names_them(tmp_path: Path, storage: Storage, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"count": "many"}', b"null", b'{"count": 1e400}'])
+def test_damaged_statistics_are_a_fault_of_their_own(tmp_path: Path, storage: Storage, content: bytes) -> None:
     path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
     (tmp_path / "00000_stats.json").write_bytes(content)
-    with pytest.raises(RecipeError, match=r"00000_stats\.json"):
-        rows_of(path, storage)
+    assert faults(rows_of(path, storage)) == {"0": None, "": "unreadable:statistics:damaged"}
 
 
-def test_a_damaged_status_table_is_an_error_that_names_it(tmp_path: Path, storage: Storage) -> None:
+def test_statistics_that_claim_a_trillion_rows_are_one_fault(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))], count=10**12)
+    expected = [("0", None), ("", "unreadable:statistics:count_too_large")]
+    assert [(r.key, r.fault) for r in rows_of(path, storage)] == expected
+
+
+def test_the_recipe_sets_the_limit_of_unaccounted_rows(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))], count=4)
+    assert len(rows_of(path, storage, max_unaccounted_rows=3)) == 4
+    assert rows_of(path, storage, max_unaccounted_rows=2)[-1].fault == "unreadable:statistics:count_too_large"
+
+
+def test_a_damaged_status_table_is_a_fault_of_its_own(tmp_path: Path, storage: Storage) -> None:
     path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
     (tmp_path / "00000.parquet").write_bytes(b"no parquet at all")
-    with pytest.raises(RecipeError, match=r"00000\.parquet"):
-        rows_of(path, storage)
+    assert faults(rows_of(path, storage)) == {"0": None, "": "unreadable:status_table:damaged"}
+
+
+def test_a_damaged_page_of_the_status_table_is_a_fault_of_its_own(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
+    content = bytearray((tmp_path / "00000.parquet").read_bytes())
+    content[4:200] = bytes(196)
+    (tmp_path / "00000.parquet").write_bytes(content)
+    assert faults(rows_of(path, storage)) == {"0": None, "": "unreadable:status_table:damaged"}
+
+
+def test_a_status_table_of_millions_of_rows_in_a_small_file_is_a_fault(tmp_path: Path, storage: Storage) -> None:
+    path = write_img2dataset(tmp_path, "00000", [row("0", jpeg(0))])
+    constant = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2_000_000, np.int8)), pa.array(["x"]))
+    pq.write_table(pa.table({"key": constant, "status": constant}), tmp_path / "00000.parquet")
+    assert faults(rows_of(path, storage)) == {"0": None, "": "unreadable:status_table:expands_too_far"}
+
+
+BAD_CELLS = {
+    "invalid_utf8": pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe")]
+    ),
+    "far_date": pa.array([2**52], pa.timestamp("ms")),
+    "unknown_time_zone": pa.array([0], pa.timestamp("us", "Moon/Crater")),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CELLS)
+@pytest.mark.parametrize("column", ["exif", "caption", "url"])
+def test_a_bad_cell_of_the_status_table_does_not_cost_the_sample(
+    tmp_path: Path, storage: Storage, name: str, column: str
+) -> None:
+    table: dict[str, Any] = {"key": ["0"], "status": ["success"], "caption": ["a"], "url": ["u"], "exif": ["{}"]}
+    pq.write_table(pa.table({**table, column: BAD_CELLS[name]}), tmp_path / "x.parquet")
+    (found,) = rows_in(tmp_path, [("0.jpg", jpeg(0)), ("0.txt", b"A")], storage)
+    assert (found.caption, found.fault) == (b"A", None)
 
 
 def test_an_unrelated_table_next_to_the_tar_is_ignored(tmp_path: Path, storage: Storage) -> None:
