@@ -235,7 +235,7 @@ def reading(source: SourceSpec) -> dict[str, Any]:
     Settings of ADDED_SETTINGS are left out while they have their default.
     """
     settings = source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
-    return {name: value for name, value in settings.items() if ADDED_SETTINGS.get(name) != value}
+    return {name: value for name, value in settings.items() if (name, value) not in ADDED_SETTINGS.items()}
 
 
 def reader(source: SourceSpec) -> Source:

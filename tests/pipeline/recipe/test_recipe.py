@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.recipe.recipe import Recipe, check_output, load_recipe, reading
+from qvl.pipeline.recipe.recipe import ADDED_SETTINGS, Recipe, check_output, load_recipe, reading
 from qvl.pipeline.storage.reader import Storage
 
 ROOT = Path(__file__).parents[3]
@@ -221,3 +221,14 @@ def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_a_key_that_occurs_twice_is_an_error(tmp_path: Path) -> None:
     assert "filters" in error_of(tmp_path, GOOD + "filters: {}\n")
     assert "emoji" in error_of(tmp_path, GOOD.replace("emoji: {}", "emoji: {}, emoji: {maximum: 3}"))
+
+
+def test_reading_when_a_later_setting_has_its_default_is_that_of_version_01() -> None:
+    for read in ({"kind": "webdataset", "paths": ["*.tar"]}, {"kind": "table", "paths": ["*.parquet"]}):
+        default, changed = (
+            Recipe.model_validate({"name": "r", "sources": [{"name": "a", "read": {**read, **more}}]}).sources[0]
+            for more in ({}, {"max_expansion": 7})
+        )
+        fields = set(type(default.read).model_fields) - {"paths", "image_folder"}
+        assert set(reading(default)) == fields - set(ADDED_SETTINGS)
+        assert reading(changed) == {**reading(default), "max_expansion": 7}

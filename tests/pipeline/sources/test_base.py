@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from qvl.pipeline.sources import base
 from qvl.pipeline.sources.base import ROWS_PER_BATCH, TEXT_PER_BATCH, Row, Unit, batches, caption_of, number
 
 
@@ -41,3 +42,11 @@ def test_a_units_id_depends_on_its_name_and_not_on_its_path() -> None:
     assert here.id == there.id
     assert here.id != Unit("web", "a/1.tar", "/x/a/1.tar").id
     assert here.id.startswith("web-")
+
+
+def test_batches_are_bounded_in_bytes_of_images_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "IMAGES_PER_BATCH", 100)
+    owned = [Row(str(i), image=bytes(60)) for i in range(5)]
+    assert [len(batch) for batch in batches(iter(owned))] == [2, 2, 1]
+    views = [Row(str(i), image=memoryview(bytes(60))) for i in range(5)]
+    assert [len(batch) for batch in batches(iter(views))] == [5]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +15,8 @@ from qvl.pipeline.curate.measuring.columns import COLUMNS
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.sources import base
+from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.samples import jpeg, write_img2dataset
 
 
@@ -60,3 +63,17 @@ def test_scan_manifest_when_a_key_is_unknown_or_missing_names_the_file(task: Sca
         path.write_bytes(data.replace(b'"rows"', other))
         with pytest.raises(DataError, match=path.name):
             read_manifest(path, ScanManifest)
+
+
+def test_columns_of_a_table_have_the_same_bytes_wherever_images_divide_its_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions = [f"a caption {i}" if i % 3 else "狗" for i in range(40)]
+    pq.write_table(pa.table({"text": captions, "jpg": [jpeg(i % 7) for i in range(40)]}), tmp_path / "t.parquet")
+    read = {"kind": "table", "paths": [str(tmp_path / "t.parquet")], "columns": {"caption": "text", "image": "jpg"}}
+    recipe = Recipe.model_validate({"name": "r", "sources": [{"name": "t", "read": read}]})
+    whole = scan_unit(Curation(recipe, tmp_path / "whole").scan_tasks()[0])
+    monkeypatch.setattr(base, "IMAGES_PER_BATCH", 3 * len(jpeg(0)))
+    divided = Curation(recipe, tmp_path / "divided").scan_tasks()[0]
+    assert len(list(divided.source.read(divided.unit, Storage()))) > 5
+    assert scan_unit(divided) == whole
