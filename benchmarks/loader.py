@@ -23,7 +23,6 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -33,7 +32,7 @@ import photo_tars
 from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,12 +58,9 @@ def samples_of(tar: Path) -> Iterator[Sample]:
         key = name.removesuffix(".jpg")
         record = json.loads(held[f"{key}.json"])
         language = "en" if record["caption"].isascii() else "zh"
-        content: dict[str, Any] = {
-            "id": key, "source": "photos", "task": "caption", "language": language, "regions": [],
-            "turns": caption_turns(record["caption"], language),
-            "origin": {"file": tar.name, "row": row, "key": key, "url": "", "sha": ""},
-        }  # fmt: skip
-        yield Sample(content, (SampleImage("jpg", held[name], record["width"], record["height"]),))
+        turns = caption_turns(record["caption"], language)
+        sample = SampleRecord(key, "photos", "caption", language, turns, Origin(tar.name, row, key))
+        yield Sample(sample, (SampleImage("jpg", held[name], record["width"], record["height"]),))
 
 
 def prepare(rows: int) -> Path:

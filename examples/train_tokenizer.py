@@ -10,12 +10,12 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from qvl.model.text.tokenizer import PATTERN
 from qvl.pipeline.markup.markers import MARKER
 from qvl.pipeline.shards.reader import open_dataset, read_index
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 
 HERE = Path(__file__).parent
@@ -26,10 +26,10 @@ def texts(folders: list[str]) -> Iterator[str]:
     reader = ShardBytes()
     for folder in folders:
         for shard in open_dataset(folder).shards:
-            index = read_index(shard.index, ["json_offset", "json_size"])
-            for offset, size in zip(*(column.to_pylist() for column in index.columns), strict=True):
-                for turn in orjson.loads(reader.read(shard.tar, offset, size))["turns"]:
-                    yield MARKER.sub(" ", turn["text"])
+            index = read_index(shard.index, ["key", "json_offset", "json_size"])
+            for key, offset, size in zip(*(column.to_pylist() for column in index.columns), strict=True):
+                for turn in decode_sample(reader.read(shard.tar, offset, size), shard.tar, key).turns:
+                    yield MARKER.sub(" ", turn.text)
 
 
 def train(folders: list[str], size: int) -> Tokenizer:

@@ -17,7 +17,7 @@ from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion, ExclusionMatch
 from qvl.pipeline.images.picture import Picture, picture, read_picture
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.storage.reader import Storage
 
 GROUNDING_VERSION = 2
@@ -137,21 +137,21 @@ class Images:
 
 def _sample(unit: BuildUnit, row: int, number: int, draft: Draft, image: Picture) -> Sample:
     item = draft.items[number]
-    content = {
-        "id": f"{sample_id(unit.id, row)}-{number}",
-        "source": unit.source,
-        "task": item.task,
-        "language": item.language,
-        "turns": item.turns,
-        "regions": item.regions,
-        "origin": {"file": unit.name, "row": row, "key": draft.key, "url": draft.url, "sha": image.sha},
-    }
-    return Sample(content, (SampleImage(image.extension, image.data, image.width, image.height),))
+    record = SampleRecord(
+        id=f"{sample_id(unit.id, row)}-{number}",
+        source=unit.source,
+        task=item.task,
+        language=item.language,
+        turns=item.turns,
+        origin=Origin(unit.name, row, draft.key, draft.url, image.sha),
+        regions=tuple(item.regions),
+    )
+    return Sample(record, (SampleImage(image.extension, image.data, image.width, image.height),))
 
 
 def _boxes(items: list[Item]) -> list[int]:
     """The hashes of a row's distinct boxes, in order; equal boxes have equal hashes in every row."""
-    boxes = dict.fromkeys(tuple(region["box"]) for item in items for region in item.regions)
+    boxes = dict.fromkeys(region.box for item in items for region in item.regions if region.box is not None)
     return [xxhash.xxh3_64_intdigest(CORNERS.pack(*box)) for box in boxes]
 
 

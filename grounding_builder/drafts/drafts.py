@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from qvl.grounding_builder.drafts.regions import Boxes, Region, regions_of
+from qvl.grounding_builder.drafts.regions import Boxes, regions_of
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turns, referring_turns, region_caption_turns
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.storage.reader import Storage

@@ -1,15 +1,15 @@
 """Boxes in annotated pixels to validated fractions of the image, or the reason for their drop."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.markup.coordinates import Box, collapses
+from qvl.pipeline.markup.regions import Region
 
 DECIMALS = 6
 NARROW = 0.01  # far wider than a cell of the grid: only narrower sides can collapse
-Region = dict[str, Any]
 
 
 class Boxes(RecipeModel):
@@ -85,4 +85,4 @@ def flags(boxes: list[Box], rule: Boxes) -> list[str]:
 
 def regions_of(phrase: str, boxes: list[Box]) -> list[Region]:
     """The regions of a phrase, one per box."""
-    return [{"phrase": phrase, "image": 0, "box": list(box)} for box in boxes]
+    return [Region(phrase, 0, box=box) for box in boxes]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +18,7 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.shards.manifests import DatasetManifest
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
@@ -39,7 +39,7 @@ Hashes = npt.NDArray[np.uint64]
 class Card:
     """A sample to be shown."""
 
-    content: dict[str, Any]
+    record: SampleRecord
     image: bytes
 
 
@@ -151,7 +151,7 @@ def boxes_per_image(pairs: list[Hashes]) -> Counter[int]:
 
 def _shard(path: AnyPath, index: AnyPath, figures: Figures) -> None:
     table = read_parquet(
-        index, ["source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
+        index, ["key", "source", "task", "language", "json_offset", "json_size", "image_offsets", "image_sizes"]
     )
     for source, task, language in zip(*(table[c].to_pylist() for c in ("source", "task", "language")), strict=True):
         figures.tasks.setdefault(source, Counter())[task] += 1
@@ -160,28 +160,30 @@ def _shard(path: AnyPath, index: AnyPath, figures: Figures) -> None:
         return
     with Storage().mapped(str(path)) as data:
         for row in table.to_pylist():
-            content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-            _count_boxes(content, figures)
-            cards = figures.cards.setdefault(f"{content['task']}/{content['source']}", [])
-            if len(cards) < PER_CELL and row["image_offsets"] and _is_new_image(content, cards):
+            text = bytes(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
+            record = decode_sample(text, str(path), row["key"])
+            _count_boxes(record, figures)
+            cards = figures.cards.setdefault(f"{record.task}/{record.source}", [])
+            if len(cards) < PER_CELL and row["image_offsets"] and _is_new_image(record, cards):
                 start, size = row["image_offsets"][0], row["image_sizes"][0]
-                cards.append(Card(content, bytes(data[start : start + size])))
+                cards.append(Card(record, bytes(data[start : start + size])))
 
 
-def _is_new_image(content: dict[str, Any], cards: list[Card]) -> bool:
+def _is_new_image(record: SampleRecord, cards: list[Card]) -> bool:
     """Whether no card shows this image yet."""
-    return all(card.content["origin"]["sha"] != content["origin"]["sha"] for card in cards)
+    return all(card.record.origin.sha != record.origin.sha for card in cards)
 
 
-def _count_boxes(content: dict[str, Any], figures: Figures) -> None:
+def _count_boxes(record: SampleRecord, figures: Figures) -> None:
     """Count the boxes and phrases of one sample."""
     figures.sampled += 1
-    figures.per_sample[len(content["regions"])] += 1
-    for region in content["regions"]:
-        x1, y1, x2, y2 = region["box"]
+    figures.per_sample[len(record.regions)] += 1
+    for region in record.regions:
+        assert region.box is not None  # this builder writes boxes only
+        x1, y1, x2, y2 = region.box
         figures.areas[_bucket((x2 - x1) * (y2 - y1), AREA_EDGES)] += 1
-        figures.words[_bucket(_length(region["phrase"]), WORD_EDGES)] += 1
-        figures.phrases[region["phrase"].casefold()] += 1
+        figures.words[_bucket(_length(region.phrase), WORD_EDGES)] += 1
+        figures.phrases[region.phrase.casefold()] += 1
         for row, column in _cells((x1, y1, x2, y2)):
             figures.heat[row][column] += 1
 

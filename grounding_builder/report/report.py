@@ -14,6 +14,7 @@ from qvl.pipeline.html.elements import Html, count, percent, table, tag, untrust
 from qvl.pipeline.html.pictures import PALETTE, framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
+from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
 
@@ -174,20 +175,22 @@ def _gallery(task: str, figures: Figures) -> Section | None:
 
 def _card(card: Card) -> Html:
     """The picture with its boxes, each phrase in one colour, and the text that is trained on with answers highlighted."""
-    content = card.content
+    record = card.record
     colours: dict[str, int] = {}
-    for region in content["regions"]:
-        colours.setdefault(region["phrase"], len(colours) % PALETTE)
-    boxes = [_box(region["box"], region["phrase"], colours[region["phrase"]]) for region in content["regions"]]
-    turns = [
-        tag("div.turn.markup" + (".supervised" if turn["role"] == "assistant" else ""), untrusted(turn["text"], 900))
-        for turn in content["turns"]
+    for region in record.regions:
+        colours.setdefault(region.phrase, len(colours) % PALETTE)
+    boxes = [
+        _box(region.box, region.phrase, colours[region.phrase]) for region in record.regions if region.box is not None
     ]
-    origin = f"{content['source']} · {content['origin']['file']} row {content['origin']['row']}"
+    turns = [
+        tag("div.turn.markup" + (".supervised" if turn.role == "assistant" else ""), untrusted(turn.text, 900))
+        for turn in record.turns
+    ]
+    origin = f"{record.source} · {record.origin.file} row {record.origin.row}"
     return tag("article.card", tag("div.boxed", _image(card.image), *boxes), *turns, tag("p.origin", origin))
 
 
-def _box(box: list[float], phrase: str, colour: int) -> Html:
+def _box(box: Box, phrase: str, colour: int) -> Html:
     x1, y1, x2, y2 = (100 * value for value in box)
     style = f"left:{x1:.3f}%;top:{y1:.3f}%;width:{x2 - x1:.3f}%;height:{y2 - y1:.3f}%"
     name = f"div.box.c{colour}" + (".low" if y1 < NO_ROOM_ABOVE else "") + (".far" if x1 > NO_ROOM_BESIDE else "")

@@ -11,12 +11,13 @@ import orjson
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.regions import Region, fit_xywh, flags, regions_of
+from qvl.grounding_builder.drafts.regions import fit_xywh, flags, regions_of
 from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.refcoco import coco_ids
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import detection_turns
 from qvl.pipeline.storage.reader import Storage
 

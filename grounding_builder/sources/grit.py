@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.regions import Boxes, Region, fit, flags, regions_of
+from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import grounded_caption_turns
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.sources.paths import find_units

@@ -14,6 +14,7 @@ from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardEntry
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.shards.writer import BLOCK, INDEX
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.atomic import replace_file, replacing
@@ -122,15 +123,10 @@ def _index(tar: Path) -> pa.Table:
 def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
     *images, json = members
     try:
-        content = orjson.loads(data[json.offset : json.offset + json.size])
-        key, turns, origin = content["id"], content["turns"], content["origin"]
-        labels = {name: content[name] for name in ("source", "task", "language")}
-        length = sum(len(turn["text"]) for turn in turns)
-        provenance = {"origin_file": origin["file"], "origin_row": origin["row"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{tar}: {json.name} is not a sample in our format ({error!r}); convert the tar with --output"
-        ) from None
+        record = decode_sample(bytes(data[json.offset : json.offset + json.size]), str(tar), json.name)
+    except DataError as error:
+        raise DataError(f"{error}; this is not a sample in our format, convert the tar with --output") from None
+    key = record.id
     if json.name != f"{key}.json" or any(not image.name.startswith(f"{key}.") for image in images):
         raise DataError(f"{tar}: {json.name} does not follow its own images; convert the tar with --output")
     try:
@@ -138,8 +134,11 @@ def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
     except HeaderError as error:
         raise DataError(f"{tar}: an image of {key} cannot be read: {error}") from None
     return {
-        "key": key, "image_offsets": [image.offset for image in images], "image_sizes": [image.size for image in images],
-        "json_offset": json.offset, "json_size": json.size, **labels, "text_length": length,
+        "key": key, "source": record.source, "task": record.task, "language": record.language,
+        "text_length": record.text_length,
+        "image_offsets": [image.offset for image in images], "image_sizes": [image.size for image in images],
+        "json_offset": json.offset, "json_size": json.size,
         "widths": [header.width for header in headers], "heights": [header.height for header in headers],
-        "extensions": [image.name.rpartition(".")[2] for image in images], **provenance,
+        "extensions": [image.name.rpartition(".")[2] for image in images],
+        "origin_file": record.origin.file, "origin_row": record.origin.row,
     }  # fmt: skip

@@ -10,14 +10,14 @@ from typing import Literal
 import orjson
 
 from qvl.pipeline.builders.text.chat import check_order
-from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
+from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, read_turns
 from qvl.pipeline.builders.text.rows import JsonObject
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.markup.markers import has_marker, named_image_slot
-from qvl.pipeline.markup.turns import Turns, caption_turns
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.markup.turns import Turn, Turns, caption_turns
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.tar_index import Member
 from qvl.pipeline.sources.webdataset import Sample as TarSample
@@ -61,22 +61,16 @@ def foreign_sample(
         raise LeftOutError("own_format")
     is_dialogue = "conversations" in meta or "messages" in meta
     text = _dialogue(meta, len(images)) if is_dialogue else _caption(meta, caption, len(images), language)
-    content = {
-        "id": f"{provenance.shard}-{row:07d}",
-        "source": provenance.source,
-        "task": text.task,
-        "language": language if language != "auto" else prompt_language(text.plain),
-        "turns": text.turns,
-        "regions": [],
-        "origin": {
-            "file": provenance.file,
-            "row": row,
-            "key": members.key,
-            "url": str(meta.get("url") or ""),
-            "sha": content_hash(images[0].data) if images else "",
-        },
-    }
-    return Sample(content, images)
+    sha = content_hash(images[0].data) if images else ""
+    record = SampleRecord(
+        id=f"{provenance.shard}-{row:07d}",
+        source=provenance.source,
+        task=text.task,
+        language=language if language != "auto" else prompt_language(text.plain),
+        turns=text.turns,
+        origin=Origin(provenance.file, row, members.key, str(meta.get("url") or ""), sha),
+    )
+    return Sample(record, images)
 
 
 def _json(member: Member | None, data: memoryview) -> JsonObject:
@@ -150,9 +144,9 @@ def _dialogue(meta: JsonObject, images: int) -> _Text:
     return _Text("chat", _rendered(turns), plain)
 
 
-def _rendered(turns: list[Turn]) -> Turns:
+def _rendered(turns: list[Message]) -> Turns:
     """Turns as text, with an image slot on a line of its own for every image."""
-    rendered: Turns = []
+    rendered: list[Turn] = []
     images = 0
     for role, parts in turns:
         text = ""
@@ -162,8 +156,8 @@ def _rendered(turns: list[Turn]) -> Turns:
                 images += 1
             else:
                 text += _safe(part)
-        rendered.append({"role": role, "text": text.strip()})
-    return rendered
+        rendered.append(Turn(role, text.strip()))
+    return tuple(rendered)
 
 
 def _safe(text: str) -> str:

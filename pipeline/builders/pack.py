@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
@@ -15,7 +13,7 @@ from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard, finish
 from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import BlankedSample, Sample, SampleImage, blank_json, decode_sample
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
@@ -45,10 +43,11 @@ class CopyTask:
 class _OpenUnit:
     """A built tar, mapped into memory or left on its store, and its index rows."""
 
+    name: str
     tar: memoryview | StorePath
     rows: list[dict[str, Any]]
 
-    def sample(self, rank: int) -> Sample:
+    def sample(self, rank: int) -> Sample | BlankedSample:
         """One sample. On a store this is one range request."""
         row = self.rows[rank]
         first, last = row["offset"], row["offset"] + row["size"]
@@ -57,8 +56,10 @@ class _OpenUnit:
         columns = ("image_offsets", "image_sizes", "widths", "heights", "extensions")
         for offset, size, width, height, extension in zip(*(row[name] for name in columns), strict=True):
             images.append(SampleImage(extension, data[offset - first : offset - first + size], width, height))
-        json = data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]]
-        return Sample(orjson.loads(json), tuple(images))
+        json = bytes(data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]])
+        if json == blank_json(row["key"], len(json)):
+            return BlankedSample(row["key"])
+        return Sample(decode_sample(json, self.name, row["key"]), tuple(images))
 
 
 def copy_shard(task: CopyTask) -> ShardManifest:
@@ -67,7 +68,7 @@ def copy_shard(task: CopyTask) -> ShardManifest:
     return committed or commit_shard(task.out, task.plan.name, _samples(task), task.fingerprint)
 
 
-def _samples(task: CopyTask) -> Iterator[Sample]:
+def _samples(task: CopyTask) -> Iterator[Sample | BlankedSample]:
     """The samples of a shard in order."""
     for window in task.plan.windows:
         owners, ranks = window.rows(task.seed, task.plan.first, task.plan.last)
@@ -77,7 +78,7 @@ def _samples(task: CopyTask) -> Iterator[Sample]:
             yield from map_concurrently(task.out, _read_sample, wanted[start : start + FETCHED])
 
 
-def _read_sample(wanted: tuple[_OpenUnit, int]) -> Sample:
+def _read_sample(wanted: tuple[_OpenUnit, int]) -> Sample | BlankedSample:
     unit, rank = wanted
     return unit.sample(rank)
 
@@ -92,9 +93,9 @@ def _open_units(out: AnyPath, window: Window, numbers: list[int]) -> dict[int, _
 def _open_unit(tar: AnyPath) -> _OpenUnit:
     rows = read_parquet(tar.with_suffix(".parquet")).to_pylist()
     if isinstance(tar, StorePath):
-        return _OpenUnit(tar, rows)
+        return _OpenUnit(str(tar), tar, rows)
     with Storage().mapped(str(tar)) as data:
-        return _OpenUnit(data, rows)
+        return _OpenUnit(str(tar), data, rows)
 
 
 def pack(

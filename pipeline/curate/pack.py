@@ -15,7 +15,7 @@ from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
 from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.base import Bytes, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -98,20 +98,13 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
 
 
 def _sample(record: dict[str, Any], unit: Unit, image: Bytes) -> Sample:
-    content = {
-        "id": record["id"],
-        "source": record["source"],
-        "task": "caption",
-        "language": record["language"],
-        "turns": caption_turns(record["caption"], record["language"]),
-        "regions": [],
-        "origin": {
-            "file": unit.name,
-            "row": record["row"],
-            "key": record["key"],
-            "url": record["url"],
-            "sha": record["image_hash"].hex(),
-        },
-    }
+    sample = SampleRecord(
+        id=record["id"],
+        source=record["source"],
+        task="caption",
+        language=record["language"],
+        turns=caption_turns(record["caption"], record["language"]),
+        origin=Origin(unit.name, record["row"], record["key"], record["url"], record["image_hash"].hex()),
+    )
     extension = EXTENSIONS.get(record["format"], record["format"])
-    return Sample(content, (SampleImage(extension, image, record["width"], record["height"]),))
+    return Sample(sample, (SampleImage(extension, image, record["width"], record["height"]),))

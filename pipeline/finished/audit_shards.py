@@ -3,15 +3,16 @@
 from collections import Counter
 from typing import Any, TypeVar
 
-import orjson
 import xxhash
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.finished.expected_samples import ExpectedSample, ExpectedSamples
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
@@ -88,13 +89,23 @@ def _audit_members(layout: Layout[AnyPath], plan: ShardPlan, expected: list[Expe
         members = sum(1 + len(row["image_offsets"]) for row in index)
         require(len(tar.members) == members, f"{name} has {len(tar.members)} members, but its index has {members}")
         for row, sample in zip(index, expected, strict=True):
-            content = orjson.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
-            key, found = row["key"], content["id"]
-            require(found == key, f"{name}: where the index has the JSON of {key} is that of {found}")
-            for kind in COUNTED:
-                counts[kind][content[kind.removesuffix("s")]] += 1
+            record = _record(name, row, data)
+            counts["sources"][record.source] += 1
+            counts["languages"][record.language] += 1
+            counts["tasks"][record.task] += 1
             if sample.image_hash is not None:
-                _audit_pair(name, row, sample, data, content["turns"][-1]["text"])
+                _audit_pair(name, row, sample, data, record.turns[-1].text)
+
+
+def _record(name: str, row: dict[str, Any], data: memoryview) -> SampleRecord:
+    """The JSON of a sample, which must be that of the index row."""
+    key, text = row["key"], bytes(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
+    try:
+        record = decode_sample(text, name, key)
+    except DataError as error:
+        raise DiscrepancyError(str(error)) from None
+    require(record.id == key, f"{name}: the index points to the JSON of {record.id} instead of that of {key}")
+    return record
 
 
 def _audit_pair(name: str, row: dict[str, Any], sample: ExpectedSample, data: memoryview, text: str) -> None:

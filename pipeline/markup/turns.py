@@ -4,12 +4,22 @@ A sample is a context and an answer; the loss falls on the answer alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from qvl.pipeline.markup.coordinates import Box, Quad
 from qvl.pipeline.markup.dialects import box, grounded, quad, ref
 from qvl.pipeline.markup.markers import image_slot
 
-Turns = list[dict[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A part of a sample's text. ``role``: system, user or assistant, or text for running text; the last two have a loss."""
+
+    role: str
+    text: str
+
+
+Turns = tuple[Turn, ...]
 
 CAPTION_PROMPTS = {"en": "Generate the caption in English:", "zh": "Generate the caption in Chinese:"}
 GROUNDING_PROMPTS = {
@@ -26,7 +36,7 @@ OCR_PROMPTS = {"en": "OCR with grounding:", "zh": "识别文字并给出位置�
 def _turns(context: str, answer: str) -> Turns:
     """The blank after a Latin context is part of the answer, so that the model learns to write it."""
     blank = " " if context[-1:].isascii() else ""
-    return [{"role": "user", "text": context}, {"role": "assistant", "text": blank + answer}]
+    return Turn("user", context), Turn("assistant", blank + answer)
 
 
 def caption_turns(caption: str, language: str) -> Turns:
@@ -51,7 +61,7 @@ def grounded_caption_turns(
 def referring_turns(expression: str, boxes: Sequence[Box]) -> Turns:
     """Phrase to box: the expression is context, its boxes are the answer. The prompt is the same in every language."""
     answer = "".join(box(b) for b in boxes)
-    return [{"role": "user", "text": image_slot(0) + ref(expression)}, {"role": "assistant", "text": answer}]
+    return Turn("user", image_slot(0) + ref(expression)), Turn("assistant", answer)
 
 
 def region_caption_turns(b: Box, description: str, language: str = "en") -> Turns:

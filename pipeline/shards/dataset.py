@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
@@ -13,12 +13,12 @@ from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.revoked import read_revoked
-from qvl.pipeline.shards.sample import Sample
+from qvl.pipeline.shards.sample import BlankedSample, Sample
 from qvl.pipeline.shards.writer import ShardWriter
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently, size_of
 
 
-def commit_shard(out: AnyPath, name: str, samples: Iterable[Sample], fingerprint: str) -> ShardManifest:
+def commit_shard(out: AnyPath, name: str, samples: Iterable[Sample | BlankedSample], fingerprint: str) -> ShardManifest:
     """Write samples to a shard and its index and commit both. Samples that were taken down are left out."""
     layout = Layout(out)
     revoked, left_out = read_revoked(layout.revoked), 0
@@ -26,12 +26,17 @@ def commit_shard(out: AnyPath, name: str, samples: Iterable[Sample], fingerprint
     with attempt(out) as folder:
         with ShardWriter(folder / f"{name}.tar") as writer:
             for sample in samples:
-                if sample.content["id"] in revoked:
+                if sample.id in revoked:
                     left_out += 1
                     continue
+                if isinstance(sample, BlankedSample):
+                    raise DataError(
+                        f"{layout.revoked}: {sample.id} is blanked in its unit but not listed as taken down"
+                    )
                 writer.write(sample)
-                for kind in COUNTED:
-                    counts[kind][sample.content[kind.removesuffix("s")]] += 1
+                counts["sources"][sample.record.source] += 1
+                counts["languages"][sample.record.language] += 1
+                counts["tasks"][sample.record.task] += 1
         index = writer.path.with_suffix(".parquet")
         index_hash, size = file_hash(index), writer.path.stat().st_size
         publish(writer.path, layout.shard(name), writer.hash)

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.shards.reader import Dataset, ShardFile, read_index
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 
 COLUMNS = ["key", "json_offset", "json_size", "image_offsets", "image_sizes"]
@@ -25,25 +22,18 @@ class ScannedSample:
     images: tuple[tuple[int, int], ...]
     reader: ShardBytes
 
-    def content(self) -> dict[str, Any]:
-        """The parsed JSON. Raises DataError if it is not a JSON object."""
-        try:
-            found = orjson.loads(self.json)
-        except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, dict):
-            raise DataError(f"{self.shard.tar}: the JSON of {self.key} is corrupted; run `qvl curate audit`")
-        return found
+    def record(self) -> SampleRecord:
+        """The sample's JSON. Raises DataError if it is not that of a sample."""
+        return decode_sample(self.json, self.shard.tar, self.key)
 
     def image(self, number: int) -> bytes:
         """The bytes of one of its images."""
         return self.reader.read(self.shard.tar, *self.images[number])
 
-    def image_hashes(self, content: dict[str, Any]) -> list[str]:
+    def image_hashes(self, record: SampleRecord) -> list[str]:
         """Hex xxh3-128 of each image: ``origin.sha`` if the sample has one image and states it, else from the bytes."""
-        known = content.get("origin", {}).get("sha")
-        if len(self.images) == 1 and known:
-            return [str(known)]
+        if len(self.images) == 1 and record.origin.sha:
+            return [record.origin.sha]
         return [content_hash(self.image(number)) for number in range(len(self.images))]
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
 from qvl.pipeline.base.errors import ContractError
-from qvl.pipeline.shards.sample import Sample
+from qvl.pipeline.shards.sample import Sample, encode_sample
 from qvl.pipeline.sources.base import Bytes
 
 BLOCK = 512
@@ -113,22 +112,20 @@ class ShardWriter:
 
     def write(self, sample: Sample) -> None:
         """Append a sample. Its key is its id: letters, digits, dashes and underscores, but no dots."""
-        content, images = sample.content, sample.images
-        key, start = content["id"], self._position
+        record, images = sample.record, sample.images
+        key, start = record.id, self._position
         offsets = []
         for number, image in enumerate(images):
             stem = key if len(images) == 1 else f"{key}.{number}"
             offsets.append(self._member(f"{stem}.{image.extension}", image.data))
             self.image_bytes += len(image.data)
-        text = orjson.dumps(content)
+        text = encode_sample(record)
         json_offset = self._member(f"{key}.json", text)
-        origin = content["origin"]
-        text_length = sum([len(turn["text"]) for turn in content["turns"]])
         row = (
             key, start, self._position - start, offsets, [len(image.data) for image in images], json_offset, len(text),
-            content["source"], content["task"], content["language"], text_length,
+            record.source, record.task, record.language, record.text_length,
             [image.width for image in images], [image.height for image in images], [image.extension for image in images],
-            origin["file"], origin["row"],
+            record.origin.file, record.origin.row,
         )  # fmt: skip
         self.rows.append(key)
         self._recent.append(row)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.shards.reader import read_index
+from qvl.pipeline.shards.sample import blank_json
 
 COLUMNS = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
 
@@ -31,8 +31,8 @@ class UnitSample:
 
     @property
     def blank_json(self) -> bytes:
-        """What replaces the JSON: only the id, padded with spaces to the same size."""
-        return orjson.dumps({"id": self.key}).ljust(self.json_size)
+        """What replaces the JSON."""
+        return blank_json(self.key, self.json_size)
 
 
 HeldSamples = dict[str, list[UnitSample]]  # by unit

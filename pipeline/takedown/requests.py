@@ -38,17 +38,17 @@ class TakedownList:
 
     def match(self, sample: ScannedSample) -> TakedownMatch | None:
         """The first line that a sample is on, or None. Image bytes are read only if a line needs their hash."""
-        content = sample.content()
-        origin = content.get("origin", {})
+        record = sample.record()
+        origin = record.origin
         line = self.line_of_id(sample.key)
-        if line is None and origin.get("url") in self.values["url"]:
-            line = f"url:{origin['url']}"
+        if line is None and origin.url in self.values["url"]:
+            line = f"url:{origin.url}"
         if line is None and self.values["sha"]:
-            line = self._line_of_hash("sha", sample.image_hashes(content))
+            line = self._line_of_hash("sha", sample.image_hashes(record))
         for kind in ("sha256", "md5"):
             if line is None and self.values[kind]:
                 line = self._line_of_hash(kind, _digests(kind, sample))
-        return None if line is None else TakedownMatch(line, origin.get("url") or "", origin.get("sha") or "")
+        return None if line is None else TakedownMatch(line, origin.url, origin.sha)
 
     def _line_of_hash(self, kind: str, digests: Iterable[str]) -> str | None:
         return next((f"{kind}:{digest}" for digest in digests if digest in self.values[kind]), None)

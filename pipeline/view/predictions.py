@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.thumbnail import NoThumbnail
 from qvl.pipeline.markup import parsing
 from qvl.pipeline.markup.dialects import QWEN_VL, TAGS
 from qvl.pipeline.shards.reader import read_index
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.samples import outline, plain_words
@@ -148,9 +147,8 @@ def _asks(sample: str, key: str) -> bool:
 def _says(tar: Path, row: Record, answer: str) -> bool:
     """Whether a sample of a shard ends with this answer."""
     try:
-        content = orjson.loads(
-            Storage().read_range(str(tar), row["json_offset"], row["json_offset"] + row["json_size"])
-        )
-        return bool(str(content["turns"][-1]["text"]).strip() == answer)
-    except (ValueError, KeyError, IndexError, TypeError):
+        data = Storage().read_range(str(tar), row["json_offset"], row["json_offset"] + row["json_size"])
+        turns = decode_sample(data, str(tar), row["key"]).turns
+    except DataError:
         return False
+    return bool(turns) and turns[-1].text.strip() == answer

@@ -4,16 +4,15 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import xxhash
 from PIL import Image, ImageDraw
 
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.commit.records import decode
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.shards.manifests import DatasetManifest
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.storage.arrow_files import read_parquet, read_span
 from qvl.pipeline.storage.paths import AnyPath
-from qvl.synth_ocr.build.regions import OcrRegion
 
 PER_SOURCE = 6
 LINE_COLOR, WORD_COLOR = (220, 30, 30), (40, 120, 230)
@@ -27,11 +26,11 @@ class PackedPage:
     source: str
     language: str
     jpeg: bytes
-    regions: list[OcrRegion]
+    regions: tuple[Region, ...]
     unit: str = ""
 
     @property
-    def lines(self) -> list[OcrRegion]:
+    def lines(self) -> list[Region]:
         return [region for region in self.regions if region.level == "line"]
 
     @property
@@ -61,12 +60,9 @@ def _read_page(layout: Layout[AnyPath], source: str, shard: str, row: dict[str, 
     sample = read_span(layout.shard(shard), first, last)
     image, text = row["image_offsets"][0] - first, row["json_offset"] - first
     jpeg = sample[image : image + row["image_sizes"][0]]
-    content = orjson.loads(sample[text : text + row["json_size"]])
-    unit = content["id"].removesuffix(f"-{content['origin']['key']}")
-    regions = [
-        decode(OcrRegion, orjson.dumps(each), f"{layout.shard(shard)}: {content['id']}") for each in content["regions"]
-    ]
-    return PackedPage(row["key"], source, content["language"], jpeg, regions, unit)
+    record = decode_sample(bytes(sample[text : text + row["json_size"]]), str(layout.shard(shard)), row["key"])
+    unit = record.id.removesuffix(f"-{record.origin.key}")
+    return PackedPage(row["key"], source, record.language, jpeg, record.regions, unit)
 
 
 def draw_quads(page: PackedPage) -> Image.Image:
@@ -76,7 +72,7 @@ def draw_quads(page: PackedPage) -> Image.Image:
     width, height = image.size
     for level, colour in (("word", WORD_COLOR), ("line", LINE_COLOR)):
         for region in page.regions:
-            if region.level != level:
+            if region.level != level or region.quad is None:
                 continue
             quad = region.quad
             points = [(x * width, y * height) for x, y in zip(quad[::2], quad[1::2], strict=True)]

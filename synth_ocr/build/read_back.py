@@ -14,6 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
@@ -163,6 +164,7 @@ def _read_page(page: PackedPage, effects: list[str]) -> list[LineReading]:
     lines = [line for line in page.lines if len(line.phrase) >= LEAST_CHARACTERS]
     found = []
     for line in lines[:: max(1, len(lines) // LINES)][:LINES]:
+        assert line.quad is not None  # every line of an OCR page has one
         crop = straighten(image, line.quad)
         if crop.shape[0] > crop.shape[1] * 2:
             continue  # vertical text would need a model of its own
@@ -180,7 +182,7 @@ def _read_page(page: PackedPage, effects: list[str]) -> list[LineReading]:
     return found
 
 
-def straighten(image: Pixels, quad: list[float]) -> Pixels:
+def straighten(image: Pixels, quad: Quad) -> Pixels:
     """A line cut out of the page and turned upright, TALL pixels high, with a margin on every side."""
     height, width = image.shape[:2]
     corners = np.array(quad, np.float32).reshape(4, 2) * (width, height)

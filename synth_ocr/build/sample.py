@@ -8,9 +8,8 @@ import pyarrow as pa
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.measuring.columns import CATEGORY
-from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import ocr_turns
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.synth_ocr.build.regions import page_regions
 from qvl.synth_ocr.page.geometry import heading
 from qvl.synth_ocr.page.notes import notes_json
@@ -62,20 +61,17 @@ def built_row(outcome: Outcome, unit: BuildUnit, kind: str, row: int, text_token
     if kept == 0:
         return BuiltRow("no_room", outcome.key, columns={"kind": kind})
     regions = page_regions(page, outcome.width, outcome.height)
-    records: list[tuple[str, Quad]] = []
-    for region in regions[:kept]:
-        a, b, c, d, e, f, g, h = region.quad
-        records.append((region.phrase, (a, b, c, d, e, f, g, h)))
-    content = {
-        "id": f"{unit.id}-{outcome.key}",
-        "source": unit.source,
-        "task": "ocr",
-        "language": language,
-        "turns": ocr_turns(records, language),
-        "regions": [region.content() for region in regions],
-        "origin": {"file": unit.name, "row": row, "key": outcome.key, "url": url, "sha": ""},
-    }
-    sample = Sample(content, (SampleImage("jpg", outcome.jpeg, outcome.width, outcome.height),))
+    records = [(region.phrase, region.quad) for region in regions[:kept] if region.quad is not None]
+    record = SampleRecord(
+        id=f"{unit.id}-{outcome.key}",
+        source=unit.source,
+        task="ocr",
+        language=language,
+        turns=ocr_turns(records, language),
+        origin=Origin(unit.name, row, outcome.key, url),
+        regions=tuple(regions),
+    )
+    sample = Sample(record, (SampleImage("jpg", outcome.jpeg, outcome.width, outcome.height),))
     return BuiltRow(KEEP, outcome.key, [sample], ledger_values(outcome, page, kind, language, len(page.lines) - kept))
 
 

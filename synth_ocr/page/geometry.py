@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl.pipeline.markup.coordinates import Quad
+
 Points = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
@@ -121,10 +123,10 @@ def bounds(quad: Points, width: int, height: int, margin: int = 0) -> tuple[int,
     )  # fmt: skip
 
 
-def fractions(quads: Sequence[Points], width: int, height: int) -> list[list[float]]:
+def fractions(quads: Sequence[Points], width: int, height: int) -> list[Quad]:
     """Eight numbers per quad: fractions of width and height in [0, 1], rounded to 5 decimals (under 0.01 px at 1024)."""
     if not quads:
         return []
     scaled = np.stack(quads) / (width, height)
     numbers: list[list[float]] = scaled.clip(0.0, 1.0).round(5).reshape(len(quads), 8).tolist()
-    return numbers
+    return [(a, b, c, d, e, f, g, h) for a, b, c, d, e, f, g, h in numbers]

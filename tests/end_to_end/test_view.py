@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,8 +22,10 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.build import build
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.run import run
+from qvl.pipeline.markup.regions import Region
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.recipe.recipe import Recipe, load_recipe
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.training.evaluation.run import predictions
 from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.samples.shards import find_shards, read_shards
@@ -387,6 +390,10 @@ def test_looking_writes_nothing(browser: Browser, demo: tuple[Path, str]) -> Non
     seen.page.context.close()
 
 
+HARMLESS, CORNERS = (0.12345, 0.25, 1.0, 2.0), b'["<svg>",null,1.0,2.0]'
+"""A box, and equally many bytes that replace it in the finished tars: our own writers write no such thing."""
+
+
 @dataclass(frozen=True)
 class Drawings:
     """Pages with boxes, quads and words that try to become part of the page."""
@@ -402,17 +409,15 @@ class Drawings:
 
     def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         for row, text in enumerate(HOSTILE):
-            regions = [
-                {"phrase": text, "image": 0, "box": [0.1, 0.2, 0.5, 0.6]},
-                {"phrase": text, "image": 0, "quad": [0.2, 0.2, 0.8, 0.25, 0.75, 0.7, 0.25, 0.65]},
-                {"phrase": "no numbers", "image": 0, "box": ["<svg>", None, 1, 2]},
-            ]
-            origin = {"file": unit.name, "row": row, "key": text[:40], "url": "javascript:alert(1)", "sha": ""}
-            turns = [{"role": "user", "text": f"<img>0</img>{text}"}, {"role": "<b>assistant", "text": text}]
-            content = {"id": f"d{row}", "source": "drawings", "task": "ocr", "language": "en", "turns": turns}
-            sample = Sample(
-                {**content, "regions": regions, "origin": origin}, (SampleImage("jpg", jpeg(row, 300, 200), 300, 200),)
+            regions = (
+                Region(text, 0, box=(0.1, 0.2, 0.5, 0.6)),
+                Region(text, 0, quad=(0.2, 0.2, 0.8, 0.25, 0.75, 0.7, 0.25, 0.65)),
+                Region("no numbers", 0, box=HARMLESS),
             )
+            origin = Origin(unit.name, row, text[:40], "javascript:alert(1)")
+            turns = Turn("user", f"<img>0</img>{text}"), Turn("<b>assistant", text)
+            record = SampleRecord(f"d{row}", "drawings", "ocr", "en", turns, origin, regions)
+            sample = Sample(record, (SampleImage("jpg", jpeg(row, 300, 200), 300, 200),))
             yield BuiltRow("keep", text[:40], [sample], {"regions": len(regions), "flags": [text[:60], "<i>"]})
         yield BuiltRow("<script>document.title='owned'</script>", "dropped", [], {"regions": 0, "flags": []})
 
@@ -420,6 +425,8 @@ class Drawings:
 def test_boxes_and_quads_are_drawn_where_they_lie(browser: Browser, tmp_path: Path) -> None:
     with RunProgress() as progress:
         build(Drawings(), tmp_path / "out", SerialPool(), progress, shard_rows=5, seed=0)
+    for tar in (tmp_path / "out" / "shards").glob("*.tar"):
+        tar.write_bytes(tar.read_bytes().replace(orjson.dumps(HARMLESS), CORNERS))
     with served(tmp_path / "out") as base:
         seen = looked_at(browser, base).open("?view=rows&row=drawings-0000-0000003")
         image = seen.page.locator("#drawer .picture.large img")

@@ -54,7 +54,7 @@ def drafts(source: Annotations) -> list[Draft]:
 
 def answers(draft: Draft, task: str = "referring") -> list[str]:
     """The texts of a row's samples of one task, with all turns joined."""
-    return ["".join(turn["text"] for turn in item.turns) for item in draft.items if item.task == task]
+    return ["".join(turn.text for turn in item.turns) for item in draft.items if item.task == task]
 
 
 def make(source: Annotations, out: Path, exclusion: Exclusion | None = None) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ import yaml
 from PIL import Image, ImageDraw
 
 from qvl.pipeline.markup.markers import image_slot
-from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, referring_turns, vqa_turns
+from qvl.pipeline.markup.turns import Turn, Turns, caption_turns, ocr_turns, referring_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 
 COLOURS = ("red", "green", "blue", "white", "black", "orange", "purple", "grey")
 LINE = (0.05, 0.05, 0.6, 0.05, 0.6, 0.4, 0.05, 0.4)
@@ -29,11 +29,8 @@ def picture(number: int) -> bytes:
 
 
 def sample(key: str, task: str, turns: Turns, pictures: list[bytes], row: int = 0) -> Sample:
-    content: dict[str, Any] = {
-        "id": key, "source": "made", "task": task, "language": "en", "turns": turns, "regions": [],
-        "origin": {"file": "made", "row": row, "key": key, "url": "", "sha": ""},
-    }  # fmt: skip
-    return Sample(content, tuple(SampleImage("jpg", data, 80, 60) for data in pictures))
+    record = SampleRecord(key, "made", task, "en", turns, Origin("made", row, key))
+    return Sample(record, tuple(SampleImage("jpg", data, 80, 60) for data in pictures))
 
 
 def of_task(task: str, number: int) -> Sample:
@@ -41,10 +38,10 @@ def of_task(task: str, number: int) -> Sample:
     colour, key = COLOURS[number % len(COLOURS)], f"{task}-{number:04d}"
     words = " ".join([colour] * (1 + number % 7))
     if task == "text":
-        return sample(key, task, [{"role": "text", "text": f"{number} {words}"}], [], number)
+        return sample(key, task, (Turn("text", f"{number} {words}"),), [], number)
     if task == "chat":
-        asked = {"role": "user", "text": f"Picture 1: {image_slot(0)}\nWhich?"}
-        return sample(key, task, [asked, {"role": "assistant", "text": words}], [picture(number)], number)
+        asked = Turn("user", f"Picture 1: {image_slot(0)}\nWhich?")
+        return sample(key, task, (asked, Turn("assistant", words)), [picture(number)], number)
     turns = {
         "caption": lambda: caption_turns(f"{words} {number}", "en"),
         "vqa": lambda: vqa_turns("Which colour?", words),

@@ -16,6 +16,8 @@ from qvl.model.network.errors import ModelError
 from qvl.model.text.dialogue import Encoded, encode_chatml, encode_plain
 from qvl.model.text.tokenizer import END_OF_TEXT, MARKUP, TURN_END, TURN_START, token_id
 from qvl.pipeline.markup.markers import image_numbers, without_images
+from qvl.pipeline.markup.turns import Turn, Turns
+from qvl.pipeline.shards.sample import SampleRecord
 from qvl.training.recipe import StageSpec
 
 ENCODE_VERSION = 1
@@ -79,12 +81,12 @@ class Encoder:
         markers = [token_id(tokenizer, token) for token in (*MARKUP, END_OF_TEXT, TURN_START, TURN_END)]
         self._markers = np.array(sorted(markers), dtype=np.int32)
 
-    def encode(self, content: dict[str, Any]) -> TokenSample:
-        """The tokens of a sample's ``<key>.json``. Raises SampleError for a sample that cannot be trained on."""
-        turns, task = content["turns"], content["task"]
+    def encode(self, record: SampleRecord) -> TokenSample:
+        """The tokens of a sample. Raises SampleError for a sample that cannot be trained on."""
+        turns, task = record.turns, record.task
         if not self.rule.pictures:
-            turns = [turn | {"text": without_images(turn["text"])} for turn in turns]
-        numbers = tuple(number for turn in turns for number in image_numbers(turn["text"]))
+            turns = tuple(Turn(turn.role, without_images(turn.text)) for turn in turns)
+        numbers = tuple(number for turn in turns for number in image_numbers(turn.text))
         try:
             encoded = self._dialogue(turns) if self._is_dialogue(task) else self._plain(turns)
         except ModelError as error:
@@ -110,8 +112,8 @@ class Encoder:
     def _is_dialogue(self, task: str) -> bool:
         return self.rule.chatml == "all" or task == "chat"
 
-    def _plain(self, turns: list[dict[str, str]]) -> Encoded:
-        segments = [(turn["text"], turn["role"] in ("assistant", "text")) for turn in turns]
+    def _plain(self, turns: Turns) -> Encoded:
+        segments = [(turn.text, turn.role in ("assistant", "text")) for turn in turns]
         if not any(supervised for _, supervised in segments):
             raise SampleError("nothing_to_learn")
         whole = Encoded()
@@ -136,8 +138,8 @@ class Encoder:
             self._prompts[text] = encoded
         return encoded
 
-    def _dialogue(self, turns: list[dict[str, str]]) -> Encoded:
-        pairs: Any = [(turn["role"], turn["text"]) for turn in turns]
+    def _dialogue(self, turns: Turns) -> Encoded:
+        pairs: Any = [(turn.role, turn.text) for turn in turns]
         if any(role == "text" for role, _ in pairs):  # pure text has no turns, so it stays plain in a dialogue stage
             return self._plain(turns)
         return encode_chatml(self.tokenizer, pairs, loss=self.rule.loss, positions=self.rule.positions)

@@ -7,19 +7,19 @@ fingerprint: it stays valid when folders move, and lengths are measured again wh
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from qvl.model.network.config import IGNORE
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.shards.reader import ShardFile, read_index
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import ENCODE_VERSION, Encoder, Rule, SampleError
 from qvl.training.data.holdout import held_out, image_hash
@@ -99,11 +99,16 @@ def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
     index = read_index(task.shard.index, ["key", "json_offset", "json_size", "image_offsets", "image_sizes"])
     for key, offset, size, *images in zip(*(index.column(n).to_pylist() for n in index.column_names), strict=True):
         spans = list(zip(*images, strict=True))
+        data = reader.read(task.shard.tar, offset, size)
         try:
-            content = orjson.loads(reader.read(task.shard.tar, offset, size))
-            if task.holdout is not None and _held_out(task, reader, key, content, spans):
+            record = decode_sample(data, task.shard.tar, key)
+        except DataError:
+            yield 0, 0, 0, 0, "json"
+            continue
+        try:
+            if task.holdout is not None and _held_out(task, reader, record, spans):
                 raise SampleError(HELD_OUT)
-            sample = encoder.encode(content)
+            sample = encoder.encode(record)
             if any(number >= len(spans) for number in sample.images):
                 raise SampleError("image_missing")
         except SampleError as error:
@@ -116,16 +121,13 @@ def _rows(task: LengthsTask) -> Iterator[tuple[int, int, int, int, str | None]]:
     reader.close()
 
 
-def _held_out(
-    task: LengthsTask, reader: ShardBytes, key: str, content: dict[str, Any], spans: list[tuple[int, int]]
-) -> bool:
+def _held_out(task: LengthsTask, reader: ShardBytes, record: SampleRecord, spans: list[tuple[int, int]]) -> bool:
     """Whether one of the sample's images is held out; a sample without images is split by its id."""
     assert task.holdout is not None
-    stored = content["origin"].get("sha")
-    if len(spans) == 1 and stored:
-        hashes = [stored]
+    if len(spans) == 1 and record.origin.sha:
+        hashes = [record.origin.sha]
     else:
-        hashes = [image_hash(reader.read(task.shard.tar, *span)) for span in spans] or [image_hash(key.encode())]
+        hashes = [image_hash(reader.read(task.shard.tar, *span)) for span in spans] or [image_hash(record.id.encode())]
     return any(held_out(sha, task.holdout.share, task.holdout.seed) for sha in hashes)
 
 

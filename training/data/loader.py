@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from qvl.model.network.config import IGNORE
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import PixelError, decode_pixels
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.shards.sample_bytes import FetchAhead, ShardBytes
 from qvl.training.data.encode import Encoder, SampleError, TokenSample
 from qvl.training.data.schedule import Schedule
@@ -95,7 +95,7 @@ class Assembler(Dataset[Batch]):
         return batch
 
     def _sample(self, ref: SampleRef) -> tuple[TokenSample, list[Picture]]:
-        sample = self.encoder.encode(orjson.loads(self.reader.read(ref.tar, *ref.json)))
+        sample = self.encoder.encode(decode_sample(self.reader.read(ref.tar, *ref.json), ref.tar, ref.key))
         if ref.tokens and len(sample.ids) != ref.tokens:
             raise DataError(f"{ref.key}: {len(sample.ids)} tokens, {ref.tokens} were measured")
         return sample, [self.picture(self.reader.read(ref.tar, *ref.images[number])) for number in sample.images]

@@ -14,7 +14,7 @@ PAGE_TASK = "ocr"
 
 def is_held_out(scanned: ScannedSample, holdout: Holdout) -> bool:
     """Whether training leaves the sample out: one of its images is held out, or its id if it has no images."""
-    hashes = scanned.image_hashes(scanned.content()) or [content_hash(scanned.key.encode())]
+    hashes = scanned.image_hashes(scanned.record()) or [content_hash(scanned.key.encode())]
     return any(held_out(sha, holdout.share, holdout.seed) for sha in hashes)
 
 
@@ -27,11 +27,10 @@ def pages_of_known_documents(paths: Mapping[str, str], holdout: Holdout) -> froz
     held: list[tuple[str, tuple[str, str]]] = []  # sample key, document
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
-            content = scanned.content()
-            file = str(content["origin"].get("file", ""))
-            if content["task"] != PAGE_TASK or not PurePosixPath(file).suffix:
+            record = scanned.record()
+            if record.task != PAGE_TASK or not PurePosixPath(record.origin.file).suffix:
                 continue
-            document = content["source"], file
+            document = record.source, record.origin.file
             if is_held_out(scanned, holdout):
                 held.append((scanned.key, document))
             else:

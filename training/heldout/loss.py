@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from pathlib import Path
-from typing import Any
 
 import torch
 import xxhash
@@ -18,6 +17,7 @@ from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.pipeline.images.decode import PixelError
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.shards.sample import SampleRecord
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.training.data.encode import Encoder, Rule, SampleError
@@ -36,10 +36,10 @@ OTHER = " with another picture"
 
 @dataclass(frozen=True, slots=True)
 class HeldOutSample:
-    """A held-out sample: its task, its JSON and the bytes of its images."""
+    """A held-out sample and the bytes of its images. ``task``: under which its loss is counted."""
 
     task: str
-    content: dict[str, Any]
+    record: SampleRecord
     images: tuple[bytes, ...]
 
 
@@ -69,10 +69,10 @@ def held_out_samples(paths: Mapping[str, str], holdout: Holdout, limit: int) -> 
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
             if is_held_out(scanned, holdout) and scanned.key not in known:
-                content = scanned.content()
+                record = scanned.record()
                 images = tuple(scanned.image(number) for number in range(len(scanned.images)))
                 rank = xxhash.xxh3_64_intdigest(scanned.key.encode(), holdout.seed)
-                ranked[content["task"]].append((rank, HeldOutSample(content["task"], content, images)))
+                ranked[record.task].append((rank, HeldOutSample(record.task, record, images)))
     ordered = {task: sorted(ranked[task], key=lambda pair: pair[0])[:limit] for task in sorted(ranked)}
     return [sample for chosen in ordered.values() for _, sample in chosen]
 
@@ -91,7 +91,7 @@ def held_out_loss(folder: Path, samples: Sequence[HeldOutSample], device: str = 
         for sample in chosen:
             one = _sample_loss(model, assembler, sample)
             if one is not None:
-                losses[sample.task + suffix][sample.content["id"]] = one
+                losses[sample.task + suffix][sample.record.id] = one
     return {name: summed(each) for name, each in losses.items()}
 
 
@@ -128,7 +128,7 @@ def summed(by_sample: Mapping[str, tuple[float, int]]) -> TaskLoss:
 def _sample_loss(model: TrainingModel, assembler: Assembler, sample: HeldOutSample) -> tuple[float, int] | None:
     """The sum of the losses and the number of supervised tokens; None if the sample cannot be encoded or has none."""
     try:
-        encoded = assembler.encoder.encode(sample.content)
+        encoded = assembler.encoder.encode(sample.record)
         pictures = [assembler.picture(sample.images[number]) for number in encoded.images]
     except (SampleError, PixelError):
         return None

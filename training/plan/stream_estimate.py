@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from transformers import PreTrainedTokenizerBase
 
 from qvl.model.network.config import IGNORE
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.shards.mixture import Mixture
 from qvl.pipeline.shards.reader import Indexes
+from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule, SampleError
 from qvl.training.data.packing import micro_batches, plan_sequences, planned_together
@@ -112,7 +112,7 @@ class Measure:
 
     def _encoded(self, encoder: Encoder, tar: str, offset: int, size: int, images: int) -> tuple[int, int, int]:
         try:
-            sample = encoder.encode(orjson.loads(self.reader.read(tar, offset, size)))
+            sample = encoder.encode(decode_sample(self.reader.read(tar, offset, size), tar, f"sample at byte {offset}"))
         except (SampleError, DataError, *UNREADABLE):
             return 0, 0, 0
         if any(number >= images for number in sample.images):

@@ -15,7 +15,7 @@ from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.curate.measuring.columns import CATEGORY, sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.sources.paths import find_units, owned
 from qvl.pipeline.storage.reader import Storage
 
@@ -70,19 +70,19 @@ class TextBuilder:
         images = tuple(SampleImage(p.extension, p.data, p.width, p.height) for p in draft.pictures)
         samples, sha = [], draft.pictures[0].sha if len(draft.pictures) == 1 else ""
         for number, turns in enumerate(draft.samples):
-            content = {
-                "id": f"{sample_id(unit.id, row)}-{number}",
-                "source": unit.source,
-                "task": self._source(unit).kind,
-                "language": draft.language,
-                "turns": turns,
-                "regions": draft.regions,
-                "origin": {"file": unit.name, "row": row, "key": draft.key, "url": "", "sha": sha},
-            }
-            samples.append(Sample(content, images))
+            record = SampleRecord(
+                id=f"{sample_id(unit.id, row)}-{number}",
+                source=unit.source,
+                task=self._source(unit).kind,
+                language=draft.language,
+                turns=turns,
+                origin=Origin(unit.name, row, draft.key, sha=sha),
+                regions=tuple(draft.regions),
+            )
+            samples.append(Sample(record, images))
         columns = {
             "language": draft.language,
-            "characters": sum(len(turn["text"]) for turns in draft.samples for turn in turns),
+            "characters": sum(len(turn.text) for turns in draft.samples for turn in turns),
             "turns": sum(map(len, draft.samples)),
             "images": len(images),
         }

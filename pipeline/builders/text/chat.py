@@ -7,15 +7,16 @@ from typing import Literal
 from pydantic import Field
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Turn, read_turns
+from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, read_turns
 from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
-from qvl.pipeline.builders.text.source import Draft, Region, TextSource
+from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup import parsing
 from qvl.pipeline.markup.markers import MARKER, named_image_slot
 from qvl.pipeline.markup.parsing import TagPair, tag_pairs, unclosed
-from qvl.pipeline.markup.turns import Turns
+from qvl.pipeline.markup.regions import Region
+from qvl.pipeline.markup.turns import Turn, Turns
 from qvl.pipeline.storage.reader import Storage
 
 PLACES = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
@@ -48,7 +49,7 @@ class Chat(TextSource):
             except LayoutError as error:
                 yield Draft(key, str(error))
 
-    def _draft(self, key: str, turns: list[Turn], storage: Storage, seen: set[str]) -> Draft:
+    def _draft(self, key: str, turns: list[Message], storage: Storage, seen: set[str]) -> Draft:
         check_order(turns)
         images = [(role, part) for role, parts in turns for part in parts if isinstance(part, ImagePart)]
         if any(role != "user" for role, _ in images):
@@ -56,7 +57,7 @@ class Chat(TextSource):
         if len(images) > self.images:
             raise LayoutError("too_many_images")
         rendered, regions = self._rendered(turns)
-        text = "".join(turn["text"] for turn in rendered)
+        text = "".join(turn.text for turn in rendered)
         if len(text) > self.characters:
             raise LayoutError("too_long")
         digest = content_hash("\0".join([text, *(part.path for _, part in images)]).encode("utf-8", "surrogatepass"))
@@ -66,9 +67,9 @@ class Chat(TextSource):
         pictures = [self._picture(part.path, storage) for _, part in images]
         return Draft(key, KEEP, [rendered], self.speaks(_plain_text(turns)), pictures, regions)
 
-    def _rendered(self, turns: list[Turn]) -> tuple[Turns, list[Region]]:
+    def _rendered(self, turns: list[Message]) -> tuple[Turns, list[Region]]:
         """Turns as they are trained on, and the regions that they name, each on the last image shown before it."""
-        rendered: Turns = []
+        rendered: list[Turn] = []
         regions: list[Region] = []
         number = 0
         for role, parts in turns:
@@ -80,8 +81,8 @@ class Chat(TextSource):
                     continue
                 text += self._text(part)
                 regions += _regions(part, number - 1)
-            rendered.append({"role": role, "text": text.strip()})
-        return rendered, regions
+            rendered.append(Turn(role, text.strip()))
+        return tuple(rendered), regions
 
     def _text(self, text: str) -> str:
         """The text as it is safe to train on. Raises LayoutError if it is not."""
@@ -106,7 +107,7 @@ class Chat(TextSource):
         return picture
 
 
-def check_order(turns: list[Turn]) -> None:
+def check_order(turns: list[Message]) -> None:
     """Raise LayoutError unless user and assistant alternate after an optional system turn, and no turn is empty."""
     roles = [role for role, _ in turns]
     rest = roles[1:] if roles[:1] == ["system"] else roles
@@ -128,14 +129,14 @@ def _regions(text: str, number: int) -> list[Region]:
     """The boxes and quads that a text names, as fractions, on the image ``number``."""
     regions: list[Region] = []
     for phrase in parsing.parse(text):
-        regions += [{"phrase": phrase.text, "image": number, "box": list(box)} for box in phrase.boxes]
-        regions += [{"phrase": phrase.text, "image": number, "quad": list(quad)} for quad in phrase.quads]
+        regions += [Region(phrase.text, number, box=box) for box in phrase.boxes]
+        regions += [Region(phrase.text, number, quad=quad) for quad in phrase.quads]
     if regions and number < 0:
         raise LayoutError("place_without_image")
     return regions
 
 
-def _plain_text(turns: list[Turn]) -> str:
+def _plain_text(turns: list[Message]) -> str:
     """The text of user and assistant without images and tags."""
     text = " ".join(part for role, parts in turns if role != "system" for part in parts if isinstance(part, str))
     return MARKER.sub(" ", text)

@@ -31,10 +31,10 @@ class ImagePart:
 
 
 Part = str | ImagePart
-Turn = tuple[str, list[Part]]
+Message = tuple[str, list[Part]]  # role, parts
 
 
-def read_turns(row: JsonObject) -> list[Turn]:
+def read_turns(row: JsonObject) -> list[Message]:
     """All turns of a row. Raises LayoutError for a row that is not a dialogue."""
     turns = _turns(row)
     slots = sum(isinstance(part, ImagePart) and not part.path for _, parts in turns for part in parts)
@@ -52,7 +52,7 @@ def read_turns(row: JsonObject) -> list[Turn]:
     ]
 
 
-def _turns(row: JsonObject) -> list[Turn]:
+def _turns(row: JsonObject) -> list[Message]:
     if isinstance(row.get("messages"), list):
         return [_turn(each, "role", "content") for each in row["messages"]]
     if isinstance(row.get("conversations"), list):
@@ -64,7 +64,7 @@ def _turns(row: JsonObject) -> list[Turn]:
     raise LayoutError("unreadable:no_dialogue")
 
 
-def _turn(each: Any, role: str, content: str) -> Turn:
+def _turn(each: Any, role: str, content: str) -> Message:
     if not isinstance(each, dict):
         raise LayoutError("unreadable:no_dialogue")
     value = each.get(content)

@@ -12,6 +12,7 @@ from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.captions.counts import count
 from qvl.pipeline.captions.language import LanguageModel
 from qvl.pipeline.commit.fingerprint import content_hash
+from qvl.pipeline.markup.turns import Turn, Turns
 from qvl.pipeline.storage.reader import Storage
 
 PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
@@ -59,7 +60,7 @@ class PlainText(TextSource):
         if digest in seen:
             return Draft(key, "duplicate")
         seen.add(digest)
-        turns = [[{"role": "text", "text": piece}] for piece in pieces(safe, self.characters)]
+        turns: list[Turns] = [(Turn("text", piece),) for piece in pieces(safe, self.characters)]
         return Draft(key, KEEP, turns, language)
 
     def _rows(self, path: str, storage: Storage) -> Iterator[tuple[str, str | UnreadableRow]]:

@@ -17,6 +17,7 @@ from qvl.pipeline.html.pictures import framed
 from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, section
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.shards.manifests import DatasetManifest
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -30,6 +31,14 @@ SUPERVISED = ("assistant", "text")  # roles whose text is trained on
 NAMES = {"text": "Pure text", "chat": "Dialogues"}
 
 
+@dataclass(frozen=True, slots=True)
+class ShownSample:
+    """A sample and the bytes of its images."""
+
+    record: SampleRecord
+    images: list[bytes]
+
+
 @dataclass
 class Findings:
     """What the page shows. ``kinds``: samples by (source, task, language); ``cards``: a few samples of each source."""
@@ -38,7 +47,7 @@ class Findings:
     kinds: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     lengths: dict[str, Counter[str]] = field(default_factory=dict)
     images: Counter[int] = field(default_factory=Counter)
-    cards: dict[str, list[tuple[dict[str, Any], list[bytes]]]] = field(default_factory=dict)
+    cards: dict[str, list[ShownSample]] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
         """Everything but the pictures, as JSON values."""
@@ -77,11 +86,11 @@ def _shard(path: AnyPath, index: AnyPath, findings: Findings) -> None:
             cards.append(_sample(path, row))
 
 
-def _sample(path: AnyPath, row: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """A sample's JSON and its images."""
+def _sample(path: AnyPath, row: dict[str, Any]) -> ShownSample:
+    """The sample of an index row."""
     spans = [(row["json_offset"], row["json_size"]), *zip(row["image_offsets"], row["image_sizes"], strict=True)]
-    content, *images = [Storage().read_range(str(path), start, start + size) for start, size in spans]
-    return orjson.loads(content), images
+    json, *images = [Storage().read_range(str(path), start, start + size) for start, size in spans]
+    return ShownSample(decode_sample(json, str(path), row["key"]), images)
 
 
 def _bucket(length: int) -> str:
@@ -126,12 +135,13 @@ def _bars(task: str, counts: Counter[str]) -> Html:
     return counted_bars(NAMES[task], [(name, counts[name]) for name in names], [count(counts[name]) for name in names])
 
 
-def _cards(source: str, found: list[tuple[dict[str, Any], list[bytes]]]) -> Section:
+def _cards(source: str, found: list[ShownSample]) -> Section:
     cards = []
-    for content, images in found:
-        turns = [_turn(turn["role"], turn["text"]) for turn in content["turns"]]
-        origin = f"{content['origin']['file']} row {content['origin']['row']} · {content['language']}"
-        cards.append(tag("article.card", *(_image(image) for image in images), *turns, tag("p.origin", origin)))
+    for shown in found:
+        record = shown.record
+        turns = [_turn(turn.role, turn.text) for turn in record.turns]
+        origin = f"{record.origin.file} row {record.origin.row} · {record.language}"
+        cards.append(tag("article.card", *(_image(image) for image in shown.images), *turns, tag("p.origin", origin)))
     lead = "The highlighted text is what a model is trained to produce."
     return section(f"source-{source}", source, lead, tag("div.cards.flow", *cards))
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,14 +12,12 @@ from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.images.picture import Picture
 from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.pipeline.storage.reader import Storage
 
 FILES = frozenset(("paths", "image_folder"))  # recipe keys that contain paths, which are not part of fingerprints
-
-
-Region = dict[str, Any]  # phrase, image, and box or quad: an entry of a sample's ``regions``
 
 
 @dataclass(frozen=True, slots=True)

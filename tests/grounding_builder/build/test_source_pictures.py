@@ -35,10 +35,10 @@ def test_pictures_of_kept_rows_equal_those_of_the_samples(out: Path) -> None:
     pictures, seen = source_pictures(RECIPE), defaultdict[str, int](int)
     for sample in scan_dataset(open_dataset(str(out))):
         unit, row = split_sample_id(sample.key.rpartition("-")[0])
-        source = sample.content()["source"]
+        source = sample.record().source
         if seen[source] < 6:  # only a few of each source, because each call reads through its file
             found = pictures(unit, row)
-            assert found is not None and xxhash.xxh3_128_hexdigest(found) == sample.content()["origin"]["sha"]
+            assert found is not None and xxhash.xxh3_128_hexdigest(found) == sample.record().origin.sha
         seen[source] += 1
     assert set(seen) == {"grit", "visual_genome", "refcoco", "coco", "vqav2"}
 
@@ -56,9 +56,9 @@ def test_pictures_of_dropped_rows_are_found(out: Path) -> None:
 
 def test_picture_is_not_shown_when_it_was_taken_down(out: Path, tmp_path: Path) -> None:
     taken = Path(shutil.copytree(out, tmp_path / "out"))
-    sample = next(each for each in scan_dataset(open_dataset(str(taken))) if each.content()["source"] == "refcoco")
+    sample = next(each for each in scan_dataset(open_dataset(str(taken))) if each.record().source == "refcoco")
     key = sample.key.rpartition("-")[0]
-    (tmp_path / "list.txt").write_text(sample.content()["origin"]["sha"] + "\n")
+    (tmp_path / "list.txt").write_text(sample.record().origin.sha + "\n")
     revoke(taken, read_list(tmp_path / "list.txt"), "2026-11-25")
     output = Output.open(taken, UserInputs(pictures=source_pictures(RECIPE)))
     with pytest.raises(NoThumbnail, match="taken down on 2026-11-25"):

@@ -34,7 +34,7 @@ def draft_of(record: dict[str, Any], source: Grit = SOURCE) -> Draft:
 
 
 def caption_of(draft: Draft) -> str:
-    return next(item.turns[1]["text"] for item in draft.items if item.task == "grounded_caption")
+    return next(item.turns[1].text for item in draft.items if item.task == "grounded_caption")
 
 
 def test_draft_chooses_disjoint_spans_of_the_dataset_cards_example() -> None:
@@ -97,7 +97,7 @@ def test_every_dropped_box_has_its_reason() -> None:
 
 def test_spans_in_chinese_may_begin_and_end_anywhere() -> None:
     draft = draft_of(row("一只红色的狐狸跑", ("红色的狐狸", LEFT, 0.9)))
-    assert draft.items[0].turns[0]["text"] == "<img>0</img>Generate the caption in Chinese with grounding:"
+    assert draft.items[0].turns[0].text == "<img>0</img>Generate the caption in Chinese with grounding:"
     assert caption_of(draft) == " 一只<ref>红色的狐狸</ref><box>(100,200),(300,400)</box>跑"
     assert draft.items[0].language == "zh"
 

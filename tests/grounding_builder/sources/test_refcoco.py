@@ -48,8 +48,8 @@ def test_samples_equal_those_written_by_hand(expression: str, box: str) -> None:
     (draft,) = [d for d in DEMO_DRAFTS if d.items and d.items[0].regions[0]["phrase"] == expression]
     assert answers(draft) == [f"<img>0</img><ref>{expression}</ref><box>{box}</box>"]
     assert answers(draft, "region_caption") == [f"<img>0</img><ref>This</ref><box>{box}</box> is {expression}"]
-    assert draft.items[0].turns[0]["text"] == f"<img>0</img><ref>{expression}</ref>"
-    assert draft.items[1].turns[1]["text"] == f" {expression}"
+    assert draft.items[0].turns[0].text == f"<img>0</img><ref>{expression}</ref>"
+    assert draft.items[1].turns[1].text == f" {expression}"
 
 
 DEMO_DRAFTS = drafts(DEMO)

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.markup.turns import Turn
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,6 @@ class Numbers:
                 yield BuiltRow("keep", str(value), [self.sample(value, i) for i in range(copies)], {"value": value})
 
     def sample(self, value: int, copy: int) -> Sample:
-        content = {
-            "id": f"n{value}-{copy}",
-            "source": "numbers",
-            "task": "ocr",
-            "language": "en",
-            "turns": [{"role": "assistant", "text": f"{self.salt}{value}"}],
-            "regions": [],
-            "origin": {"file": "numbers", "row": value, "key": str(value), "url": "", "sha": ""},
-        }
-        return Sample(content, (SampleImage("png", bytes([value]) * (value + 1), 1, 1),))
+        turns = (Turn("assistant", f"{self.salt}{value}"),)
+        record = SampleRecord(f"n{value}-{copy}", "numbers", "ocr", "en", turns, Origin("numbers", value, str(value)))
+        return Sample(record, (SampleImage("png", bytes([value]) * (value + 1), 1, 1),))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qvl.pipeline.builders.foreign_samples import LeftOutError, Provenance, foreign_sample
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
@@ -26,21 +27,21 @@ def talk(question: str, answer: str) -> bytes:
 
 def test_foreign_sample_of_a_caption_copies_the_image_and_normalises_blanks(tmp_path: Path) -> None:
     sample = convert(tmp_path, ("a.png", png(1)), ("a.txt", b"  A cat\non a chair "))
-    assert [(extension, bytes(data), width, height) for extension, data, width, height in sample.images] == [
+    assert [(image.extension, bytes(image.data), image.width, image.height) for image in sample.images] == [
         ("png", png(1), 20, 10)
     ]
-    assert sample.content["id"] == "cats-000000-0000007" and sample.content["task"] == "caption"
-    assert sample.content["turns"][1]["text"] == " A cat on a chair"
-    assert sample.content["origin"]["file"] == "0.tar" and sample.content["origin"]["key"] == "a"
+    assert sample.id == "cats-000000-0000007" and sample.record.task == "caption"
+    assert sample.record.turns[1].text == " A cat on a chair"
+    assert sample.record.origin.file == "0.tar" and sample.record.origin.key == "a"
 
 
 def test_foreign_sample_of_a_dialogue_puts_an_unmentioned_image_before_the_first_question(tmp_path: Path) -> None:
     sample = convert(tmp_path, ("a.png", png(1)), ("a.json", talk("Which colour?", "Red.")))
-    assert sample.content["task"] == "chat" and sample.content["language"] == "en"
-    assert sample.content["turns"] == [
-        {"role": "user", "text": "Picture 1: <img>0</img>\nWhich colour?"},
-        {"role": "assistant", "text": "Red."},
-    ]
+    assert sample.record.task == "chat" and sample.record.language == "en"
+    assert sample.record.turns == (
+        Turn("user", "Picture 1: <img>0</img>\nWhich colour?"),
+        Turn("assistant", "Red."),
+    )
 
 
 @pytest.mark.parametrize(

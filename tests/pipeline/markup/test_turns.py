@@ -4,6 +4,7 @@ import pytest
 
 from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import (
+    Turns,
     caption_turns,
     detection_turns,
     grounded_caption_turns,
@@ -15,9 +16,9 @@ from qvl.pipeline.markup.turns import (
 from tests.pipeline.markup.boxes import fractions
 
 
-def whole(turns: list[dict[str, str]]) -> str:
-    assert [turn["role"] for turn in turns] == ["user", "assistant"]
-    return "".join(turn["text"] for turn in turns)
+def whole(turns: Turns) -> str:
+    assert [turn.role for turn in turns] == ["user", "assistant"]
+    return "".join(turn.text for turn in turns)
 
 
 # the paper's examples (Box B.1); <img>0</img> stands for the path, the end of text is the trainer's
@@ -25,8 +26,8 @@ def test_grounded_caption_equals_the_papers_example() -> None:
     caption = "Beautiful shot of bees gathering nectars from an apricot flower"
     bees = [fractions(661, 612, 833, 812), fractions(120, 555, 265, 770)]
     turns = grounded_caption_turns(caption, [(18, 22, bees), (46, 63, [fractions(224, 13, 399, 313)])], language="en")
-    assert turns[0]["text"] == "<img>0</img>Generate the caption in English with grounding:"
-    assert turns[1]["text"] == (
+    assert turns[0].text == "<img>0</img>Generate the caption in English with grounding:"
+    assert turns[1].text == (
         " Beautiful shot of <ref>bees</ref><box>(661,612),(833,812)</box><box>(120,555),(265,770)</box> gathering nectars "
         "from <ref>an apricot flower</ref><box>(224,13),(399,313)</box>"
     )
@@ -34,21 +35,21 @@ def test_grounded_caption_equals_the_papers_example() -> None:
 
 def test_referring_expression_equals_the_papers_example() -> None:
     turns = referring_turns("the ear on a giraffe", [fractions(176, 106, 232, 160)])
-    assert turns[0]["text"] == "<img>0</img><ref>the ear on a giraffe</ref>"
-    assert turns[1]["text"] == "<box>(176,106),(232,160)</box>"
+    assert turns[0].text == "<img>0</img><ref>the ear on a giraffe</ref>"
+    assert turns[1].text == "<box>(176,106),(232,160)</box>"
 
 
 def test_region_caption_equals_the_papers_example() -> None:
     turns = region_caption_turns(fractions(360, 542, 476, 705), "Yellow cross country ski racing gloves")
-    assert turns[0]["text"] == "<img>0</img><ref>This</ref><box>(360,542),(476,705)</box> is"
-    assert turns[1]["text"] == " Yellow cross country ski racing gloves"
+    assert turns[0].text == "<img>0</img><ref>This</ref><box>(360,542),(476,705)</box> is"
+    assert turns[1].text == " Yellow cross country ski racing gloves"
 
 
 def test_question_and_answer_equal_the_papers_example() -> None:
     question = "Does the bandage have a different color than the wrist band?"
     turns = vqa_turns(question, "No, both the bandage and the wrist band are white.")
-    assert turns[0]["text"] == f"<img>0</img> {question} Answer:"
-    assert turns[1]["text"] == " No, both the bandage and the wrist band are white."
+    assert turns[0].text == f"<img>0</img> {question} Answer:"
+    assert turns[1].text == " No, both the bandage and the wrist band are white."
 
 
 def test_caption_and_ocr_equal_the_papers_examples() -> None:
@@ -66,7 +67,7 @@ def test_chinese_samples_have_chinese_prompts_and_no_blank() -> None:
         "<img>0</img>Generate the caption in Chinese with grounding: <ref>一只猫</ref><box>(1,2),(3,4)</box>"
     )
     turns = region_caption_turns(spot, "一只猫", "zh")
-    assert [turn["text"] for turn in turns] == ["<img>0</img><ref>这</ref><box>(1,2),(3,4)</box>是", "一只猫"]
+    assert [turn.text for turn in turns] == ["<img>0</img><ref>这</ref><box>(1,2),(3,4)</box>是", "一只猫"]
     assert whole(vqa_turns("几只猫？", "两只", "zh")) == "<img>0</img> 几只猫？ 答案：两只"
     assert whole(ocr_turns([], "zh")) == "<img>0</img>识别文字并给出位置："
 

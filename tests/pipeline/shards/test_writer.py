@@ -3,6 +3,7 @@
 import gc
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,10 +12,10 @@ import webdataset
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.fingerprint import file_hash
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Sample, SampleImage, encode_sample
 from qvl.pipeline.shards.writer import ShardWriter, tar_header
 from tests.pipeline.samples import jpeg
-from tests.pipeline.shards.written import content, samples
+from tests.pipeline.shards.written import content, record, samples
 
 
 def write(path: Path, chosen: list[Sample]) -> ShardWriter:
@@ -29,7 +30,7 @@ def test_shard_members_are_read_in_order_by_tarfile(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar") as archive:
         members = archive.getmembers()
         bodies = {member.name: archive.extractfile(member).read() for member in members}  # type: ignore[union-attr]
-    keys = [sample.content["id"] for sample in samples()]
+    keys = [sample.id for sample in samples()]
     assert list(bodies) == [
         *(f"{keys[0]}.jpg", f"{keys[0]}.json", f"{keys[1]}.png", f"{keys[1]}.json"),
         *(f"{keys[2]}.0.jpg", f"{keys[2]}.1.png", f"{keys[2]}.json", f"{keys[3]}.json"),
@@ -57,7 +58,7 @@ def test_tar_header_is_canonical(tmp_path: Path) -> None:
 def test_shard_is_read_by_webdataset(tmp_path: Path) -> None:
     write(tmp_path / "s.tar", samples())
     found = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False))
-    assert [row["__key__"] for row in found] == [sample.content["id"] for sample in samples()]
+    assert [row["__key__"] for row in found] == [sample.id for sample in samples()]
     assert found[0]["jpg"] == jpeg(0)
     assert json.loads(found[1]["json"]) == content(1)
     assert set(found[2]) >= {"0.jpg", "1.png", "json"}
@@ -76,13 +77,13 @@ def test_index_gives_the_offsets_of_the_bytes(tmp_path: Path) -> None:
         assert [data[offset : offset + size] for offset, size in images] == [
             bytes(image.data) for image in sample.images
         ]
-        assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == sample.content
+        assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == json.loads(encode_sample(sample.record))
         assert row["widths"] == [image.width for image in sample.images]
         assert row["heights"] == [image.height for image in sample.images]
-        assert row["text_length"] == sum(len(turn["text"]) for turn in sample.content["turns"])
+        assert row["text_length"] == sum(len(turn.text) for turn in sample.record.turns)
         origin = (row["key"], row["source"], row["task"], row["language"], row["origin_file"], row["origin_row"])
-        c = sample.content
-        assert origin == (c["id"], c["source"], c["task"], c["language"], c["origin"]["file"], c["origin"]["row"])
+        r = sample.record
+        assert origin == (r.id, r.source, r.task, r.language, r.origin.file, r.origin.row)
     assert at + 1_024 == len(data)
 
 
@@ -103,7 +104,7 @@ def test_shard_when_there_are_no_samples_is_an_empty_tar(tmp_path: Path) -> None
 
 
 def test_shard_when_samples_exceed_the_write_buffer_is_complete(tmp_path: Path) -> None:
-    big = [Sample(content(i), (SampleImage("jpg", bytes([i]) * 3_000_001, 1, 1),)) for i in range(5)]
+    big = [Sample(record(i), (SampleImage("jpg", bytes([i]) * 3_000_001, 1, 1),)) for i in range(5)]
     writer = write(tmp_path / "s.tar", big)
     assert writer.hash == file_hash(tmp_path / "s.tar")
     with tarfile.open(tmp_path / "s.tar") as archive:
@@ -111,9 +112,9 @@ def test_shard_when_samples_exceed_the_write_buffer_is_complete(tmp_path: Path) 
 
 
 def test_writer_when_a_sample_fails_writes_no_index(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), ShardWriter(tmp_path / "s.tar") as writer:
+    with pytest.raises(ContractError), ShardWriter(tmp_path / "s.tar") as writer:
         writer.write(samples()[0])
-        writer.write(Sample({"id": "x"}))
+        writer.write(Sample(replace(record(0), id="x" * 101)))
     assert not (tmp_path / "s.parquet").exists()
 
 

@@ -1,8 +1,9 @@
 """Samples of every kind that the tests of shards write."""
 
+import json
 from typing import Any
 
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Sample, SampleImage, SampleRecord, decode_sample
 from tests.pipeline.samples import encoded, jpeg, picture
 
 
@@ -19,13 +20,18 @@ def content(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
+def record(number: int, **more: str) -> SampleRecord:
+    """The record whose JSON is ``content``."""
+    return decode_sample(json.dumps(content(number, **more)).encode(), "s.tar", str(number))
+
+
 def samples() -> list[Sample]:
     png = encoded(picture(30, 20), "png")
     return [
-        Sample(content(0), (SampleImage("jpg", jpeg(0), 40, 30),)),
-        Sample(content(1), (SampleImage("png", memoryview(png), 30, 20),)),
-        Sample(content(2), (SampleImage("jpg", jpeg(2), 40, 30), SampleImage("png", png, 30, 20))),
-        Sample(content(3, task="text")),
-        Sample(content(4), (SampleImage("webp", b"", 1, 1),)),
-        Sample(content(5), (SampleImage("jpg", b"x" * 512, 1, 1),)),
+        Sample(record(0), (SampleImage("jpg", jpeg(0), 40, 30),)),
+        Sample(record(1), (SampleImage("png", memoryview(png), 30, 20),)),
+        Sample(record(2), (SampleImage("jpg", jpeg(2), 40, 30), SampleImage("png", png, 30, 20))),
+        Sample(record(3, task="text")),
+        Sample(record(4), (SampleImage("webp", b"", 1, 1),)),
+        Sample(record(5), (SampleImage("jpg", b"x" * 512, 1, 1),)),
     ]

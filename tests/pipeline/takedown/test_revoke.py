@@ -14,6 +14,7 @@ from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.trace import trace_sample
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.shards.sample import SampleRecord
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.pipeline.takedown.journal import finish_takedown
 from qvl.pipeline.takedown.requests import TakedownList, read_list
@@ -80,16 +81,16 @@ def listed(tmp_path: Path, *lines: str) -> TakedownList:
     return read_list(tmp_path / "list.txt")
 
 
-def samples(out: Path) -> dict[str, tuple[str, dict[str, object], bytes]]:
-    """Shard, JSON and image of every sample."""
-    return {s.key: (s.shard.name, s.content(), s.image(0)) for s in scan_dataset(open_dataset(str(out)))}
+def samples(out: Path) -> dict[str, tuple[str, SampleRecord, bytes]]:
+    """Shard, record and image of every sample."""
+    return {s.key: (s.shard.name, s.record(), s.image(0)) for s in scan_dataset(open_dataset(str(out)))}
 
 
 def test_revoke_takes_samples_down_by_address_hash_and_id(out: Path, tmp_path: Path) -> None:
     before, files = samples(out), contents(out)
-    by_url = {str(content["origin"]["url"]): key for key, (_, content, _) in before.items()}  # type: ignore[index]
+    by_url = {record.origin.url: key for key, (_, record, _) in before.items()}
     keys = [by_url[f"https://example.org/{row}.jpg"] for row in (5, 17, 20, 31)]
-    hashes = [str(before[key][1]["origin"]["sha"]) for key in keys]  # type: ignore[index]
+    hashes = [before[key][1].origin.sha for key in keys]
     sha256, md5 = hashlib.sha256(before[keys[2]][2]), hashlib.md5(before[keys[3]][2])
     lines = ["https://example.org/5.jpg", hashes[1].upper(), sha256.hexdigest(), f"md5:{md5.hexdigest()}", "no-such-id"]
     found = revoke(out, listed(tmp_path, *lines), DAY)

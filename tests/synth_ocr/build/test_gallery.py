@@ -14,7 +14,7 @@ def test_packed_page_has_regions_of_three_levels_with_parents(tmp_path: Path, do
         levels = {region.level for region in shown.regions}
         assert levels == {"line", "word", "paragraph"}
         for region in shown.regions:
-            assert all(0 <= value <= 1 for value in region.quad)
+            assert region.quad is not None and all(0 <= value <= 1 for value in region.quad)
             if region.level != "paragraph":
                 assert region.parent is not None
                 parent = shown.regions[region.parent]

@@ -20,10 +20,10 @@ def test_records_when_the_sequence_is_full_end_with_a_whole_one() -> None:
 
     result = built_row(outcome, BuildUnit("u", "s", "n"), "scene", 0, 1790)
     (sample,) = result.samples
-    text = sample.content["turns"][-1]["text"]
+    text = sample.record.turns[-1].text
     assert text.count("<quad>") == text.count("</quad>") == text.count("<ref>") == room
     assert result.columns["records_cut"] == 60 - room
-    assert sum(region["level"] == "line" for region in sample.content["regions"]) == 60
+    assert sum(region.level == "line" for region in sample.record.regions) == 60
 
 
 def test_ledger_row_of_a_page_has_its_scripts_and_measures() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from qvl.pipeline.base.errors import DataError, QvlError, RecipeError
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.shards.sample import SampleRecord
 from qvl.pipeline.shards.scan import scan_dataset
 from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
@@ -56,8 +57,8 @@ def talk(question: str, answer: str = "It is red.", **more: Any) -> bytes:
     return json.dumps({"id": "x", "conversations": turns, **more}).encode()
 
 
-def samples(out: Path) -> list[tuple[dict[str, Any], list[bytes]]]:
-    return [(s.content(), [s.image(n) for n in range(len(s.images))]) for s in scan_dataset(open_dataset(str(out)))]
+def samples(out: Path) -> list[tuple[SampleRecord, list[bytes]]]:
+    return [(s.record(), [s.image(n) for n in range(len(s.images))]) for s in scan_dataset(open_dataset(str(out)))]
 
 
 def test_index_when_tars_hold_pairs_makes_captions_and_leaves_the_tars_alone(tmp_path: Path) -> None:
@@ -68,12 +69,12 @@ def test_index_when_tars_hold_pairs_makes_captions_and_leaves_the_tars_alone(tmp
     found = samples(tmp_path / "out")
     for row, (content, images) in enumerate(found):
         assert images == [picture(row)]
-        assert (content["task"], content["source"]) == ("caption", "cats")
-        assert content["language"] == ("zh" if row % 4 == 3 else "en")
-        assert content["turns"][1]["text"].strip() == (
+        assert (content.task, content.source) == ("caption", "cats")
+        assert content.language == ("zh" if row % 4 == 3 else "en")
+        assert content.turns[1].text.strip() == (
             f"一只猫坐在第{row}张椅子上" if row % 4 == 3 else f"A cat on chair {row}"
         )
-        assert (content["origin"]["file"], content["origin"]["key"]) == (f"{row // 10}.tar", f"{row:05d}")
+        assert (content.origin.file, content.origin.key) == (f"{row // 10}.tar", f"{row:05d}")
     assert audit(tmp_path / "out").discrepancy is None
 
 
@@ -86,7 +87,7 @@ def test_index_when_tars_come_from_img2dataset_takes_their_urls(tmp_path: Path) 
     table = tar.with_suffix(".parquet").read_bytes()
     mix("index", tmp_path / "in", "--output", tmp_path / "out")
     found = samples(tmp_path / "out")
-    assert [content["origin"]["url"] for content, _ in found] == [row["url"] for row in rows if row["image"]]
+    assert [content.origin.url for content, _ in found] == [row["url"] for row in rows if row["image"]]
     assert tar.with_suffix(".parquet").read_bytes() == table
     with pytest.raises(RecipeError, match=r"samples without `turns`; --output"):
         mix("index", tmp_path / "in")
@@ -118,7 +119,7 @@ def test_index_when_tars_hold_dialogues_lists_what_it_leaves_out_with_reasons(
     lines = (tmp_path / "out" / "left_out" / "talks-000000.jsonl").read_text().splitlines()
     assert [json.loads(line)["key"] for line in lines] == list("defghijk")
     found = samples(tmp_path / "out")
-    asked = [content["turns"][0]["text"] for content, _ in found]
+    asked = [content.turns[0].text for content, _ in found]
     assert asked == ["Picture 1: <img>0</img>\nWhich colour?"] * 2 + ["What is two and two?"]
     assert [len(images) for _, images in found] == [1, 1, 0]
     encoder = Encoder(tokenizer, Rule(256, 16))
@@ -180,7 +181,7 @@ def test_index_when_our_samples_are_in_third_party_tars_with_pax_headers_reads_t
     assert [content for content, _ in samples(path.parent)] == expected
     (tmp_path / "list").write_text("vqa-0002\nvqa-0005\n")
     revoke(path.parent, read_list(tmp_path / "list"), "2026-11-25")
-    assert [content["id"] for content, _ in samples(path.parent)] == [f"vqa-{n:04d}" for n in (0, 1, 3, 4)]
+    assert [content.id for content, _ in samples(path.parent)] == [f"vqa-{n:04d}" for n in (0, 1, 3, 4)]
     assert [images for _, images in samples(path.parent)] == [[picture(n)] for n in (0, 1, 3, 4)]
 
 

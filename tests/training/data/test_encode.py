@@ -1,12 +1,14 @@
 """Loss boundaries of Box B.1 and ChatML, cuts, and the class of every token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from qvl.model.network.config import IGNORE
 from qvl.pipeline.markup.parsing import unclosed
-from qvl.pipeline.markup.turns import ocr_turns
+from qvl.pipeline.markup.turns import Turn, ocr_turns
 from qvl.training.data.encode import CLASSES, DIGITS, MARKERS, OCR, TEXT, Encoder, Rule, SampleError, TokenSample
 from tests.training.made import LINE, of_task
 
@@ -22,7 +24,7 @@ def supervised(sample: TokenSample, tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def test_only_the_answer_with_its_leading_space_and_the_end_have_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
-    sample = encoder(tokenizer).encode(of_task("vqa", 2).content)
+    sample = encoder(tokenizer).encode(of_task("vqa", 2).record)
     assert supervised(sample, tokenizer) == " blue blue blue<|endoftext|>"
     assert sample.images == (0,)
     assert (sample.ids == tokenizer.convert_tokens_to_ids("<imgpad>")).sum() == POSITIONS
@@ -30,21 +32,21 @@ def test_only_the_answer_with_its_leading_space_and_the_end_have_a_loss(tokenize
 
 @pytest.mark.parametrize("task", ["vqa", "chat"])
 def test_text_is_unchanged_when_images_are_left_out(task: str, tokenizer: PreTrainedTokenizerFast) -> None:
-    content = of_task(task, 2).content
-    whole = encoder(tokenizer).encode(content)
-    words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(content)
+    record = of_task(task, 2).record
+    whole = encoder(tokenizer).encode(record)
+    words = Encoder(tokenizer, Rule(512, POSITIONS, pictures=False)).encode(record)
     assert words.images == () and not np.isin(words.ids, tokenizer.convert_tokens_to_ids(["<img>", "<imgpad>"])).any()
     assert supervised(words, tokenizer) == supervised(whole, tokenizer)
     assert "Picture" not in tokenizer.decode(words.ids)
 
 
 def test_every_token_of_pure_text_but_the_first_has_a_loss(tokenizer: PreTrainedTokenizerFast) -> None:
-    sample = encoder(tokenizer).encode(of_task("text", 12).content)
+    sample = encoder(tokenizer).encode(of_task("text", 12).record)
     assert supervised(sample, tokenizer) == "2 black black black black black black<|endoftext|>"
 
 
 def test_answers_of_a_dialogue_have_a_loss_or_what_the_release_trains_on(tokenizer: PreTrainedTokenizerFast) -> None:
-    chat = of_task("chat", 0).content
+    chat = of_task("chat", 0).record
     assert supervised(encoder(tokenizer).encode(chat), tokenizer) == "red<|im_end|>"
     released = supervised(encoder(tokenizer, loss="released").encode(chat), tokenizer)
     assert released.count("<|im_start|>") == 2  # the first token of all has nothing before it
@@ -54,13 +56,13 @@ def test_answers_of_a_dialogue_have_a_loss_or_what_the_release_trains_on(tokeniz
 
 def test_chatml_all_turns_every_task_but_pure_text_into_a_dialogue(tokenizer: PreTrainedTokenizerFast) -> None:
     both = encoder(tokenizer, chatml="all")
-    assert "<|im_end|>" in supervised(both.encode(of_task("vqa", 1).content), tokenizer)
-    assert "<|im_end|>" not in supervised(both.encode(of_task("text", 1).content), tokenizer)
+    assert "<|im_end|>" in supervised(both.encode(of_task("vqa", 1).record), tokenizer)
+    assert "<|im_end|>" not in supervised(both.encode(of_task("text", 1).record), tokenizer)
 
 
 def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
-    page = of_task("ocr", 0).content
-    page = {**page, "turns": ocr_turns([(f"line {number}", LINE) for number in range(50)], "en")}
+    page = of_task("ocr", 0).record
+    page = replace(page, turns=ocr_turns([(f"line {number}", LINE) for number in range(50)], "en"))
     whole = encoder(tokenizer, 100_000).encode(page)
     for length in range(120, 240, 7):
         sample = encoder(tokenizer, length).encode(page)
@@ -73,27 +75,27 @@ def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedToke
 
 
 def test_a_sample_that_cannot_be_trained_on_has_a_reason(tokenizer: PreTrainedTokenizerFast) -> None:
-    caption = of_task("caption", 0).content
+    caption = of_task("caption", 0).record
     with pytest.raises(SampleError, match="too_long"):
         encoder(tokenizer, 10).encode(caption)
     with pytest.raises(SampleError, match="nothing_to_learn"):
         encoder(tokenizer, POSITIONS + 4).encode(caption)
     with pytest.raises(SampleError, match="markup"):
-        encoder(tokenizer).encode({**caption, "turns": [{"role": "assistant", "text": "<img>0</img> in an answer"}]})
+        encoder(tokenizer).encode(replace(caption, turns=(Turn("assistant", "<img>0</img> in an answer"),)))
     with pytest.raises(SampleError, match="markup"):
-        unnumbered = [{"role": "user", "text": "<img>a cat</img>"}, {"role": "assistant", "text": " x"}]
-        encoder(tokenizer).encode({**caption, "turns": unnumbered})
+        unnumbered = Turn("user", "<img>a cat</img>"), Turn("assistant", " x")
+        encoder(tokenizer).encode(replace(caption, turns=unnumbered))
     with pytest.raises(SampleError, match="nothing_to_learn"):
-        encoder(tokenizer).encode({**caption, "turns": caption["turns"][:1]})
+        encoder(tokenizer).encode(replace(caption, turns=caption.turns[:1]))
 
 
 def test_classes_distinguish_markers_coordinates_and_read_text(tokenizer: PreTrainedTokenizerFast) -> None:
-    page = encoder(tokenizer).encode(of_task("ocr", 41).content)
+    page = encoder(tokenizer).encode(of_task("ocr", 41).record)
     assert CLASSES == ("text", "digits", "markers", "ocr")
     assert str(tokenizer.decode(page.ids[(page.classes == OCR) & (page.labels != IGNORE)])).strip() == "41" * 3
     digits = str(tokenizer.decode(page.ids[page.classes == DIGITS]))
     assert digits.startswith("(50,50),(599,50)")
     markers = page.ids[page.classes == MARKERS]
     assert np.isin(tokenizer.convert_tokens_to_ids(["<ref>", "</quad>", "<imgpad>", "<|endoftext|>"]), markers).all()
-    caption = encoder(tokenizer).encode(of_task("caption", 3).content)
+    caption = encoder(tokenizer).encode(of_task("caption", 3).record)
     assert set(caption.classes[caption.labels != IGNORE].tolist()) == {TEXT, MARKERS}

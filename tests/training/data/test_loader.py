@@ -30,7 +30,7 @@ def batches(
 
 def test_a_damaged_image_is_replaced_by_a_tombstone(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     samples = [of_task("caption", number) for number in range(12)]
-    bad = sample("bad", "caption", of_task("caption", 3).content["turns"], [picture(3)[:300]])
+    bad = sample("bad", "caption", of_task("caption", 3).record.turns, [picture(3)[:300]])
     whole = {"mixed": write_dataset(tmp_path / "a", "d", samples), "text": write_dataset(tmp_path / "t", "t", samples)}
     samples[3] = bad
     torn = {"mixed": write_dataset(tmp_path / "b", "d", samples), "text": whole["text"]}
@@ -108,7 +108,7 @@ def test_samples_in_a_causal_pack_attend_to_the_samples_before_them(
     with torch.no_grad():
         seen = model(causal.ids, causal.labels, causal.positions, causal.pixels)[1]
         apart = model(isolated.ids, isolated.labels, isolated.positions, isolated.pixels)[1]
-    first = int((isolated.labels[0, 1 : len(encoder.encode(of_task("text", 0).content).ids)] != IGNORE).sum())
+    first = int((isolated.labels[0, 1 : len(encoder.encode(of_task("text", 0).record).ids)] != IGNORE).sum())
     assert torch.allclose(seen[:first], apart[:first], atol=1e-5)
     assert not torch.allclose(seen, apart, atol=1e-3)
 

@@ -3,7 +3,6 @@
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from qvl.pipeline.markup.coordinates import Quad
 from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from tests.training.evaluation.tiny import write_tiny
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -55,11 +54,8 @@ def picture(colour: str, text: str = "", size: tuple[int, int] = (60, 40)) -> by
 
 def content(key: str, task: str, turns: Turns, images: list[bytes], language: str = "en") -> Sample:
     sha = content_hash(images[0]) if len(images) == 1 else ""
-    row: dict[str, Any] = {
-        "id": key, "source": "made", "task": task, "language": language, "turns": turns, "regions": [],
-        "origin": {"file": "made", "row": 0, "key": key, "url": "", "sha": sha},
-    }  # fmt: skip
-    return Sample(row, tuple(SampleImage("png", data, 60, 40) for data in images))
+    record = SampleRecord(key, "made", task, language, turns, Origin("made", 0, key, sha=sha))
+    return Sample(record, tuple(SampleImage("png", data, 60, 40) for data in images))
 
 
 @pytest.fixture(scope="session")

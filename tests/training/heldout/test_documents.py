@@ -1,5 +1,6 @@
 """Held-out pages are asked about only where no other page of their document is trained on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from qvl.pipeline.shards.sample import Sample
@@ -14,8 +15,8 @@ HOLDOUT = Holdout(share=0.4, seed=1)
 
 def page(number: int, file: str) -> Sample:
     sample = of_task("ocr", number)
-    sample.content["origin"]["file"] = file
-    return sample
+    record = replace(sample.record, origin=replace(sample.record.origin, file=file))
+    return replace(sample, record=record)
 
 
 def test_questions_when_training_sees_the_document_leave_its_pages_out(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_questions_when_training_sees_the_document_leave_its_pages_out(tmp_path:
     assert known
     assert all(int(key.removeprefix("ocr-")) % 2 for key in known)
     asked = {sample.id for sample in questions(paths, HOLDOUT)[0]}
-    told = {sample.content["id"] for sample in held_out_samples(paths, HOLDOUT, 100)}
+    told = {sample.record.id for sample in held_out_samples(paths, HOLDOUT, 100)}
     assert asked == told
     assert not asked & known
     assert asked

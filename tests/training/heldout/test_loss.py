@@ -50,17 +50,17 @@ def test_a_change_of_the_same_samples_has_a_smaller_error_than_their_spread() ->
 def test_with_other_images_gives_captions_the_image_of_the_next(datasets: dict[str, Path]) -> None:
     chosen = held_out_samples({"mixed": str(datasets["mixed"])}, HOLDOUT, 3)
     others = with_other_images(chosen)
-    assert [each.content["id"] for each in others] == [s.content["id"] for s in chosen if s.task == "caption"]
+    assert [each.record.id for each in others] == [s.record.id for s in chosen if s.task == "caption"]
     assert [each.images for each in others] == [s.images for s in (chosen[1], chosen[2], chosen[0])]
 
 
 def test_held_out_samples_takes_only_held_out_ones(datasets: dict[str, Path]) -> None:
     paths = {name: str(path) for name, path in datasets.items()}
     chosen = held_out_samples(paths, HOLDOUT, 1000)
-    keys = {sample.content["id"] for sample in chosen}
+    keys = {sample.record.id for sample in chosen}
     for path in paths.values():
         for scanned in scan_dataset(open_dataset(path)):
-            hashes = scanned.image_hashes(scanned.content())
+            hashes = scanned.image_hashes(scanned.record())
             if hashes:
                 assert (scanned.key in keys) == any(held_out(each, HOLDOUT.share, HOLDOUT.seed) for each in hashes)
     assert {"caption", "ocr", "referring", "vqa", "chat", "text"} == {sample.task for sample in chosen}

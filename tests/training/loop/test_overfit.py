@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import orjson
 import pytest
 
 from qvl.pipeline.shards.reader import Selection, open_dataset, read_index
-from qvl.pipeline.shards.sample import Sample, SampleImage
+from qvl.pipeline.shards.sample import Sample, SampleImage, decode_sample
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.loop.logs import read_journal
 from qvl.training.loop.records import StepLine
@@ -56,14 +55,14 @@ def demo_samples(folder: Path, task: str, count: int) -> list[Sample]:
     found: list[Sample] = []
     reader = ShardBytes()
     for shard in open_dataset(str(folder)).shards:
-        index = read_index(shard.index, [*COLUMNS, "task", "language", "source"])
+        index = read_index(shard.index, [*COLUMNS, "key", "task", "language", "source"])
         for row in index.take(Selection((task,)).ranks(index)).to_pylist()[: count - len(found)]:
-            content = orjson.loads(reader.read(shard.tar, row["json_offset"], row["json_size"]))
+            record = decode_sample(reader.read(shard.tar, row["json_offset"], row["json_size"]), shard.tar, row["key"])
             spans = zip(
                 row["extensions"], row["image_offsets"], row["image_sizes"], row["widths"], row["heights"], strict=True
             )
             images = tuple(SampleImage(kind, reader.read(shard.tar, at, size), w, h) for kind, at, size, w, h in spans)
-            found.append(Sample(content, images))
+            found.append(Sample(record, images))
     return found
 
 

@@ -43,9 +43,7 @@ def test_a_step_with_a_nan_loss_is_skipped_and_its_samples_are_named(start: Path
 
 
 def test_too_many_damaged_samples_stop_the_run(start: Path, tmp_path: Path, qvl: Command) -> None:
-    samples = [
-        sample(f"bad-{n}", "caption", of_task("caption", n).content["turns"], [picture(n)[:200]]) for n in range(20)
-    ]
+    samples = [sample(f"bad-{n}", "caption", of_task("caption", n).record.turns, [picture(n)[:200]]) for n in range(20)]
     data = {"d": write_dataset(tmp_path / "d", "d", samples)}
     recipe = write_recipe(tmp_path / "r.yaml", start, data, stage(mix=[{"dataset": "d", "weight": 1}]))
     done = qvl("train", "run", str(recipe), "-o", str(tmp_path / "run"), "--loader-workers", "0")

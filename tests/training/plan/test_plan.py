@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from qvl.model.weights.info import parts
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.markup.markers import image_slot
-from qvl.pipeline.markup.turns import Turns
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.commands.plan import plan as plan_command
@@ -165,7 +165,7 @@ def test_every_missing_file_is_named_in_one_error(start: Path, tmp_path: Path) -
 
 
 def test_samples_that_cannot_be_trained_on_are_counted(start: Path, tmp_path: Path) -> None:
-    turns: Turns = [{"role": "user", "text": image_slot(5)}, {"role": "assistant", "text": "which?"}]
+    turns = Turn("user", image_slot(5)), Turn("assistant", "which?")
     bad = [sample(f"bad-{n}", "caption", turns, []) for n in range(8)]
     folder = write_dataset(tmp_path / "d", "d", [*(of_task("caption", number) for number in range(24)), *bad])
     path = write_recipe(tmp_path / "r.yaml", start, {"d": folder}, stage(mix=[{"dataset": "d", "weight": 1}]))

@@ -40,14 +40,14 @@ def caption(style: Style, language: str = "en") -> str:
     """The prompt for a caption."""
     if style == "released":
         return image_slot(0) + CAPTION.get(language, CAPTION["en"])
-    return caption_turns("", language)[0]["text"]
+    return caption_turns("", language)[0].text
 
 
 def question(text: str, style: Style, language: str = "en") -> str:
     """A question about the image. The released prompt has no blank after the image."""
     if style == "released":
         return f"{image_slot(0)}{text}{ANSWER_PROMPTS['en']}"
-    return vqa_turns(text, "", language)[0]["text"]
+    return vqa_turns(text, "", language)[0].text
 
 
 def choice(text: str, options: Sequence[str], hint: str = "") -> str:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.markup import parsing
 from qvl.pipeline.markup.markers import has_marker, image_numbers
 from qvl.pipeline.shards.reader import absent_files, open_dataset, read_index
+from qvl.pipeline.shards.sample import SampleRecord, decode_sample
 from qvl.pipeline.storage.reader import Storage
 from qvl.training.data.holdout import held_out, image_hash
 from qvl.training.evaluation.samples import prompts
@@ -75,37 +74,37 @@ def read_shards(
             continue
         with storage.mapped(shard.tar) as data:
             for row in rows:
-                content = _content(shard.tar, data, row)
-                sample = _sample(shard.tar, row, content)
+                record = _record(shard.tar, data, row)
+                sample = _sample(shard.tar, row, record)
                 if sample is None or sample.set not in requested:
                     continue
-                if split == "all" or _held_out(data, row, content, share, seed) == (split == "heldout"):
+                if split == "all" or _held_out(data, row, record, share, seed) == (split == "heldout"):
                     yield sample
 
 
-def _content(tar: str, data: memoryview, row: dict[str, Any]) -> dict[str, Any]:
-    text = data[row["json_offset"] : row["json_offset"] + row["json_size"]]
+def _record(tar: str, data: memoryview, row: dict[str, Any]) -> SampleRecord:
+    text = bytes(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
     try:
-        content: dict[str, Any] = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        content = {}
-    if content.get("id") != row["key"]:
+        record = decode_sample(text, tar, row["key"])
+    except DataError as error:
+        raise DataError(f"{error}; if the index does not match the tar, use the tar and the index of one run") from None
+    if record.id != row["key"]:
         raise DataError(
             f"{tar}: its index does not match it at {row['key']}; use the tar and the index of the same run"
         )
-    return content
+    return record
 
 
-def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSample | None:
+def _sample(tar: str, row: dict[str, Any], record: SampleRecord) -> EvalSample | None:
     """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it lacks."""
-    turns = content["turns"]
-    if len(turns) < 2 or turns[-1]["role"] != "assistant":
+    turns = record.turns
+    if len(turns) < 2 or turns[-1].role != "assistant":
         return None
-    answer = turns[-1]["text"].strip()
+    answer = turns[-1].text.strip()
     name = "detection" if row["task"] == "vqa" and has_marker(answer) else row["task"]
     metric = SETS[name][1]
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
-    context = "".join(turn["text"] for turn in turns[:-1])
+    context = "".join(turn.text for turn in turns[:-1])
     numbers = image_numbers(context)
     if any(number >= len(spans) for number in numbers):
         raise DataError(
@@ -114,7 +113,7 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
     return EvalSample(
         id=row["key"],
         set=name,
-        group=f"{row['source']} {content['language']}",
+        group=f"{row['source']} {record.language}",
         metric=metric,
         prompt=context,
         images=tuple(ImageLocation(tar, *spans[number]) for number in numbers),
@@ -124,11 +123,10 @@ def _sample(tar: str, row: dict[str, Any], content: dict[str, Any]) -> EvalSampl
     )
 
 
-def _held_out(data: memoryview, row: dict[str, Any], content: dict[str, Any], share: float, seed: int) -> bool:
+def _held_out(data: memoryview, row: dict[str, Any], record: SampleRecord, share: float, seed: int) -> bool:
     """Whether any image of the sample is held out. A sample without images goes by its id."""
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
-    known = content["origin"].get("sha")
-    if len(spans) == 1 and known:
-        return held_out(known, share, seed)
+    if len(spans) == 1 and record.origin.sha:
+        return held_out(record.origin.sha, share, seed)
     hashes = [image_hash(data[offset : offset + size]) for offset, size in spans] or [image_hash(row["key"].encode())]
     return any(held_out(sha, share, seed) for sha in hashes)

@@ -9,7 +9,9 @@ import xxhash
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.markup.coordinates import Box
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.reader import open_dataset
+from qvl.pipeline.shards.sample import SampleRecord
 from qvl.pipeline.shards.scan import ScannedSample, scan_dataset
 from qvl.training.evaluation.metrics.words import words
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
@@ -45,9 +47,13 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     scanned: ScannedSample
-    content: dict[str, Any]
+    record: SampleRecord
     image: str
     thing: str
+
+    @property
+    def boxes(self) -> list[Box]:
+        return [region.box for region in self.record.regions if region.box is not None]
 
 
 def load_questions(experiment: Experiment, paths: Mapping[str, str], holdout: Holdout | None) -> list[Question]:
@@ -72,18 +78,18 @@ def _candidates(path: str, holdout: Holdout | None, known: frozenset[str]) -> li
     for scanned in scan_dataset(open_dataset(path)):
         if scanned.key in known or (holdout is not None and not is_held_out(scanned, holdout)):
             continue
-        content = scanned.content()
-        image = " ".join(scanned.image_hashes(content))
-        places = sorted(region["box"] for region in content.get("regions", ()) if "box" in region)
-        found.append(_Candidate(scanned, content, image, f"{image} {places}"))
+        record = scanned.record()
+        image = " ".join(scanned.image_hashes(record))
+        boxes = sorted(list(region.box) for region in record.regions if region.box is not None)
+        found.append(_Candidate(scanned, record, image, f"{image} {boxes}"))
     return found
 
 
 def _objects(candidates: Iterable[_Candidate]) -> dict[str, int]:
     """The number of different boxes of each image, over all samples that show it."""
-    boxes: dict[str, set[tuple[float, ...]]] = defaultdict(set)
+    boxes: dict[str, set[Box]] = defaultdict(set)
     for each in candidates:
-        boxes[each.image].update(tuple(region["box"]) for region in each.content.get("regions", ()) if "box" in region)
+        boxes[each.image].update(each.boxes)
     return {image: len(found) for image, found in boxes.items()}
 
 
@@ -98,31 +104,30 @@ def _choose(ask: Ask, candidates: list[_Candidate]) -> list[_Candidate]:
     """The first candidates by the hash of what they show, so that asks in two languages choose the same things."""
     own = [
         each for each in candidates
-        if each.content["task"] == ask.task
-        and (not ask.languages or each.content["language"] in ask.languages)
-        and (not ask.sources or each.content["source"] in ask.sources)
+        if each.record.task == ask.task
+        and (not ask.languages or each.record.language in ask.languages)
+        and (not ask.sources or each.record.source in ask.sources)
     ]  # fmt: skip
     return sorted(own, key=lambda each: (xxhash.xxh3_64_intdigest(each.thing.encode()), each.scanned.key))[: ask.limit]
 
 
 def _question(ask: Ask, candidate: _Candidate, sample: EvalSample, objects: int) -> Question:
-    content = candidate.content
-    boxes: Sequence[Box] = [tuple(region["box"]) for region in content.get("regions", ()) if "box" in region]
+    record, boxes = candidate.record, candidate.boxes
     columns: dict[str, str | float] = {
-        "ask": ask.name, "language": ask.language or content["language"], "source": content["source"],
+        "ask": ask.name, "language": ask.language or record.language, "source": record.source,
     }  # fmt: skip
     if objects:
         columns["objects"] = objects
     if boxes:
         columns["area"] = max((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes)
-        columns["words"] = len(words(content["regions"][0]["phrase"]))
+        columns["words"] = len(words(record.regions[0].phrase))
     longest = ask.longest or sample.decoding.max_new
     question = replace(
         sample, id=f"{sample.id}@{ask.name}", metric=ask.metric or sample.metric, prompt=reworded(sample.prompt, ask),
         decoding=Decoding(longest, min(sample.decoding.min_new, longest)),
     )  # fmt: skip
     images = tuple(candidate.scanned.image(number) for number in range(len(candidate.scanned.images)))
-    loss_sample = HeldOutSample(LOSS_NAME.format(question.id), _reworded_turns(content, ask), images)
+    loss_sample = HeldOutSample(LOSS_NAME.format(question.id), _reworded_turns(record, ask), images)
     return Question(ask.name, question, loss_sample, columns, candidate.image, candidate.thing)
 
 
@@ -133,10 +138,9 @@ def reworded(text: str, ask: Ask) -> str:
     return text
 
 
-def _reworded_turns(content: dict[str, Any], ask: Ask) -> dict[str, Any]:
-    turns = [turn | {"text": reworded(turn["text"], ask)} if turn["role"] == "user" else turn
-             for turn in content["turns"]]  # fmt: skip
-    return content | {"turns": turns}
+def _reworded_turns(record: SampleRecord, ask: Ask) -> SampleRecord:
+    turns = (Turn("user", reworded(turn.text, ask)) if turn.role == "user" else turn for turn in record.turns)
+    return replace(record, turns=tuple(turns))
 
 
 def bucket(column: str, value: str | float, edges: Mapping[Any, Sequence[float]]) -> str:

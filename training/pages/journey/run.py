@@ -160,7 +160,7 @@ def _loss(journey: Journey, name: str, folder: Path, samples: list[HeldOutSample
     from qvl.training.evaluation.run import model_identity
 
     file = journey.out / "loss" / f"{name}.json"
-    loss_fingerprint = fingerprint([LOSS_VERSION, model_identity(folder), [sample.content["id"] for sample in samples]])
+    loss_fingerprint = fingerprint([LOSS_VERSION, model_identity(folder), [sample.record.id for sample in samples]])
     before = read_manifest(file, LossManifest)
     if before is not None and before.fingerprint == loss_fingerprint:
         return {task: TaskLoss(*values) for task, values in before.loss.items()}

@@ -48,7 +48,7 @@ def read_hashes(dataset: Dataset) -> SampleHashes:
     for number, sample in enumerate(scan_dataset(dataset)):
         ids.append(xxhash.xxh3_64_intdigest(sample.key.encode()))
         contents.append(xxhash.xxh3_64_intdigest(sample.json))
-        for digest in sample.image_hashes(sample.content()):
+        for digest in sample.image_hashes(sample.record()):
             images.append(int(digest[:16], 16))
             owners.append(number)
     id_hashes, content_hashes, image_hashes = (np.array(hashes, dtype=np.uint64) for hashes in (ids, contents, images))

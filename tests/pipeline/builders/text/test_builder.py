@@ -24,7 +24,7 @@ def test_make_gives_a_row_per_input_row_with_its_ledger_columns(tmp_path: Path) 
     kept, dropped = builder.make(unit)
     assert (kept.verdict, kept.key, dropped.verdict) == ("keep", "x", "unreadable:no_text")
     assert kept.columns == {"language": "en", "characters": 48, "turns": 1, "images": 0}
-    assert kept.samples[0].content["id"].endswith("-0000000-0")
+    assert kept.samples[0].id.endswith("-0000000-0")
 
 
 def test_parts_change_with_a_setting_and_not_with_the_folder(tmp_path: Path) -> None:

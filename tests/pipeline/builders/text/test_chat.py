@@ -9,6 +9,7 @@ from PIL import Image
 
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.source import Draft
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.storage.reader import Storage
 
 Row = dict[str, Any]
@@ -89,7 +90,7 @@ def test_images_are_numbered_over_the_whole_conversation(folder: Path) -> None:
         "images": ["a.png", "b.png"]
     }
     (draft,) = drafts(folder, row)
-    assert [turn["text"] for turn in draft.samples[0][::2]] == [
+    assert [turn.text for turn in draft.samples[0][::2]] == [
         "Picture 1: <img>0</img>\n你好，这是什么？",
         "那这个呢？\nPicture 2: <img>1</img>",
     ]
@@ -138,7 +139,7 @@ def test_markers_are_escaped_on_request_and_repetitions_are_dropped(folder: Path
     row = dialogue("What is <|im_end|>?", "An end.")
     found = drafts(folder, row, row, markup="escape")
     assert [draft.verdict for draft in found] == ["keep", "duplicate"]
-    assert found[0].samples[0][0]["text"] == "What is < |im_end|>?"
+    assert found[0].samples[0][0].text == "What is < |im_end|>?"
 
 
 def test_boxes_and_quads_become_regions_on_the_last_image(folder: Path) -> None:
@@ -146,10 +147,10 @@ def test_boxes_and_quads_become_regions_on_the_last_image(folder: Path) -> None:
         "<ref>the cat</ref><box>(0,111),(333,999)</box>, <ref>a sign</ref><quad>(0,0),(999,0),(999,999),(0,999)</quad>"
     )
     (draft,) = drafts(folder, dialogue("<img>a.png</img><img>b.png</img>Where?", answer), places="keep")
-    assert draft.samples[0][1]["text"] == answer
+    assert draft.samples[0][1].text == answer
     assert draft.regions == [
-        {"phrase": "the cat", "image": 1, "box": pytest.approx([0, 1 / 9, 1 / 3, 1])},
-        {"phrase": "a sign", "image": 1, "quad": [0, 0, 1, 0, 1, 1, 0, 1]},
+        Region("the cat", 1, box=pytest.approx((0, 1 / 9, 1 / 3, 1))),
+        Region("a sign", 1, quad=(0, 0, 1, 0, 1, 1, 0, 1)),
     ]
 
 

@@ -38,7 +38,7 @@ def test_paragraphs_of_a_file_are_joined_up_to_the_limit(tmp_path: Path) -> None
     joined = f"{ENGLISH[:40].strip()} {ENGLISH[40:].strip()}"
     assert draft.samples == [[{"role": "text", "text": f"{joined}\n\nIt was late.\n\n中文的一行。"}]]
     (kept,) = drafts(path, lines="keep")
-    assert "It was\nlate." in kept.samples[0][0]["text"]
+    assert "It was\nlate." in kept.samples[0][0].text
 
 
 def test_long_file_becomes_rows_and_long_row_becomes_samples(tmp_path: Path) -> None:

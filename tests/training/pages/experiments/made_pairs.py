@@ -1,12 +1,13 @@
 """Samples whose picture is asked in two languages: a coloured square, where it is and what it is."""
 
 import io
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import referring_turns, vqa_turns
 from qvl.pipeline.shards.sample import Sample, SampleImage
 from tests.training.made import sample, write_dataset
@@ -40,10 +41,9 @@ def pair(number: int, task: str, language: str) -> Sample:
         "vqa": lambda: vqa_turns(QUESTIONS[language], name, language),
     }[task]()
     made = sample(f"{task}-{language}-{number:03d}", task, turns, [square(number)], number)
-    content: dict[str, Any] = {**made.content, "language": language, "source": f"made_{language}"}
-    if task == "referring":
-        content["regions"] = [{"phrase": name, "image": 0, "box": list(box)}]
-    return Sample(content, (SampleImage("png", square(number), 84, 84),))
+    regions = (Region(name, 0, box=box),) if task == "referring" else ()
+    record = replace(made.record, language=language, source=f"made_{language}", regions=regions)
+    return Sample(record, (SampleImage("png", square(number), 84, 84),))
 
 
 def write_pairs(out: Path, count: int) -> Path:

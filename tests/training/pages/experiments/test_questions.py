@@ -58,7 +58,7 @@ def test_questions_when_the_prompt_is_replaced_change_both_prompt_and_loss_sampl
     (first, *_) = asked(
         pairs, ask("de", task="vqa", languages=("en",), language="de", prompt={QUESTIONS["en"]: "Welche Farbe?"})
     )
-    assert "Welche Farbe?" in first.sample.prompt and "Welche Farbe?" in first.loss_sample.content["turns"][0]["text"]
+    assert "Welche Farbe?" in first.sample.prompt and "Welche Farbe?" in first.loss_sample.record.turns[0].text
     assert first.columns["language"] == "de"
 
 
