@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from qvl.model.network.config import IGNORE
 from qvl.model.weights.auto import load_model
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.reader import absent_files, open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule
@@ -66,7 +67,7 @@ def test_a_truncated_shard_damages_only_its_own_samples(
 def test_a_sample_that_a_stage_cannot_use_is_not_counted_as_damaged(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    turns = [{"role": "user", "text": "<img>0</img>" + "much " * 400}, {"role": "assistant", "text": " a"}]
+    turns = Turn("user", "<img>0</img>" + "much " * 400), Turn("assistant", " a")
     data = write_dataset(tmp_path / "d", "d", [sample("long", "vqa", turns, [picture(0)]), of_task("text", 1)])
     schedule, encoder = make(MODES["unpacked"], {"mixed": data, "text": data}, tmp_path / "l", tokenizer)
     schedule = Schedule(schedule.stage, schedule.parts, schedule.seed)  # without lengths, the loader has to find out

@@ -7,6 +7,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.pipeline.shards.sample_bytes import ShardBytes
 from qvl.training.data.encode import Encoder, Rule
@@ -123,7 +124,7 @@ def test_only_selected_tasks_are_drawn(
 
 
 def test_unusable_samples_are_left_out_with_their_reason(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    turns = [{"role": "user", "text": "<img>7</img>a"}, {"role": "assistant", "text": " b"}]
+    turns = Turn("user", "<img>7</img>a"), Turn("assistant", " b")
     broken = sample("broken", "caption", turns, [b"x"])
     samples = [of_task("text", number) for number in range(9)] + [broken]
     folder = {"mixed": write_dataset(tmp_path / "d", "d", samples)}
@@ -139,7 +140,7 @@ def test_unusable_samples_are_left_out_with_their_reason(tmp_path: Path, tokeniz
 
 
 def test_a_dataset_without_a_usable_sample_is_an_error(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    useless = [sample(f"u-{n}", "vqa", [{"role": "user", "text": "asked"}], []) for n in range(4)]
+    useless = [sample(f"u-{n}", "vqa", (Turn("user", "asked"),), []) for n in range(4)]
     folder = {"mixed": write_dataset(tmp_path / "d", "d", useless)}
     settings = {**MODES["packed sequences"], "mix": [{"dataset": "mixed", "weight": 1}]}
     schedule, _ = make(settings, folder, tmp_path / "l", tokenizer)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from qvl.grounding_builder.command import app as grounding
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.markup.coordinates import Quad
-from qvl.pipeline.markup.turns import Turns, caption_turns, ocr_turns, vqa_turns
+from qvl.pipeline.markup.turns import Turn, Turns, caption_turns, ocr_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
@@ -72,10 +72,10 @@ def made_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
             content(f"ocr-{colour}", "ocr", ocr_turns([(colour, line)], "en"), [image]),
         ]
     both = [picture("red", "red"), picture("gold")]
-    turns = [
-        {"role": "user", "text": "Picture 2: <img>1</img> Picture 1: <img>0</img> Which is red? Answer:"},
-        {"role": "assistant", "text": " the first"},
-    ]
+    turns = (
+        Turn("user", "Picture 2: <img>1</img> Picture 1: <img>0</img> Which is red? Answer:"),
+        Turn("assistant", " the first"),
+    )
     groups[1].append(content("vqa-two-images", "vqa", turns, both))
     first, second = map(len, groups)
     plans = [ShardPlan("made-000000", 0, first, ()), ShardPlan("made-000001", first, first + second, ())]

@@ -8,6 +8,7 @@ import torch
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.model.weights.folder import read_config, write_model_files
+from qvl.pipeline.markup.turns import Turn
 from qvl.training.loop.logs import read_journal
 from qvl.training.loop.records import QuarantineLine, SpikeLine, StepLine
 from tests.training.conftest import Command
@@ -24,7 +25,7 @@ def test_a_step_with_a_nan_loss_is_skipped_and_its_samples_are_named(start: Path
         net.get_input_embeddings().weight[load_processor(start).tokenizer("~")["input_ids"][0]] = torch.nan
     net.save_pretrained(poisoned)
     write_model_files(poisoned, config)
-    turns = [{"role": "text", "text": "this one ~ is poison"}]
+    turns = (Turn("text", "this one ~ is poison"),)
     samples = [of_task("text", number) for number in range(15)] + [sample("poison", "text", turns, [])]
     data = {"text": write_dataset(tmp_path / "d", "d", samples)}
     recipe = write_recipe(tmp_path / "r.yaml", poisoned, data, stage(mix=[{"dataset": "text", "weight": 1}], steps=8))

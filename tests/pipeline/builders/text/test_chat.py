@@ -10,6 +10,7 @@ from PIL import Image
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.source import Draft
 from qvl.pipeline.markup.regions import Region
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.storage.reader import Storage
 
 Row = dict[str, Any]
@@ -76,10 +77,7 @@ def test_every_layout_gives_the_same_turns(folder: Path, row: Row) -> None:
     (draft,) = drafts(folder, row)
     assert (draft.verdict, draft.language) == ("keep", "en")
     assert draft.samples == [
-        [
-            {"role": "user", "text": "Picture 1: <img>0</img>\nWhat is this?"},
-            {"role": "assistant", "text": "A cat."},
-        ]
+        (Turn("user", "Picture 1: <img>0</img>\nWhat is this?"), Turn("assistant", "A cat.")),
     ]
     assert [(p.extension, p.width, p.height) for p in draft.pictures] == [("png", 40, 30)]
     assert bytes(draft.pictures[0].data) == (folder / "a.png").read_bytes()
@@ -100,7 +98,7 @@ def test_images_are_numbered_over_the_whole_conversation(folder: Path) -> None:
 def test_system_turn_is_kept(folder: Path) -> None:
     row = {"messages": [{"role": "system", "content": "Be brief."}, *dialogue("Hi.", "Hello.")["messages"]]}
     (draft,) = drafts(folder, row)
-    assert [turn["role"] for turn in draft.samples[0]] == ["system", "user", "assistant"]
+    assert [turn.role for turn in draft.samples[0]] == ["system", "user", "assistant"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qvl.pipeline.builders.text.plain import PlainText, pieces
 from qvl.pipeline.builders.text.source import Draft
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.storage.reader import Storage
 
 ENGLISH = "The old clock on the wall had stopped, and nobody in the house could say when it happened."
@@ -36,7 +37,7 @@ def test_paragraphs_of_a_file_are_joined_up_to_the_limit(tmp_path: Path) -> None
     path.write_text(f"{ENGLISH[:40]}\n{ENGLISH[40:]}\r\n\r\nIt was\n  late.\n\n中文\n的一行。\n", "utf-8-sig")
     (draft,) = drafts(path)
     joined = f"{ENGLISH[:40].strip()} {ENGLISH[40:].strip()}"
-    assert draft.samples == [[{"role": "text", "text": f"{joined}\n\nIt was late.\n\n中文的一行。"}]]
+    assert draft.samples == [(Turn("text", f"{joined}\n\nIt was late.\n\n中文的一行。"),)]
     (kept,) = drafts(path, lines="keep")
     assert "It was\nlate." in kept.samples[0][0].text
 
