@@ -45,7 +45,7 @@ BY_HAND = [
 @pytest.mark.parametrize(("expression", "box"), BY_HAND)
 def test_samples_equal_those_written_by_hand(expression: str, box: str) -> None:
     """Two samples per expression: 40 strings."""
-    (draft,) = [d for d in DEMO_DRAFTS if d.items and d.items[0].regions[0]["phrase"] == expression]
+    (draft,) = [d for d in DEMO_DRAFTS if d.items and d.items[0].regions[0].phrase == expression]
     assert answers(draft) == [f"<img>0</img><ref>{expression}</ref><box>{box}</box>"]
     assert answers(draft, "region_caption") == [f"<img>0</img><ref>This</ref><box>{box}</box> is {expression}"]
     assert draft.items[0].turns[0].text == f"<img>0</img><ref>{expression}</ref>"
