@@ -50,7 +50,7 @@ def test_finish_when_a_shard_is_missing_or_short_raises(tmp_path: Path) -> None:
 
 
 def test_commit_shard_when_a_sample_was_taken_down_leaves_it_out(tmp_path: Path) -> None:
-    gone = samples()[2].content["id"]
+    gone = samples()[2].id
     Layout(tmp_path).revoked.write_bytes(encode_revoked([RevokedSample(id=gone, by=f"id:{gone}", date="2026-11-25")]))
     manifest = commit_shard(tmp_path, "d-000000", samples(), "fingerprint")
     assert (manifest.samples, manifest.revoked) == (5, 1)

@@ -52,11 +52,11 @@ def test_indexes_with_a_selection_return_only_its_rows(out: Path) -> None:
     shard = open_dataset(str(out)).shards[0]
     indexes = Indexes(["key"])
     keys = indexes.table(shard)["key"].to_pylist()
-    assert keys == [sample.content["id"] for sample in samples()]
+    assert keys == [sample.id for sample in samples()]
     chinese = indexes.table(shard, Selection(languages=("zh",)))["key"].to_pylist()
-    assert chinese == [sample.content["id"] for sample in samples() if sample.content["language"] == "zh"]
+    assert chinese == [sample.id for sample in samples() if sample.record.language == "zh"]
     both = Selection(tasks=("text",), languages=("zh",), sources=("web",))
-    assert indexes.table(shard, both)["key"].to_pylist() == [samples()[3].content["id"]]
+    assert indexes.table(shard, both)["key"].to_pylist() == [samples()[3].id]
     assert indexes.table(shard, Selection(sources=("other",))).num_rows == 0
     assert both and not Selection()
 

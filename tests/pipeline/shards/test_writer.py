@@ -77,7 +77,9 @@ def test_index_gives_the_offsets_of_the_bytes(tmp_path: Path) -> None:
         assert [data[offset : offset + size] for offset, size in images] == [
             bytes(image.data) for image in sample.images
         ]
-        assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == json.loads(encode_sample(sample.record))
+        assert json.loads(data[row["json_offset"] : row["json_offset"] + row["json_size"]]) == json.loads(
+            encode_sample(sample.record)
+        )
         assert row["widths"] == [image.width for image in sample.images]
         assert row["heights"] == [image.height for image in sample.images]
         assert row["text_length"] == sum(len(turn.text) for turn in sample.record.turns)

@@ -1,5 +1,6 @@
 """The page of a mixture with hostile names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from qvl.pipeline.markup.turns import caption_turns
@@ -14,7 +15,7 @@ from tests.training.made import picture, sample, write_dataset
 def test_page_when_names_are_hostile_escapes_them(tmp_path: Path) -> None:
     bad = "<script>alert(1)</script>"
     row = sample("x-1", "caption", caption_turns("a", "en"), [picture(1)])
-    row.content["source"] = bad
+    row = replace(row, record=replace(row.record, source=bad))
     stats = dataset_stats(
         bad, open_all({bad: str(write_dataset(tmp_path, "d", [row]))}), TokenCounting(None, Rule(256, 16), 1000)
     )
