@@ -142,7 +142,7 @@ def test_jxu124_reads_the_box_of_the_raw_annotation(tmp_path: Path) -> None:
     path = table(tmp_path / "train.parquet", rows)
     source = RefCoco(name="r", format="jxu124", refs=path, image_folder=str(tmp_path))
     boxes = [d.items[0].regions[0].box for d in drafts(source)]
-    assert boxes == [[0.25, 0.25, 0.75, 0.75]] * 2
+    assert boxes == [(0.25, 0.25, 0.75, 0.75)] * 2
     assert drafts(source)[0].ids == ("coco:9",)
 
 
