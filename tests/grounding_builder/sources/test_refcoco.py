@@ -9,6 +9,7 @@ import pytest
 
 from qvl.grounding_builder.sources.refcoco import RefCoco, coco_ids
 from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.markup.regions import Region
 from tests.grounding_builder.helpers import DATA, answers, drafts, dump, jpeg, make, table
 
 DEMO = RefCoco(
@@ -96,7 +97,7 @@ def test_google_split_is_refused_unless_allowed(tmp_path: Path) -> None:
 def test_far_corner_of_a_box_is_x_plus_width(tmp_path: Path) -> None:
     (draft,) = drafts(refer(tmp_path))
     assert answers(draft) == ["<img>0</img><ref>a fox</ref><box>(250,250),(749,749)</box>"]
-    assert draft.items[0].regions == [{"phrase": "a fox", "image": 0, "box": [0.25, 0.25, 0.75, 0.75]}]
+    assert draft.items[0].regions == [Region("a fox", 0, box=(0.25, 0.25, 0.75, 0.75))]
 
 
 def test_every_dropped_row_has_its_reason(tmp_path: Path) -> None:
