@@ -9,29 +9,38 @@ import json
 import os
 import uuid
 from collections.abc import Iterable
-from typing import Any, overload
+from typing import Protocol, TypeVar
 
-import orjson
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import ContractError, DataError
-from qvl.pipeline.commit.records import CANONICAL, Record, decode, encode
+from qvl.pipeline.commit.records import Record, decode, encode
 from qvl.pipeline.storage.atomic import sync
 from qvl.pipeline.storage.paths import AnyPath, StorePath
 
+REDO = "; delete it and run the same command again; that work is done again"
 
-def create_manifest(path: AnyPath, content: Record) -> Record:
-    """Create the manifest if none exists; the first one wins. Returns the manifest that counts.
 
-    ``content`` is a record (``qvl.pipeline.commit.records``). Raises ContractError if a committed manifest disagrees.
+class Fingerprinted(Protocol):
+    """A manifest that names what its work depends on."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+Work = TypeVar("Work", bound=Fingerprinted)
+
+
+def create_manifest(path: AnyPath, record: Record) -> Record:
+    """Create the manifest if none exists; the first one wins. Returns the record.
+
+    Raises ContractError if a committed manifest disagrees.
     """
-    data = _encoded(content)
-    if _create(path, data) != data:
-        raise ContractError(_disagreement(path, data))
-    return content
-
-
-def _encoded(content: object) -> bytes:
-    return orjson.dumps(content, option=CANONICAL) if isinstance(content, dict) else encode(content)
+    data = encode(record)
+    committed = _create(path, data)
+    if committed != data:
+        raise ContractError(_disagreement(path, committed, data))
+    return record
 
 
 def _create(path: AnyPath, data: bytes) -> bytes:
@@ -52,66 +61,78 @@ def _create(path: AnyPath, data: bytes) -> bytes:
     return data
 
 
-def _disagreement(path: AnyPath, data: bytes) -> str:
-    committed, content = read_manifest(path) or {}, json.loads(data)
-    keys = sorted(key for key in {*committed, *content} if committed.get(key) != content.get(key))
+def _disagreement(path: AnyPath, committed: bytes, data: bytes) -> str:
+    before, after = _keys(path, committed), _keys(path, data)
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     return (
         f"{path}: a second attempt gave different results ({', '.join(keys)}); the work is not deterministic or its input "
         "changed while it ran. Check the input, then run again with --fresh"
     )
 
 
-@overload
-def read_manifest(path: AnyPath) -> dict[str, Any] | None: ...
-@overload
-def read_manifest(path: AnyPath, kind: type[Record]) -> Record | None: ...
-def read_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
-    """The committed manifest, or None if the work is not done. Raises DataError for a manifest that is corrupted."""
+def _keys(path: AnyPath, data: bytes) -> dict[str, JsonValue]:
+    """The keys of a manifest of any kind. Raises DataError for bytes that are not a JSON object."""
     try:
-        data = path.read_bytes()
+        content = json.loads(data)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is corrupted{REDO}")
+    return content
+
+
+def read_manifest(path: AnyPath, kind: type[Record]) -> Record | None:
+    """The committed manifest, or None if the work is not done. Raises DataError for a manifest that is corrupted."""
+    data = _read(path)
+    return None if data is None else _decoded(kind, data, path)
+
+
+def _read(path: AnyPath) -> bytes | None:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         return None
-    if kind is not None:
-        return decode(kind, data, str(path))
+
+
+def _decoded(kind: type[Record], data: bytes, path: AnyPath) -> Record:
     try:
-        return json.loads(data)
-    except ValueError:
-        raise DataError(f"{path} is corrupted; delete it and run the same command again to redo that work") from None
+        return decode(kind, data, str(path))
+    except DataError as error:
+        raise DataError(f"{error}{REDO}") from None
 
 
-@overload
-def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath]) -> dict[str, Any] | None: ...
-@overload
-def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Record]) -> Record | None: ...
-def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Any] | None = None) -> Any:
+def read_committed(path: AnyPath, fingerprint: str, files: Iterable[AnyPath], kind: type[Work]) -> Work | None:
     """The manifest of finished work with this fingerprint, all of whose files still exist.
 
     Any other manifest (left by an interrupted --fresh, or without its files) is removed, so that the work is done again.
+    A manifest of another fingerprint may have the keys of an earlier version.
     """
-    content = read_manifest(path)
-    if content is None:
+    data = _read(path)
+    if data is None:
         return None
-    if content.get("fingerprint") == fingerprint and all(file.is_file() for file in files):
-        return content if kind is None else read_manifest(path, kind)
+    try:
+        manifest = _decoded(kind, data, path)
+    except DataError:
+        if _keys(path, data).get("fingerprint") == fingerprint:
+            raise
+    else:
+        if manifest.fingerprint == fingerprint and all(file.is_file() for file in files):
+            return manifest
     path.unlink(missing_ok=True)
     return None
 
 
-def restate_manifest(path: AnyPath, content: Record) -> Record:
+def restate_manifest(path: AnyPath, record: Work) -> Work:
     """Create the manifest of a summary. A manifest with another fingerprint dates from before a change and is replaced."""
-    before = read_manifest(path)
-    if before is not None and before.get("fingerprint") != json.loads(_encoded(content))["fingerprint"]:
+    data = _read(path)
+    if data is not None and _keys(path, data).get("fingerprint") != record.fingerprint:
         path.unlink()
-    return create_manifest(path, content)
+    return create_manifest(path, record)
 
 
-@overload
-def committed_manifest(path: AnyPath) -> dict[str, Any]: ...
-@overload
-def committed_manifest(path: AnyPath, kind: type[Record]) -> Record: ...
-def committed_manifest(path: AnyPath, kind: type[Any] | None = None) -> Any:
+def committed_manifest(path: AnyPath, kind: type[Record]) -> Record:
     """The manifest of work that was reported as done. Raises ContractError if there is none."""
-    manifest = read_manifest(path) if kind is None else read_manifest(path, kind)
+    manifest = read_manifest(path, kind)
     if manifest is None:
         raise ContractError(f"{path}: the work was reported as done but has no manifest")
     return manifest

@@ -37,7 +37,7 @@ def build_cards(output: Output, cursor: Any, listed: list[Record]) -> list[Recor
     for row in listed:
         unit, number = split(row["_key"])
         manifest = output.unit(unit)
-        origins[row["_key"]] = manifest["source"], manifest["name"], number
+        origins[row["_key"]] = manifest.source, manifest.name, number
     kept = [origins[row["_key"]] for row in listed if row.get("verdict") == KEEP]
     shown = samples.previews_of_rows(cursor, kept) if "samples" in output.tables else {}
     labels = {key: f"{name}, row {number:,}" for key, (_, name, number) in origins.items()}
@@ -49,18 +49,18 @@ def _ledger_row(output: Output, query: Query, key: str, record: Record) -> Recor
     manifest = output.unit(unit)
     stored = []
     if "samples" in output.tables and record.get("verdict") == KEEP:
-        stored = samples.of_row(query.cursor, manifest["source"], manifest["name"], row_number)
+        stored = samples.of_row(query.cursor, manifest.source, manifest.name, row_number)
     return {
         "verdict": record.get("verdict"),
         "rules": _rules(output, record),
         "lineage": {
-            "source": manifest["source"],
-            "file": manifest["name"],
+            "source": manifest.source,
+            "file": manifest.name,
             "row": row_number,
             "key": record.get("key"),
             "url": record.get("url"),
             "unit": unit,
-            "fingerprint": manifest["fingerprint"],
+            "fingerprint": manifest.fingerprint,
         },
         "samples": [_sample(output, each) for each in stored],
         "duplicates": duplicates(query, key, record),
@@ -106,7 +106,7 @@ def _row_of(output: Output, cursor: Any, stored: samples.StoredSample) -> str | 
         return None
     fields = stored.fields
     query = output.query(cursor, "rows", [f"source:is:{fields['source']}", f"row:is:{fields['origin_row']}"])
-    found = [key for key in keys(query, None, False, 0) if output.unit(split(key)[0])["name"] == fields["origin_file"]]
+    found = [key for key in keys(query, None, False, 0) if output.unit(split(key)[0]).name == fields["origin_file"]]
     return found[0] if found else None
 
 

@@ -11,10 +11,13 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.curation import Curation
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.curate.selection.ledger import read_select_summary
 from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.finished.stored_recipe import stored_recipe
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.revoked import RevokedSample, read_revoked
 from qvl.pipeline.sources.base import Bytes, Unit
@@ -109,7 +112,7 @@ class Output:
     @cached_property
     def stored(self) -> Recipe | None:
         """The recipe that the output saved, without folders; None for a build."""
-        if not self.layout.out.is_dir() or read_manifest(self.layout.stage_manifest("select")) is None:
+        if not self.layout.out.is_dir() or read_select_summary(self.layout.out) is None:
             return None
         return stored_recipe(self.layout.out)[0]
 
@@ -156,9 +159,10 @@ class Output:
         """A path as it is shown: relative to the output if it is inside."""
         return str(path.relative_to(self.layout.out) if path.is_relative_to(self.layout.out) else path)
 
-    def unit(self, name: str) -> dict[str, Any]:
+    def unit(self, name: str) -> ScanManifest | BuiltUnitManifest:
         """The manifest of a unit. Raises DataError for an unknown name: names come from the address."""
-        manifest = read_manifest(self.layout.unit_manifest(name)) if UNIT.fullmatch(name) else None
+        kind: type[ScanManifest | BuiltUnitManifest] = BuiltUnitManifest if self.stored is None else ScanManifest
+        manifest = read_manifest(self.layout.unit_manifest(name), kind) if UNIT.fullmatch(name) else None
         if manifest is None:
             raise DataError(f"the output has no input file {name[:80]}")
         return manifest

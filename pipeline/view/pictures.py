@@ -36,7 +36,7 @@ def picture(output: Output, cursor: Any, table: str, key: str, number: int, side
         raise NoThumbnail(f"taken down on {output.revoked[key].date}")
     if unit in output.units:
         return webp(_from_source(output, cursor, unit, row), side)
-    stored = samples.of_row(cursor, manifest["source"], manifest["name"], row) if "samples" in output.tables else []
+    stored = samples.of_row(cursor, manifest.source, manifest.name, row) if "samples" in output.tables else []
     revoked = (
         [record for sample, record in output.revoked.items() if sample.rpartition("-")[0] == key] if not stored else []
     )

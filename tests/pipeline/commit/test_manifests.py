@@ -1,13 +1,12 @@
 """Manifests: the first one wins, equal ones are accepted, others are errors."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.commit.manifests import (
     committed_manifest,
     create_manifest,
@@ -18,52 +17,71 @@ from qvl.pipeline.commit.manifests import (
 from tests.pipeline.commit.listing import files
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    fingerprint: str
+    rows: int
+    counts: dict[str, int | list[int]] = field(default_factory=dict)
+
+
 def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "unit.json"
-    assert read_manifest(path) is None
-    content = {"rows": 3, "counts": {"b": 1, "a": [1, 2]}, "name": "目"}
-    assert create_manifest(path, content) == content
-    assert read_manifest(path) == content
+    assert read_manifest(path, Receipt) is None
+    receipt = Receipt("目", 3, {"b": 1, "a": [1, 2]})
+    assert create_manifest(path, receipt) == receipt
+    assert read_manifest(path, Receipt) == receipt
     assert files(tmp_path) == ["deep/unit.json"]
 
 
 def test_creating_equal_content_again_keeps_the_first_file(tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
-    create_manifest(path, {"a": 1, "b": 2})
+    create_manifest(path, Receipt("f", 1, {"a": 1, "b": 2}))
     before = path.stat()
-    create_manifest(path, {"b": 2, "a": 1})
+    create_manifest(path, Receipt("f", 1, {"b": 2, "a": 1}))
     assert path.stat().st_ino == before.st_ino
     assert files(tmp_path) == ["unit.json"]
 
 
 def test_other_content_is_refused_and_its_keys_are_named(tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
-    create_manifest(path, {"rows": 1, "hash": "x", "same": 0})
-    with pytest.raises(ContractError, match=r"\(extra, hash\)"):
-        create_manifest(path, {"rows": 1, "hash": "y", "same": 0, "extra": None} | {"extra": 1})
-    assert read_manifest(path) == {"rows": 1, "hash": "x", "same": 0}
+    create_manifest(path, Receipt("f", 1))
+    with pytest.raises(ContractError, match=r"\(counts, rows\)"):
+        create_manifest(path, Receipt("f", 2, {"extra": 1}))
+    assert read_manifest(path, Receipt) == Receipt("f", 1)
     assert files(tmp_path) == ["unit.json"]
 
 
 def test_when_many_threads_create_a_manifest_exactly_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
 
-    def write(number: int) -> Any:
+    def write(number: int) -> Receipt | None:
         try:
-            return create_manifest(path, {"writer": number})
+            return create_manifest(path, Receipt("f", number))
         except ContractError:
             return None
 
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(write, range(32)))
-    assert [result for result in results if result is not None] == [read_manifest(path)]
+    assert [result for result in results if result is not None] == [read_manifest(path, Receipt)]
     assert files(tmp_path) == ["unit.json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    fingerprint: str
-    rows: int
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"fingerprint": "f", "rows": "3"}', b'{"fingerprint": "f"}'])
+def test_a_corrupted_manifest_is_an_error_that_names_it_and_says_what_to_do(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "unit.json"
+    path.write_bytes(data)
+    message = r"unit\.json.*; delete it and run the same command again; that work is done again"
+    for read in (lambda: read_manifest(path, Receipt), lambda: read_committed(path, "f", [], Receipt)):
+        with pytest.raises(DataError, match=message):
+            read()
+    assert path.read_bytes() == data
+
+
+def test_a_manifest_of_another_fingerprint_and_of_an_earlier_version_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    path.write_bytes(b'{"fingerprint": "f", "lines": 3}')
+    assert read_committed(path, "g", [], Receipt) is None
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

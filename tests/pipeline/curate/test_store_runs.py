@@ -167,4 +167,6 @@ def test_a_build_has_the_files_of_a_local_build(
         made(out, Numbers(count=3))
     assert made(out, Numbers(count=3), fresh=True) == made(tmp_path / "out", Numbers(count=3), fresh=True)
     assert stored(memory) == local(tmp_path / "out")
-    assert read_manifest(Layout(out).dataset) == read_manifest(Layout(tmp_path / "out").dataset)
+    assert read_manifest(Layout(out).dataset, DatasetManifest) == read_manifest(
+        Layout(tmp_path / "out").dataset, DatasetManifest
+    )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier
 
@@ -20,6 +21,7 @@ from qvl.pipeline.base.errors import ContractError, QvlError, RecipeError
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import content_hash, file_hash
 from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest, restate_manifest
+from qvl.pipeline.commit.records import encode
 from qvl.pipeline.storage.arrow_files import load_array, load_slice, read_parquet, read_span
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import StorePath, map_concurrently, parse_path, remove_tree, size_of
@@ -27,6 +29,12 @@ from qvl.pipeline.storage.reader import Storage
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 
 ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    rows: int
+    fingerprint: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -143,16 +151,16 @@ def test_arrays_and_tables_are_read_from_a_store_as_from_a_disk(
 
 def test_the_first_manifest_wins_and_equal_content_is_accepted(out: StorePath) -> None:
     path = out / "m.json"
-    assert read_manifest(path) is None
-    assert create_manifest(path, {"rows": 3, "hash": "a"}) == {"rows": 3, "hash": "a"}
-    assert create_manifest(path, {"hash": "a", "rows": 3})["rows"] == 3
+    assert read_manifest(path, Receipt) is None
+    assert create_manifest(path, Receipt(3, "a")) == Receipt(3, "a")
+    assert create_manifest(path, Receipt(fingerprint="a", rows=3)).rows == 3
     with pytest.raises(ContractError, match=r"different results \(rows\)"):
-        create_manifest(path, {"rows": 4, "hash": "a"})
-    assert read_manifest(path) == {"rows": 3, "hash": "a"}
-    assert restate_manifest(path, {"rows": 5, "fingerprint": "new"})["rows"] == 5
-    assert read_committed(path, "new", [path]) == {"rows": 5, "fingerprint": "new"}
-    assert read_committed(path, "new", [out / "gone.tar"]) is None
-    assert read_manifest(path) is None
+        create_manifest(path, Receipt(4, "a"))
+    assert read_manifest(path, Receipt) == Receipt(3, "a")
+    assert restate_manifest(path, Receipt(5, "new")).rows == 5
+    assert read_committed(path, "new", [path], Receipt) == Receipt(5, "new")
+    assert read_committed(path, "new", [out / "gone.tar"], Receipt) is None
+    assert read_manifest(path, Receipt) is None
 
 
 @pytest.mark.parametrize("race", range(3))
@@ -162,7 +170,7 @@ def test_when_writers_race_exactly_one_wins(out: StorePath, race: int) -> None:
     def write(number: int) -> bool:
         start.wait()
         try:
-            create_manifest(out / f"m{race}.json", {"by": number})
+            create_manifest(out / f"m{race}.json", Receipt(number))
         except ContractError:
             return False
         return True
@@ -170,13 +178,14 @@ def test_when_writers_race_exactly_one_wins(out: StorePath, race: int) -> None:
     with ThreadPoolExecutor(8) as threads:
         won = list(threads.map(write, range(8)))
     assert won.count(True) == 1
-    assert read_manifest(out / f"m{race}.json") == {"by": won.index(True)}
+    assert read_manifest(out / f"m{race}.json", Receipt) == Receipt(won.index(True))
 
 
 def test_many_calls_run_at_once_and_answer_in_order(out: StorePath) -> None:
     for number in range(40):
-        replace_file(out / f"{number}.json", str(number).encode())
-    assert map_concurrently(out, lambda n: read_manifest(out / f"{n}.json"), range(40)) == list(range(40))
+        replace_file(out / f"{number}.json", encode(Receipt(number)))
+    read = map_concurrently(out, lambda n: read_manifest(out / f"{n}.json", Receipt), range(40))
+    assert read == [Receipt(number) for number in range(40)]
 
 
 FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse", "lost"]]
@@ -185,24 +194,24 @@ FAULTS = [["refuse"], ["refuse", "refuse"], ["slow"], ["lost"], ["lost", "refuse
 @pytest.mark.parametrize("faults", FAULTS, ids=" ".join)
 def test_when_the_store_fails_at_times_there_is_one_manifest(stumbling: StorePath, faults: list[str]) -> None:
     Proxy.plan[:] = list(faults)
-    assert create_manifest(stumbling / "m.json", {"rows": 7}) == {"rows": 7}
+    assert create_manifest(stumbling / "m.json", Receipt(7)) == Receipt(7)
     assert not Proxy.plan, "every fault was met"
     assert any(fault in line for line in Proxy.seen for fault in faults)
-    assert read_manifest(stumbling / "m.json") == {"rows": 7}
+    assert read_manifest(stumbling / "m.json", Receipt) == Receipt(7)
 
 
 def test_when_the_answer_to_a_write_is_lost_a_disagreement_is_still_an_error(stumbling: StorePath) -> None:
-    create_manifest(stumbling / "m.json", {"rows": 1})
+    create_manifest(stumbling / "m.json", Receipt(1))
     Proxy.plan[:] = ["lost", "refuse"]
     with pytest.raises(ContractError):
-        create_manifest(stumbling / "m.json", {"rows": 2})
+        create_manifest(stumbling / "m.json", Receipt(2))
 
 
 def test_when_a_store_never_answers_the_error_is_one_line_and_not_a_missing_file(stumbling: StorePath) -> None:
     replace_file(stumbling / "there.json", b"{}")
     Proxy.share, Proxy.faults = 1.0, ("refuse",)
     for act in (
-        lambda: create_manifest(stumbling / "m.json", {"rows": 1}),
+        lambda: create_manifest(stumbling / "m.json", Receipt(1)),
         (stumbling / "there.json").is_file,
         lambda: Storage().exists(str(stumbling / "there.json")),
         lambda: list(stumbling.glob("*.json")),
@@ -211,8 +220,8 @@ def test_when_a_store_never_answers_the_error_is_one_line_and_not_a_missing_file
         with pytest.raises(QvlError, match="failed 6 times in a row"):
             act()
     Proxy.share = 0.0
-    assert read_manifest(stumbling / "m.json") is None
-    assert read_committed(stumbling / "there.json", "x", []) is None
+    assert read_manifest(stumbling / "m.json", Receipt) is None
+    assert read_committed(stumbling / "there.json", "x", [], Receipt) is None
 
 
 def test_read_when_the_store_freezes_in_the_middle_is_repeated_and_then_an_error(

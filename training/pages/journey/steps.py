@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.storage.atomic import replace_file
 
 RESET_PEAK = "5"  # the value that makes clear_refs reset the peak, see proc(5)
@@ -33,10 +34,12 @@ def read_costs(file: Path) -> dict[str, Cost]:
 
     Raises DataError for a file that holds anything else.
     """
+    if not file.exists():
+        return {}
     try:
-        return {name: Cost(**values) for name, values in (read_manifest(file) or {}).items()}
-    except TypeError as error:
-        raise DataError(f"{file}: not the costs of steps ({error})") from None
+        return TypeAdapter(dict[str, Cost]).validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise DataError(f"{file}: not the costs of steps ({error.errors()[0]['msg']})") from None
 
 
 def _write_costs(file: Path, costs: dict[str, Cost]) -> None:
