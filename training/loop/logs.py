@@ -46,11 +46,6 @@ def read_journal(path: Path, kind: type[Line]) -> list[Line]:
     return [decode(kind, line, str(path)) for line in _whole_lines(path)]
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal as data, for pages that show whatever a run has logged."""
-    return [orjson.loads(line) for line in _whole_lines(path)]
-
-
 def _whole_lines(path: Path) -> list[bytes]:
     lines = path.read_bytes().splitlines() if path.exists() else []
     return [line for line in lines if _is_json(line)]

@@ -1,10 +1,11 @@
 """The recipe of a run, noted in its folder: a run resumes only with the recipe and the datasets that it began with."""
 
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from pydantic import JsonValue
 
+from qvl.pipeline.base.differences import json_differences
 from qvl.pipeline.base.errors import StaleError
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.manifests import read_manifest
@@ -26,7 +27,7 @@ def accept_recipe(recipe: TrainRecipe, output: Path, hashes: dict[str, str]) -> 
     manifest = RunManifest(content, recipe_fingerprint(recipe), hashes)
     before = read_manifest(output / MANIFEST, RunManifest)
     if before is not None and before.fingerprint != manifest.fingerprint:
-        names = _differences(_essence(before.recipe), _essence(content))
+        names = json_differences(_essence(before.recipe), _essence(content))
         raise StaleError(f"{output} was built from a different recipe ({'; '.join(names)}); choose another --output")
     known = hashes if before is None or before.datasets is None else before.datasets
     changed = sorted(name for name in hashes if known.get(name) != hashes[name])
@@ -43,18 +44,11 @@ def recipe_fingerprint(recipe: TrainRecipe) -> str:
     return fingerprint(_essence(recipe.model_dump(mode="json")))
 
 
-def _essence(content: dict[str, Any]) -> dict[str, Any]:
-    stages = [{key: value for key, value in stage.items() if key not in MAY_CHANGE} for stage in content["stages"]]
-    datasets = sorted(content["datasets"])
-    return {**content, "stages": stages, "datasets": datasets, "tokenizer": None, "start": Path(content["start"]).name}
-
-
-def _differences(before: JsonValue, after: JsonValue, key: str = "") -> list[str]:
-    """What differs, as ``stages.0.steps: 100 -> 200``."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = sorted({*before, *after})
-        return [line for name in names for line in _differences(before.get(name), after.get(name), f"{key}.{name}")]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        pairs = enumerate(zip(before, after, strict=True))
-        return [line for at, (old, new) in pairs for line in _differences(old, new, f"{key}.{at}")]
-    return [] if before == after else [f"{key.lstrip('.')}: {before} -> {after}"]
+def _essence(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    stages: list[JsonValue] = [
+        {key: value for key, value in stage.items() if key not in MAY_CHANGE}
+        for stage in cast(list[dict[str, JsonValue]], content["stages"])
+    ]
+    datasets: list[JsonValue] = [*sorted(cast(dict[str, JsonValue], content["datasets"]))]
+    start = Path(str(content["start"])).name
+    return {**content, "stages": stages, "datasets": datasets, "tokenizer": None, "start": start}

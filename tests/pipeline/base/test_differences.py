@@ -22,6 +22,11 @@ def test_json_differences_when_a_key_is_missing_on_one_side_shows_null() -> None
     assert json_differences({"a": 1}, {"b": {"c": 2}}) == ["a: 1 -> null", 'b: null -> {"c":2}']
 
 
+def test_json_differences_of_lists_of_one_length_name_the_item() -> None:
+    assert json_differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == ["a.1.b: 2 -> 3"]
+    assert json_differences({"a": [1]}, {"a": [1, 2]}) == ["a: [1] -> [1,2]"]
+
+
 def test_json_differences_when_a_value_is_long_cuts_it() -> None:
     (line,) = json_differences({"a": "x" * 100}, {"a": 0})
     assert line.startswith('a: "xxx') and "..." in line

@@ -99,7 +99,7 @@ def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     steps = [line for each in done for line in read_history(each.stages[-1].run).stages[-1].steps]
     return Price(
         gflop=round(1e3 * plan.stages[-1].tflop_per_sample.total, 4),
-        seconds=round(median(line["seconds"] / max(1, line["samples"]) for line in steps), 5),
+        seconds=round(median(line.seconds / max(1, line.samples) for line in steps), 5),
         training=round(sum(stage.cost.cpu for each in done for stage in each.stages) / len(done), 1),
         asking=round(sum(each.asking.cpu for each in done) / len(done) / questions, 4),
     )

@@ -180,7 +180,7 @@ def _curves(results: JourneyResults) -> Section:
     shown = []
     for stage in results.history.stages:
         values = curves(stage)
-        if any(each is not None for series in values["by_source"].values() for each in series):
+        if any(each is not None for series in values.by_source.values() for each in series):
             shown.append(stage_chart(stage, values, Curve("by_source", stage.name, f"{count(len(stage.steps))} steps")))
     lead = "Loss per supervised token of each part of the mix, smoothed. The run's own report has all other curves."
     return section("curves", "Loss by source", lead, tag("div.pair", *shown))

@@ -4,12 +4,13 @@ Rates are ratios of sums, never means of ratios: samples over seconds, loss over
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from qvl.training.pages.report.history import Line, StageHistory
+from qvl.training.loop.records import StepLine
+from qvl.training.pages.report.history import StageHistory
 
 Floats = npt.NDArray[np.float64]
 POINTS = 600
@@ -19,52 +20,85 @@ MOST_SOURCES = 12
 COUNTS = ("samples", "faults", "groups", "unparsable", "standard_error")
 """Numbers that are logged with the scores but are not scores."""
 
+Series = list[float | None]
 
-def curves(stage: StageHistory) -> dict[str, Any]:
-    """All curves of a stage by name. Each is a list over ``step``, with None where nothing was measured."""
+
+@dataclass(frozen=True, slots=True)
+class StageCurves:
+    """All curves of a stage: lists over ``step``, None where nothing was measured; ``skipped``: numbers of skipped steps."""
+
+    step: list[int]
+    loss: Series
+    loss_low: Series
+    loss_high: Series
+    loss_smooth: Series
+    by_source: dict[str, Series]
+    by_class: dict[str, Series]
+    lr: Series
+    grad_norm: Series
+    samples_per_second: Series
+    tokens_per_second: Series
+    useful: Series
+    data_wait: Series
+    mfu: Series
+    memory_gb: Series
+    skipped: list[int]
+
+
+def curves(stage: StageHistory) -> StageCurves:
+    """All curves of a stage."""
     lines = stage.steps
     bucket = _buckets(len(lines))
-    steps = _column(lines, lambda line: line["step"])
-    seconds = _column(lines, lambda line: line["seconds"])
+    steps = _column(lines, lambda line: line.step)
+    seconds = _sums(_column(lines, lambda line: line.seconds), bucket)
+    tokens = _sums(_column(lines, lambda line: line.tokens), bucket)
 
-    def rate(name: str, over: Floats) -> list[float | None]:
-        return _listed(_ratio(_sums(_column(lines, lambda line: line[name]), bucket), _sums(over, bucket)))
+    def rate(value: Callable[[StepLine], float]) -> Series:
+        return _listed(_ratio(_sums(_column(lines, value), bucket), seconds))
 
-    def mean(name: str) -> list[float | None]:
-        return _listed(_means(_column(lines, lambda line: line.get(name)), bucket))
+    def mean(value: Callable[[StepLine], float | None]) -> Series:
+        return _listed(_means(_column(lines, value), bucket))
 
-    loss = _column(lines, lambda line: line["loss"])
+    loss = _column(lines, lambda line: line.loss)
     lowest, highest = _extremes(loss, bucket)
-    return {
-        "step": [int(step) for step in _last(steps, bucket)],
-        "loss": _listed(_means(loss, bucket)),
-        "loss_low": _listed(lowest),
-        "loss_high": _listed(highest),
-        "loss_smooth": _listed(_last(smooth(loss, np.isfinite(loss).astype(float)), bucket)),
-        "by_source": _named(lines, "loss_by_source", bucket),
-        "by_class": _named(lines, "loss_by_class", bucket),
-        "lr": mean("lr"),
-        "grad_norm": mean("grad_norm"),
-        "samples_per_second": rate("samples", seconds),
-        "tokens_per_second": rate("tokens", seconds),
-        "useful": rate("tokens", _column(lines, lambda line: line["positions"])),
-        "data_wait": rate("data_wait", seconds),
-        "mfu": mean("mfu"),
-        "memory_gb": mean("memory_gb"),
-        "skipped": [int(line["step"]) for line in lines if line["skipped"]],
-    }
+    return StageCurves(
+        step=[int(step) for step in _last(steps, bucket)],
+        loss=_listed(_means(loss, bucket)),
+        loss_low=_listed(lowest),
+        loss_high=_listed(highest),
+        loss_smooth=_listed(_last(smooth(loss, np.isfinite(loss).astype(float)), bucket)),
+        by_source=_named([line.loss_by_source for line in lines], bucket),
+        by_class=_named([line.loss_by_class for line in lines], bucket),
+        lr=mean(lambda line: line.lr),
+        grad_norm=mean(lambda line: line.grad_norm),
+        samples_per_second=rate(lambda line: line.samples),
+        tokens_per_second=_listed(_ratio(tokens, seconds)),
+        useful=_listed(_ratio(tokens, _sums(_column(lines, lambda line: line.positions), bucket))),
+        data_wait=rate(lambda line: line.data_wait),
+        mfu=mean(lambda line: line.mfu),
+        memory_gb=mean(lambda line: line.memory_gb),
+        skipped=[line.step for line in lines if line.skipped],
+    )
 
 
-def scores(stage: StageHistory) -> dict[str, dict[str, list[Any]]]:
+@dataclass(frozen=True, slots=True)
+class ScoreSeries:
+    """A score over steps: the steps at which it was measured, and the values."""
+
+    step: list[int] = field(default_factory=list)
+    value: list[float | None] = field(default_factory=list)
+
+
+def scores(stage: StageHistory) -> dict[str, ScoreSeries]:
     """Evaluation scores by ``task · metric``."""
-    curves_by_name: dict[str, dict[str, list[Any]]] = {}
-    for line in sorted(stage.scores, key=lambda line: line["step"]):
-        for metric, value in line["scores"].items():
-            if metric not in COUNTS and isinstance(value, int | float) and not isinstance(value, bool):
-                series = curves_by_name.setdefault(f"{line['task']} · {metric}", {"step": [], "value": []})
-                series["step"].append(line["step"])
-                series["value"].append(value)
-    return curves_by_name
+    found: dict[str, ScoreSeries] = {}
+    for line in sorted(stage.scores, key=lambda line: line.step):
+        for metric, value in line.scores.items():
+            if metric not in COUNTS:
+                series = found.setdefault(f"{line.task} · {metric}", ScoreSeries())
+                series.step.append(line.step)
+                series.value.append(value)
+    return found
 
 
 def smooth(values: Floats, weights: Floats) -> Floats:
@@ -86,12 +120,15 @@ def _decayed_sum(values: Floats, decay: float) -> Floats:
     return sums
 
 
-def _named(lines: list[Line], name: str, bucket: npt.NDArray[np.int64]) -> dict[str, list[float | None]]:
-    """The smoothed loss of each source or class, from sums and counts. Only the MOST_SOURCES with the most tokens."""
-    labels = dict.fromkeys(label for line in lines for label in line[name])
+Losses = dict[str, tuple[float | None, float]]
+
+
+def _named(lines: list[Losses], bucket: npt.NDArray[np.int64]) -> dict[str, Series]:
+    """Smoothed loss per source or class from sums and counts; those with most tokens."""
+    labels = dict.fromkeys(label for losses in lines for label in losses)
     sums: dict[str, tuple[Floats, Floats]] = {}
     for label in labels:
-        pairs = np.array([line[name].get(label, (0.0, 0.0)) for line in lines], dtype=np.float64).reshape(-1, 2)
+        pairs = np.array([losses.get(label, (0.0, 0.0)) for losses in lines], dtype=np.float64).reshape(-1, 2)
         pairs[~np.isfinite(pairs).all(axis=1)] = 0
         sums[label] = pairs[:, 0], pairs[:, 1]
     most = sorted(labels, key=lambda label: -float(sums[label][1].sum()))[:MOST_SOURCES]
@@ -102,9 +139,9 @@ def _named(lines: list[Line], name: str, bucket: npt.NDArray[np.int64]) -> dict[
     }
 
 
-def _column(lines: list[Line], value: Callable[[Line], Any]) -> Floats:
-    values = (value(line) for line in lines)
-    return np.array([np.nan if each is None else each for each in values], dtype=np.float64)
+def _column(lines: list[StepLine], value: Callable[[StepLine], float | None]) -> Floats:
+    found = (value(line) for line in lines)
+    return np.array([np.nan if each is None else each for each in found], dtype=np.float64)
 
 
 def _buckets(count: int) -> npt.NDArray[np.int64]:
@@ -133,6 +170,6 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 
-def _listed(values: Floats) -> list[float | None]:
-    """The values with six significant digits, which is more than a curve shows; None where they are not finite."""
+def _listed(values: Floats) -> Series:
+    """Six figures are more than a curve shows."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.tolist()]

@@ -2,89 +2,97 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import orjson
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError
-from qvl.training.loop.logs import read_lines
+from qvl.pipeline.commit.manifests import read_manifest
+from qvl.training.loop.logs import read_journal
+from qvl.training.loop.records import QuarantineLine, RunManifest, ScoreLine, SpikeLine, StepLine
 
-Line = dict[str, Any]
+RecipePart = dict[str, JsonValue]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resume:
-    """A step before which the run was resumed, with ``world`` processes if the log says so."""
+    """A step before which the run was resumed, with ``world`` processes."""
 
     step: int
-    world: int | None
+    world: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StageHistory:
     """One stage. ``steps``: log lines in the order of their steps, each step once; ``planned``: steps of the recipe."""
 
     name: str
     planned: int
-    steps: list[Line]
-    scores: list[Line]
-    quarantine: list[Line]
-    spikes: list[Line]
+    steps: list[StepLine]
+    scores: list[ScoreLine]
+    quarantine: list[QuarantineLine]
+    spikes: list[SpikeLine]
     resumes: list[Resume]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class History:
-    """A run: its recipe as plain data, and its stages in order."""
+    """A run: its recipe as plain data, the number of steps that it plans, and its stages in order."""
 
     name: str
-    recipe: Line
+    recipe: RecipePart
+    planned: int
     stages: list[StageHistory]
 
 
 def read_history(run: Path) -> History:
     """Read a run's folder. Raises DataError if it is not a run, or if no step has been logged yet."""
-    try:
-        content = orjson.loads((run / "run.json").read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{run}: no run.json; this is no output of `qvl train run`") from None
-    except orjson.JSONDecodeError:
-        raise DataError(f"{run}/run.json is damaged; start the run again, it writes the file anew") from None
-    recipe = content["recipe"]
-    stages = [_stage(run, stage) for stage in recipe["stages"] if (run / _label(stage) / "log.jsonl").exists()]
+    manifest = read_manifest(run / "run.json", RunManifest)
+    if manifest is None:
+        raise DataError(f"{run}: no run.json; this is no output of `qvl train run`")
+    recipe = manifest.recipe
+    planned = cast(list[RecipePart], recipe["stages"])
+    stages = [_stage(run, stage) for stage in planned if (run / _label(stage) / "log.jsonl").exists()]
     if not any(stage.steps for stage in stages):
         raise DataError(f"{run}: no step was logged yet; `qvl train run` writes one line per step")
-    return History(recipe["name"], recipe, [stage for stage in stages if stage.steps])
+    steps = sum(cast(int, stage["steps"]) for stage in planned)
+    return History(str(recipe["name"]), recipe, steps, [stage for stage in stages if stage.steps])
 
 
-def _label(stage: Line) -> str:
+def _label(stage: RecipePart) -> str:
     return str(stage.get("name") or stage["stage"])
 
 
-def _stage(run: Path, stage: Line) -> StageHistory:
+def _stage(run: Path, stage: RecipePart) -> StageHistory:
     folder = run / _label(stage)
-    steps, resumes = _in_order(read_lines(folder / "log.jsonl"))
-    scores, quarantine, spikes = (read_lines(folder / f"{name}.jsonl") for name in ("eval", "quarantine", "spikes"))
-    return StageHistory(_label(stage), stage["steps"], steps, scores, quarantine, spikes, resumes)
+    steps, resumes = _in_order(read_journal(folder / "log.jsonl", StepLine))
+    return StageHistory(
+        _label(stage),
+        cast(int, stage["steps"]),
+        steps,
+        read_journal(folder / "eval.jsonl", ScoreLine),
+        read_journal(folder / "quarantine.jsonl", QuarantineLine),
+        read_journal(folder / "spikes.jsonl", SpikeLine),
+        resumes,
+    )
 
 
-def _in_order(lines: list[Line]) -> tuple[list[Line], list[Resume]]:
+def _in_order(lines: list[StepLine]) -> tuple[list[StepLine], list[Resume]]:
     """Each step once, as it was done last, and the resumes.
 
     A run was resumed where a step is repeated, or where the attempt or the number of processes changes.
     """
-    steps: dict[int, Line] = {}
+    steps: dict[int, StepLine] = {}
     resumes: dict[int, Resume] = {}
-    before: Line | None = None
+    before: StepLine | None = None
     for line in lines:
         if before is not None and _is_resumed(before, line):
-            for step in [step for step in steps if step >= line["step"]]:
+            for step in [step for step in steps if step >= line.step]:
                 del steps[step]
-            resumes[line["step"]] = Resume(line["step"], line.get("world"))
-        steps[line["step"]] = before = line
+            resumes[line.step] = Resume(line.step, line.world)
+        steps[line.step] = before = line
     return list(steps.values()), [resumes[step] for step in sorted(resumes)]
 
 
-def _is_resumed(before: Line, line: Line) -> bool:
-    other = any(name in line and line[name] != before.get(name) for name in ("attempt", "world"))
-    return other or line["step"] <= before["step"]
+def _is_resumed(before: StepLine, line: StepLine) -> bool:
+    return (before.attempt, before.world) != (line.attempt, line.world) or line.step <= before.step

@@ -1,10 +1,9 @@
 """Writes ``RUN/report.html``: a run's curves, scores, resumes, skipped steps and quarantined samples."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import cast
 
 import yaml
 
@@ -13,9 +12,9 @@ from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html, count, join, percent, short, table, tag, untrusted
 from qvl.pipeline.html.sections import Section, Tile, header, section
 from qvl.pipeline.storage.atomic import replace_file
-from qvl.training.pages.report.curves import curves, scores
+from qvl.training.loop.records import QuarantineLine
+from qvl.training.pages.report.curves import ScoreSeries, Series, StageCurves, curves, scores
 from qvl.training.pages.report.history import History, StageHistory, read_history
-from qvl.training.pages.report.history import Line as LogLine
 
 ROWS_SHOWN = 200
 IDS_SHOWN = 12
@@ -62,14 +61,14 @@ def render(history: History) -> Html:
 
 def _header(history: History) -> Html:
     lines = [line for stage in history.stages for line in stage.steps]
-    seconds = sum(line["seconds"] for line in lines)
-    processes = max((line.get("world") or 1) for line in lines)
+    seconds = sum(line.seconds for line in lines)
+    processes = max(line.world for line in lines)
     done = sum(len(stage.steps) for stage in history.stages)
-    planned = sum(stage["steps"] for stage in history.recipe["stages"])
+    planned = history.planned
     tiles = [
         Tile(count(done), f"of {count(planned)} steps"),
-        Tile(_large(sum(line["samples"] for line in lines)), "samples seen"),
-        Tile(_large(sum(line["tokens"] for line in lines)), "tokens"),
+        Tile(_large(sum(line.samples for line in lines)), "samples seen"),
+        Tile(_large(sum(line.tokens for line in lines)), "tokens"),
         Tile(_duration(seconds), f"on up to {count(processes)} process{'es' if processes > 1 else ''}"),
         Tile(count(sum(len(stage.resumes) for stage in history.stages)), "resumes"),
         Tile(count(sum(len(stage.quarantine) for stage in history.stages)), "samples quarantined"),
@@ -84,32 +83,32 @@ def _overview(history: History) -> Html:
 
 def _overview_row(stage: StageHistory) -> list[str]:
     lines = stage.steps
-    seconds = sum(line["seconds"] for line in lines)
-    measured = [line["mfu"] for line in lines if line.get("mfu") is not None]
-    latest = [line["loss"] for line in lines[-max(1, len(lines) // 20) :] if line["loss"] is not None]
+    seconds = sum(line.seconds for line in lines)
+    measured = [line.mfu for line in lines if line.mfu is not None]
+    latest = [line.loss for line in lines[-max(1, len(lines) // 20) :] if line.loss is not None]
     return [
         tag("a", stage.name, attributes={"href": f"#stage-{stage.name}"}),
         f"{count(len(lines))} of {count(stage.planned)}",
-        _large(sum(line["samples"] for line in lines)),
+        _large(sum(line.samples for line in lines)),
         f"{sum(latest) / len(latest):.3f}" if latest else "–",
-        percent(sum(line["tokens"] for line in lines), sum(line["positions"] for line in lines)),
-        f"{sum(line['data_wait'] for line in lines) / seconds:.1%}" if seconds else "–",
+        percent(sum(line.tokens for line in lines), sum(line.positions for line in lines)),
+        f"{sum(line.data_wait for line in lines) / seconds:.1%}" if seconds else "–",
         f"{sum(measured) / len(measured):.1%}" if measured else "–",
         _duration(seconds),
-        count(sum(bool(line["skipped"]) for line in lines)),
+        count(sum(bool(line.skipped) for line in lines)),
         count(len(stage.quarantine)),
     ]
 
 
 def _stage(stage: StageHistory) -> Section:
     values, evaluated = curves(stage), scores(stage)
-    shown = [stage_chart(stage, values, curve) for curve in CURVES if _measured(values[curve.name])]
+    shown = [stage_chart(stage, values, curve) for curve in CURVES if _measured(_lines(values, curve))]
     parts = [_resumes(stage), shown[0], tag("div.pair", *shown[1:])]
     if evaluated:
         charts = [_score_chart(stage, name, series) for name, series in evaluated.items()]
         parts += [tag("h3", "Evaluation"), tag("div.pair", *charts)]
     parts += [_spikes(stage), _quarantine(stage)]
-    first, last = stage.steps[0]["step"], stage.steps[-1]["step"]
+    first, last = stage.steps[0].step, stage.steps[-1].step
     lead = (
         f"Steps {count(first)} to {count(last)} of {count(stage.planned)}. Drag over a curve to zoom in; double-click to "
         "zoom out."
@@ -117,12 +116,17 @@ def _stage(stage: StageHistory) -> Section:
     return section(f"stage-{stage.name}", stage.name, lead, *parts)
 
 
-def _measured(values: Any) -> bool:
-    every: Iterable[Any] = values.values() if isinstance(values, dict) else [values]
-    return any(each is not None for series in every for each in series)
+def _lines(values: StageCurves, curve: Curve) -> dict[str, Series]:
+    """The lines of a chart by their names in its legend."""
+    found: Series | dict[str, Series] = getattr(values, curve.name)
+    return found if isinstance(found, dict) else {curve.title: found}
 
 
-def stage_chart(stage: StageHistory, values: dict[str, Any], curve: Curve) -> Html:
+def _measured(lines: dict[str, Series]) -> bool:
+    return any(each is not None for series in lines.values() for each in series)
+
+
+def stage_chart(stage: StageHistory, values: StageCurves, curve: Curve) -> Html:
     """A chart of a stage, with its title. ``values`` are those of ``curves``."""
     name, height = f"{stage.name}|{curve.name}", 300 if curve.name == "loss" else 230
     content = _curve(stage, values, curve)
@@ -131,20 +135,20 @@ def stage_chart(stage: StageHistory, values: dict[str, Any], curve: Curve) -> Ht
     )
 
 
-def _curve(stage: StageHistory, values: dict[str, Any], curve: Curve) -> Curves:
-    steps, dotted = values["step"], [resume.step for resume in stage.resumes]
+def _curve(stage: StageHistory, values: StageCurves, curve: Curve) -> Curves:
+    steps, dotted = values.step, [resume.step for resume in stage.resumes]
     span = steps[0], steps[-1]
     if curve.name == "loss":
-        band = Band(values["loss"], values["loss_low"], values["loss_high"], values["loss_smooth"], values["skipped"])
+        band = Band(values.loss, values.loss_low, values.loss_high, values.loss_smooth, values.skipped)
         return Curves(steps, span, [], band, dotted)
-    found = values[curve.name]
-    named = found if isinstance(found, dict) else {curve.title: found}
-    return Curves(steps, span, [Line(name, series) for name, series in named.items()], None, dotted, curve.scale)
+    return Curves(
+        steps, span, [Line(name, series) for name, series in _lines(values, curve).items()], None, dotted, curve.scale
+    )
 
 
-def _score_chart(stage: StageHistory, name: str, series: dict[str, list[Any]]) -> Html:
-    span, dotted = (stage.steps[0]["step"], stage.steps[-1]["step"]), [resume.step for resume in stage.resumes]
-    content = Curves(series["step"], span, [Line(name, series["value"])], None, dotted, "", True)
+def _score_chart(stage: StageHistory, name: str, series: ScoreSeries) -> Html:
+    span, dotted = (stage.steps[0].step, stage.steps[-1].step), [resume.step for resume in stage.resumes]
+    content = Curves(series.step, span, [Line(name, series.value)], None, dotted, "", True)
     return captioned(
         name, "", chart(f"{stage.name}|score:{name}", f"{name} over the steps of {stage.name}", 230, content)
     )
@@ -153,9 +157,7 @@ def _score_chart(stage: StageHistory, name: str, series: dict[str, list[Any]]) -
 def _resumes(stage: StageHistory) -> Html:
     if not stage.resumes:
         return Html()
-    steps = [
-        f"step {count(each.step)}" + (f" ({each.world} processes)" if each.world else "") for each in stage.resumes
-    ]
+    steps = [f"step {count(each.step)} ({each.world} processes)" for each in stage.resumes]
     return tag("p.note", f"Resumed before {', '.join(steps)} (dotted lines).")
 
 
@@ -163,7 +165,7 @@ def _spikes(stage: StageHistory) -> Html:
     if not stage.spikes:
         return Html()
     rows = [
-        [count(line["step"]), _figure(line["loss"]), _figure(line["mean"]), count(len(line["ids"])), _ids(line["ids"])]
+        [count(line.step), _figure(line.loss), _figure(line.mean), count(len(line.ids)), _ids(line.ids)]
         for line in stage.spikes[-ROWS_SHOWN:]
     ]
     return tag(
@@ -184,7 +186,7 @@ def _quarantine(stage: StageHistory) -> Html:
         return Html()
     reasons = Counter(_reason(line) for line in stage.quarantine)
     rows = [
-        [untrusted(line["id"], 80), untrusted(line["shard"], 60), untrusted(line["reason"], 120), count(line["step"])]
+        [untrusted(line.id, 80), untrusted(line.shard, 60), untrusted(line.reason, 120), count(line.step)]
         for line in stage.quarantine[-ROWS_SHOWN:]
     ]
     lead = "They could not be read or used. Padding replaced them, so that the order of the others did not change."
@@ -199,8 +201,8 @@ def _quarantine(stage: StageHistory) -> Html:
     )
 
 
-def _reason(line: LogLine) -> str:
-    return str(line["reason"]).partition(":")[0]
+def _reason(line: QuarantineLine) -> str:
+    return str(line.reason).partition(":")[0]
 
 
 def _cut(rows: int) -> Html:
@@ -210,12 +212,11 @@ def _cut(rows: int) -> Html:
 def _recipe(history: History) -> Section:
     """The recipe, without folders of this machine."""
     content = dict(history.recipe)
-    content["datasets"] = {
-        name: {"path": PurePosixPath(each["path"]).name} for name, each in content["datasets"].items()
-    }
+    datasets = cast(dict[str, dict[str, str]], content["datasets"])
+    content["datasets"] = {name: {"path": PurePosixPath(each["path"]).name} for name, each in datasets.items()}
     for name in ("start", "tokenizer"):
         if content.get(name):
-            content[name] = PurePosixPath(content[name]).name
+            content[name] = PurePosixPath(str(content[name])).name
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     return section("recipe", "Recipe", "From run.json, without folders.", tag("pre", tag("code", text)))
 

@@ -3,9 +3,9 @@
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
-import orjson
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -14,7 +14,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.training.commands.report import report as report_command
 from qvl.training.pages.report.history import read_history
 from qvl.training.pages.report.page import render, write_report
-from tests.training.made_run import line, step_line, write_lines, write_run
+from tests.training.made_run import line, write_lines, write_run
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +94,3 @@ def test_report_command_writes_the_same_page_twice_and_refuses_other_folders(tmp
     CliRunner().invoke(app, [str(run)])
     assert (run / "report.html").read_bytes() == before
     assert isinstance(CliRunner().invoke(app, [str(tmp_path)]).exception, DataError)
-
-
-def test_lines_of_this_file_have_keys_of_a_written_log() -> None:
-    import random
-
-    made = step_line("sft", 0, 10, random.Random(0))
-    assert set(line(0)) - set(made) == set() and orjson.loads(orjson.dumps(made)) == made
