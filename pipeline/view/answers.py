@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import duckdb
 from cachetools import LRUCache
+from pydantic import JsonValue
 from starlette.requests import Request
 
 from qvl.pipeline.base.errors import QvlError
@@ -20,6 +22,7 @@ from qvl.pipeline.view.tables.queries import (
     BinnedRows,
     Query,
     Record,
+    RowCount,
     counts,
     facets,
     histogram,
@@ -27,8 +30,8 @@ from qvl.pipeline.view.tables.queries import (
     records,
     total,
 )
-from qvl.pipeline.view.tables.search import Search
-from qvl.pipeline.view.whatif import WhatIf, dedup_rules, filter_thresholds
+from qvl.pipeline.view.tables.search import WHOLE, PartialFacets, Progress, Search
+from qvl.pipeline.view.whatif import FilterThresholds, WhatIf, WhatIfAnswer, dedup_rules, filter_thresholds
 
 CARD = (
     "verdict", "source", "language", "width", "height", "caption", "fails", "kind", "task", "images", "text_length",
@@ -36,6 +39,31 @@ CARD = (
 )  # fmt: skip
 CACHED, SEARCHES = 512, 64
 Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """A page of rows, and how the list goes on (see ``Progress``)."""
+
+    rows: list[Record]
+    next: str | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The thresholds of a curation that can be changed, and the names of its sources."""
+
+    filters: list[FilterThresholds]
+    dedup: dict[str, JsonValue]
+    sources: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """The finished ``share`` of the search for duplicates that what-if needs; None when it is over."""
+
+    share: float | None
 
 
 class Answers:
@@ -89,7 +117,7 @@ class Answers:
         """Name, tables and columns: what the pages need first."""
         return self._cached(request, lambda: self._output.content(cursor))
 
-    def total(self, cursor: Any, request: Request) -> dict[str, int]:
+    def total(self, cursor: Any, request: Request) -> RowCount:
         """Rows under the filters (``f``), and how many of them were kept."""
         return self._cached(request, lambda: total(self._query(cursor, request)))
 
@@ -102,18 +130,19 @@ class Answers:
 
         return self._cached(request, counted)
 
-    def facets(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def facets(self, cursor: Any, request: Request) -> PartialFacets:
         """The total and the counts of several columns (``by``), in one pass.
 
         A search in a text is counted in parts that add up: ``next`` is the ``from`` of the following part.
         """
 
-        def counted() -> dict[str, Any]:
+        def counted() -> PartialFacets:
             query, parameters = self._query(cursor, request), request.query_params
             by = [query.table.column(name) for name in parameters.getlist("by")]
             if query.condition.slow:
                 return self._search(query, request).facets(query, by, parameters.get("from", ""))
-            return facets(query, by) | {"next": None, "share": 1.0}
+            found = facets(query, by)
+            return PartialFacets(found.total, found.counts, WHOLE.next, WHOLE.share)
 
         return self._cached(request, counted)
 
@@ -126,7 +155,7 @@ class Answers:
 
         return self._cached(request, binned)
 
-    def rows(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def rows(self, cursor: Any, request: Request) -> RowsPage:
         """A page of rows: the columns of a card, and requested ones (``column``). ``next`` is the following ``from``."""
         query, parameters = self._query(cursor, request), request.query_params
         table, sort, position = query.table, parameters.get("sort", ""), parameters.get("from", "")
@@ -136,11 +165,12 @@ class Answers:
             order = table.column(sort.removeprefix("-")) if sort else None
             offset = _integer(position or "0")
             found = keys(query, order, sort.startswith("-"), offset)
-            following = {"next": str(offset + PAGE) if len(found) == PAGE else None, "share": 1.0}
+            following = Progress(str(offset + PAGE), 1.0) if len(found) == PAGE else WHOLE
         names = [name for name in CARD if table.has(name)]
         names += [name for name in parameters.getlist("column") if name not in names]
         columns = [table.column(name) for name in names] or list(table.columns)
-        return {"rows": self._with_previews(query, found, records(query, found, columns)), **following}
+        listed = self._with_previews(query, found, records(query, found, columns))
+        return RowsPage(listed, following.next, following.share)
 
     def _with_previews(self, query: Query, found: list[str], listed: list[Record]) -> list[Record]:
         """Rows with what their cards show beside columns: texts, outlines, origins."""
@@ -154,7 +184,7 @@ class Answers:
             return listed
         return [{**row, **previews.get(row["_key"], {})} for row in listed]
 
-    def row(self, cursor: Any, request: Request) -> Record:
+    def row(self, cursor: Any, request: Request) -> detail.RowDetail:
         """Everything about one row (``table``, ``key``)."""
         parameters = request.query_params
         return detail.row(self._output, cursor, parameters.get("table", "rows"), parameters.get("key", ""))
@@ -166,31 +196,27 @@ class Answers:
             raise BadQuery(f"{query.table.name} does not hold predictions")
         return self._cached(request, lambda: predictions.scores(query))
 
-    def clusters(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def clusters(self, cursor: Any, request: Request) -> detail.Clusters:
         """The largest duplicate clusters of a rule (``rule``, ``offset``)."""
         parameters = request.query_params
         offset = _integer(parameters.get("offset", "0"))
         return detail.clusters(self._query(cursor, request), parameters.get("rule", ""), offset)
 
-    def thresholds(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def thresholds(self, cursor: Any, request: Request) -> Thresholds:
         """Thresholds that can be changed."""
         recipe = self._output.stored
         if recipe is None:
             raise BadQuery("only a curation has thresholds that can be changed")
-        return {
-            "filters": filter_thresholds(recipe),
-            "dedup": dedup_rules(recipe),
-            "sources": [s.name for s in recipe.sources],
-        }
+        return Thresholds(filter_thresholds(recipe), dedup_rules(recipe), [source.name for source in recipe.sources])
 
-    def whatif(self, cursor: Any, request: Request) -> dict[str, Any]:
+    def whatif(self, cursor: Any, request: Request) -> WhatIfAnswer:
         """What changes (``w``) of the thresholds would keep, add and remove."""
         query = self._output.query(cursor, "rows", [])
         return self._whatif.ask(query, request.query_params.getlist("w"), request.state.gone)
 
-    def searching(self, cursor: Any, request: Request) -> dict[str, float | None]:
-        """The finished ``share`` of the search for duplicates that what-if needs; null when it is over."""
-        return {"share": self._whatif.searching()}
+    def searching(self, cursor: Any, request: Request) -> Searching:
+        """How far the search for duplicates has come."""
+        return Searching(self._whatif.searching())
 
     def picture(self, cursor: Any, request: Request) -> bytes:
         """A WebP of a row (``table``, ``key``, ``n``, ``side``). Raises DataError with the reason why there is none."""

@@ -1,7 +1,9 @@
 """Everything about one row: each rule with the values it judged, lineage, samples, duplicates."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
@@ -16,19 +18,122 @@ RELATED, MEMBERS = 24, 5
 CARD = ("verdict", "source", "language", "width", "height", "caption", "dup_of", "image_bytes", "characters")
 
 
-def row(output: Output, cursor: Any, table: str, key: str) -> Record:
+@dataclass(frozen=True, slots=True)
+class JudgedRule:
+    """A filter that judged a row: its settings, the values that it read, and whether the row passed."""
+
+    word: str
+    passed: bool
+    settings: dict[str, JsonValue]
+    values: Record
+
+
+@dataclass(frozen=True, slots=True)
+class RowLineage:
+    """Where a row of a ledger comes from."""
+
+    source: str
+    file: str
+    row: int
+    key: str | None
+    url: str | None
+    unit: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDetail:
+    """A sample's position in its shard, the sizes of its images in pixels, and its JSON."""
+
+    key: str
+    images: int
+    sizes: list[tuple[int, int]]
+    shard: str
+    offset: int
+    size: int
+    content: Record
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateMembers:
+    """A kept row and the rows dropped in favour of it, of which ``more`` are not in ``members``."""
+
+    keeper: str
+    rule: str | None
+    members: list[Record]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A kept row, the number of rows of its cluster, and a few of them."""
+
+    keeper: str
+    size: int
+    members: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The largest clusters of a rule. ``sizes``: pairs of a size and the number of clusters of this size."""
+
+    clusters: list[Cluster]
+    sizes: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowDetail:
+    """A row of any table."""
+
+    table: str
+    key: str
+    columns: Record
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow(RowDetail):
+    """A row of the ledger: the rules that judged it, its origin, its samples and its duplicates."""
+
+    verdict: str | None
+    rules: list[JudgedRule]
+    lineage: RowLineage
+    samples: list[SampleDetail]
+    duplicates: DuplicateMembers | None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow(RowDetail):
+    """A sample, and the id of the ledger row that it comes from."""
+
+    samples: list[SampleDetail]
+    row: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow(RowDetail):
+    """A prediction: outlines by what they show, the number of images, and other models' answers."""
+
+    places: dict[str, predictions.Shapes]
+    pictures: int
+    others: list[Record]
+
+
+def row(output: Output, cursor: Any, table: str, key: str) -> RowDetail:
     """Everything about a row of any table. Raises DataError for an unknown key."""
     query = output.query(cursor, table, [])
     found = records(query, [key], list(query.table.columns), TEXT)
     if not found:
         raise DataError(f"{query.table.title.lower()}: no row has the key {key[:120]}")
-    result: Record = {"table": table, "key": key, "columns": found[0]}
+    columns = found[0]
     if table == "rows":
-        return result | _ledger_row(output, query, key, found[0])
+        return _ledger_row(output, query, key, columns)
     if table == "samples":
         stored = samples.by_key(cursor, key)
-        return result | {"samples": [_sample(output, stored)], "row": _row_of(output, cursor, stored)}
-    return result | predictions.detail(query, found[0]) if query.table.predicted else result
+        return SampleRow(table, key, columns, [_sample(output, stored)], _row_of(output, cursor, stored))
+    if query.table.predicted:
+        shapes, others = predictions.shapes(columns), predictions.other_answers(query, columns)
+        return PredictionRow(table, key, columns, shapes, len(columns.get("images") or ()), others)
+    return RowDetail(table, key, columns)
 
 
 def build_cards(output: Output, cursor: Any, listed: list[Record]) -> list[Record]:
@@ -44,60 +149,58 @@ def build_cards(output: Output, cursor: Any, listed: list[Record]) -> list[Recor
     return [row | {"_from": labels[row["_key"]]} | shown.get(origins[row["_key"]], {}) for row in listed]
 
 
-def _ledger_row(output: Output, query: Query, key: str, record: Record) -> Record:
-    unit, row_number = split(key)
+def _ledger_row(output: Output, query: Query, key: str, record: Record) -> LedgerRow:
+    unit, number = split(key)
     manifest = output.unit(unit)
     stored = []
     if "samples" in output.tables and record.get("verdict") == KEEP:
-        stored = samples.of_row(query.cursor, manifest.source, manifest.name, row_number)
-    return {
-        "verdict": record.get("verdict"),
-        "rules": _rules(output, record),
-        "lineage": {
-            "source": manifest.source,
-            "file": manifest.name,
-            "row": row_number,
-            "key": record.get("key"),
-            "url": record.get("url"),
-            "unit": unit,
-            "fingerprint": manifest.fingerprint,
-        },
-        "samples": [_sample(output, each) for each in stored],
-        "duplicates": duplicates(query, key, record),
-    }
+        stored = samples.of_row(query.cursor, manifest.source, manifest.name, number)
+    lineage = RowLineage(
+        manifest.source, manifest.name, number, record.get("key"), record.get("url"), unit, manifest.fingerprint
+    )
+    return LedgerRow(
+        "rows",
+        key,
+        record,
+        verdict=record.get("verdict"),
+        rules=_rules(output, record),
+        lineage=lineage,
+        samples=[_sample(output, each) for each in stored],
+        duplicates=duplicates(query, key, record),
+    )
 
 
-def _rules(output: Output, record: Record) -> list[Record]:
-    """Every filter that judged the row: its settings, the values that it read, and whether the row passed."""
+def _rules(output: Output, record: Record) -> list[JudgedRule]:
+    """Every filter that judged the row."""
     if output.stored is None or "fails" not in record:
         return []
     failed = set(record["fails"])
     return [
-        {
-            "word": reason,
-            "passed": reason not in failed,
-            "settings": chosen.model_dump(mode="json", exclude_none=True),
-            "values": {name: record.get(name) for name in chosen.reads},
-        }
+        JudgedRule(
+            reason,
+            reason not in failed,
+            chosen.model_dump(mode="json", exclude_none=True),
+            {name: record.get(name) for name in chosen.reads},
+        )
         for _, reason, chosen in output.stored.filters_of(record["source"]).active()
     ]
 
 
-def _sample(output: Output, stored: samples.StoredSample) -> Record:
+def _sample(output: Output, stored: samples.StoredSample) -> SampleDetail:
     """A sample's content, and its position in the shard."""
     found = samples.content(stored)
     fields = stored.fields
     turns = [turn for turn in found.get("turns", ()) if isinstance(turn, dict)]
     found["turns"] = [{"role": str(turn.get("role", "")), "text": str(turn.get("text", ""))[:TEXT]} for turn in turns]
-    return {
-        "key": stored.key,
-        "images": stored.images,
-        "sizes": list(zip(fields["widths"], fields["heights"], strict=True)),
-        "shard": output.display_path(stored.tar),
-        "offset": fields["offset"],
-        "size": fields["size"],
-        "content": found,
-    }
+    return SampleDetail(
+        key=stored.key,
+        images=stored.images,
+        sizes=list(zip(fields["widths"], fields["heights"], strict=True)),
+        shard=output.display_path(stored.tar),
+        offset=fields["offset"],
+        size=fields["size"],
+        content=found,
+    )
 
 
 def _row_of(output: Output, cursor: Any, stored: samples.StoredSample) -> str | None:
@@ -110,7 +213,7 @@ def _row_of(output: Output, cursor: Any, stored: samples.StoredSample) -> str | 
     return found[0] if found else None
 
 
-def duplicates(query: Query, key: str, record: Record) -> Record | None:
+def duplicates(query: Query, key: str, record: Record) -> DuplicateMembers | None:
     """The kept row, and rows dropped in favour of it; None if the row has no duplicates."""
     if not query.table.has("dup_of"):
         return None
@@ -120,17 +223,17 @@ def duplicates(query: Query, key: str, record: Record) -> Record | None:
     members = keys(losing, None, False, 0)
     if not members:
         return None
-    number = total(losing)["rows"]
+    number = total(losing).rows
     columns = [table.column(name) for name in CARD if table.has(name)]
-    return {
-        "keeper": keeper,
-        "rule": record["verdict"] if record.get("dup_of") else None,
-        "members": records(query, [keeper, *members[:RELATED]], columns),
-        "more": max(0, number - RELATED),
-    }
+    return DuplicateMembers(
+        keeper,
+        record["verdict"] if record.get("dup_of") else None,
+        records(query, [keeper, *members[:RELATED]], columns),
+        max(0, number - RELATED),
+    )
 
 
-def clusters(query: Query, rule: str, offset: int) -> Record:
+def clusters(query: Query, rule: str, offset: int) -> Clusters:
     """The largest duplicate clusters of a rule, each with the kept row and a few others, and all sizes."""
     condition = query.condition
     of_rule = f"({condition.sql}) AND dup_of IS NOT NULL AND verdict = ?"
@@ -148,10 +251,10 @@ def clusters(query: Query, rule: str, offset: int) -> Record:
         "GROUP BY n ORDER BY n LIMIT 200"
     )
     listed = [
-        {"keeper": keeper, "size": n + 1, "members": [cards[k] for k in (keeper, *members[keeper]) if k in cards]}
+        Cluster(keeper, n + 1, [cards[each] for each in (keeper, *members[keeper]) if each in cards])
         for keeper, n in found
     ]
-    return {"clusters": listed, "sizes": sizes}
+    return Clusters(listed, [(size, number) for size, number in sizes])
 
 
 def _members(query: Query, rule: str, keepers: list[str]) -> dict[str, list[str]]:

@@ -75,21 +75,24 @@ def scores(query: Query) -> list[list[Any]]:
     return [[*row[:3], None if row[3] is None else round(row[3], 5), row[4]] for row in listed]
 
 
-def detail(query: Query, record: Record) -> Record:
-    """What a prediction has beside its columns: regions, number of images, and other models' answers."""
+def shapes(record: Record) -> dict[str, Shapes]:
+    """The outlines of a prediction (see ``regions``)."""
     answers = record.get("answers") or [""]
-    found: Record = {"places": regions(record.get("prompt") or "", answers[0], record.get("prediction") or "")}
-    found |= {"pictures": len(record.get("images") or ()), "others": []}
-    if query.table.has("model"):
-        key, model = (query.table.column(name).sql for name in (query.table.key, "model"))
-        listed = rows(
-            query.cursor,
-            f'SELECT {key}, {model}, left(prediction, ?), score FROM {quoted(query.table.name)} WHERE id = ? AND "set" = ? '
-            f"ORDER BY 2 LIMIT {OTHERS}",
-            (SHOWN * 4, record["id"], record["set"]),
-        )
-        found["others"] = [dict(zip(("key", "model", "prediction", "score"), row, strict=True)) for row in listed]
-    return found
+    return regions(record.get("prompt") or "", answers[0], record.get("prediction") or "")
+
+
+def other_answers(query: Query, record: Record) -> list[Record]:
+    """The answers of all models to the question of a prediction; none in a table of a single model."""
+    if not query.table.has("model"):
+        return []
+    key, model = (query.table.column(name).sql for name in (query.table.key, "model"))
+    listed = rows(
+        query.cursor,
+        f'SELECT {key}, {model}, left(prediction, ?), score FROM {quoted(query.table.name)} WHERE id = ? AND "set" = ? '
+        f"ORDER BY 2 LIMIT {OTHERS}",
+        (SHOWN * 4, record["id"], record["set"]),
+    )
+    return [dict(zip(("key", "model", "prediction", "score"), row, strict=True)) for row in listed]
 
 
 def image(output: Output, query: Query, key: str, number: int) -> bytes:

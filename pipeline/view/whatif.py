@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -28,7 +28,7 @@ from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import THREADS, DuplicateCandidates, Result, StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
-from qvl.pipeline.finished.whatif import Answer, whatif
+from qvl.pipeline.finished.whatif import Answer, Funnel, WhatIfCounts, whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import DERIVED, NumberThreshold, chosen_filters, purpose, thresholds
 from qvl.pipeline.view.output import Output
@@ -42,6 +42,30 @@ CACHED = 3
 DERIVED_COLUMNS = {"image_size": "shorter_side", "image_pixels": "pixels", "aspect_ratio": "aspect_ratio"}
 CARD = ("verdict", "source", "language", "width", "height", "caption")
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfAnswer:
+    """Counts before and after a change (see ``WhatIfCounts``), and cards of rows whose verdict changes.
+
+    ``entering`` are rows that the change adds, ``leaving`` those it drops, ``waiting`` those that have no score yet.
+    ``searching`` is the finished share of the search for duplicates, None if the answer is exact.
+    """
+
+    rows: int
+    kept_before: int
+    kept_after: int
+    before: Funnel
+    after: Funnel
+    gained: int = 0
+    lost: int = 0
+    unscored: int = 0
+    missing: int = 0
+    uncompared: int = 0
+    entering: list[Record] = field(default_factory=list)
+    leaving: list[Record] = field(default_factory=list)
+    waiting: list[Record] = field(default_factory=list)
+    searching: float | None = None
 
 
 class CachedRun(StoredColumns):
@@ -127,7 +151,7 @@ class WhatIf:
     search: Future[None] | None = None
     wanted: int = 0
 
-    def ask(self, query: Query, changes: list[str], gone: threading.Event) -> Record:
+    def ask(self, query: Query, changes: list[str], gone: threading.Event) -> WhatIfAnswer:
         """Counts before and after, by source and verdict, and rows that the changes add and remove.
 
         ``searching`` is the finished share of the search for duplicates, None if the answer is exact. ``gone`` is set when
@@ -142,8 +166,6 @@ class WhatIf:
             changed = apply_changes(stored.recipe, changes)
             searching = self._searching(stored, changed)
             answer = self._answer(stored, changed, tuple(changes), searching is None)
-        content = asdict(answer.counts())
-        content.pop("by")
         after = answer.after == 0
         before = answer.before == 0
         galleries = {
@@ -151,7 +173,7 @@ class WhatIf:
             "leaving": np.flatnonzero(before & ~after),
             "waiting": np.flatnonzero(answer.after == answer.verdicts.code(UNSCORED)),
         }
-        return content | _cards(query, stored, answer, galleries) | {"searching": searching}
+        return _with_cards(answer.counts(), _cards(query, stored, answer, galleries), searching)
 
     def searching(self) -> float | None:
         """The finished share of the search for duplicates, which the first call starts; None when it is over."""
@@ -196,7 +218,9 @@ class WhatIf:
         return self.answers[changes]
 
 
-def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]) -> Record:
+def _cards(
+    query: Query, stored: StoredColumns, answer: Answer, galleries: dict[str, np.ndarray]
+) -> dict[str, list[Record]]:
     """Cards of some rows of each gallery: the same rows while a slider moves, so that they do not flicker."""
     starts = np.concatenate([[0], np.cumsum([rows for group in stored.groups for rows in group.rows])])
     chosen = {}
@@ -216,6 +240,13 @@ def _cards(query: Query, stored: StoredColumns, answer: Answer, galleries: dict[
         name: [found[key] | {"after": after} for key, after in keys.items() if key in found]
         for name, keys in chosen.items()
     }
+
+
+def _with_cards(counts: WhatIfCounts, cards: dict[str, list[Record]], searching: float | None) -> WhatIfAnswer:
+    return WhatIfAnswer(
+        counts.rows, counts.kept_before, counts.kept_after, counts.before, counts.after, counts.gained, counts.lost,
+        counts.unscored, counts.missing, counts.uncompared, **cards, searching=searching,
+    )  # fmt: skip
 
 
 def _search(search: Future[None], stored: CachedRun, recipe: Recipe, rules: list[int]) -> None:
@@ -243,24 +274,13 @@ def _without_search(stored: StoredColumns, recipe: Recipe) -> Answer:
     return answer
 
 
-def _unchanged(query: Query) -> Record:
+def _unchanged(query: Query) -> WhatIfAnswer:
     """The answer without changes, from the verdicts."""
     funnel: dict[str, dict[str, int]] = {}
     for source, verdict, rows, _ in counts(query, [query.table.column("source"), query.table.column("verdict")]):
         funnel.setdefault(source, {})[verdict] = rows
     every, kept = (sum(sum(f.values()) for f in funnel.values()), sum(f.get(KEEP, 0) for f in funnel.values()))
-    nothing: Record = dict.fromkeys(("gained", "lost", "unscored", "missing", "uncompared"), 0)
-    empty: Record = {name: [] for name in ("entering", "leaving", "waiting")}
-    return {
-        "rows": every,
-        "kept_before": kept,
-        "kept_after": kept,
-        "before": funnel,
-        "after": funnel,
-        "searching": None,
-        **nothing,
-        **empty,
-    }
+    return WhatIfAnswer(every, kept, kept, funnel, funnel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +311,6 @@ def _filter(reason: str, chosen: dict[str, Filter], threshold: NumberThreshold |
     return FilterThresholds(reason, purpose(first), threshold.label, column, bounds, values)
 
 
-def dedup_rules(recipe: Recipe) -> Record:
+def dedup_rules(recipe: Recipe) -> dict[str, JsonValue]:
     """The duplicate rules of the recipe."""
-    dumped: Record = recipe.dedup.model_dump(mode="json")
-    return dumped
+    return recipe.dedup.model_dump(mode="json")

@@ -45,10 +45,26 @@ class Query:
         return rows(self.cursor, filled, (*values, *self.condition.values))
 
 
-def total(query: Query) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """Rows, and how many of them were kept."""
+
+    rows: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """The total, and the cells of each column by its name: value, rows, kept rows."""
+
+    total: RowCount
+    counts: dict[str, list[list[Any]]]
+
+
+def total(query: Query) -> RowCount:
     """Rows under the condition, and how many of them were kept."""
     found = query.run(f"SELECT count(*), count(*) FILTER ({query.table.kept}) FROM {{table}} WHERE {{where}}")
-    return {"rows": found[0][0], "kept": found[0][1]}
+    return RowCount(*found[0])
 
 
 def counts(query: Query, by: list[Column]) -> list[list[Any]]:
@@ -70,7 +86,7 @@ def counts(query: Query, by: list[Column]) -> list[list[Any]]:
     return [[*(_word(word) for word in row[: len(by)]), *row[len(by) :]] for row in found]
 
 
-def facets(query: Query, by: list[Column]) -> dict[str, Any]:
+def facets(query: Query, by: list[Column]) -> Facets:
     """``total``, and ``counts`` of each column, in one pass over the rows: a text is searched once for all of them."""
     if not all(column.kind in ("word", "flag", "text", "bits") for column in by):
         raise BadQuery("facets need columns with one value per row")
@@ -85,15 +101,15 @@ def facets(query: Query, by: list[Column]) -> dict[str, Any]:
     )
     every = 2 ** len(by) - 1
     cells: dict[str, list[list[Any]]] = {column.name: [] for column in by}
-    total_found = {"rows": 0, "kept": 0}
+    total_found = RowCount(0, 0)
     for mask, *words, rows_, kept in found:
         if mask == every:
-            total_found = {"rows": rows_, "kept": kept}
+            total_found = RowCount(rows_, kept)
             continue
         at = (every ^ mask).bit_length()
         column = by[len(by) - at]
         cells[column.name].append([_word(words[len(by) - at]), rows_, kept])
-    return {"total": total_found, "counts": {c.name: _faceted(c, cells[c.name]) for c in by}}
+    return Facets(total_found, {column.name: _faceted(column, cells[column.name]) for column in by})
 
 
 def _faceted(column: Column, cells: list[list[Any]]) -> list[list[Any]]:
@@ -147,7 +163,7 @@ def histogram(query: Query, column: Column) -> BinnedRows:
         raise BadQuery(f"{column.name} does not hold numbers; ask for its counts")
     least, most = _span(query, column)
     if least is None or most is None:
-        return BinnedRows([], [], [], total(query)["rows"], False)
+        return BinnedRows([], [], [], total(query).rows, False)
     axis = axis_of(least, most, column.integer)
     if column.integer and column.kind == "number" and most - least <= FEW_VALUES:
         return _filled(axis, _by_value(query, column, axis))

@@ -12,11 +12,32 @@ from time import monotonic
 from typing import Any
 
 from qvl.pipeline.view.tables.conditions import BadQuery, Condition
-from qvl.pipeline.view.tables.queries import PAGE, Query, facets
+from qvl.pipeline.view.tables.queries import PAGE, Query, RowCount, facets
 from qvl.pipeline.view.tables.tables import Column, Table
 
 AT_ONCE = 48 << 20  # bytes of files that one statement reads
 SECONDS = 0.4  # after which the answer so far is returned
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a search goes on: at ``next``, None if it is over. ``share``: the part of the bytes that has been searched."""
+
+    next: str | None
+    share: float
+
+
+WHOLE = Progress(None, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PartialFacets:
+    """``Facets`` of the files searched by one request, and how the search goes on (see ``Progress``)."""
+
+    total: RowCount
+    counts: dict[str, list[list[Any]]]
+    next: str | None
+    share: float
 
 
 @dataclass
@@ -38,18 +59,18 @@ class Search:
             return query
         return replace(query, files=tuple(self.table.files[n] for n in self._open(0)) or self.table.files[:1])
 
-    def facets(self, query: Query, by: list[Column], position: str) -> dict[str, Any]:
+    def facets(self, query: Query, by: list[Column], position: str) -> PartialFacets:
         """``queries.facets`` over the files from a position on (``FILE:0``, or empty), as many as ``SECONDS`` allow."""
         start, _ = _parsed(position)
-        began, total, at = monotonic(), Counter[str](rows=0, kept=0), start
+        began, total, at = monotonic(), RowCount(0, 0), start
         every = {column.name: (Counter[Any](), Counter[Any]()) for column in by}
         for numbers in self._parts(start):
             found = facets(self._of(query, numbers), by)
             # before `covered`: a concurrent query skips files that are covered and have no hit
-            self.hits |= set(numbers) if found["total"]["rows"] else set()
+            self.hits |= set(numbers) if found.total.rows else set()
             self.covered |= set(numbers)
-            total.update(found["total"])
-            for name, cells in found["counts"].items():
+            total = RowCount(total.rows + found.total.rows, total.kept + found.total.kept)
+            for name, cells in found.counts.items():
                 for word, rows, kept in cells:
                     every[name][0][word] += rows
                     every[name][1][word] += kept
@@ -61,9 +82,10 @@ class Search:
         counts = {
             name: [[word, n, kept[word]] for word, n in rows.most_common()] for name, (rows, kept) in every.items()
         }
-        return {"total": dict(total), "counts": counts, **self._continue_at(at, 0)}
+        progress = self._continue_at(at, 0)
+        return PartialFacets(total, counts, progress.next, progress.share)
 
-    def keys(self, query: Query, position: str) -> tuple[list[str], dict[str, Any]]:
+    def keys(self, query: Query, position: str) -> tuple[list[str], Progress]:
         """Keys of at most one page of rows after a position (``FILE:ROW``, or empty), in file order."""
         start, row = _parsed(position)
         began, found, key = monotonic(), list[str](), query.table.column(query.table.key).sql
@@ -106,12 +128,12 @@ class Search:
         if part:
             yield part
 
-    def _continue_at(self, number: int, row: int) -> dict[str, Any]:
-        """Condition to go on, and the share of the bytes before it."""
+    def _continue_at(self, number: int, row: int) -> Progress:
+        """The position to go on at, and the share of the bytes before it."""
         if number >= len(self.table.files):
-            return {"next": None, "share": 1.0}
+            return WHOLE
         before = self.ends[number - 1] if number else 0
-        return {"next": f"{number}:{row}", "share": round(before / max(1, self.ends[-1]), 3)}
+        return Progress(f"{number}:{row}", round(before / max(1, self.ends[-1]), 3))
 
 
 def _parsed(text: str) -> tuple[int, int]:

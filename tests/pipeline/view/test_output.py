@@ -61,7 +61,7 @@ def test_lists_of_hashes_are_hexadecimal_words(tmp_path: Path) -> None:
     output = Output.open(tmp_path)
     query = output.query(output.database.cursor(), "made", ["boxes:is:ffffffffffffffff"])
     column = query.table.column("boxes")
-    assert column.kind == "words" and total(query)["rows"] == 1
+    assert column.kind == "words" and total(query).rows == 1
     found = records(query, keys(query, None, False, 0), [column])
     assert orjson.loads(orjson.dumps(found))[0]["boxes"] == ["ffffffffffffffff", "0000000000000005"]
 
@@ -104,30 +104,35 @@ def test_the_database_opens_no_file_outside_of_the_output(output: Output, cursor
 def test_a_dropped_row_has_all_its_failed_rules(output: Output, cursor: Any, ledger: list[dict[str, Any]]) -> None:
     record = next(row for row in ledger if row["failed"].bit_count() >= 2)
     row = detail.row(output, cursor, "rows", record["id"])
-    assert sum(not rule["passed"] for rule in row["rules"]) == record["failed"].bit_count()
-    assert {rule["word"] for rule in row["rules"]} == {"image_size", "text_length", "word_count"}
-    assert row["verdict"] == next(rule["word"] for rule in row["rules"] if not rule["passed"])
-    assert row["lineage"]["row"] == record["row"] and row["samples"] == []
+    assert isinstance(row, detail.LedgerRow)
+    assert sum(not rule.passed for rule in row.rules) == record["failed"].bit_count()
+    assert {rule.word for rule in row.rules} == {"image_size", "text_length", "word_count"}
+    assert row.verdict == next(rule.word for rule in row.rules if not rule.passed)
+    assert row.lineage.row == record["row"] and row.samples == []
 
 
 def test_a_kept_row_leads_to_its_sample_and_back(output: Output, cursor: Any, ledger: list[dict[str, Any]]) -> None:
     kept = next(row for row in ledger if row["verdict"] == "keep")
     row = detail.row(output, cursor, "rows", kept["id"])
-    (sample,) = row["samples"]
-    assert sample["content"]["id"] == kept["id"] and sample["content"]["origin"]["row"] == kept["row"]
-    back = detail.row(output, cursor, "samples", sample["key"])
-    assert back["row"] == kept["id"]
+    assert isinstance(row, detail.LedgerRow)
+    (sample,) = row.samples
+    assert sample.content["id"] == kept["id"] and sample.content["origin"]["row"] == kept["row"]
+    back = detail.row(output, cursor, "samples", sample.key)
+    assert isinstance(back, detail.SampleRow)
+    assert back.row == kept["id"]
 
 
 def test_losers_stand_beside_the_row_that_was_kept(output: Output, cursor: Any, ledger: list[dict[str, Any]]) -> None:
     loser = next(row for row in ledger if row["dup_of"])
     row = detail.row(output, cursor, "rows", loser["id"])
-    members = [member["_key"] for member in row["duplicates"]["members"]]
+    assert isinstance(row, detail.LedgerRow)
+    assert row.duplicates is not None
+    members = [member["_key"] for member in row.duplicates.members]
     assert members[0] == loser["dup_of"] and loser["id"] in members
     assert set(members[1:]) == {each["id"] for each in ledger if each["dup_of"] == loser["dup_of"]}
     found = detail.clusters(output.query(cursor, "rows", []), loser["verdict"], 0)
     losers = [each for each in ledger if each["dup_of"] and each["verdict"] == loser["verdict"]]
-    assert sum(cluster["size"] - 1 for cluster in found["clusters"]) == len(losers)
+    assert sum(cluster.size - 1 for cluster in found.clusters) == len(losers)
 
 
 def test_pictures_come_from_the_shards_or_from_the_sources(
@@ -178,14 +183,14 @@ def test_what_if_is_exact_and_writes_nothing(
     kept = sum(row["verdict"] == "keep" for row in ledger)
     nothing = asked.ask(query, [], gone)
     same = asked.ask(query, ["image_size.minimum_side=100"], gone)
-    assert (nothing["kept_after"], same["kept_after"], same["gained"], same["lost"]) == (kept, kept, 0, 0)
-    assert nothing["before"] == {source: dict(funnel) for source, funnel in same["before"].items()}
+    assert (nothing.kept_after, same.kept_after, same.gained, same.lost) == (kept, kept, 0, 0)
+    assert nothing.before == {source: dict(funnel) for source, funnel in same.before.items()}
     looser = asked.ask(query, ["image_size.minimum_side=1", "dedup.image=false"], gone)
-    assert looser["gained"] == len(looser["entering"]) > 0
-    assert all(row["after"] == "keep" and row["verdict"] != "keep" for row in looser["entering"])
+    assert looser.gained == len(looser.entering) > 0
+    assert all(row["after"] == "keep" and row["verdict"] != "keep" for row in looser.entering)
     tighter = asked.ask(query, ["image_size.minimum_side=121"], gone)
-    assert tighter["kept_after"] == 0 and tighter["lost"] == kept
-    assert {row["after"] for row in tighter["leaving"]} == {"image_size"}
+    assert tighter.kept_after == 0 and tighter.lost == kept
+    assert {row["after"] for row in tighter.leaving} == {"image_size"}
     assert {path: path.stat().st_mtime_ns for path in curated[0].rglob("*")} == before
 
 

@@ -43,26 +43,26 @@ def test_filters_answer_alone_until_duplicates_are_found(
 ) -> None:
     asked, query, gone = WhatIf(output), output.query(cursor, "rows", []), threading.Event()
     first = asked.ask(query, LOOSER, gone)
-    assert first["searching"] == 0 and asked.searching() == 0
+    assert first.searching == 0 and asked.searching() == 0
     duplicates = sum(row["verdict"] == "duplicate_image" for row in ledger)
     assert duplicates > 3
-    after = {word: sum(f.get(word, 0) for f in first["after"].values()) for word in ("keep", "duplicate_image")}
+    after = {word: sum(f.get(word, 0) for f in first.after.values()) for word in ("keep", "duplicate_image")}
     assert after["duplicate_image"] == duplicates  # they stay where they are
     held.set()
     assert asked.search is not None
     asked.search.result(30)
     assert asked.searching() is None
     second = asked.ask(query, LOOSER, gone)
-    assert second["searching"] is None
+    assert second.searching is None
     stored = StoredColumns.open(
         Path(shutil.copytree(curated[0], tmp_path / "out"))
     )  # this one leaves its findings there
     whole = exact(stored, apply_changes(stored.recipe, LOOSER)).counts()
-    assert {name: second[name] for name in ("kept_after", "gained", "lost")} == {
+    assert {name: getattr(second, name) for name in ("kept_after", "gained", "lost")} == {
         name: getattr(whole, name) for name in ("kept_after", "gained", "lost")
     }
     # among the rows that enter are copies of one another
-    assert second["gained"] < first["gained"] and second["lost"] >= first["lost"] == 0
+    assert second.gained < first.gained and second.lost >= first.lost == 0
 
 
 def test_a_rule_that_is_taken_away_needs_no_search(output: Output, cursor: Any, held: threading.Event) -> None:
@@ -70,7 +70,7 @@ def test_a_rule_that_is_taken_away_needs_no_search(output: Output, cursor: Any, 
     found = asked.ask(
         output.query(cursor, "rows", []), ["dedup.image=false", "dedup.pair=false", "dedup.repeated_text=null"], gone
     )
-    assert found["searching"] is None and found["gained"] > 0 and not held.is_set()
+    assert found.searching is None and found.gained > 0 and not held.is_set()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -89,4 +89,4 @@ def test_what_ends_the_search_is_told(
     with pytest.raises(DataError, match=str(told)):
         asked.ask(query, LOOSER, gone)
     monkeypatch.undo()
-    assert asked.ask(query, LOOSER, gone)["gained"] > 0  # told once; then it may be searched again
+    assert asked.ask(query, LOOSER, gone).gained > 0  # told once; then it may be searched again

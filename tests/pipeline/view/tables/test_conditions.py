@@ -8,7 +8,7 @@ import pytest
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.conditions import MAX_CONDITIONS, BadQuery
-from qvl.pipeline.view.tables.queries import total
+from qvl.pipeline.view.tables.queries import RowCount, total
 
 Row = dict[str, Any]
 LANGUAGE, SIZE = (1 << FILTER_NAMES.index(word) for word in ("word_count", "image_size"))
@@ -54,7 +54,7 @@ def test_a_filter_selects_what_it_says(
 ) -> None:
     expected = [row for row in ledger if wanted(row)]
     kept = sum(row["verdict"] == "keep" for row in expected)
-    assert total(output.query(cursor, "rows", texts)) == {"rows": len(expected), "kept": kept}
+    assert total(output.query(cursor, "rows", texts)) == RowCount(len(expected), kept)
 
 
 def test_the_cases_tell_filters_apart(ledger: list[Row]) -> None:
@@ -65,7 +65,7 @@ def test_the_cases_tell_filters_apart(ledger: list[Row]) -> None:
 def test_a_hash_is_found_by_its_hexadecimal_digits(output: Output, cursor: Any, ledger: list[Row]) -> None:
     digest = next(row["image_hash"] for row in ledger if row["image_hash"] is not None)
     expected = sum(row["image_hash"] == digest for row in ledger)
-    assert total(output.query(cursor, "rows", [f"image_hash:is:{digest.hex().upper()}"]))["rows"] == expected > 0
+    assert total(output.query(cursor, "rows", [f"image_hash:is:{digest.hex().upper()}"])).rows == expected > 0
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_nonsense_is_refused_in_words(output: Output, cursor: Any, text: str) ->
 
 def test_a_value_is_never_sql(output: Output, cursor: Any) -> None:
     for value in ("' OR 1=1 --", "keep'; DROP VIEW rows; --", "keep' UNION SELECT 1 --"):
-        assert total(output.query(cursor, "rows", [f"verdict:is:{value}"]))["rows"] == 0
-    assert total(output.query(cursor, "rows", []))["rows"] == 48
+        assert total(output.query(cursor, "rows", [f"verdict:is:{value}"])).rows == 0
+    assert total(output.query(cursor, "rows", [])).rows == 48
 
 
 def test_the_number_of_filters_is_bounded(output: Output, cursor: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.histogram import axis_of
-from qvl.pipeline.view.tables.queries import Query, counts, facets, histogram, total
+from qvl.pipeline.view.tables.queries import Facets, Query, RowCount, counts, facets, histogram, total
 from qvl.pipeline.view.tables.tables import Column, Table
 
 whole = st.integers(-(10**6), 10**9)
@@ -69,7 +69,7 @@ def test_a_bins_rows_are_those_that_its_bar_shows(output: Output, cursor: Any) -
     bars = list(zip(itertools.pairwise(data.edges), data.every, data.kept, strict=True))
     for number, ((low, high), every, kept) in enumerate(bars):
         text = f"width:in:{low}..{'' if number == len(bars) - 1 else high}"
-        assert total(output.query(cursor, "rows", [text])) == {"rows": every, "kept": kept}
+        assert total(output.query(cursor, "rows", [text])) == RowCount(every, kept)
     assert sum(data.every) + data.missing == 48
 
 
@@ -92,7 +92,7 @@ def test_facets_from_one_reading_are_the_counts_of_each(output: Output, cursor: 
         query = output.query(cursor, "rows", texts)
         columns = [output.table("rows").column(name) for name in ("source", "verdict", "fails", "format", "animated")]
         found = facets(query, columns)
-        assert found["total"] == total(query)
+        assert found.total == total(query)
         for column in columns:
-            assert sorted(map(str, found["counts"][column.name])) == sorted(map(str, counts(query, [column])))
-    assert facets(query, []) == {"total": total(query), "counts": {}}
+            assert sorted(map(str, found.counts[column.name])) == sorted(map(str, counts(query, [column])))
+    assert facets(query, []) == Facets(total(query), {})

@@ -9,8 +9,8 @@ from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables import search
 from qvl.pipeline.view.tables.conditions import BadQuery
-from qvl.pipeline.view.tables.queries import counts, facets, keys, total
-from qvl.pipeline.view.tables.search import Search
+from qvl.pipeline.view.tables.queries import RowCount, counts, facets, keys, total
+from qvl.pipeline.view.tables.search import Progress, Search
 
 BY = ("verdict", "source", "fails")
 
@@ -30,13 +30,13 @@ def counted(found: Search, query: Any) -> tuple[dict[str, int], dict[str, set[tu
     while place is not None:
         part = found.facets(query, by, place)
         for name in whole:
-            whole[name] += part["total"][name]
-        for name, cells in part["counts"].items():
+            whole[name] += getattr(part.total, name)
+        for name, cells in part.counts.items():
             for word, rows, kept in cells:
                 cell = sums[name].setdefault(word, [0, 0])
                 cell[0], cell[1] = cell[0] + rows, cell[1] + kept
-        shares.append(part["share"])
-        place = part["next"]
+        shares.append(part.share)
+        place = part.next
     return whole, {name: {(word, *cell) for word, cell in found.items()} for name, found in sums.items()}, shares
 
 
@@ -45,7 +45,7 @@ def listed(found: Search, query: Any) -> list[str]:
     every: list[str] = []
     while place is not None:
         some, then = found.keys(query, place)
-        every, place = every + some, then["next"]
+        every, place = every + some, then.next
     return every
 
 
@@ -63,8 +63,8 @@ def test_parts_add_up_to_one_reading(output: Output, cursor: Any, text: str) -> 
         if first:
             assert listed(found, query) == keys(query, None, False, 0)
         whole, cells, shares = counted(found, query)
-        assert whole == one["total"] == total(query)
-        assert cells == {name: {tuple(cell) for cell in one["counts"][name]} for name in BY}
+        assert RowCount(**whole) == one.total == total(query)
+        assert cells == {name: {tuple(cell) for cell in one.counts[name]} for name in BY}
         assert shares == sorted(shares) and shares[-1] == 1.0
         assert listed(found, query) == keys(query, None, False, 0)
         assert found.covered == {0, 1, 2}
@@ -80,7 +80,7 @@ def test_pages_of_a_search_follow_one_another(output: Output, cursor: Any, monke
         while place is not None:
             some, then = found.keys(query, place)
             assert len(some) <= size
-            every, place = every + some, then["next"]
+            every, place = every + some, then.next
         assert every == whole and len(every) > 7
 
 
@@ -92,9 +92,9 @@ def test_files_without_a_hit_are_not_read_again(output: Output, cursor: Any) -> 
     assert found.narrowed(query).files == (query.table.files[holding],)
     empty = output.query(cursor, "rows", ["caption:has:nowhere"])
     nothing = Search(empty.table)
-    assert nothing.keys(empty, "") == ([], {"next": None, "share": 1.0})
-    assert nothing.facets(empty, [], "")["total"] == {"rows": 0, "kept": 0}
-    assert total(nothing.narrowed(empty)) == {"rows": 0, "kept": 0}
+    assert nothing.keys(empty, "") == ([], Progress(None, 1.0))
+    assert nothing.facets(empty, [], "").total == RowCount(0, 0)
+    assert total(nothing.narrowed(empty)) == RowCount(0, 0)
 
 
 @pytest.mark.parametrize("place", ["1", "a:b", "1:2:3", "-1:0", "9999999999:1"])
