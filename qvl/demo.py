@@ -60,11 +60,8 @@ def demo(
     chosen = {part: EXAMPLES / recipe for part, recipe in RECIPES.items() if not only or part in only}
     folders = {part: output if part == "curate" else output.with_name(f"{output.name}_{part}") for part in chosen}
     if corpus == "full" and "curate" in chosen:
-        fetch_corpus()
-        chosen["curate"], folders["curate"] = (
-            EXAMPLES / "journey_curate.yaml",
-            output.with_name(f"{output.name}_corpus"),
-        )
+        chosen["curate"] = fetch_corpus()
+        folders["curate"] = output.with_name(f"{output.name}_corpus")
     parts: list[tuple[str, DatasetManifest, Path, float]] = []
     notes: list[str] = []
     for part, recipe in chosen.items():
@@ -100,14 +97,18 @@ def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
         raise RecipeError(f"{', '.join(absent)}: not installed; pip install 'qvl[train]'")
 
 
-def fetch_corpus() -> None:
-    """Download all real pairs into out/full_corpus, except those that are there already. Raises RecipeError."""
+def fetch_corpus() -> Path:
+    """Download all real pairs into out/full_corpus, except those that are there already, and return their recipe.
+
+    Raises RecipeError.
+    """
     folder = EXAMPLES.parent / "out" / "full_corpus"
     done = subprocess.run([sys.executable, str(EXAMPLES / "full_corpus.py"), "--output", str(folder)], check=False)
     if done.returncode:
         raise RecipeError(
             "--corpus full: a package could not be fetched; run `apt-get update`, then the same command again"
         )
+    return EXAMPLES / "journey_curate.yaml"
 
 
 def cost_of(journey: Path, part: str) -> AbstractContextManager[None]:

@@ -5,12 +5,12 @@ options of the command. `engine` is the exception: it may change when a run is r
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.shards.mixture import DEFAULT_WINDOW
 from qvl.pipeline.shards.reader import Selection
 
@@ -218,7 +218,7 @@ def load_train_recipe(path: Path) -> TrainRecipe:
     return read_recipe(path, TrainRecipe, _anchor_paths)
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     datasets = content.get("datasets")
     for dataset in datasets.values() if isinstance(datasets, dict) else ():
         if isinstance(dataset, dict) and "path" in dataset:

@@ -1,7 +1,7 @@
 """The recipe of a grounding dataset: its sources, the benchmarks that must not leak, its shards."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from qvl.grounding_builder.sources.refcoco import RefCoco
 from qvl.grounding_builder.sources.visual_genome import VisualGenome
 from qvl.grounding_builder.sources.vqa import Vqa
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 
 SourceSpec = Annotated[Grit | VisualGenome | RefCoco | Detection | Vqa, Field(discriminator="kind")]
 KINDS = ("grit", "visual_genome", "refcoco", "detection", "vqa")
@@ -52,7 +52,7 @@ def load_recipe(path: Path) -> GroundingRecipe:
     return read_recipe(path, GroundingRecipe, _anchor_paths, KINDS)
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     exclude = content.get("exclude")
     benchmarks = exclude.get("benchmarks") if isinstance(exclude, dict) else None
     for part in [*(content.get("sources") or []), *(benchmarks or [])]:

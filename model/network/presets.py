@@ -4,6 +4,8 @@ All use the released vocabulary. All use 256 positions per image except `nano`, 
 within minutes on a CPU.
 """
 
+from transformers import Qwen2Config
+
 from qvl.model.network.config import AdapterConfig, QwenVLConfig, VisionConfig, qwen_text_config
 from qvl.model.network.errors import ModelError
 
@@ -15,45 +17,24 @@ def preset(name: str) -> QwenVLConfig:
     if name == "qwen-vl":
         return QwenVLConfig()
     if name == "small":
-        return QwenVLConfig(
-            _vision(768, 12, 12, 3072),
-            AdapterConfig(num_attention_heads=12),
-            qwen_text_config(
-                hidden_size=768,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-                num_key_value_heads=12,
-                intermediate_size=2048,
-                tie_word_embeddings=True,
-            ),
-        )
+        return QwenVLConfig(_vision(768, 12, 12, 3072), AdapterConfig(num_attention_heads=12), _text(768, 12, 12, 2048))
     if name == "tiny":
-        return QwenVLConfig(
-            _vision(64, 2, 4, 128),
-            AdapterConfig(num_attention_heads=4),
-            qwen_text_config(
-                hidden_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                num_key_value_heads=4,
-                intermediate_size=128,
-                tie_word_embeddings=True,
-            ),
-        )
+        return QwenVLConfig(_vision(64, 2, 4, 128), AdapterConfig(num_attention_heads=4), _text(64, 2, 4, 128))
     if name == "nano":
-        return QwenVLConfig(
-            _vision(96, 3, 4, 256),
-            AdapterConfig(query_grid=8, num_attention_heads=4),
-            qwen_text_config(
-                hidden_size=128,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                num_key_value_heads=4,
-                intermediate_size=320,
-                tie_word_embeddings=True,
-            ),
-        )
+        adapter = AdapterConfig(query_grid=8, num_attention_heads=4)
+        return QwenVLConfig(_vision(96, 3, 4, 256), adapter, _text(128, 3, 4, 320))
     raise ModelError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+
+
+def _text(width: int, layers: int, heads: int, mlp: int) -> Qwen2Config:
+    return qwen_text_config(
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        intermediate_size=mlp,
+        tie_word_embeddings=True,
+    )
 
 
 def _vision(width: int, layers: int, heads: int, mlp: int) -> VisionConfig:

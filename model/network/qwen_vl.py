@@ -213,8 +213,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         if labels is not None:
             loss = label_loss(hidden_BLD, labels, self.lm_head, num_items_in_batch)
         if labels is None or logits_to_keep is not None:
-            keep = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-(logits_to_keep or 0), None)
-            logits = self.lm_head(hidden_BLD[:, keep])
+            logits = self.lm_head(hidden_BLD[:, _kept_positions(logits_to_keep)])
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -253,3 +252,8 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         if pixels is not None:
             model_kwargs["pixel_values"] = pixels
         return input_ids, model_kwargs
+
+
+def _kept_positions(logits_to_keep: int | Tensor | None) -> Tensor | slice:
+    """The positions whose logits are computed: the last ones by their number, the listed ones, or all (0 or None)."""
+    return logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-(logits_to_keep or 0), None)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
@@ -45,7 +44,7 @@ class _OpenUnit:
 
     name: str
     tar: memoryview | StorePath
-    rows: list[dict[str, Any]]
+    rows: list[IndexRow]
 
     def sample(self, rank: int) -> Sample | BlankedSample:
         """One sample. On a store this is one range request."""
@@ -53,8 +52,8 @@ class _OpenUnit:
         first, last = row["offset"], row["offset"] + row["size"]
         data = memoryview(self.tar.read_range(first, last)) if isinstance(self.tar, StorePath) else self.tar[first:last]
         images: list[SampleImage] = []
-        columns = ("image_offsets", "image_sizes", "widths", "heights", "extensions")
-        for offset, size, width, height, extension in zip(*(row[name] for name in columns), strict=True):
+        columns = row["image_offsets"], row["image_sizes"], row["widths"], row["heights"], row["extensions"]
+        for offset, size, width, height, extension in zip(*columns, strict=True):
             images.append(SampleImage(extension, data[offset - first : offset - first + size], width, height))
         json = bytes(data[row["json_offset"] - first : row["json_offset"] - first + row["json_size"]])
         if json == blank_json(row["key"], len(json)):
@@ -117,7 +116,7 @@ def pack(
     return finish(name, out, plans, sum(unit.samples for unit in units), _lineage(units, root, settings))
 
 
-def _lineage(units: list[BuiltUnitManifest], root: str, settings: PackSettings) -> dict[str, Any]:
+def _lineage(units: list[BuiltUnitManifest], root: str, settings: PackSettings) -> dict[str, JsonValue]:
     """Where the dataset comes from, for ``dataset.json``."""
     verdicts: dict[str, Counter[str]] = {}
     for unit in units:

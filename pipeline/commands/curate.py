@@ -1,7 +1,6 @@
 """``qvl curate``: the command line of the curation. Heavy imports stay inside the commands."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +10,12 @@ import typer
 from qvl.pipeline.commands.thresholds import hash_images, solve, whatif
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qvl.pipeline.base.pool import Pool
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.shards.manifests import DatasetManifest
     from qvl.pipeline.storage.paths import AnyPath
-
-    Make = Callable[[AnyPath, Pool, RunProgress], tuple[DatasetManifest, AnyPath]]
 
 app = typer.Typer(no_args_is_help=True, help="Filter and deduplicate image-text pairs into WebDataset shards.")
 
@@ -42,7 +41,13 @@ def open_pool(workers: str, address: str | None) -> "Pool":
     raise RecipeError(f"--workers {workers}: choose serial or ray")
 
 
-def make_output(output: str, workers: str, address: str | None, as_json: bool, make: "Make") -> None:
+def make_output(
+    output: str,
+    workers: str,
+    address: str | None,
+    as_json: bool,
+    make: "Callable[[AnyPath, Pool, RunProgress], tuple[DatasetManifest, AnyPath]]",
+) -> None:
     """Create an output with ``make(folder, pool, progress)``, which returns its dataset and report, and print both."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary

@@ -12,7 +12,8 @@ from qvl.pipeline.base.verdicts import KEEP
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from qvl.pipeline.finished.solve import Solved
+    from qvl.pipeline.finished.solve import Solved, Target
+    from qvl.pipeline.finished.stored_columns import StoredColumns
     from qvl.pipeline.finished.whatif import WhatIfCounts
 
 Finished = Annotated[str, typer.Argument(metavar="OUT", help="Output of a run: folder or URL", show_default=False)]
@@ -121,11 +122,10 @@ def solve(
     """Find the threshold that keeps a given share of a source, or the shares of the paper's Table 2."""
     from dataclasses import asdict
 
-    from qvl.pipeline.finished.solve import Target, table2_targets
+    from qvl.pipeline.finished.solve import Target
     from qvl.pipeline.finished.solve import solve as find
     from qvl.pipeline.finished.stored_columns import StoredColumns
     from qvl.pipeline.finished.write_solved import write_solved
-    from qvl.pipeline.recipe.recipe import load_recipe
     from qvl.pipeline.storage.paths import parse_path
 
     if table2 == (source is not None and keep is not None):
@@ -133,11 +133,7 @@ def solve(
     if recipe is None and (table2 or write is not None):
         raise RecipeError("--table2 and --write need --recipe, the recipe of the run")
     stored = StoredColumns.open(parse_path(out))
-    if table2 and recipe is not None:
-        present = {name for _, name in stored.units}
-        targets = [target for target in table2_targets(load_recipe(recipe)) if target.source in present]
-    else:
-        targets = [Target(str(source), float(keep or 0))]
+    targets = _table2_targets(stored, recipe) if table2 and recipe else [Target(str(source), float(keep or 0))]
     solved = find(stored, targets, threshold)
     if write is not None and recipe is not None:
         write_solved(recipe, write, solved)
@@ -145,6 +141,15 @@ def solve(
         typer.echo(json.dumps([asdict(one) for one in solved]))
     else:
         print_solved(solved, write)
+
+
+def _table2_targets(stored: "StoredColumns", recipe: Path) -> list["Target"]:
+    """The shares of Table 2 for the sources of a recipe that the output has."""
+    from qvl.pipeline.finished.solve import table2_targets
+    from qvl.pipeline.recipe.recipe import load_recipe
+
+    present = {name for _, name in stored.units}
+    return [target for target in table2_targets(load_recipe(recipe)) if target.source in present]
 
 
 def print_solved(solved: list["Solved"], written: Path | None) -> None:

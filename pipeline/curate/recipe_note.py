@@ -1,7 +1,5 @@
 """``OUT/recipe.json``: the recipe that an output was built from, without anything that does not alter data."""
 
-from typing import Any
-
 import orjson
 from pydantic import JsonValue
 
@@ -32,7 +30,7 @@ def recipe_note(recipe: Recipe) -> RecipeNote:
         }
         for source in recipe.sources
     }
-    benchmarks: dict[str, Any] = benchmarks_identity(recipe)
+    benchmarks: dict[str, JsonValue] = {name: [*each] for name, each in benchmarks_identity(recipe).items()}
     return {**content, "sources": sources, "decontaminate": benchmarks}
 
 

@@ -1,7 +1,7 @@
 """The part of the audit that reads shards back: members, index, order and bytes, one shard at a time."""
 
 from collections import Counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import xxhash
 
@@ -108,7 +108,7 @@ def _record(name: str, row: dict[str, Any], data: memoryview) -> SampleRecord:
     return record
 
 
-def _audit_pair(name: str, row: dict[str, Any], sample: ExpectedSample, data: memoryview, text: str) -> None:
+def _audit_pair(name: str, row: IndexRow, sample: ExpectedSample, data: memoryview, text: str) -> None:
     """Compare the image of a curated sample with its scanned hash, and its caption with the ledger's."""
     start = row["image_offsets"][0]
     same_image = xxhash.xxh3_128_digest(data[start : start + row["image_sizes"][0]]) == sample.image_hash

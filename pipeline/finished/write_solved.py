@@ -1,12 +1,12 @@
 """Writes a recipe with solved thresholds as a new file."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.finished.solve import Solved
+from qvl.pipeline.recipe.file import RecipeContent
 from qvl.pipeline.recipe.recipe import SourceSpec, load_recipe
 
 
@@ -16,7 +16,7 @@ def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:
     Raises RecipeError if the recipe has none of the sources.
     """
     loaded = load_recipe(recipe)
-    content: dict[str, Any] = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content: RecipeContent = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     by_source = {one.source: one for one in solved}
     if not by_source.keys() & {source.name for source in loaded.sources}:
         raise RecipeError(f"{recipe}: has none of the sources {', '.join(by_source)}")
@@ -32,14 +32,14 @@ def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:
     target.write_text("\n".join([f"# {recipe.name} with solved thresholds", *notes, text]), encoding="utf-8")
 
 
-def _set_threshold(source: dict[str, Any], solved: Solved) -> None:
+def _set_threshold(source: RecipeContent, solved: Solved) -> None:
     filter_name, _, bound = solved.threshold.partition(".")
     filters = dict(source.get("filters") or {})
     filters[filter_name] = {**(filters.get(filter_name) or {}), bound: solved.value}
     source["filters"] = filters
 
 
-def _make_paths_absolute(source: dict[str, Any], spec: SourceSpec) -> None:
+def _make_paths_absolute(source: RecipeContent, spec: SourceSpec) -> None:
     read = spec.read.model_dump(mode="json")
     for name in ("paths", "image_folder"):
         if read.get(name) is not None:

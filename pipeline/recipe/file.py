@@ -11,6 +11,9 @@ from qvl.pipeline.base.errors import RecipeError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+RecipeContent = dict[str, Any]
+"""A recipe as YAML gives it, before it is checked."""
+
 
 class UniqueKeys(yaml.SafeLoader):
     """Plain YAML in which a mapping may hold a key only once; PyYAML would silently use the last one."""
@@ -27,7 +30,7 @@ class UniqueKeys(yaml.SafeLoader):
 def read_recipe(
     path: Path,
     model: type[Model],
-    anchor_paths: Callable[[dict[str, Any], Path], dict[str, Any]],
+    anchor_paths: Callable[[RecipeContent, Path], RecipeContent],
     kinds: tuple[str, ...] = (),
 ) -> Model:
     """Read and check a recipe.

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.score import Score, is_weight_file
 from qvl.pipeline.sources.base import Source
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
@@ -171,7 +171,7 @@ def load_recipe(path: Path) -> Recipe:
     return read_recipe(path, Recipe, _anchor_paths, kinds=("webdataset", "table"))
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     sources = content.get("sources")
     for source in sources if isinstance(sources, list) else ():
         read = source.get("read") if isinstance(source, dict) else None
@@ -200,7 +200,7 @@ def _anchored_pattern(pattern: Any, folder: Path) -> Any:
     return f"{escaped(str(above)).rstrip('/')}/{pattern}"
 
 
-def _anchor_weights(content: dict[str, Any], folder: Path) -> None:
+def _anchor_weights(content: RecipeContent, folder: Path) -> None:
     """Paths of weights and of model configurations; the names that open_clip knows stay as they are."""
     score = content.get("score")
     clip = score.get("clip") if isinstance(score, dict) else None

@@ -17,6 +17,7 @@ from qvl.pipeline.curate.selection.ledger import read_ledger, read_select_summar
 from qvl.pipeline.html.charts import charts_page
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html
+from qvl.pipeline.recipe.file import RecipeContent
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report import content, sections
 from qvl.pipeline.report.clusters import Cluster, add_members
@@ -121,7 +122,7 @@ def _reproduction(layout: Layout[AnyPath], recipe: Recipe, dataset: DatasetManif
     )
 
 
-def portable(recipe: Recipe) -> dict[str, Any]:
+def portable(recipe: Recipe) -> RecipeContent:
     """The recipe as the user wrote it, without folders."""
     content = recipe.model_dump(mode="json", exclude_unset=True)
     for source in content["sources"]:

@@ -3,15 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.shards.manifests import COUNTED
 from qvl.pipeline.shards.reader import read_index
-from qvl.pipeline.shards.writer import END, INDEX
+from qvl.pipeline.shards.writer import END, INDEX, IndexRow
 
 PIECE = 8 << 20
 
@@ -48,8 +47,7 @@ def cut_shard(tar: Path, target: Path, rows: set[int]) -> CutShard:
             moved.append(_moved(row, position - row["offset"]))
             position += row["size"]
         written.write(END)
-    columns = [pa.array([row[field.name] for row in moved], field.type) for field in INDEX]
-    pq.write_table(pa.table(columns, INDEX), target.with_suffix(".parquet"), compression="zstd")
+    pq.write_table(pa.Table.from_pylist(moved, INDEX), target.with_suffix(".parquet"), compression="zstd")
     return CutShard(
         tar=target,
         index=target.with_suffix(".parquet"),
@@ -71,10 +69,17 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, size: int) -> None:
         size -= len(piece)
 
 
-def _moved(row: dict[str, Any], by: int) -> dict[str, Any]:
-    offsets = {"offset": row["offset"] + by, "json_offset": row["json_offset"] + by}
-    return row | offsets | {"image_offsets": [offset + by for offset in row["image_offsets"]]}
+def _moved(row: IndexRow, by: int) -> IndexRow:
+    moved = row.copy()
+    moved["offset"] += by
+    moved["json_offset"] += by
+    moved["image_offsets"] = [offset + by for offset in row["image_offsets"]]
+    return moved
 
 
-def _counts(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:
-    return {kind: Counter(row[kind.removesuffix("s")] for row in rows) for kind in COUNTED}
+def _counts(rows: list[IndexRow]) -> dict[str, Counter[str]]:
+    return {
+        "sources": Counter(row["source"] for row in rows),
+        "languages": Counter(row["language"] for row in rows),
+        "tasks": Counter(row["task"] for row in rows),
+    }

@@ -8,7 +8,7 @@ of tarfile, which webdataset uses too, takes more than ten times as long for eac
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +54,29 @@ INDEX = pa.schema(
         ("origin_row", pa.int32()),
     ]
 )
+
+
+class IndexRow(TypedDict):
+    """A row of ``INDEX`` as Python values. A reader that asks for some columns gets only those."""
+
+    key: str
+    offset: int
+    size: int
+    image_offsets: list[int]
+    image_sizes: list[int]
+    json_offset: int
+    json_size: int
+    source: str
+    task: str
+    language: str
+    text_length: int
+    widths: list[int]
+    heights: list[int]
+    extensions: list[str]
+    origin_file: str
+    origin_row: int
+
+
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 

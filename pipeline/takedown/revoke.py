@@ -9,9 +9,8 @@ record. Other traces of a sample in the output are removed as well: its bytes in
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
@@ -219,8 +218,10 @@ def _stage_manifest(layout: Layout, stage: Path, entry: ShardEntry, cut: CutShar
     """The manifest of a cut shard."""
     path = layout.shard_manifest(entry.shard)
     before = committed_manifest(path, ShardManifest)
-    facts: dict[str, Any] = {**asdict(entry), **cut.kept}
-    manifest = replace(before, **facts, revoked=before.revoked + removed)
+    manifest = ShardManifest(
+        entry.shard, before.fingerprint, entry.samples, entry.bytes, entry.image_bytes, entry.hash, entry.index_hash,
+        cut.kept["sources"], cut.kept["languages"], cut.kept["tasks"], before.revoked + removed,
+    )  # fmt: skip
     return _staged(stage / path.name, path, encode(manifest))
 
 

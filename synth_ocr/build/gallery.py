@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import xxhash
 from PIL import Image, ImageDraw
@@ -42,7 +41,7 @@ def pick_pages(
     layout: Layout[AnyPath], dataset: DatasetManifest, most: int = PER_SOURCE, seed: int = 0
 ) -> list[PackedPage]:
     """At most ``most`` pages of each source, always the same ones for equal datasets."""
-    ranked: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
+    ranked: dict[str, list[tuple[int, str, IndexRow]]] = {}
     for shard in dataset.shards:
         for row in read_parquet(layout.index(shard.shard)).to_pylist():
             rank = xxhash.xxh3_64_intdigest(row["key"].encode(), seed)
@@ -54,7 +53,7 @@ def pick_pages(
     ]
 
 
-def _read_page(layout: Layout[AnyPath], source: str, shard: str, row: dict[str, Any]) -> PackedPage:
+def _read_page(layout: Layout[AnyPath], source: str, shard: str, row: IndexRow) -> PackedPage:
     """The sample of an index row."""
     first, last = row["offset"], row["offset"] + row["size"]
     sample = read_span(layout.shard(shard), first, last)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.synth_ocr.html.source import Html
 from qvl.synth_ocr.pdf.source import Pdf
@@ -49,8 +49,8 @@ def load_recipe(path: Path) -> OcrRecipe:
     return read_recipe(path, OcrRecipe, _anchor_paths, kinds=("scene", "pdf", "html"))
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    result: dict[str, Any] = _anchor_node(content, folder)
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
+    result: RecipeContent = _anchor_node(content, folder)
     return result
 
 

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from qvl.pipeline.builders.foreign import Converted
     from qvl.pipeline.shards.reader import Dataset
     from qvl.training.pages.mix.figures import MixFigures
 
@@ -119,11 +120,9 @@ def index(
 ) -> None:
     """Make tars readable for the trainer: index tars in our format, or convert third-party tars, which stay as they are."""
     from qvl.pipeline.base.errors import RecipeError
-    from qvl.pipeline.builders.foreign import convert, dataset_name
+    from qvl.pipeline.builders.foreign import dataset_name
     from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
-    from qvl.pipeline.commands.curate import open_pool
     from qvl.pipeline.commit.records import plain
-    from qvl.pipeline.storage.system_errors import resumable
 
     tars, dataset, left_out = tars_of(folder), name or dataset_name(folder), dict[str, int]()
     if language not in ("auto", "en", "zh"):
@@ -132,9 +131,8 @@ def index(
     if output is not None and any(own):
         raise RecipeError(f"{tars[own.index(True)]}: is already in our format; index such tars without --output")
     if output is not None:
-        with resumable(output):
-            converted = convert(tars, output, dataset, language, open_pool(workers, None))  # type: ignore[arg-type]
-            found, left_out = converted.dataset, converted.left_out
+        converted = _convert(tars, output, dataset, language, workers)
+        found, left_out = converted.dataset, converted.left_out
     elif all(own):
         found = index_beside(folder, dataset)
     else:
@@ -147,6 +145,15 @@ def index(
     typer.echo(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
     for reason, number in left_out.items():
         typer.echo(f"left out: {reason} {number:,}")
+
+
+def _convert(tars: list[Path], output: Path, dataset: str, language: str, workers: str) -> "Converted":
+    from qvl.pipeline.builders.foreign import convert
+    from qvl.pipeline.commands.curate import open_pool
+    from qvl.pipeline.storage.system_errors import resumable
+
+    with resumable(output):
+        return convert(tars, output, dataset, language, open_pool(workers, None))  # type: ignore[arg-type]
 
 
 @app.command()

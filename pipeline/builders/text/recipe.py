@@ -1,7 +1,7 @@
 """The recipe of a text dataset: YAML, read into frozen models."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -9,7 +9,7 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.text.chat import Chat
 from qvl.pipeline.builders.text.plain import PlainText
 from qvl.pipeline.builders.text.source import FILES
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 
 Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
@@ -41,7 +41,7 @@ def load_recipe(path: Path) -> TextRecipe:
     return read_recipe(path, TextRecipe, _anchor_paths)
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     sources = content.get("sources")
     for part in sources if isinstance(sources, list) else []:
         if isinstance(part, dict):

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.recipe.file import anchored, read_recipe
+from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.training.evaluation.samples.sample import Metric
 from qvl.training.recipe import TrainRecipe, load_train_recipe
 
@@ -32,7 +32,7 @@ class Arm(RecipeModel):
     ``x``: the position of the arm on a numeric axis.
     """
 
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: RecipeContent = Field(default_factory=dict)
     model: Path | None = None
     x: float | None = None
 
@@ -86,7 +86,7 @@ class Experiment(RecipeModel):
     question: str
     tells: str = ""
     training: Path | None = None
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: RecipeContent = Field(default_factory=dict)
     arms: dict[Name, Arm] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     datasets: dict[str, str] = Field(default_factory=dict)
@@ -169,7 +169,7 @@ def _recipe(experiment: Experiment, name: str, arm: Arm) -> TrainRecipe:
         raise RecipeError(f"arm {name}: {'; '.join(str(fault['msg']) for fault in error.errors())}") from None
 
 
-def with_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def with_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any], owner: str) -> RecipeContent:
     """A recipe's content with other values for keys such as ``stages.multitask.resolution``.
 
     Entries of a list are called by their name. ``owner`` is named in errors. Raises RecipeError for an unknown key.
@@ -200,7 +200,7 @@ def _child(node: Any, part: str, key: str, owner: str) -> Any:
     raise RecipeError(f"{owner}: set {key}: there is nothing called {part}")
 
 
-def _anchor_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     named = content.get("arms")
     arms = [arm for arm in named.values() if isinstance(arm, dict)] if isinstance(named, dict) else []
     for holder in [content, *arms]:
