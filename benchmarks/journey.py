@@ -10,8 +10,8 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+from qvl.training.loop.records import StepLine
 from qvl.training.pages.journey.steps import Cost, read_costs
 from qvl.training.pages.report.history import History, read_history
 
@@ -54,10 +54,9 @@ def stage_table(history: History) -> list[str]:
     return head + [_stage(stage.name, stage.steps) for stage in history.stages]
 
 
-def _stage(name: str, lines: list[dict[str, Any]]) -> str:
-    seconds, samples, tokens, wait = (
-        sum(line[key] for line in lines) for key in ("seconds", "samples", "tokens", "data_wait")
-    )
+def _stage(name: str, lines: list[StepLine]) -> str:
+    seconds, wait = sum(line.seconds for line in lines), sum(line.data_wait for line in lines)
+    samples, tokens = sum(line.samples for line in lines), sum(line.tokens for line in lines)
     rates = f"{samples / seconds:.1f} | {tokens / seconds:,.0f} | {wait / seconds:.0%}"
     return f"| {name} | {len(lines):,} | {seconds:,.0f} | {rates} |"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from qvl.training.loop.operators import clear_dead_locks, operators_folder
@@ -176,14 +177,14 @@ def _adamw(groups: list[dict[str, Any]], spec: OptimizerSpec, engine: Engine) ->
     return DeepSpeedCPUAdam(groups, **settings, adamw_mode=True)
 
 
-def _config(engine: Engine, optimizer: OptimizerSpec) -> dict[str, Any]:
+def _config(engine: Engine, optimizer: OptimizerSpec) -> dict[str, JsonValue]:
     # one buffer for gradients prevents fragmented memory on a GPU; on a CPU the copy would only cost time
-    zero: dict[str, Any] = {"stage": engine.zero, "contiguous_gradients": torch.cuda.is_available()}
+    zero: dict[str, JsonValue] = {"stage": engine.zero, "contiguous_gradients": torch.cuda.is_available()}
     if engine.offload != "none":
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     if engine.offload == "parameters":
         zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
-    config: dict[str, Any] = {
+    config: dict[str, JsonValue] = {
         "train_micro_batch_size_per_gpu": 1,  # has no effect: batches are built before, and boundaries are set by hand
         "gradient_accumulation_steps": 1,
         "gradient_clipping": optimizer.clip,
