@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from qvl.pipeline.base.pool import Pool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
@@ -13,6 +15,7 @@ from qvl.pipeline.shards.dataset import commit_shard, committed_shard, finish
 from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan, Window, shard_plans, windows
 from qvl.pipeline.shards.sample import BlankedSample, Sample, SampleImage, blank_json, decode_sample
+from qvl.pipeline.shards.writer import IndexRow
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, StorePath, map_concurrently
 from qvl.pipeline.storage.reader import Storage

@@ -13,6 +13,7 @@ from qvl.pipeline.finished.expected_samples import ExpectedSample, ExpectedSampl
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import SampleRecord, decode_sample
+from qvl.pipeline.shards.writer import IndexRow
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
@@ -97,7 +98,7 @@ def _audit_members(layout: Layout[AnyPath], plan: ShardPlan, expected: list[Expe
                 _audit_pair(name, row, sample, data, record.turns[-1].text)
 
 
-def _record(name: str, row: dict[str, Any], data: memoryview) -> SampleRecord:
+def _record(name: str, row: IndexRow, data: memoryview) -> SampleRecord:
     """The JSON of a sample, which must be that of the index row."""
     key, text = row["key"], bytes(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
     try:

@@ -9,9 +9,6 @@ from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.sources.base import Bytes
 
-SampleContent = dict[str, Any]
-"""The JSON of a sample, ``<key>.json``. Shards may come from elsewhere: whoever reads a key checks what it holds."""
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:

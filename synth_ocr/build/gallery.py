@@ -10,6 +10,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.sample import decode_sample
+from qvl.pipeline.shards.writer import IndexRow
 from qvl.pipeline.storage.arrow_files import read_parquet, read_span
 from qvl.pipeline.storage.paths import AnyPath
 

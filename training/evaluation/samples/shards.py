@@ -10,6 +10,7 @@ from qvl.pipeline.markup import parsing
 from qvl.pipeline.markup.markers import has_marker, image_numbers
 from qvl.pipeline.shards.reader import absent_files, open_dataset, read_index
 from qvl.pipeline.shards.sample import SampleRecord, decode_sample
+from qvl.pipeline.shards.writer import IndexRow
 from qvl.pipeline.storage.reader import Storage
 from qvl.training.data.holdout import held_out, image_hash
 from qvl.training.evaluation.samples import prompts
@@ -82,7 +83,7 @@ def read_shards(
                     yield sample
 
 
-def _record(tar: str, data: memoryview, row: dict[str, Any]) -> SampleRecord:
+def _record(tar: str, data: memoryview, row: IndexRow) -> SampleRecord:
     text = bytes(data[row["json_offset"] : row["json_offset"] + row["json_size"]])
     try:
         record = decode_sample(text, tar, row["key"])
@@ -95,7 +96,7 @@ def _record(tar: str, data: memoryview, row: dict[str, Any]) -> SampleRecord:
     return record
 
 
-def _sample(tar: str, row: dict[str, Any], record: SampleRecord) -> EvalSample | None:
+def _sample(tar: str, row: IndexRow, record: SampleRecord) -> EvalSample | None:
     """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it lacks."""
     turns = record.turns
     if len(turns) < 2 or turns[-1].role != "assistant":
@@ -123,7 +124,7 @@ def _sample(tar: str, row: dict[str, Any], record: SampleRecord) -> EvalSample |
     )
 
 
-def _held_out(data: memoryview, row: dict[str, Any], record: SampleRecord, share: float, seed: int) -> bool:
+def _held_out(data: memoryview, row: IndexRow, record: SampleRecord, share: float, seed: int) -> bool:
     """Whether any image of the sample is held out. A sample without images goes by its id."""
     spans = list(zip(row["image_offsets"], row["image_sizes"], strict=True))
     if len(spans) == 1 and record.origin.sha:
