@@ -9,6 +9,7 @@ import pytest
 from qvl.pipeline.base.errors import StaleError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.curate.small_run import ROWS, content, curate, files
@@ -107,11 +108,8 @@ def test_fresh_run_when_killed_while_it_discards_still_ends_in_the_right_dataset
     short = [{"key": f"0{i:02d}", "caption": "dog", "url": f"u{i}", "image": jpeg(i)} for i in range(ROWS)]
     write_img2dataset(data / "web", "00000", short, count=ROWS)
     layout = Layout(out)
-    unit = next(
-        m["unit"]
-        for m in map(read_manifest, (out / "manifests" / "scan").glob("*.json"))
-        if m and m["name"] == "00000.tar"
-    )
+    manifests = (read_manifest(path, ScanManifest) for path in (out / "manifests" / "scan").glob("*.json"))
+    unit = next(manifest.unit for manifest in manifests if manifest is not None and manifest.name == "00000.tar")
     gone = [layout.unit_manifest(unit), layout.stage_manifest("scan"), layout.stage_manifest("select")]
     for path in gone[: unlinked + 1]:
         path.unlink()

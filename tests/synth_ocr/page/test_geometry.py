@@ -56,5 +56,5 @@ def test_around_of_several_quads_is_the_smallest_rectangle_along_the_first() -> 
 def test_bounds_and_fractions_when_a_quad_leaves_the_image_are_clipped_to_it() -> None:
     quad = rect_quad((-3.5, 2.2, 50, 8.1))
     assert bounds(quad, 40, 20) == (0, 2, 40, 9) and bounds(quad, 40, 20, margin=1) == (0, 1, 40, 10)
-    assert fractions([quad], 40, 20) == [[0.0, 0.11, 1.0, 0.11, 1.0, 0.405, 0.0, 0.405]]
+    assert fractions([quad], 40, 20) == [(0.0, 0.11, 1.0, 0.11, 1.0, 0.405, 0.0, 0.405)]
     assert fractions([], 40, 20) == []

@@ -30,7 +30,7 @@ from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
 from qvl.pipeline.recipe.recipe import Recipe
 from tests.pipeline.curate.scanned import scan_manifests
-from tests.pipeline.duplicates.test_semantic import brute_force, bunches
+from tests.pipeline.duplicates.test_semantic import brute_force, clustered_vectors
 from tests.pipeline.filters.judging import rows as make_batch
 
 Plain = dict[str, Any]
@@ -58,7 +58,7 @@ def make_rows(seed: int) -> list[Plain]:
     """Rows of all units: vectors of either model or none, some of them lost to a filter."""
     random = np.random.default_rng(seed)
     count = sum(UNITS)
-    vectors = {name: bunches(count, seed, 0.06, width) for name, width in WIDTHS.items()}
+    vectors = {name: clustered_vectors(count, seed, 0.06, width) for name, width in WIDTHS.items()}
     rows: list[Plain] = []
     for number, size in enumerate(UNITS):
         for row in range(size):
