@@ -89,7 +89,7 @@ def test_ray_gives_the_bytes_of_the_serial_pool(cpus: int, many_units: Path, und
         "from qvl.pipeline.base.pool import RayPool\n"
         "from qvl.pipeline.base.progress import RunProgress\n"
         "from qvl.pipeline.recipe.recipe import load_recipe\n"
-        f"print(run(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), RayPool(cpus={cpus}), RunProgress())['hash'])\n"
+        f"print(run(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), RayPool(cpus={cpus}), RunProgress()).hash)\n"
     )
     command = [sys.executable, "-c", script, str(many_units), str(tmp_path / "out")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
