@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,8 +41,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("run"), {"pretrain": 700, "multitask": 40, "sft": 1})
     noise = random.Random(1)
     lines = [step_line("multitask", step, 40, noise) for step in range(40)]
-    for line in lines:
-        line["loss_by_source"] = {HOSTILE: [40.0, 20], "plain": [30.0, 20]}
+    lines = [replace(line, loss_by_source={HOSTILE: (40.0, 20), "plain": (30.0, 20)}) for line in lines]
     write_lines(run / "multitask" / "log.jsonl", lines)
     write_lines(run / "multitask" / "eval.jsonl", [{"step": 9, "task": HOSTILE, "scores": {"cider": 3.0}}])
     return write_report(run)

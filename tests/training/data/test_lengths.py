@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
+from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.reader import open_dataset
 from qvl.training.data.encode import Encoder, Rule
 from qvl.training.data.lengths import (
@@ -24,14 +25,12 @@ RULE = Rule(256, 16)
 def test_measured_lengths_are_those_of_the_encoder_and_unusable_samples_have_a_reason(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    unanswered = sample("unanswered", "vqa", [{"role": "user", "text": "asked"}], [])
-    missing = sample(
-        "missing", "caption", [{"role": "user", "text": "<img>7</img>a"}, {"role": "assistant", "text": "b"}], []
-    )
+    unanswered = sample("unanswered", "vqa", (Turn("user", "asked"),), [])
+    missing = sample("missing", "caption", (Turn("user", "<img>7</img>a"), Turn("assistant", "b")), [])
     rows = [of_task("caption", 1), of_task("text", 2), unanswered, missing]
     (shard,) = open_dataset(str(write_dataset(tmp_path / "d", "d", rows))).shards
     found = read_lengths(measure_lengths(LengthsTask(shard, tmp_path / "lengths.parquet", tokenizer, RULE)))
-    encoded = [Encoder(tokenizer, RULE).encode(row.content) for row in rows[:2]]
+    encoded = [Encoder(tokenizer, RULE).encode(row.record) for row in rows[:2]]
     assert found.tokens.tolist() == [*(len(each.ids) for each in encoded), 0, 0]
     assert found.images.tolist() == [1, 0, 0, 0]
     assert found.supervised.tolist()[2:] == [0, 0] and all(found.supervised[:2] > 0)

@@ -64,9 +64,9 @@ def test_row_holds_the_boxes_of_question_truth_and_answer(asked: tuple[Path, Pat
     at = next(i for i, sample in enumerate(samples) if sample.set == "referring")
     found = detail.row(output, cursor, "predictions", f"predictions#{at}")
     x1, y1, x2, y2 = samples[at].boxes[0]
-    assert found["pictures"] == 1 and found["others"] == []
-    assert found["places"]["truth"] == [pytest.approx([x1, y1, x2, y1, x2, y2, x1, y2], abs=1e-3)]
-    assert found["places"]["answered"][0][4] == pytest.approx(500 / 999, abs=1e-3)
+    assert found.pictures == 1 and found.others == []
+    assert found.places["truth"] == [pytest.approx([x1, y1, x2, y1, x2, y2, x1, y2], abs=1e-3)]
+    assert found.places["answered"][0][4] == pytest.approx(500 / 999, abs=1e-3)
     region = next(i for i, sample in enumerate(samples) if sample.set == "region_caption")
     card = predictions.previews(output.query(cursor, "predictions", []), [f"predictions#{region}"])
     shown = card[f"predictions#{region}"]
@@ -91,7 +91,7 @@ def test_after_a_takedown_the_others_are_still_found(
     for number in range(1, 40):
         assert predictions.image(output, query, f"predictions#{number}", 0)
     shutil.rmtree(data)
-    with pytest.raises(NoThumbnail, match="--data FOLDER of its dataset"):
+    with pytest.raises(NoThumbnail, match="--data FOLDER, the folder of its dataset"):
         predictions.image(*opened_query(out), "predictions#1", 0)
 
 
@@ -131,7 +131,7 @@ def test_a_journey_shows_all_models_and_the_mixture(asked: tuple[Path, Path, lis
     assert list(output.tables) == ["predictions", "samples"]
     assert len(output.related.missing) == 1 and "dataset text: " in output.related.missing[0]
     found = detail.row(output, cursor, "predictions", "after#0")
-    assert [(other["model"], other["score"] > 0) for other in found["others"]] == [("after", True), ("before", False)]
+    assert [(other["model"], other["score"] > 0) for other in found.others] == [("after", True), ("before", False)]
     assert picture(output, cursor, "predictions", "after#0", 0, 160)
     scores = predictions.scores(output.query(cursor, "predictions", [f"set:is:{samples[0].set}"]))
     assert [row[1] for row in scores] == ["after", "before"] and scores[0][3] > scores[1][3] == 0
