@@ -9,9 +9,10 @@ import typer
 
 import qvl
 from qvl.demo import demo
+from qvl.failures import exit_status
 from qvl.grounding_builder import command as ground
 from qvl.model.commands import command as model
-from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commands import curate, text
 from qvl.pipeline.commands.view import command as view_command
 from qvl.synth_ocr import command as ocr
@@ -77,32 +78,7 @@ def recipes(
 
 app.command()(demo)
 
-EXTRAS = {  # module that a command imports late -> extra of pyproject.toml that installs it
-    "open_clip": "clip",
-    **dict.fromkeys(("safetensors", "tokenizers", "torch", "transformers"), "model"),
-    **dict.fromkeys(("deepspeed", "peft", "tensorboard"), "train"),
-}
-
 
 def main() -> None:
-    """Run the command. An error that the user can fix is one line and exit status 2."""
-    try:
-        app()
-    except QvlError as error:
-        sys.stderr.write(f"error: {error}\n")
-    except ModuleNotFoundError as error:
-        extra = extra_of(error.name, sys.argv[1:])
-        if extra is None:
-            raise
-        sys.stderr.write(
-            f"error: {error.name} is not installed; pip install 'qvl[{extra}]' (in a checkout '.[{extra}]')\n"
-        )
-    else:
-        return
-    sys.exit(2)
-
-
-def extra_of(module: str | None, arguments: list[str]) -> str | None:
-    """The extra that installs ``module`` for the command in ``arguments``; None for a module of the base installation."""
-    extra = EXTRAS.get((module or "").partition(".")[0])
-    return arguments[0] if extra == "model" and arguments[:1] == ["train"] else extra
+    """Run the command and exit with its status (``qvl.failures``)."""
+    sys.exit(exit_status(app, sys.argv[1:]))

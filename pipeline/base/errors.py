@@ -1,4 +1,4 @@
-"""The errors that a user can act on. Any other exception is a bug and shows its traceback."""
+"""The errors that a user can act on. Any other exception is a bug, which ``qvl.failures`` reports as such."""
 
 SIGNALLED = 143
 """Exit status of a run that a signal stopped after it saved a checkpoint."""

@@ -155,7 +155,7 @@ def _ray_errors() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayTaskError as error:
-        raise RuntimeError(f"a task failed in its worker:\n{error}") from None
+        raise RuntimeError(f"a task failed in its worker: {_last_line(error)}") from error
     except ray.exceptions.WorkerCrashedError as error:
         raise QvlError(
             f"a worker died {RETRIES + 1} times on the same task ({_first_line(error)}); check its memory, then {CONTINUE}"
@@ -175,6 +175,11 @@ def _returning_errors(function: Callable[[Item], Result]) -> Callable[[Item], tu
             return None, error
 
     return task
+
+
+def _last_line(error: Exception) -> str:
+    """The last line of a worker's traceback, which is the error itself."""
+    return str(error).strip().rpartition("\n")[2]
 
 
 def _first_line(error: Exception) -> str:

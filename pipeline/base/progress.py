@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -24,7 +25,7 @@ class RunProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[drops]}", style="dim", markup=False),  # a reason may contain text from the data
         )
-        self._bars = Progress(*columns, console=self.console, disable=not sys.stderr.isatty())
+        self._bars = Progress(*columns, console=self.console, disable=sys.stderr is None or not sys.stderr.isatty())
         self._task: TaskID | None = None
         self._drops: Counter[str] = Counter()
         self._rows = self._done = self._total = 0
@@ -56,6 +57,7 @@ class RunProgress:
         drops_text = "  ".join(f"{reason} {count:,}" for reason, count in self._drops.most_common(SHOWN_REASONS))
         self._bars.update(self._task, advance=1, rate=rate, drops=drops_text)
         if self._bars.disable and self._done % max(1, self._total // LINES_WITHOUT_TERMINAL) == 0:
-            self.console.print(
-                f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False, soft_wrap=True
-            )
+            with suppress(OSError):  # a log that is full or closed does not end a run
+                self.console.print(
+                    f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False, soft_wrap=True
+                )

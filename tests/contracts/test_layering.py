@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qvl.command import EXTRAS
+from qvl.failures import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training")

@@ -12,8 +12,22 @@ from tests.docs.pages import ROOT
 PAGE = ROOT / "docs" / "commands.md"
 HEAD = """# Every command
 
-Generated from `--help` by `python -m tests.docs.reference`; a test checks that it is up to date. Errors that you can fix are
-printed as one line, with exit status 2. Options say where and how to run; everything that changes the data is in the recipe.
+Generated from `--help` by `python -m tests.docs.reference`; a test checks that it is up to date. Options say where and how
+to run; everything that changes the data is in the recipe.
+
+## Exit status
+
+An error is one line on standard error.
+
+| status | meaning |
+|---|---|
+| 0 | The command did what it was asked. |
+| 1 | The command did it, and the answer is no: a discrepancy, a finding, something that is missing. |
+| 2 | An error that you can fix: in the recipe, the options, the data, the machine or the store. |
+| 70 | An error that nobody foresaw, a fault of `qvl`. The same command with `QVL_TRACEBACK=1` shows the traceback. |
+| 130 | Ctrl-C in a command that leaves nothing to continue. Runs end with 2 and say how to continue. |
+| 141 | Whatever read the command's output, such as `head`, stopped reading. |
+| 143 | SIGTERM or Ctrl-C stopped a training run after it saved a checkpoint. |
 """
 READ = {
     "view": "view.md",
