@@ -1,7 +1,7 @@
 """Stage pack, one shard: kept rows in the order of ``qvl.pipeline.shards.order``. Image bytes are copied unchanged."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,36 @@ from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
-from qvl.pipeline.sources.base import Bytes, Source, Unit
+from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
 
-NEEDED = [
-    "id", "verdict", "row", "key", "url", "caption", "locator", "image_bytes", "width", "height", "format", "image_hash",
-    "language", "source",
-]  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """The columns of the ledger that a kept row's sample is made of. ``image_hash`` is the XXH3-128 of the image's bytes."""
+
+    id: str
+    source: str
+    row: int
+    key: str
+    url: str
+    caption: str
+    language: str
+    width: int
+    height: int
+    format: str
+    image_hash: bytes
+
+    @classmethod
+    def from_columns(cls, columns: pa.Table) -> list[Self]:
+        """All rows of a table with these columns, in its order."""
+        return list(map(cls, *(columns[name].to_pylist() for name in SAMPLE_COLUMNS)))
+
+
+SAMPLE_COLUMNS = [field.name for field in fields(KeptRow)]
+NEEDED = list(dict.fromkeys(["verdict", *SAMPLE_COLUMNS, *REFERENCE_COLUMNS]))
 
 
 @dataclass(frozen=True)
@@ -47,8 +68,8 @@ def pack_shard(task: PackTask) -> ShardManifest:
         return committed
     rows, units = _rows(task)
     images = _fetch(task, rows, units)
-    records = zip(rows.to_pylist(), units, images, strict=True)
-    return commit_shard(task.out, task.plan.name, (_sample(*record) for record in records), task.fingerprint)
+    kept = zip(KeptRow.from_columns(rows), units, images, strict=True)
+    return commit_shard(task.out, task.plan.name, (_sample(*entry) for entry in kept), task.fingerprint)
 
 
 def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
@@ -73,16 +94,15 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
 
     Raises DataError where an image is missing or its bytes no longer have the hash that was scanned.
     """
-    wanted: dict[Unit, list[tuple[int, int, int]]] = {}
+    wanted: dict[Unit, list[ImageReference]] = {}
     positions: dict[tuple[Unit, int], int] = {}
-    columns = (rows[name].to_pylist() for name in ("row", "locator", "image_bytes"))
-    for position, (unit, row, locator, size) in enumerate(zip(units, *columns, strict=True)):
-        wanted.setdefault(unit, []).append((row, locator, size))
-        positions[unit, row] = position
+    for position, (unit, image) in enumerate(zip(units, ImageReference.from_columns(rows), strict=True)):
+        wanted.setdefault(unit, []).append(image)
+        positions[unit, image.row] = position
     hashes = rows["image_hash"].to_pylist()
     images: list[Bytes | None] = [None] * len(rows)
     for unit, references in wanted.items():
-        references.sort(key=lambda reference: reference[1])
+        references.sort(key=lambda image: image.locator)
         for row, data in task.sources[unit.source].images(unit, references, Storage()):
             position = positions[unit, row]
             if xxhash.xxh3_128_digest(data) != hashes[position]:
@@ -97,14 +117,14 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
     return found
 
 
-def _sample(record: dict[str, Any], unit: Unit, image: Bytes) -> Sample:
+def _sample(row: KeptRow, unit: Unit, image: Bytes) -> Sample:
     sample = SampleRecord(
-        id=record["id"],
-        source=record["source"],
+        id=row.id,
+        source=row.source,
         task="caption",
-        language=record["language"],
-        turns=caption_turns(record["caption"], record["language"]),
-        origin=Origin(unit.name, record["row"], record["key"], record["url"], record["image_hash"].hex()),
+        language=row.language,
+        turns=caption_turns(row.caption, row.language),
+        origin=Origin(unit.name, row.row, row.key, row.url, row.image_hash.hex()),
     )
-    extension = EXTENSIONS.get(record["format"], record["format"])
-    return Sample(sample, (SampleImage(extension, image, record["width"], record["height"]),))
+    extension = EXTENSIONS.get(row.format, row.format)
+    return Sample(sample, (SampleImage(extension, image, row.width, row.height),))

@@ -17,7 +17,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scratch, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
 from qvl.pipeline.recipe.score import Clip, Score
-from qvl.pipeline.sources.base import Bytes, Source, Unit
+from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit
 from qvl.pipeline.storage.reader import Storage
 
 if TYPE_CHECKING:
@@ -89,10 +89,11 @@ def measure_pixels(
     decoded = 0
     if not rows or (score.phash is None and score.clip is None):
         return faults
-    locations = sorted(_locations(columns, rows), key=lambda location: location[1])
+    chosen = columns.select(REFERENCE_COLUMNS).take(pa.array(rows))
+    wanted = sorted(ImageReference.from_columns(chosen), key=lambda image: image.locator)
     models = ClipModels.open(score.clip, columns) if score.clip else None
     with models.open_threads() if models else ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(source.images(unit, locations, Storage()), threads, models, score.phash is not None):
+        for chunk in _decoded(source.images(unit, wanted, Storage()), threads, models, score.phash is not None):
             decoded += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
             good = [item for item in chunk if item.fault is None]
@@ -104,11 +105,6 @@ def measure_pixels(
         raise DataError(f"{unit.name}: {len(rows) - decoded} images have disappeared since they were scanned")
     _refuse_systematic(faults, len(rows))
     return faults
-
-
-def _locations(columns: pa.Table, rows: Sequence[int]) -> list[tuple[int, int, int]]:
-    chosen = columns.select(["row", "locator", "image_bytes"]).take(pa.array(rows))
-    return list(zip(*(chosen[name].to_pylist() for name in ("row", "locator", "image_bytes")), strict=True))
 
 
 def _decoded(

@@ -1,8 +1,7 @@
 """Caption, verdict and thumbnail of the few rows that the page shows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 import pyarrow as pa
 import xxhash
@@ -15,16 +14,35 @@ from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, thumbnail
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.report.nearest import ranks
 from qvl.pipeline.shards.revoked import read_revoked
-from qvl.pipeline.sources.base import Unit
+from qvl.pipeline.sources.base import Bytes, ImageReference, Unit
 from qvl.pipeline.storage.arrow_files import parquet_file
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 REMOTE_UNITS = 4
-NEEDED = [
-    "id", "row", "verdict", "failed", "caption", "locator", "image_bytes", "image_hash", "width", "height",
-    "language", "format", "mode", "animated",
-]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """The columns of the ledger that the page shows of a row. ``failed`` has one bit per filter; None where not measured."""
+
+    id: str
+    row: int
+    verdict: str
+    failed: int
+    caption: str | None
+    locator: int
+    image_bytes: int | None
+    image_hash: bytes | None
+    width: int | None
+    height: int | None
+    language: str | None
+    format: str | None
+    mode: str | None
+    animated: bool | None
+
+
+NEEDED = [column.name for column in fields(ShownRow)]
 
 
 @dataclass
@@ -80,49 +98,50 @@ class Gallery:
             unit, row = split_sample_id(sample)
             by_unit.setdefault(unit, []).append(row)
         for unit, rows in by_unit.items():
-            records = list(_records(Layout(self.out).ledger(unit), rows))
-            self.cards |= {record["id"]: _card(record) for record in records}
+            shown = list(_ledger_rows(Layout(self.out).ledger(unit), rows))
+            self.cards |= {row.id: _card(row) for row in shown}
             if unit not in self.units:
-                self._explain(records, "not shown: the run's recipe is needed to find the picture")
+                self._explain(shown, "not shown: the run's recipe is needed to find the picture")
             elif allowed is not None and unit not in allowed:
-                self._explain(records, "not shown: the picture is in a remote file")
+                self._explain(shown, "not shown: the picture is in a remote file")
             else:
-                self._pictures(self.units[unit], records)
+                self._pictures(self.units[unit], shown)
 
-    def _explain(self, records: list[dict[str, Any]], why: str) -> None:
-        for record in records:
-            self.cards[record["id"]].why = why
+    def _explain(self, rows: list[ShownRow], why: str) -> None:
+        for row in rows:
+            self.cards[row.id].why = why
 
-    def _pictures(self, unit: Unit, records: list[dict[str, Any]]) -> None:
+    def _pictures(self, unit: Unit, rows: list[ShownRow]) -> None:
         """Thumbnails of one unit's rows. A missing or changed picture is a reason on its card, never an error."""
-        wanted, revoked = {}, read_revoked(Layout(self.out).revoked)
-        for record in records:
-            card = self.cards[record["id"]]
+        references, revoked = [], read_revoked(Layout(self.out).revoked)
+        for row in rows:
+            card = self.cards[row.id]
             try:
-                if record["id"] in revoked:
+                if row.id in revoked:
                     raise NoThumbnail("taken down")
-                if record["image_bytes"] is None:
+                if row.image_bytes is None:
                     raise NoThumbnail("no picture in the source")
-                refuse(record["image_bytes"], card.width, card.height)
-                wanted[record["row"]] = record
+                refuse(row.image_bytes, card.width, card.height)
+                references.append(ImageReference(row.row, row.locator, row.image_bytes))
                 card.why = "not shown: the picture has been deleted since the scan"
             except NoThumbnail as error:
                 card.why = str(error)
-        requests = sorted((row, record["locator"], record["image_bytes"]) for row, record in wanted.items())
-        if not self._read(unit, requests, wanted):
-            for request in requests:
-                self._read(unit, [request], wanted)
+        references.sort(key=lambda image: image.row)
+        by_number = {row.row: row for row in rows}
+        if not self._read(unit, references, by_number):
+            for reference in references:
+                self._read(unit, [reference], by_number)
 
-    def _read(self, unit: Unit, requests: list[tuple[int, int, int]], wanted: dict[int, dict[str, Any]]) -> bool:
+    def _read(self, unit: Unit, references: list[ImageReference], rows: dict[int, ShownRow]) -> bool:
         """Read these rows' pictures. False if a file is missing or damaged, which ends the reader."""
         try:
-            for row, data in reader(self.recipe.source(unit.source)).images(unit, requests, Storage()):
-                self._show(self.cards[wanted[row]["id"]], data, wanted[row]["image_hash"])
+            for number, data in reader(self.recipe.source(unit.source)).images(unit, references, Storage()):
+                self._show(self.cards[rows[number].id], data, rows[number].image_hash)
         except (OSError, pa.ArrowInvalid):
             return False
         return True
 
-    def _show(self, card: Card, data: bytes | memoryview, digest: bytes) -> None:
+    def _show(self, card: Card, data: Bytes, digest: bytes | None) -> None:
         try:
             if xxhash.xxh3_128_digest(data) != digest:
                 raise NoThumbnail("not shown: the picture has changed since the scan")
@@ -131,17 +150,17 @@ class Gallery:
             card.why = str(error)
 
 
-def _card(record: dict[str, Any]) -> Card:
-    failed = [reason for bit, reason in enumerate(FILTER_NAMES) if record["failed"] >> bit & 1]
-    text = record["caption"] or ""
+def _card(row: ShownRow) -> Card:
+    failed = [reason for bit, reason in enumerate(FILTER_NAMES) if row.failed >> bit & 1]
+    text = row.caption or ""
     caption = text if len(text) <= CAPTION_CHARACTERS else text[: CAPTION_CHARACTERS - 1] + "…"
-    sides = record["width"] or 0, record["height"] or 0
-    values = {name: str(record[name]) for name in ("language", "format", "mode") if record[name] is not None}
-    values["animated"] = "yes" if record["animated"] else "no"
-    return Card(record["id"], record["verdict"], failed, caption, values, *sides)
+    named = {"language": row.language, "format": row.format, "mode": row.mode}
+    values = {name: value for name, value in named.items() if value is not None}
+    values["animated"] = "yes" if row.animated else "no"
+    return Card(row.id, row.verdict, failed, caption, values, row.width or 0, row.height or 0)
 
 
-def _records(path: AnyPath, rows: list[int]) -> Iterator[dict[str, Any]]:
+def _ledger_rows(path: AnyPath, rows: list[int]) -> Iterator[ShownRow]:
     """Ledger rows by number. Only the row groups that hold them are read."""
     with parquet_file(path) as file:
         start = 0
@@ -150,5 +169,5 @@ def _records(path: AnyPath, rows: list[int]) -> Iterator[dict[str, Any]]:
             here = [row - start for row in rows if start <= row < end]
             if here:
                 table = file.read_row_group(group, columns=NEEDED, use_threads=False).take(pa.array(here))
-                yield from table.to_pylist()
+                yield from (ShownRow(**row) for row in table.to_pylist())
             start = end

@@ -5,8 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
+import pyarrow as pa
 import xxhash
 
 from qvl.pipeline.storage.reader import Storage
@@ -16,6 +17,7 @@ Bytes = bytes | memoryview
 ROWS_PER_BATCH = 2_048
 TEXT_PER_BATCH = 16 << 20  # bytes of captions
 IMAGES_PER_BATCH = 256 << 20  # bytes of images that are in memory; views of a file are not
+REFERENCE_COLUMNS = ["row", "locator", "image_bytes"]  # columns of scan, in the order of an ImageReference
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ class Row:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """How a source finds the image of a scanned row again. ``size`` is in bytes."""
+
+    row: int
+    locator: int
+    size: int
+
+    @classmethod
+    def from_columns(cls, columns: pa.Table) -> list[Self]:
+        """The references of all rows of a table with REFERENCE_COLUMNS, in its order."""
+        return list(map(cls, *(columns[name].to_pylist() for name in REFERENCE_COLUMNS)))
+
+
 class Source(ABC):
     """A named origin of rows."""
 
@@ -71,8 +87,8 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def images(self, unit: Unit, wanted: list[tuple[int, int, int]], storage: Storage) -> Iterator[tuple[int, Bytes]]:
-        """Row numbers with image bytes, in any order. ``wanted`` holds (row number, locator, size of the image in bytes)."""
+    def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
+        """Row numbers with image bytes, in any order. The reader is fastest where ``wanted`` is in the order of the file."""
 
 
 def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:

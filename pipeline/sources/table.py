@@ -14,7 +14,7 @@ from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, TOO_LARGE, ExpandsTooFar
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
@@ -85,16 +85,15 @@ class Table(Source, RecipeModel):
         except (pa.ArrowInvalid, orjson.JSONDecodeError):
             yield [unit_fault("damaged_table")]
 
-    def images(self, unit: Unit, wanted: list[tuple[int, int, int]], storage: Storage) -> Iterator[tuple[int, Bytes]]:
+    def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
+        rows = {image.row for image in wanted}
         if self._image_column() is None:
-            for row, path in self._paths(unit, {row for row, _, _ in wanted}, storage):
+            for row, path in self._paths(unit, rows, storage):
                 if storage.exists(path):
                     yield row, storage.read(path)
             return
         with storage.local(unit.path) as local:
-            yield from parquet_images(
-                local, str(self._image_column()), {row for row, _, _ in wanted}, self.max_expansion
-            )
+            yield from parquet_images(local, str(self._image_column()), rows, self.max_expansion)
 
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.sources.base import Bytes, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
@@ -75,14 +75,14 @@ class WebDataset(Source, RecipeModel):
         except OSError as error:
             yield [unit_fault(f"unit:{type(error).__name__}")]
 
-    def images(self, unit: Unit, wanted: list[tuple[int, int, int]], storage: Storage) -> Iterator[tuple[int, Bytes]]:
-        if not storage.is_local(unit.path) and 2 * sum(size for _, _, size in wanted) < storage.size(unit.path):
-            spans = [(offset, offset + size) for _, offset, size in wanted]
-            yield from zip([row for row, _, _ in wanted], storage.read_ranges(unit.path, spans), strict=True)
+    def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
+        if not storage.is_local(unit.path) and 2 * sum(image.size for image in wanted) < storage.size(unit.path):
+            spans = [(image.locator, image.locator + image.size) for image in wanted]
+            yield from zip([image.row for image in wanted], storage.read_ranges(unit.path, spans), strict=True)
             return
         with storage.mapped(unit.path) as data:
-            for row, offset, size in wanted:
-                yield row, data[offset : offset + size]
+            for image in wanted:
+                yield image.row, data[image.locator : image.locator + image.size]
 
     def _rows(self, data: memoryview, unit: Unit, storage: Storage) -> Iterator[Row]:
         index = index_tar(data)

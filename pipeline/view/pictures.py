@@ -10,7 +10,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, webp
 from qvl.pipeline.recipe.recipe import reader
-from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.sources.base import Bytes, ImageReference
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
@@ -78,10 +78,11 @@ def _from_source(output: Output, cursor: Any, unit: str, row: int) -> bytes | me
         raise NoThumbnail("no picture in the source")
     refuse(size, width or 0, height or 0)
     file, storage = output.units[unit], Storage()
+    source, image = reader(output.inputs.recipe.source(file.source)), ImageReference(row, locator, size)
     if not storage.is_local(file.path):
         raise NoThumbnail("not shown: the picture is in a remote file")
     try:
-        for _, data in reader(output.inputs.recipe.source(file.source)).images(file, [(row, locator, size)], storage):
+        for _, data in source.images(file, [image], storage):
             if xxhash.xxh3_128_digest(data) != digest:
                 raise NoThumbnail("not shown: the picture has changed since the scan")
             return data

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from qvl.pipeline.sources.base import Row, Source
+from qvl.pipeline.sources.base import ImageReference, Row, Source
 from qvl.pipeline.storage.reader import Storage
 
 
@@ -76,7 +76,7 @@ def read_all(source: Source, storage: Storage) -> list[Row]:
             for row in batch:
                 row.image = bytes(row.image) if row.image is not None else None
                 rows.append(row)
-        wanted = [(i, row.locator, len(row.image)) for i, row in enumerate(rows) if row.image is not None]
+        wanted = [ImageReference(i, row.locator, len(row.image)) for i, row in enumerate(rows) if row.image is not None]
         found = source.images(unit, wanted[::-1], storage) if wanted else iter(())
         again = {row: bytes(data) for row, data in found}
         assert again == {i: row.image for i, row in enumerate(rows) if row.image is not None}

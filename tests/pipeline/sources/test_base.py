@@ -3,10 +3,20 @@
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from qvl.pipeline.sources import base
-from qvl.pipeline.sources.base import ROWS_PER_BATCH, TEXT_PER_BATCH, Row, Unit, batches, caption_of, number
+from qvl.pipeline.sources.base import (
+    ROWS_PER_BATCH,
+    TEXT_PER_BATCH,
+    ImageReference,
+    Row,
+    Unit,
+    batches,
+    caption_of,
+    number,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +60,9 @@ def test_batches_are_bounded_in_bytes_of_images_in_memory(monkeypatch: pytest.Mo
     assert [len(batch) for batch in batches(iter(owned))] == [2, 2, 1]
     views = [Row(str(i), image=memoryview(bytes(60))) for i in range(5)]
     assert [len(batch) for batch in batches(iter(views))] == [5]
+
+
+def test_image_references_from_columns_keep_the_order_of_the_table() -> None:
+    table = pa.table({"image_bytes": [10, 20], "caption": ["a", "b"], "row": [7, 3], "locator": [512, 0]})
+    assert ImageReference.from_columns(table) == [ImageReference(7, 512, 10), ImageReference(3, 0, 20)]
+    assert ImageReference.from_columns(table.slice(0, 0)) == []

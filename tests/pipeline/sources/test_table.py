@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.sources.base import Row, number
+from qvl.pipeline.sources.base import ImageReference, Row, number
 from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.table import Table
 from qvl.pipeline.storage.reader import Storage
@@ -248,7 +248,7 @@ def test_images_that_were_deleted_since_scan_are_left_out(folder: Path, storage:
     write_jsonl(folder, [{"text": "a", "file": "0.jpg"}, {"text": "b", "file": "1.jpg"}])
     table = with_paths(folder, "t.jsonl")
     (folder / "images" / "0.jpg").unlink()
-    found = dict(table.images(table.units(storage)[0], [(0, 0, 1), (1, 1, 1)], storage))
+    found = dict(table.images(table.units(storage)[0], [ImageReference(0, 0, 1), ImageReference(1, 1, 1)], storage))
     assert found == {1: jpeg(1)}
 
 
@@ -573,7 +573,7 @@ def test_a_small_file_that_expands_too_far_is_a_fault(tmp_path: Path, storage: S
 def test_images_of_a_shared_dictionary_are_found_again(tmp_path: Path, storage: Storage) -> None:
     source = in_table(write_shared_image(tmp_path, 3_000_000, 80), caption="text", image="jpg")
     (unit,) = source.units(storage)
-    found = dict(source.images(unit, [(3, 3, 0), (79, 79, 0)], storage))
+    found = dict(source.images(unit, [ImageReference(3, 3, 0), ImageReference(79, 79, 0)], storage))
     assert {row: len(image) for row, image in found.items()} == {3: 3_000_000, 79: 3_000_000}
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from qvl.pipeline.sources.base import Row
+from qvl.pipeline.sources.base import ImageReference, Row
 from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.webdataset import WebDataset, split_name
 from qvl.pipeline.storage.reader import Storage
@@ -355,8 +355,8 @@ def test_images_of_a_remote_tar_are_the_same_by_ranges_or_from_the_whole_file(
     source = WebDataset(paths=("memory://remote/*.tar",))
     (unit,) = source.units(storage)
     found = [(row.locator, len(row.image or b"")) for batch in source.read(unit, storage) for row in batch]
-    wanted = [(row, *found[row]) for row in range(0, 30, 30 // count)][:count]
+    wanted = [ImageReference(row, *found[row]) for row in range(0, 30, 30 // count)][:count]
     assert {row: bytes(data) for row, data in source.images(unit, wanted, storage)} == {
-        row: rows[row]["image"] for row, _, _ in wanted
+        image.row: rows[image.row]["image"] for image in wanted
     }
     memory.rm("/remote", recursive=True)
