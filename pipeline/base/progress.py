@@ -39,6 +39,10 @@ class RunProgress:
     ) -> None:
         self._bars.stop()
 
+    def warn(self, line: str) -> None:
+        """Show a warning that does not stop the run."""
+        self.console.print(f"warning: {line}", highlight=False, soft_wrap=True)
+
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """Start a stage of ``total`` pieces of work, of which ``done`` are reused from an earlier run."""
         self._rows, self._done, self._total, self._drops = 0, done, total, Counter()

@@ -20,7 +20,10 @@ def recipe_note(recipe: Recipe) -> RecipeNote:
     """The part of a recipe that alters data: no folders, tolerances or notes; sources by name, each with all its filters."""
     content: RecipeNote = recipe.model_dump(
         mode="json",
-        exclude={"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES, "decontaminate": True},
+        exclude={
+            **{"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES},
+            **{"decontaminate": True, "dedup": True},
+        },
     )
     sources: dict[str, JsonValue] = {
         source.name: {
@@ -31,7 +34,8 @@ def recipe_note(recipe: Recipe) -> RecipeNote:
         for source in recipe.sources
     }
     benchmarks: dict[str, JsonValue] = {name: [*each] for name, each in benchmarks_identity(recipe).items()}
-    return {**content, "sources": sources, "decontaminate": benchmarks}
+    dedup = recipe.duplicate_settings()
+    return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup}
 
 
 def write_recipe_note(recipe: Recipe, out: AnyPath) -> None:

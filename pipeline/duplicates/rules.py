@@ -4,7 +4,7 @@ A rule gets one record per row that is still kept, split by key into partitions.
 of equal keys the best rows stay. Memory holds one partition, however many rows there are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from qvl.pipeline.recipe.recipe import NearDuplicate, Recipe, SemanticDuplicate
 
 KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
+# the key record of a rule that compares only rows of one language: ``language`` is ``language_keys`` of the row
+KEY_BY_LANGUAGE = np.dtype([*KEY.descr, ("language", "<u8")])
 LOSER = np.dtype([("group", "<u4"), ("row", "<u4"), ("keeper_group", "<u4"), ("keeper_row", "<u4")])
 
 PARTITION_ROWS = 4_000_000
@@ -41,6 +43,7 @@ class DuplicateRule:
     position. With ``sources`` the rule applies to each of these sources separately and to no others. With ``near``, rows
     whose keys are near count as well as those with equal keys (``qvl.pipeline.curate.selection.near_steps``). With
     ``semantic``, vectors of ``model`` are compared instead of keys (``qvl.pipeline.curate.selection.semantic_steps``).
+    With ``per_language``, only rows whose captions have the same language are duplicates of each other.
     """
 
     reason: str
@@ -51,6 +54,12 @@ class DuplicateRule:
     near: NearDuplicate | None = None
     semantic: SemanticDuplicate | None = None
     model: str = "clip_english"
+    per_language: bool = False
+
+    @property
+    def key_type(self) -> "np.dtype[np.void]":
+        """The type of the rule's key records. Keys that must be equal have the language mixed in and need no field."""
+        return KEY_BY_LANGUAGE if self.per_language and self.near is not None else KEY
 
     @property
     def step(self) -> str:
@@ -59,22 +68,27 @@ class DuplicateRule:
 
 
 def duplicate_rules(recipe: Recipe) -> tuple[DuplicateRule, ...]:
-    """The rules of a recipe in their order. Each rule sees only the rows that the rules before it kept."""
+    """The rules of a recipe in their order. Each rule sees only the rows that the rules before it kept.
+
+    ``dedup.per`` concerns the rules that compare images: equal pairs and equal texts have one language in any case.
+    """
     result = []
+    by_language = "language" in recipe.duplicates_per()
     academic = tuple(source.name for source in recipe.sources if source.academic)
     if academic:
-        result.append(DuplicateRule("longest_caption", "image", rank="characters", sources=academic))
+        longest = DuplicateRule("longest_caption", "image", rank="characters", sources=academic)
+        result.append(replace(longest, per_language=by_language))
     if recipe.dedup.image:
-        result.append(DuplicateRule("duplicate_image", "image"))
+        result.append(DuplicateRule("duplicate_image", "image", per_language=by_language))
     elif recipe.dedup.pair:
         result.append(DuplicateRule("duplicate_pair", "pair"))
     if recipe.dedup.near_duplicate is not None:
-        result.append(DuplicateRule("near_duplicate", "look", near=recipe.dedup.near_duplicate))
+        near = recipe.dedup.near_duplicate
+        result.append(DuplicateRule("near_duplicate", "look", near=near, per_language=by_language))
     if recipe.dedup.semantic_duplicate is not None and recipe.score is not None and recipe.score.clip is not None:
         for model in recipe.score.clip.models():  # vectors of different models cannot be compared
-            result.append(
-                DuplicateRule("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate, model=model)
-            )
+            semantic = DuplicateRule("semantic_duplicate", "vector", semantic=recipe.dedup.semantic_duplicate)
+            result.append(replace(semantic, model=model, per_language=by_language))
     if recipe.dedup.repeated_text is not None:
         result.append(DuplicateRule("repeated_text", "text", allowed=recipe.dedup.repeated_text))
     return tuple(result)
@@ -128,10 +142,15 @@ def losers(keys: np.ndarray, rule: DuplicateRule) -> np.ndarray:
 
 
 def in_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Records sorted by key, the best first, and True for the first record of each key."""
-    ordered = keys[np.lexsort([keys["row"], keys["group"], ~keys["rank"], keys["high"], keys["low"]])]
+    """Records sorted by key, the best first, and True for the first record of each key.
+
+    Records that have a language are equal only if their languages are.
+    """
+    compared = [name for name in ("language", "high", "low") if name in (keys.dtype.names or ())]
+    order = np.lexsort([keys["row"], keys["group"], ~keys["rank"], *(keys[name] for name in compared)])
+    ordered = keys[order]
     first = np.ones(len(ordered), bool)
-    first[1:] = (ordered["low"][1:] != ordered["low"][:-1]) | (ordered["high"][1:] != ordered["high"][:-1])
+    first[1:] = np.logical_or.reduce([ordered[name][1:] != ordered[name][:-1] for name in compared])
     return ordered, first
 
 

@@ -117,7 +117,9 @@ class StoredColumns:
         """The candidates of a rule, from the columns of all rows. Writes nothing."""
         task = SelectTask(self.out, recipe, self.fingerprint, 0, rule)
         near = task.duplicate_rule.near
-        keys = np.concatenate([np.empty(0, KEY), *(self._keys(task, group) for group in self.groups)])
+        keys = np.concatenate(
+            [np.empty(0, task.duplicate_rule.key_type), *(self._keys(task, group) for group in self.groups)]
+        )
         pairs: np.ndarray = np.empty(0, PAIR)
         if near:
             pairs = near_pairs(keys["low"], near.radius)
@@ -131,7 +133,7 @@ class StoredColumns:
 
     def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
         """Key records of all readable rows of a group, whatever the filters say."""
-        parts, sources = [np.empty(0, KEY)], task.duplicate_rule.sources
+        parts, sources = [np.empty(0, task.duplicate_rule.key_type)], task.duplicate_rule.sources
         for unit, source, start in zip(group.units, group.sources, group.starts.tolist(), strict=False):
             if sources is None or source in sources:
                 readable = np.flatnonzero(flags(pc.is_null(read_columns(self.out, unit, ["fault"])["fault"])))
@@ -142,4 +144,4 @@ class StoredColumns:
 def _what_can_meet(rule: DuplicateRule) -> list[object]:
     """The settings of a rule that decide which rows can meet, for the name of their files in the cache."""
     near = [rule.near.radius, rule.near.minimum_spread] if rule.near else None
-    return [rule.key, rule.rank, rule.sources, near]
+    return [rule.key, rule.rank, rule.sources, near, *(["per_language"] if rule.per_language else [])]

@@ -1,9 +1,9 @@
 """The recipe of a curation: YAML, read into frozen models. Only the recipe changes what data comes out."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
@@ -84,8 +84,14 @@ class Benchmark(RecipeModel):
 
 
 class Dedup(RecipeModel):
-    """Rules for duplicates within and across sources; a rule that is null does not run."""
+    """Rules for duplicates within and across sources; a rule that is null does not run.
 
+    ``per: [language]`` compares images only among rows whose captions have the same language, so that a picture with an
+    English and a Chinese caption keeps both; ``per: []`` compares all rows. By default images are compared per language
+    if the recipe's language filters allow more than one language.
+    """
+
+    per: tuple[Literal["language"], ...] | None = None
     image: bool = True
     pair: bool = True
     near_duplicate: NearDuplicate | None = None
@@ -160,6 +166,24 @@ class Recipe(RecipeModel):
 
     def source(self, name: str) -> SourceSpec:
         return next(source for source in self.sources if source.name == name)
+
+    def languages(self) -> frozenset[str]:
+        """All languages that the language filters of the sources allow; empty if a source has no such filter."""
+        chosen = [self.filters_of(source.name).language for source in self.sources]
+        allowed = [each.allowed if each is not None else () for each in chosen]
+        return frozenset[str]().union(*allowed) if all(allowed) else frozenset()
+
+    def duplicates_per(self) -> tuple[str, ...]:
+        """The columns that two rows must share to be duplicates of each other by their images."""
+        if self.dedup.per is not None:
+            return self.dedup.per
+        return ("language",) if len(self.languages()) > 1 else ()
+
+    def duplicate_settings(self) -> dict[str, JsonValue]:
+        """``dedup`` as it takes effect. ``per`` is left out where it has no effect: version 0.1 did not know it."""
+        settings: dict[str, JsonValue] = self.dedup.model_dump(mode="json", exclude={"per"})
+        per: list[JsonValue] = [*self.duplicates_per()]
+        return {**settings, "per": per} if per else settings
 
     def filters_of(self, source: str) -> Filters:
         """The filters for the rows of a source."""

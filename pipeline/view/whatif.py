@@ -313,4 +313,4 @@ def _filter(reason: str, chosen: dict[str, Filter], threshold: NumberThreshold |
 
 def dedup_rules(recipe: Recipe) -> dict[str, JsonValue]:
     """The duplicate rules of the recipe."""
-    return recipe.dedup.model_dump(mode="json")
+    return recipe.duplicate_settings()

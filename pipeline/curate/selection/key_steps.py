@@ -6,6 +6,7 @@ A rule of near duplicates begins with the same two steps: they leave one row for
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from qvl.pipeline.base.arrays import flags, hash_words
 from qvl.pipeline.curate.measuring.columns import read_columns
@@ -25,7 +26,7 @@ def emit(task: SelectTask) -> ArrayManifest:
 
     def keys() -> DividedArray:
         kept, sources = codes_after(task, task.number, task.rule) == KEEP_CODE, task.duplicate_rule.sources
-        parts = [np.empty(0, KEY)]
+        parts = [np.empty(0, task.duplicate_rule.key_type)]
         for i, (unit, source) in enumerate(zip(task.group.units, task.group.sources, strict=True)):
             if sources is None or source in sources:
                 first, last = task.group.starts[i : i + 2]
@@ -55,11 +56,14 @@ def row_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: 
     rule = task.duplicate_rule
     if rule.near is not None:
         return look_keys(task, unit, source, kept, start)
-    columns = read_columns(task.out, unit, ["image_hash", "text_hash", "width", "height", "characters"])
+    names = ["image_hash", "text_hash", "width", "height", "characters", "language"]
+    columns = read_columns(task.out, unit, names if rule.per_language else names[:-1])
     image, text = hash_words(columns["image_hash"]), hash_words(columns["text_hash"])
     words = {"image": image, "text": text, "pair": image ^ (text * MIX)}[rule.key][kept]
     if rule.sources is not None:
         words = words ^ (np.full(2, MIX) * np.uint64(1 + rule.sources.index(source)))  # arrays wrap, scalars would warn
+    if rule.per_language:
+        words = words ^ (language_keys(columns["language"])[kept, None] * MIX)
     result = np.empty(len(kept), KEY)
     result["low"], result["high"] = words[:, 0], words[:, 1]
     fill_positions(result, task, source, columns, kept, start)
@@ -73,13 +77,16 @@ def look_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start:
 
     ``low`` is the hash. ``high`` is the tint, mixed with the hash so that its bits spread over all partitions.
     """
-    names = ["phash", "phash_tint", "phash_spread", "width", "height", "characters"]
+    rule, names = task.duplicate_rule, ["phash", "phash_tint", "phash_spread", "width", "height", "characters"]
+    names += ["language"] if rule.per_language else []
     columns = read_measured(task.out, unit, names, task.recipe.score)
-    near = task.duplicate_rule.near
+    near = rule.near
     spread = columns["phash_spread"].combine_chunks().to_numpy(zero_copy_only=False)  # NaN where there is no hash
     kept = kept[spread[kept] >= np.float32(near.minimum_spread if near else 0)]
-    result = np.empty(len(kept), KEY)
+    result = np.empty(len(kept), rule.key_type)
     result["low"] = _integers(columns["phash"])[kept]
+    if rule.per_language:
+        result["language"] = language_keys(columns["language"])[kept]
     result["high"] = mixed(result["low"]) ^ _integers(columns["phash_tint"])[kept]
     fill_positions(result, task, source, columns, kept, start)
     return result
@@ -92,6 +99,18 @@ def fill_positions(
     width, height, characters = (_integers(columns[name])[kept] for name in ("width", "height", "characters"))
     result["rank"] = rank(task.duplicate_rule, width * height, characters, task.recipe.source(source).priority)
     result["group"], result["row"] = task.number, kept + start
+
+
+def language_keys(column: pa.ChunkedArray) -> np.ndarray:
+    """A uint64 for each row that is equal for rows of equal language; 0 where the language is null.
+
+    Dictionaries of units differ, so their codes cannot be compared.
+    """
+    languages = column.combine_chunks()
+    names = languages.dictionary.to_pylist()
+    keys = np.array([*(xxhash.xxh3_64_intdigest(str(name).encode()) for name in names), 0], np.uint64)
+    result: np.ndarray = keys[pc.fill_null(languages.indices, len(names)).to_numpy().astype(np.int64)]
+    return result
 
 
 def _integers(column: pa.ChunkedArray) -> np.ndarray:

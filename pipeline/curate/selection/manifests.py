@@ -24,10 +24,15 @@ class LedgerUnit:
 
 @dataclass(frozen=True, slots=True)
 class LedgerManifest:
-    """The ledgers of one group, by unit id."""
+    """The ledgers of one group, by unit id.
+
+    ``languages`` counts, by language and verdict, the rows that passed all filters. It is null unless the recipe allows
+    several languages.
+    """
 
     fingerprint: str
     units: dict[str, LedgerUnit]
+    languages: dict[str, dict[str, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from qvl.pipeline.curate.selection.step_files import (
 )
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR, Table, greedy_suppression, mixed, table_pairs, tables, unique_pairs
-from qvl.pipeline.duplicates.rules import KEY, LOSER
+from qvl.pipeline.duplicates.rules import LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
 from qvl.pipeline.recipe.recipe import NearDuplicate
 from qvl.pipeline.storage.arrow_files import load_array
@@ -101,7 +101,7 @@ def suppress_near(task: SelectTask) -> ArrayManifest:
         paths = [layout.work(f"pairs-{step}", other.number) for other in pair_tasks(task)]
         pairs = unique_pairs(np.concatenate([np.empty(0, PAIR), *map_concurrently(task.out, load_array, paths)]))
         wanted = np.unique(np.concatenate([pairs["low"], pairs["high"]]))
-        rows = [np.empty(0, KEY)]
+        rows = [np.empty(0, task.duplicate_rule.key_type)]
         for group in task.groups if len(wanted) else ():
             keys = survivors(task, group.number)
             rows.append(keys[np.isin(keys["low"], wanted)])
@@ -116,6 +116,8 @@ def near_losers(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
     better, worse = row_pairs(rows["low"], pairs)
     tints = rows["high"] ^ mixed(rows["low"])
     alike = tint_distance(tints[better], tints[worse]) <= tint
+    if "language" in (rows.dtype.names or ()):
+        alike &= rows["language"][better] == rows["language"][worse]
     lost, keepers = greedy_suppression(better[alike], worse[alike], len(rows))
     result = np.empty(len(lost), LOSER)
     result["group"], result["row"] = rows["group"][lost], rows["row"][lost]

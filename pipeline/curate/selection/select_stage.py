@@ -20,6 +20,7 @@ from qvl.pipeline.curate.measuring.score_stage import score_identity
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity, decontaminate
 from qvl.pipeline.curate.selection.groups import make_groups, write_groups
 from qvl.pipeline.curate.selection.judge import judge
+from qvl.pipeline.curate.selection.language_losses import language_warnings
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, SelectSummary
 from qvl.pipeline.curate.selection.rule_steps import Step, rule_steps, tasks_over
 from qvl.pipeline.curate.selection.task import SelectTask
@@ -38,7 +39,7 @@ def select_fingerprint(recipe: Recipe, scanned: list[ScanManifest], scores: str 
             "version": SELECT_VERSION,
             "units": [[unit.unit, unit.hash] for unit in scanned],
             "filters": judged,
-            "dedup": recipe.dedup.model_dump(),
+            "dedup": recipe.duplicate_settings(),
             "scores": scores,
             "benchmarks": benchmarks_identity(recipe),
         }
@@ -69,6 +70,8 @@ def run_select(
     paths = [layout.group_manifest("ledger", group.number) for group in groups]
     ledgers = map_concurrently(out, lambda path: committed_manifest(path, LedgerManifest), paths)
     summary = _summarize(first.fingerprint, ledgers, sum(unit.rows for unit in scanned))
+    for line in language_warnings(recipe, ledgers):
+        progress.warn(line)
     return restate_manifest(layout.stage_manifest("select"), summary), ledgers
 
 

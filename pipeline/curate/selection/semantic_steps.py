@@ -15,7 +15,7 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import read_columns
 from qvl.pipeline.curate.selection.groups import Group
-from qvl.pipeline.curate.selection.key_steps import fill_positions
+from qvl.pipeline.curate.selection.key_steps import fill_positions, language_keys
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.step_files import (
     DividedArray,
@@ -43,8 +43,12 @@ def semantic_rule(task: SelectTask) -> SemanticDuplicate:
 
 
 def cell_record(width: int) -> np.dtype[np.void]:
-    """A row with its cell, rank, group, position and vector of ``width`` numbers."""
-    return np.dtype([("cell", "<u4"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4"), ("vector", "<i2", (width,))])
+    """A row with its cell, language, rank, group, position and vector of ``width`` numbers.
+
+    ``language`` is 0 unless the rule compares rows of one language only.
+    """
+    position = [("rank", "<u8"), ("group", "<u4"), ("row", "<u4")]
+    return np.dtype([("cell", "<u4"), ("language", "<u8"), *position, ("vector", "<i2", (width,))])
 
 
 def sample_record(width: int) -> np.dtype[np.void]:
@@ -109,9 +113,11 @@ def records_by_cell(task: SelectTask, group: Group, codes: np.ndarray) -> np.nda
     for unit, source, start in zip(group.units, group.sources, group.starts.tolist(), strict=False):
         rows, vectors = read_vectors(task, unit)
         kept = codes[start + rows] == KEEP_CODE
-        part = np.empty(int(kept.sum()), cell_record(centres.shape[1]))
+        part = np.zeros(int(kept.sum()), cell_record(centres.shape[1]))
         if len(part):
-            columns = read_columns(task.out, unit, ["width", "height", "characters"])
+            columns = read_columns(task.out, unit, ["width", "height", "characters", "language"])
+            if task.duplicate_rule.per_language:
+                part["language"] = language_keys(columns["language"])[rows[kept]]
             part["vector"] = vectors[kept]
             part["cell"] = nearest_clusters(vectors[kept], centres)
             fill_positions(part, replace(task, number=group.number), source, columns, rows[kept], start)
@@ -163,9 +169,10 @@ def losers_among(task: SelectTask, codes: np.ndarray) -> np.ndarray:
 
 def suppress_cells(found: np.ndarray, rule: SemanticDuplicate) -> np.ndarray:
     """The losers (LOSER) among the records of whole cells, sorted by (group, row)."""
-    order = np.lexsort([found["row"], found["group"], ~found["rank"], found["cell"]])
+    order = np.lexsort([found["row"], found["group"], ~found["rank"], found["language"], found["cell"]])
     parts = [np.empty(0, LOSER)]
-    for first, last in pairwise(run_edges(found["cell"][order]).tolist()):
+    compared = found[["cell", "language"]][order]
+    for first, last in pairwise(run_edges(compared).tolist()):
         cell = found[order[first:last]]
         losers, keepers = cluster_losers(cell["vector"], rule.similarity)
         part = np.empty(len(losers), LOSER)

@@ -16,6 +16,7 @@ from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS, ROW_GROUP
 from qvl.pipeline.curate.measuring.score_columns import SCORES, read_measured
 from qvl.pipeline.curate.selection.judge import FAULT_BIT
+from qvl.pipeline.curate.selection.language_losses import LanguageVerdicts, count_by_language
 from qvl.pipeline.curate.selection.ledger import LEDGER, LEDGER_CATEGORIES, count_verdicts
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, LedgerUnit
 from qvl.pipeline.curate.selection.task import SelectTask
@@ -50,7 +51,7 @@ def write_ledger(task: SelectTask) -> LedgerManifest:
     committed = written_ledger(task)
     if committed is not None:
         return committed
-    group, units = task.group, {}
+    group, units, judged = task.group, {}, []
     verdicts = Verdicts(
         codes_after(task, task.number, len(task.rules)),
         load_array(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT,
@@ -62,9 +63,18 @@ def write_ledger(task: SelectTask) -> LedgerManifest:
             if len(table) != group.rows[i]:
                 raise ContractError(f"{unit}: {group.rows[i]} rows were scanned, {len(table)} have a verdict")
             digest = _publish(task, unit, table, folder)
+            judged.append(table.select(["language", "verdict"]))
             units[unit] = LedgerUnit(source, digest, count_verdicts(table["verdict"]))
-    manifest = LedgerManifest(task.fingerprint, units)
+    manifest = LedgerManifest(task.fingerprint, units, _languages(task, judged))
     return create_manifest(Layout(task.out).group_manifest("ledger", task.number), manifest)
+
+
+def _languages(task: SelectTask, judged: list[pa.Table]) -> LanguageVerdicts | None:
+    """The counts of a group, which only recipes with several languages need."""
+    if len(task.recipe.languages()) < 2 or not judged:
+        return None
+    table = pa.concat_tables(judged)
+    return count_by_language(table["language"], table["verdict"])
 
 
 def _publish(task: SelectTask, unit: str, table: pa.Table, folder: Path) -> str:

@@ -14,7 +14,7 @@ from qvl.pipeline.recipe.recipe import load_recipe
 def test_stored_recipe_judges_as_the_recipe_of_the_run(data: Path, out: Path) -> None:
     original = load_recipe(data / "recipe.yaml")
     recipe, fingerprint = stored_recipe(out)
-    assert recipe.dedup == original.dedup
+    assert recipe.duplicate_settings() == original.duplicate_settings()
     for source in original.sources:
         assert recipe.filters_of(source.name) == original.filters_of(source.name)
         assert recipe.source(source.name).priority == source.priority

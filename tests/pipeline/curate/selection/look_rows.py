@@ -25,9 +25,9 @@ Plain = dict[str, Any]
 UNITS = (40, 0, 25, 60, 1)
 
 
-def a_recipe(radius: int = 3, **more: Any) -> Recipe:
+def a_recipe(radius: int = 3, per: tuple[str, ...] = (), **more: Any) -> Recipe:
     source = {"name": "a", "priority": 1, "read": {"kind": "webdataset", "paths": ["x.tar"]}}
-    dedup = {"near_duplicate": {"radius": radius}, "repeated_text": None}
+    dedup = {"near_duplicate": {"radius": radius}, "repeated_text": None, "per": per}
     return Recipe.model_validate(
         {"name": "r", "sources": [source], "score": {"phash": {}}, "dedup": dedup, "filters": {"emoji": {}}, **more}
     )
@@ -52,6 +52,7 @@ def make_units(seed: int) -> list[list[Plain]]:
                     "width": int(random.integers(1, 9)) * 100,
                     "height": 300,
                     "characters": int(random.integers(1, 5)),
+                    "language": ("en", "zh", None)[len(rows) % 3],
                     "image_hash": xxhash.xxh3_128_digest(b"%d %d" % (number, row)),
                 }
             )
@@ -64,7 +65,7 @@ def write_columns(out: Path, units: list[list[Plain]]) -> None:
     layout.columns("x").parent.mkdir(parents=True)
     layout.scores("x").parent.mkdir(parents=True)
     for number, rows in enumerate(units):
-        names = ("row", "emoji", "width", "height", "characters", "image_hash")
+        names = ("row", "emoji", "width", "height", "characters", "image_hash", "language")
         batch = make_batch(**{name: [row[name] for row in rows] for name in names})
         pq.write_table(pa.Table.from_batches([batch]), layout.columns(f"u{number}"))
         scores = {name: [row.get(name) for row in rows] for name in SCORES.names} | {

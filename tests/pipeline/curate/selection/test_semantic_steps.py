@@ -38,7 +38,7 @@ UNITS = (40, 0, 25, 60, 1, 30)
 WIDTHS = {"clip_english": 32, "clip_chinese": 16}
 
 
-def a_recipe(similarity: float = 0.85, cells: int | None = 6) -> Recipe:
+def a_recipe(similarity: float = 0.85, cells: int | None = 6, per: tuple[str, ...] = ()) -> Recipe:
     models = {name: {"model": "-", "pretrained": "-"} for name in ("english", "chinese")}
     return Recipe.model_validate(
         {
@@ -46,6 +46,7 @@ def a_recipe(similarity: float = 0.85, cells: int | None = 6) -> Recipe:
             "sources": [{"name": "a", "read": {"kind": "webdataset", "paths": ["x.tar"]}}],
             "score": {"clip": {**models, "embeddings": True}},
             "dedup": {
+                "per": per,
                 "repeated_text": None,
                 "semantic_duplicate": {"similarity": similarity, "cells": cells},
             },
@@ -68,6 +69,7 @@ def make_rows(seed: int) -> list[Plain]:
                 {
                     **{"unit": f"u{number}", "row": row, "emoji": int(random.random() < 0.15), "model": model},
                     **{"width": int(random.integers(1, 9)) * 100, "height": 300, "characters": 5},
+                    "language": ("en", "zh", None)[place % 3],
                     "vector": None if model == "none" else (vectors[model][place] / 4_000).astype(np.float16),
                     "image_hash": xxhash.xxh3_128_digest(b"%d" % place),
                 }
@@ -82,7 +84,7 @@ def write_scored(out: Path, rows: list[Plain]) -> None:
         path.parent.mkdir(parents=True)
     for number in range(len(UNITS)):
         mine = [row for row in rows if row["unit"] == f"u{number}"]
-        names = ("row", "emoji", "width", "height", "characters", "image_hash")
+        names = ("row", "emoji", "width", "height", "characters", "image_hash", "language")
         batch = make_batch(**{name: [row[name] for row in mine] for name in names})
         pq.write_table(pa.Table.from_batches([batch]), layout.columns(f"u{number}"))
         states = pa.array(["scored"] * len(mine), pa.string()).dictionary_encode().cast(CATEGORY)
@@ -116,7 +118,9 @@ def select(out: Path, recipe: Recipe, group_rows: int) -> list[Plain]:
     return [row for i in range(len(UNITS)) for row in pq.read_table(Layout(out).ledger(f"u{i}")).to_pylist()]
 
 
-def reference(rows: list[Plain], out: Path, similarity: float) -> list[tuple[str, str | None]]:
+def reference(
+    rows: list[Plain], out: Path, similarity: float, per_language: bool = False
+) -> list[tuple[str, str | None]]:
     """Every pair of a cell compared; the cells are those that the run trained."""
     verdicts: list[tuple[str, str | None]] = [("emoji", None) if row["emoji"] else ("keep", None) for row in rows]
     for model, step in (("clip_english", "semantic_duplicate"), ("clip_chinese", "semantic_duplicate-clip_chinese")):
@@ -125,8 +129,10 @@ def reference(rows: list[Plain], out: Path, similarity: float) -> list[tuple[str
         mine.sort(key=lambda i: (-rows[i]["width"] * rows[i]["height"], i))
         vectors = on_grid(np.stack([rows[i]["vector"] for i in mine]))
         cells = nearest_clusters(vectors, centres)
-        for cell in np.unique(cells):
-            inside = np.flatnonzero(cells == cell)
+        languages = [str(rows[i]["language"]) if per_language else "" for i in mine]
+        compared = np.array([f"{cell} {language}" for cell, language in zip(cells, languages, strict=True)])
+        for each in np.unique(compared):
+            inside = np.flatnonzero(compared == each)
             for lost, by in brute_force(vectors[inside], similarity).items():
                 keeper = rows[mine[inside[by]]]
                 verdicts[mine[inside[lost]]] = ("semantic_duplicate", sample_id(keeper["unit"], keeper["row"]))
@@ -146,6 +152,15 @@ def test_select_steps_when_vectors_are_near_agree_with_brute_force(
     assert [(row["verdict"], row["dup_of"]) for row in found] == expected
     lost = sum(verdict == "semantic_duplicate" for verdict, _ in expected)
     assert 10 < lost < 120
+
+
+def test_select_steps_when_vectors_are_compared_per_language_agree_with_brute_force_within_each(tmp_path: Path) -> None:
+    rows = make_rows(1)
+    write_scored(tmp_path, rows)
+    found = select(tmp_path, a_recipe(0.8, per=("language",)), 50)
+    expected = reference(rows, tmp_path, 0.8, per_language=True)
+    assert [(row["verdict"], row["dup_of"]) for row in found] == expected
+    assert expected != reference(rows, tmp_path, 0.8)
 
 
 def test_verdicts_do_not_depend_on_groups_and_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
