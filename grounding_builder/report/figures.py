@@ -7,12 +7,12 @@ which are a random sample because the order is shuffled by a seed.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
@@ -56,9 +56,7 @@ class Figures:
     leaks: Counts = field(default_factory=dict)
     tasks: Counts = field(default_factory=dict)
     languages: Counts = field(default_factory=dict)
-    per_image: Counter[int] = field(
-        default_factory=Counter
-    )  # number of images by their distinct boxes over all samples
+    per_image: Counter[int] = field(default_factory=Counter)  # images by their distinct boxes over all samples
     per_sample: Counter[int] = field(default_factory=Counter)
     areas: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
@@ -67,36 +65,28 @@ class Figures:
     sampled: int = 0
     cards: dict[str, list[Card]] = field(default_factory=dict)
 
-    def data(self) -> dict[str, Any]:
+    @property
+    def parity(self) -> dict[str, tuple[int, int]]:
+        """For each task of the paper's Table 3, the samples that were made and those of the paper."""
+        made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
+        return {task: (made[task], count) for task, count in PAPER.items()}
+
+    def to_json(self) -> dict[str, JsonValue]:
         """Everything except the images, as JSON values: the content of ``report.json``."""
         names = (
-            "rows",
-            "verdicts",
-            "boxes_in",
-            "lost",
-            "flags",
-            "leaks",
-            "tasks",
-            "languages",
-            "areas",
-            "words",
-            "heat",
-        )
+            "rows", "verdicts", "boxes_in", "lost", "flags", "leaks", "tasks", "languages", "areas", "words", "heat",
+        )  # fmt: skip
         plain = {name: getattr(self, name) for name in names}
-        boxes = {str(number): count for number, count in sorted(self.per_sample.items())}
-        per_image = {str(number): count for number, count in sorted(self.per_image.items())}
-        made = {task: sum(counts[task] for counts in self.tasks.values()) for task in PAPER}
-        parity = {task: {"made": made[task], "paper": count} for task, count in PAPER.items()}
         return {
             "name": self.dataset.name,
             "hash": self.dataset.hash,
             "samples": self.dataset.samples,
             "sampled": self.sampled,
             **plain,
-            "boxes_per_sample": boxes,
-            "boxes_per_image": per_image,
-            "top_phrases": self.phrases.most_common(TOP),
-            "parity": parity,
+            "boxes_per_sample": {str(number): count for number, count in sorted(self.per_sample.items())},
+            "boxes_per_image": {str(number): count for number, count in sorted(self.per_image.items())},
+            "top_phrases": [[phrase, count] for phrase, count in self.phrases.most_common(TOP)],
+            "parity": {task: {"made": made, "paper": paper} for task, (made, paper) in self.parity.items()},
         }
 
 

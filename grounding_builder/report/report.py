@@ -1,11 +1,11 @@
 """Writes ``OUT/report.html`` and ``OUT/report.json``: rows and boxes in, what was dropped and why, distributions, cards."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
-from qvl.grounding_builder.report.figures import AREA_EDGES, PAPER, WORD_EDGES, Card, Counts, Figures, collect
+from qvl.grounding_builder.report.figures import AREA_EDGES, TOP, WORD_EDGES, Card, Counts, Figures, collect
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.html.charts import counted_bars
@@ -20,10 +20,8 @@ from qvl.pipeline.storage.paths import AnyPath
 
 SIDE = 320
 QUALITY = 78
-NO_ROOM_ABOVE, NO_ROOM_BESIDE = (
-    7,
-    55,
-)  # percent: nearer to the top the label is inside the box, further right it extends to the left
+# percent: nearer to the top than the first the label is inside the box; further right than the second it extends to the left
+NO_ROOM_ABOVE, NO_ROOM_BESIDE = 7, 55
 MOST_BARS = 11
 TITLES = {
     "grounded_caption": "Grounded captions",
@@ -36,15 +34,15 @@ TITLES = {
 def write_report(out: AnyPath) -> AnyPath:
     """Write both files of a finished build and return the page's path. Raises ContractError if it is not finished."""
     figures, layout = collect(out), Layout(out.resolve())
-    replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures.data(), option=orjson.OPT_INDENT_2))
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(figures.to_json(), option=orjson.OPT_INDENT_2))
     replace_file(layout.report, page(figures).encode())
     return layout.report
 
 
 def page(figures: Figures) -> str:
     """The whole page."""
-    data, name = figures.data(), figures.dataset.name
-    phrases = [(untrusted(phrase), count(n)) for phrase, n in data["top_phrases"]]
+    name = figures.dataset.name
+    phrases = [(untrusted(phrase), count(n)) for phrase, n in figures.phrases.most_common(TOP)]
     sections = [
         section("rows", "Rows", "Every input row has exactly one verdict; each column adds up.",
                 _reasons(figures.verdicts, figures.rows)),
@@ -53,7 +51,7 @@ def page(figures: Figures) -> str:
                 "Rows whose image belongs to a benchmark. An image may belong to several.",
                 _grid(figures.leaks, "No row's image belongs to a benchmark.")),
         section("paper", "Beside the paper's Table 3", "Samples of each task, and the number in the paper.",
-                _against_paper(data), link="Table 3"),
+                _against_paper(figures.parity), link="Table 3"),
         section("mix", "Mix", "Samples by source and task, and by source and language.",
                 _grid(figures.tasks), _grid(figures.languages)),
         section("distributions", "Distributions",
@@ -63,10 +61,10 @@ def page(figures: Figures) -> str:
     ]  # fmt: skip
     tiles = [
         Tile(count(sum(figures.rows.values())), "rows in"),
-        Tile(count(data["samples"]), "samples"),
+        Tile(count(figures.dataset.samples), "samples"),
         Tile(count(len(figures.dataset.shards)), "shards"),
     ]
-    top = header("Grounding report", name, tiles, dataset_hash(data["hash"]))
+    top = header("Grounding report", name, tiles, dataset_hash(figures.dataset.hash))
     return document(Page(f"Grounding: {name}", name, top, sections))
 
 
@@ -116,11 +114,8 @@ def _grid(counts: Counts, empty: str = "none") -> Html:
     )
 
 
-def _against_paper(data: dict[str, Any]) -> Html:
-    rows = [
-        [TITLES[task], count(data["parity"][task]["made"]), count(paper), percent(data["parity"][task]["made"], paper)]
-        for task, paper in PAPER.items()
-    ]
+def _against_paper(parity: Mapping[str, tuple[int, int]]) -> Html:
+    rows = [[TITLES[task], count(made), count(paper), percent(made, paper)] for task, (made, paper) in parity.items()]
     return table(("task", "samples", "paper", "share"), rows, ".numbers")
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -15,7 +14,7 @@ from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardEntry
 from qvl.pipeline.shards.sample import decode_sample
-from qvl.pipeline.shards.writer import BLOCK, INDEX
+from qvl.pipeline.shards.writer import BLOCK, INDEX, IndexRow
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.reader import Storage
@@ -110,17 +109,16 @@ def _index(tar: Path) -> pa.Table:
         for member in _members(tar, data):
             waiting.append(member)
             if member.name.endswith(".json"):
-                row = _row(tar, data, waiting)
                 end = member.offset + -(-member.size // BLOCK) * BLOCK
-                rows.append(row | {"offset": start, "size": end - start})
+                rows.append(_row(tar, data, waiting, start, end))
                 start, waiting = end, []
         if waiting:
             raise DataError(f"{tar}: {waiting[0].name} does not belong to a sample; convert the tar with --output")
-    columns = [pa.array([row[field.name] for row in rows], field.type) for field in INDEX]
-    return pa.table(columns, INDEX)
+    return pa.Table.from_pylist(rows, INDEX)
 
 
-def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
+def _row(tar: Path, data: memoryview, members: list[Member], start: int, end: int) -> IndexRow:
+    """The index row of a sample whose members lie between two offsets of the tar."""
     *images, json = members
     try:
         record = decode_sample(bytes(data[json.offset : json.offset + json.size]), str(tar), json.name)
@@ -134,7 +132,8 @@ def _row(tar: Path, data: memoryview, members: list[Member]) -> dict[str, Any]:
     except HeaderError as error:
         raise DataError(f"{tar}: an image of {key} cannot be read: {error}") from None
     return {
-        "key": key, "source": record.source, "task": record.task, "language": record.language,
+        "key": key, "offset": start, "size": end - start,
+        "source": record.source, "task": record.task, "language": record.language,
         "text_length": record.text_length,
         "image_offsets": [image.offset for image in images], "image_sizes": [image.size for image in images],
         "json_offset": json.offset, "json_size": json.size,

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import xxhash
+from pydantic import JsonValue
 
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
@@ -47,7 +48,7 @@ def merkle_root(hashes: Iterable[str]) -> str:
     return level[0]
 
 
-def file_identity(storage: Storage, path: str) -> dict[str, Any]:
+def file_identity(storage: Storage, path: str) -> dict[str, JsonValue]:
     """Size of a file and hash of its first and last 64 KiB: cheap enough for planning, and free of times and paths.
 
     A change in the middle that keeps the size and both ends is found later, when pack compares every image with the hash

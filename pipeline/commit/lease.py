@@ -17,18 +17,36 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import Self
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.records import decode, encode
 from qvl.pipeline.storage.paths import StorePath
 
 LEASE = 60.0  # seconds without renewal after which an owner counts as dead
 RENEWAL = 10.0  # seconds between renewals
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An owner file: a process, when it started, its machine since that booted, and whether it has released the output."""
+
+    machine: str
+    process: int
+    started: str
+    host: str
+    run: str
+    renewals: int = 0
+    released: bool = False
+
+    @classmethod
+    def this_process(cls) -> Self:
+        process = os.getpid()
+        return cls(_machine(), process, _started(process), socket.gethostname(), uuid.uuid4().hex)
 
 
 @dataclass
@@ -36,7 +54,7 @@ class Lease:
     """An owner file of this run, until the run has ``lost`` it."""
 
     path: StorePath
-    content: dict[str, Any]
+    owner: Owner
     lost: bool = False
     renewed: float = 0.0  # monotonic seconds
 
@@ -55,14 +73,14 @@ class Lease:
         if owners(self.path.parent)[-1:] != [self.path]:
             self.lost = True
             return
-        self.content["renewals"] += 1
-        self.path.write_bytes(orjson.dumps(self.content))
+        self.owner = replace(self.owner, renewals=self.owner.renewals + 1)
+        self.path.write_bytes(encode(self.owner))
         self.renewed = began
 
     def release(self) -> None:
         """Leave the output to the next run."""
         if not self.lost:
-            self.path.write_bytes(orjson.dumps({**self.content, "released": True}))
+            self.path.write_bytes(encode(replace(self.owner, released=True)))
 
 
 @contextmanager
@@ -97,9 +115,8 @@ def owners(folder: StorePath) -> list[StorePath]:
 
 
 def _acquire(folder: StorePath) -> Lease:
-    me = {"machine": _machine(), "process": os.getpid(), "started": _started(os.getpid()), "host": socket.gethostname()}
-    content: dict[str, Any] = {**me, "run": uuid.uuid4().hex, "renewals": 0}
-    data, now = orjson.dumps(content), _store_time(folder)
+    me = Owner.this_process()
+    data, now = encode(me), _store_time(folder)
     while True:
         before, began = owners(folder), time.monotonic()
         try:
@@ -115,22 +132,22 @@ def _acquire(folder: StorePath) -> Lease:
             continue
         for owner in before:
             owner.unlink(missing_ok=True)
-        return Lease(mine, content, renewed=began)
+        return Lease(mine, me, renewed=began)
 
 
-def _refuse_living(owner: StorePath, age: float) -> None:
+def _refuse_living(path: StorePath, age: float) -> None:
     """Raise QvlError unless the owner has released the output, is known to be dead, or let its lease expire."""
-    content = orjson.loads(owner.read_bytes())
-    here = content["machine"] == _machine() != ""
-    dead = here and _started(content["process"]) != content["started"]
-    if not (content.get("released") or dead or age > LEASE):
+    owner = decode(Owner, path.read_bytes(), str(path))
+    here = owner.machine == _machine() != ""
+    dead = here and _started(owner.process) != owner.started
+    if not (owner.released or dead or age > LEASE):
         raise QvlError(
-            f"{owner.parent.parent}: another run (process {content['process']} on {content['host']}) is writing here; wait "
+            f"{path.parent.parent}: another run (process {owner.process} on {owner.host}) is writing here; wait "
             f"for it or choose another --output. If it is dead, its lease expires in {max(0.0, LEASE - age):.0f} seconds"
         )
 
 
-def _store_time(folder: StorePath) -> Any:
+def _store_time(folder: StorePath) -> datetime:
     """The time by the clock of the store. Raises RecipeError if the store ignores conditional writes."""
     probe = folder / f"probe-{uuid.uuid4().hex}"
     try:

@@ -1,7 +1,6 @@
 """The filters, one file each, and the part of a recipe that configures them."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.filters.animated import Animated
@@ -57,7 +56,7 @@ class Filters(RecipeModel):
 
     def over(self, defaults: "Filters") -> "Filters":
         """These filters completed by the defaults, value by value; ``name: null`` switches a default filter off."""
-        merged: dict[str, Any] = {}
+        merged = {}
         for name in type(self).model_fields:
             own, default = getattr(self, name), getattr(defaults, name)
             if name not in self.model_fields_set:

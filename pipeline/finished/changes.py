@@ -1,7 +1,6 @@
 """Changes of a recipe as written on a command line: ``clip.minimum=0.28``, ``coyo.emoji=null``, ``dedup.image=false``."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import yaml
 from pydantic import JsonValue, ValidationError
@@ -19,7 +18,7 @@ def apply_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
     ``FILTER.KEY=VALUE`` changes the filter of every source that has it, or of all sources if none has it. With ``SOURCE.``
     in front it changes that of one source. ``FILTER=null`` switches it off. ``dedup.KEY=VALUE`` changes a duplicate rule.
     """
-    content: dict[str, Any] = recipe.model_dump(mode="json", exclude={"filters"})
+    content = recipe.model_dump(mode="json", exclude={"filters"})
     filters: dict[str, Settings] = {
         source.name: recipe.filters_of(source.name).model_dump(mode="json", exclude_none=True)
         for source in recipe.sources

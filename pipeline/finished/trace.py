@@ -1,9 +1,9 @@
 """Lineage in both directions: where a sample comes from and lies; why a source row was dropped, and what beat it."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow.compute as pc
+from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +21,8 @@ from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 MAX_CHAIN = 10
 SHOWN = 5
+OWN_FIELDS = ("id", "verdict", "failed", "row")  # columns of the ledger that a trace has as fields of its own
+LedgerValue = str | int | float | bool | None  # a value of the ledger for people: hashes as hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class ShardPosition:
     json_offset: int
     json_size: int
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, JsonValue]:
         return asdict(self)
 
 
@@ -46,7 +48,7 @@ class TakenDown:
     date: str
     by: str
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, JsonValue]:
         return {"taken down": f"{self.date}, by {self.by}"}
 
 
@@ -63,14 +65,20 @@ class Trace:
     row: int
     verdict: str
     failed: list[str]
-    columns: dict[str, Any]
+    columns: dict[str, LedgerValue]
     shard: ShardPosition | TakenDown | None = None
     lost_to: "Trace | None" = None
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, JsonValue]:
         """The trace for JSON: ``shard`` only for a kept row, ``lost_to`` only for a duplicate."""
-        names = ("id", "file", "row", "verdict", "failed", "columns")
-        content = {name: getattr(self, name) for name in names}
+        content: dict[str, JsonValue] = {
+            "id": self.id,
+            "file": self.file,
+            "row": self.row,
+            "verdict": self.verdict,
+            "failed": [*self.failed],
+            "columns": {**self.columns},
+        }
         if self.verdict == KEEP:
             content["shard"] = self.shard.content() if self.shard else None
         if self.lost_to is not None:
@@ -123,22 +131,21 @@ def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
     table = read_parquet(layout.ledger(unit))
     if not 0 <= row < len(table):
         raise DataError(f"{manifest.name} has rows 0 to {len(table) - 1}, not {row}")
-    columns = {name: _printable(value) for name, value in table.slice(row, 1).to_pylist()[0].items()}
-    sample, verdict, failed = (columns.pop(name) for name in ("id", "verdict", "failed"))
-    keeper = columns["dup_of"]
+    (values,) = table.slice(row, 1).to_pylist()
+    sample, verdict, failed, keeper = (values[name] for name in ("id", "verdict", "failed", "dup_of"))
     return Trace(
         id=sample,
         file=manifest.name,
-        row=columns.pop("row"),
+        row=values["row"],
         verdict=verdict,
         failed=[name for bit, name in enumerate(FILTER_NAMES) if failed >> bit & 1],
-        columns=columns,
+        columns={name: _printable(value) for name, value in values.items() if name not in OWN_FIELDS},
         shard=_position(layout, sample) if verdict == KEEP else None,
         lost_to=_trace(layout, *split_sample_id(keeper), depth - 1) if keeper and depth else None,
     )
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: LedgerValue | bytes) -> LedgerValue:
     return value.hex() if isinstance(value, bytes) else value
 
 

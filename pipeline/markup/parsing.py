@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qvl.pipeline.markup.coordinates import Box, Quad, Size, from_cell, from_square, kosmos_box, resized
 from qvl.pipeline.markup.dialects import QWEN_VL, SCALES, TAGS, Dialect, required_size
@@ -112,7 +111,7 @@ def _parse_json(text: str, size: Size) -> list[Phrase]:
     """Qwen2.5-VL: a JSON list, bare or fenced; equal labels that follow each other are one phrase."""
     start, end = text.find("["), text.rfind("]")
     try:
-        records: list[dict[str, Any]] = json.loads(text[start : end + 1])
+        records = json.loads(text[start : end + 1])
     except ValueError:
         return []
     (width, height), phrases = resized(*size), list[Phrase]()

@@ -253,7 +253,7 @@ def check_output(recipe: Recipe, out: AnyPath) -> None:
                 )
 
 
-def reading(source: SourceSpec) -> dict[str, Any]:
+def reading(source: SourceSpec) -> dict[str, JsonValue]:
     """The settings of a source that affect its columns, without paths: the files have fingerprints of their own.
 
     Settings of ADDED_SETTINGS are left out while they have their default.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import CDPSession, Error
@@ -72,7 +72,23 @@ def is_static(job: Job) -> bool:
     return page is not None and not ACTIVE.search(page[1])
 
 
-def respond(session: CDPSession, paused: dict[str, Any], job: Job, main: set[str]) -> None:
+class InterceptedRequest(TypedDict):
+    """The request inside a ``PausedRequest``."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class PausedRequest(TypedDict):
+    """The keys of Chromium's event Fetch.requestPaused that are read here. A request may belong to no frame."""
+
+    requestId: str
+    request: InterceptedRequest
+    resourceType: str
+    frameId: NotRequired[str]
+
+
+def respond(session: CDPSession, paused: PausedRequest, job: Job, main: set[str]) -> None:
     """Answer one request (Fetch.requestPaused). ``main``: ids of the tabs' main frames.
 
     A refused frame becomes an empty page, because a frame that failed to load never answers scripts.

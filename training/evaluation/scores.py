@@ -42,8 +42,13 @@ class SetScore:
     @property
     def numbers(self) -> dict[str, float]:
         """Everything that is a number, for a log."""
-        content = set_json(self)
-        return {key: value for key, value in content.items() if key not in ("metric", "groups")}
+        own = {
+            "samples": self.samples,
+            "faults": self.faults,
+            "score": self.score,
+            "standard_error": self.standard_error,
+        }
+        return {**own, **self.counts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +86,16 @@ class EvaluationResult:
     sets: Mapping[str, SetScore]
 
 
-def set_json(score: SetScore) -> dict[str, Any]:
+def set_json(score: SetScore) -> dict[str, JsonValue]:
     """The JSON of one set's score."""
     content = {key: value for key, value in asdict(score).items() if key != "counts"}
     groups = content.pop("groups")
     return {**content, **score.counts, "groups": groups}
 
 
-def result_json(result: EvaluationResult) -> dict[str, Any]:
+def result_json(result: EvaluationResult) -> dict[str, JsonValue]:
     """The content of ``scores.json`` and of ``qvl eval run --json``."""
-    sets = {name: set_json(score) for name, score in result.sets.items()}
+    sets: dict[str, JsonValue] = {name: set_json(score) for name, score in result.sets.items()}
     return {**asdict(result.manifest), "predictions": result.predictions, "sets": sets}
 
 

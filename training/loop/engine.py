@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from qvl.training.loop.operators import clear_dead_locks, operators_folder
-from qvl.training.loop.optimizer import parameter_groups
+from qvl.training.loop.optimizer import ParameterGroup, parameter_groups
 from qvl.training.recipe import Engine, OptimizerSpec
 
 if not torch.cuda.is_available():
@@ -168,13 +168,14 @@ def _torch_adam(optimizer: Any) -> bool:
     return isinstance(optimizer, torch.optim.AdamW)
 
 
-def _adamw(groups: list[dict[str, Any]], spec: OptimizerSpec, engine: Engine) -> Any:
-    settings: dict[str, Any] = {"lr": spec.peak, "betas": spec.betas, "eps": spec.eps}
+def _adamw(groups: list[ParameterGroup], spec: OptimizerSpec, engine: Engine) -> Any:
+    own: Any = groups  # the optimizers add keys of their own to the groups
     if engine.offload == "none":
-        return torch.optim.AdamW(groups, **settings, fused=torch.cuda.is_available())
+        fused = torch.cuda.is_available()
+        return torch.optim.AdamW(own, lr=spec.peak, betas=spec.betas, eps=spec.eps, fused=fused)
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-    return DeepSpeedCPUAdam(groups, **settings, adamw_mode=True)
+    return DeepSpeedCPUAdam(own, lr=spec.peak, betas=spec.betas, eps=spec.eps, adamw_mode=True)
 
 
 def _config(engine: Engine, optimizer: OptimizerSpec) -> dict[str, JsonValue]:

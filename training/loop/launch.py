@@ -112,7 +112,7 @@ def launch_ray(launch: Launch, processes: int, address: str | None) -> bool:
     return (launch.output / last / "model" / "config.json").exists()
 
 
-def _ray_worker(config: dict[str, Any]) -> None:
+def _ray_worker(config: dict[str, Launch]) -> None:
     from ray import train
 
     work(config["launch"])

@@ -5,7 +5,7 @@ the adapter's queries and trained marker rows.
 """
 
 import math
-from typing import Any
+from typing import TypedDict
 
 from torch import nn
 
@@ -15,13 +15,23 @@ from qvl.training.recipe import OptimizerSpec
 UNDECAYED = ("positional_embedding", "query", "marker_rows")
 
 
-def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[dict[str, Any]]:
+class ParameterGroup(TypedDict):
+    """Parameters with one learning rate and one weight decay, in the form that torch's optimizers take."""
+
+    params: list[nn.Parameter]
+    names: list[str]
+    scale: float
+    weight_decay: float
+    lr: float
+
+
+def parameter_groups(model: nn.Module, spec: OptimizerSpec) -> list[ParameterGroup]:
     """Trainable parameters grouped by (learning rate, weight decay). ``scale`` multiplies the rate of the schedule.
 
     The ViT's last block has scale 1, the block before it ``vision_decay``, and so on down to the stem.
     """
     blocks = max([depth for name, _ in model.named_parameters() if (depth := _depth(name)) is not None], default=0)
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, float], ParameterGroup] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -58,8 +58,10 @@ def evaluator(
     if spec is None:
         return None
     shards = find_shards(recipe.datasets[spec.dataset].path)
-    settings: dict[str, Any] = {} if holdout is None else {"share": holdout.share, "seed": holdout.seed}
-    found = read_shards(shards, spec.tasks, "all" if holdout is None else "heldout", **settings)
+    if holdout is None:
+        found = read_shards(shards, spec.tasks)
+    else:
+        found = read_shards(shards, spec.tasks, "heldout", holdout.share, holdout.seed)
     samples = limited(list(found), spec.limit, recipe.seed)
 
     def run(step: int) -> list[ScoreLine]:

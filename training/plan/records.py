@@ -1,7 +1,9 @@
 """A training plan as data: what `qvl train plan` prints as tables, or as JSON with these names in this order."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 from qvl.training.plan.memory import Offload
 from qvl.training.plan.stream_estimate import StreamMeans
@@ -174,15 +176,15 @@ class Plan:
     stages: list[PlannedStage]
     total: PlanTotal
 
-    def to_json(self) -> dict[str, Any]:
-        """The plan for `--json`. The cost of a stage stands among the stage's own keys, as it always has."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """The plan for `--json`. The keys of a stage's cost are keys of the stage."""
         content = asdict(self)
-        content["stages"] = [_flat(stage) for stage in content["stages"]]
+        content["stages"] = [_flat(stage) for stage in self.stages]
         return content
 
 
-def _flat(stage: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in stage.items():
+def _flat(stage: PlannedStage) -> dict[str, JsonValue]:
+    flat: dict[str, JsonValue] = {}
+    for name, value in asdict(stage).items():
         flat |= value if name == "cost" else {name: value}
     return flat

@@ -42,8 +42,9 @@ def load_start(recipe: TrainRecipe, stage: StageSpec, previous: Path | None) -> 
     if not (folder / "config.json").is_file():
         raise RecipeError(f"start: {recipe.start} is neither a preset ({', '.join(PRESETS)}) nor a model folder")
     fresh = tuple(prefix for part in (recipe.fresh if previous is None else ()) for prefix in PARTS[part])
-    settings: dict[str, Any] = {"attn_implementation": stage.engine.attention, **_quantization(stage)}
-    net = load_model(folder, fresh=fresh, **settings)
+    quantization = _quantization(stage)
+    settings = {} if quantization is None else {"quantization_config": quantization}
+    net = load_model(folder, fresh=fresh, attn_implementation=stage.engine.attention, **settings)
     processor = load_processor(folder)
     processor.image_processor.image_size = stage.resolution
     return StartModel(net, processor, next(net.parameters()).dtype)
@@ -58,10 +59,10 @@ def processor_of_start(recipe: TrainRecipe, stage: StageSpec) -> QwenVLProcessor
     return build_processor(recipe.tokenizer, stage.resolution, preset(recipe.start).adapter_config.num_queries)
 
 
-def _quantization(stage: StageSpec) -> dict[str, Any]:
-    """Arguments of `load_model` that quantise the base to 4 bits for Q-LoRA; none for any other stage."""
+def _quantization(stage: StageSpec) -> Any:
+    """The configuration that quantises the base to 4 bits for Q-LoRA (bitsandbytes has no types), None for other stages."""
     if stage.lora is None or not stage.lora.quantize:
-        return {}
+        return None
     if not torch.cuda.is_available():
         raise RecipeError("lora.quantize needs a CUDA GPU (bitsandbytes); set it to false here")
     from transformers import BitsAndBytesConfig
@@ -69,4 +70,4 @@ def _quantization(stage: StageSpec) -> dict[str, Any]:
     kinds = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16, "load_in_4bit": True}
     skip = ["vision_tower", "adapter", "lm_head"]
     make: Any = BitsAndBytesConfig
-    return {"quantization_config": make(**kinds, llm_int8_skip_modules=skip)}
+    return make(**kinds, llm_int8_skip_modules=skip)

@@ -1,10 +1,11 @@
 """Writes ``OUT/report.html`` and ``OUT/report.json``: verdicts, lengths, languages, and samples as a model sees them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
+from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
@@ -18,6 +19,7 @@ from qvl.pipeline.html.sections import Section, Tile, dataset_hash, header, sect
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.sample import SampleRecord, decode_sample
+from qvl.pipeline.shards.writer import IndexRow
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -49,15 +51,15 @@ class Findings:
     images: Counter[int] = field(default_factory=Counter)
     cards: dict[str, list[ShownSample]] = field(default_factory=dict)
 
-    def data(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Everything but the pictures, as JSON values."""
         return {
             "name": self.dataset.name,
             "hash": self.dataset.hash,
             "samples": self.dataset.samples,
-            "verdicts": self.dataset.verdicts,
+            "verdicts": {source: {**verdicts} for source, verdicts in self.dataset.verdicts.items()},
             "kinds": [[*kind, n] for kind, n in sorted(self.kinds.items())],
-            "lengths": self.lengths,
+            "lengths": {task: {**lengths} for task, lengths in self.lengths.items()},
             "images": {str(n): times for n, times in sorted(self.images.items())},
         }
 
@@ -71,7 +73,7 @@ def write_report(out: AnyPath) -> AnyPath:
     findings = Findings(dataset)
     for shard in dataset.shards:
         _shard(layout.shard(shard.shard), layout.index(shard.shard), findings)
-    replace_file(layout.report.with_suffix(".json"), orjson.dumps(findings.data(), option=orjson.OPT_INDENT_2))
+    replace_file(layout.report.with_suffix(".json"), orjson.dumps(findings.to_json(), option=orjson.OPT_INDENT_2))
     replace_file(layout.report, page(findings).encode())
     return layout.report
 
@@ -86,7 +88,7 @@ def _shard(path: AnyPath, index: AnyPath, findings: Findings) -> None:
             cards.append(_sample(path, row))
 
 
-def _sample(path: AnyPath, row: dict[str, Any]) -> ShownSample:
+def _sample(path: AnyPath, row: IndexRow) -> ShownSample:
     """The sample of an index row."""
     spans = [(row["json_offset"], row["json_size"]), *zip(row["image_offsets"], row["image_sizes"], strict=True)]
     json, *images = [Storage().read_range(str(path), start, start + size) for start, size in spans]
@@ -100,24 +102,27 @@ def _bucket(length: int) -> str:
 
 def page(findings: Findings) -> str:
     """The whole page."""
-    data = findings.data()
+    dataset = findings.dataset
     lengths = [_bars(task, findings.lengths[task]) for task in sorted(findings.lengths)]
-    kinds = [(f"{source}, {language}", NAMES[task], count(n)) for source, task, language, n in data["kinds"]]
+    kinds = [
+        (f"{source}, {language}", NAMES[task], count(n))
+        for (source, task, language), n in sorted(findings.kinds.items())
+    ]
     sections = [
         section(
-            "rows", "Rows", "Every input row has exactly one verdict; each column adds up.", _verdicts(data["verdicts"])
+            "rows", "Rows", "Every input row has exactly one verdict; each column adds up.", _verdicts(dataset.verdicts)
         ),
         section("samples", "Samples", "By source and language.", table(("source", "task", "samples"), kinds)),
         section("lengths", "Lengths", "Samples by their number of characters.", tag("div.pair", *lengths)),
         *(_cards(source, found) for source, found in sorted(findings.cards.items())),
     ]
-    rows = sum(sum(verdicts.values()) for verdicts in data["verdicts"].values())
-    tiles = [Tile(count(rows), "rows in"), Tile(count(data["samples"]), "samples")]
-    top = header("Text report", data["name"], tiles, dataset_hash(data["hash"]))
-    return document(Page(f"Text: {data['name']}", data["name"], top, sections))
+    rows = sum(sum(verdicts.values()) for verdicts in dataset.verdicts.values())
+    tiles = [Tile(count(rows), "rows in"), Tile(count(dataset.samples), "samples")]
+    top = header("Text report", dataset.name, tiles, dataset_hash(dataset.hash))
+    return document(Page(f"Text: {dataset.name}", dataset.name, top, sections))
 
 
-def _verdicts(verdicts: dict[str, dict[str, int]]) -> Html:
+def _verdicts(verdicts: Mapping[str, Mapping[str, int]]) -> Html:
     reasons = sorted(
         {reason for each in verdicts.values() for reason in each}, key=lambda reason: (reason != KEEP, reason)
     )

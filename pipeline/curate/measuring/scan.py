@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,7 +66,8 @@ def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: AnyPath, stor
         "input": identity,
         "beside": reader(source).side_inputs(unit, storage),
     }
-    return ScanTask(out, unit, reader(source), recipe.clean, recipe.language_model, parts, identity["bytes"])
+    size = cast(int, identity["bytes"])
+    return ScanTask(out, unit, reader(source), recipe.clean, recipe.language_model, parts, size)
 
 
 def scanned_unit(task: ScanTask) -> ScanManifest | None:

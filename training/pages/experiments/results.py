@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+from pydantic import JsonValue
 
 from qvl.training.pages.experiments.estimate import Estimate, difference, estimate
 from qvl.training.pages.experiments.measure import AnswerValues
@@ -61,6 +62,38 @@ class CurveLine:
     questions: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class AskResults:
+    """The answers to one kind of question. ``measures``: by measure and arm; MEASURE_difference is arm minus first arm."""
+
+    task: str
+    metric: str
+    questions: int
+    measures: dict[str, dict[str, Estimate]]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnFigure:
+    """A figure with its lines."""
+
+    title: str
+    lines: list[CurveLine]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsSummary:
+    """What ``results.json`` and ``--json`` hold. ``seeds``: the finished ones of each arm."""
+
+    name: str
+    question: str
+    tells: str
+    complete: bool
+    seeds: dict[str, list[int]]
+    cost: dict[str, Price]
+    asks: dict[str, AskResults]
+    figures: list[DrawnFigure]
+
+
 @dataclass(frozen=True)
 class ExperimentResults:
     """``done``: the finished runs of every arm, in the order of the recipe. Arms without any are there too."""
@@ -105,43 +138,44 @@ def _price(done: Sequence[FinishedRun], questions: int) -> Price:
     )
 
 
-def results_json(results: ExperimentResults) -> dict[str, Any]:
-    """The content of ``results.json`` and of ``--json``."""
+def results_json(results: ExperimentResults) -> dict[str, JsonValue]:
+    """The content of ``results.json`` and of ``--json``: a ``ResultsSummary``."""
+    return asdict(_summary(results))
+
+
+def _summary(results: ExperimentResults) -> ResultsSummary:
     experiment = results.experiment
-    return {
-        "name": experiment.name,
-        "question": experiment.question,
-        "tells": experiment.tells,
-        "complete": results.complete,
-        "seeds": {arm: [done.seed for done in results.done[arm]] for arm in results.arms},
-        "cost": {arm: asdict(price) for arm, price in results.prices.items()},
-        "asks": {ask.name: _ask(results, ask.name) for ask in experiment.ask},
-        "figures": [
-            {"title": figure.title, "lines": [asdict(line) for line in curve(results, figure)]}
-            for figure in experiment.figures
-        ],
-    }
+    return ResultsSummary(
+        name=experiment.name,
+        question=experiment.question,
+        tells=experiment.tells,
+        complete=results.complete,
+        seeds={arm: [done.seed for done in results.done[arm]] for arm in results.arms},
+        cost=results.prices,
+        asks={ask.name: _ask(results, ask.name) for ask in experiment.ask},
+        figures=[DrawnFigure(figure.title, curve(results, figure)) for figure in experiment.figures],
+    )
 
 
-def _ask(results: ExperimentResults, name: str) -> dict[str, Any]:
+def _ask(results: ExperimentResults, name: str) -> AskResults:
     indexes = results.indexes(name)
     sample = results.questions[indexes[0]].sample
-    measured: dict[str, Any] = {}
+    measured: dict[str, dict[str, Estimate]] = {}
     for measure in MEASURES:
         found = {arm: estimate(results.values(arm), measure, indexes) for arm in results.arms}
         if any(each is not None for each in found.values()):
-            measured[measure] = {arm: asdict(each) for arm, each in found.items() if each is not None}
+            measured[measure] = {arm: each for arm, each in found.items() if each is not None}
             measured[measure + "_difference"] = _differences(results, measure, indexes)
-    return {"task": sample.set, "metric": sample.metric, "questions": len(indexes), "measures": measured}
+    return AskResults(sample.set, sample.metric, len(indexes), measured)
 
 
-def _differences(results: ExperimentResults, measure: Measure, indexes: Sequence[int]) -> dict[str, Any]:
+def _differences(results: ExperimentResults, measure: Measure, indexes: Sequence[int]) -> dict[str, Estimate]:
     """Each arm minus the first one, over the seeds that both have."""
     first, found = results.arms[0], {}
     for arm in results.arms[1:]:
         each = against(results, arm, first, measure, indexes)
         if each is not None:
-            found[arm] = asdict(each)
+            found[arm] = each
     return found
 
 

@@ -4,7 +4,9 @@ Counts in ``PartFigures`` are floats because JSON has always had them so; those 
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 StageKind = Literal["language", "pretrain", "multitask", "sft"]
 TokenSource = Literal["measured", "encoded", "estimated"]
@@ -220,7 +222,7 @@ class DatasetDifference:
     shares: dict[str, list[ShareDifference]]
 
 
-def figures_json(figures: MixFigures) -> dict[str, Any]:
+def figures_json(figures: MixFigures) -> dict[str, JsonValue]:
     """The content of ``--json``: a stage without training has no keys of training."""
     content = asdict(figures)
     for stage in content["stages"]:
