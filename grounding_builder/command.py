@@ -1,12 +1,12 @@
 """``qvl ground``: the command line of the grounding builder. Heavy imports stay inside the commands."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import print_json, say
 from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def exclude(recipe: RecipeFile, output: Target, as_json: Json = False) -> None:
     excluded = exclusion(load_recipe(recipe).exclude, Storage())
     write_exclusion(excluded, output)
     counts = {kind: len(values) for kind, values in excluded.entries.items()}
-    typer.echo(json.dumps(counts) if as_json else f"{output}: " + ", ".join(f"{n:,} by {k}" for k, n in counts.items()))
+    if as_json:
+        print_json(counts)
+    else:
+        say(f"{output}: " + ", ".join(f"{n:,} by {k}" for k, n in counts.items()))
 
 
 @app.command()
@@ -68,7 +71,7 @@ def lint(file: Data, images: Images = None, as_json: Json = False) -> None:
 
     report = lint_file(file, images)
     if as_json:
-        typer.echo(json.dumps(asdict(report)))
+        print_json(asdict(report))
     else:
         print_report(file, report)
     raise typer.Exit(1 if report.findings else 0)

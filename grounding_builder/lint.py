@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.parsing import tag_pairs, unclosed
 from qvl.pipeline.sources.tar_index import index_tar
@@ -210,10 +210,10 @@ def _shard(path: Path, report: LintReport) -> Iterator[LintRecord]:
 
 def print_report(path: Path, report: LintReport) -> None:
     """Print a table of what is wrong, or one line if nothing is."""
-    console = Console()
+    console = Screen()
     checked = f"{report.records:,} records, {report.boxes:,} boxes, {report.images:,} images"
     if not report.findings:
-        console.print(f"{path}: {checked}: nothing wrong", highlight=False)
+        console.print(f"{path}: {checked}: nothing wrong")
         return
     table = Table(title=f"{path}: {checked}", title_justify="left")
     for head in ("what", "count", "meaning", "first"):

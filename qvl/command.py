@@ -13,6 +13,7 @@ from qvl.failures import exit_status
 from qvl.grounding_builder import command as ground
 from qvl.model.commands import command as model
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.terminal import say, say_lines
 from qvl.pipeline.commands import curate, text
 from qvl.pipeline.commands.view import command as view_command
 from qvl.synth_ocr import command as ocr
@@ -29,7 +30,7 @@ app = typer.Typer(
 def print_version(asked: bool) -> None:
     """Print the installed version and exit if ``--version`` was given."""
     if asked:
-        typer.echo(f"qvl {version('qvl')}")
+        say(f"qvl {version('qvl')}")
         raise typer.Exit
 
 
@@ -69,9 +70,9 @@ def recipes(
     if name is None:
         for recipe, path in found.items():
             first = path.read_text("utf-8").splitlines()[0]
-            typer.echo(f"{recipe:<24} {first.removeprefix('# ')}")
+            say(f"{recipe:<24} {first.removeprefix('# ')}")
     elif name in found:
-        typer.echo(found[name].read_text("utf-8"), nl=False)
+        say_lines(found[name].read_text("utf-8"))
     else:
         raise RecipeError(f"{name}: no such recipe; there are {', '.join(found)}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qvl.pipeline.base.errors import SIGNALLED, RecipeError
+from qvl.pipeline.base.terminal import say, warn
 from qvl.pipeline.commands.curate import Fresh, Output, Workers, open_pool
 from qvl.pipeline.commands.curate import run as run_curation
 
@@ -129,9 +130,9 @@ def train_and_evaluate(datasets: dict[str, Path], journey: Path, training: Path 
     with resumable(journey):
         page = run_journey(plan_journey(training or EXAMPLES / usual, datasets, journey), fresh)
     if page is None:
-        typer.echo("stopped at a checkpoint; run the same command again to continue", err=True)
+        warn("stopped at a checkpoint; run the same command again to continue")
         raise typer.Exit(SIGNALLED)
-    typer.echo(f"journey  {page}")
+    say(f"journey  {page}")
 
 
 def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> "tuple[DatasetManifest, list[str]]":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.base.terminal import visible, visible_lines
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -84,7 +85,7 @@ def open_standard_output() -> None:
 def one_line(text: str) -> str:
     """A message as one line that a terminal can show: control characters are escaped, and long messages are cut."""
     line = " ".join(text.split())
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    shown = visible(line)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]} ... {shown[-LONGEST // 2 :]}"
 
 
@@ -99,7 +100,7 @@ def _reported(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return READER_GONE
     if os.environ.get(TRACEBACK):
-        _say("".join(traceback.format_exception(error)).rstrip())
+        _say(visible_lines("".join(traceback.format_exception(error)).rstrip()))
     line = _fixable(error, arguments)
     if line is not None:
         _say(f"error: {one_line(line)}")

@@ -1,9 +1,8 @@
 """The ``qvl ocr`` command line. Wiring only; heavy imports stay inside the commands."""
 
-import json
-
 import typer
 
+from qvl.pipeline.base.terminal import print_json, warn
 from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
 
 app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified positions into shards.")
@@ -35,8 +34,8 @@ def build(
     with resumable(out), RunProgress() as progress:
         built = run(recipe, out, open_pool(workers, address), progress, fresh)
     for note in built.notes:
-        typer.echo(f"note: {note}", err=True)
+        warn(f"note: {note}")
     if as_json:
-        typer.echo(json.dumps({"dataset": plain(built.dataset), "report": str(built.report), "notes": built.notes}))
+        print_json({"dataset": plain(built.dataset), "report": str(built.report), "notes": built.notes})
     else:
         print_summary(out, built.dataset, built.report)

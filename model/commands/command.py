@@ -1,6 +1,5 @@
 """`qvl model info | import | export | chat`. Torch is imported inside the commands, so that help appears quickly."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from qvl.model.network.errors import ModelError
+from qvl.pipeline.base.terminal import print_json, say, say_lines, warn
 
 app = typer.Typer(help="Inspect, import, export and talk to the model.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except ModelError as error:
-        typer.echo(f"error: {error}", err=True)
+        warn(f"error: {error}")
         raise typer.Exit(2) from error
 
 
@@ -61,12 +61,12 @@ def info(
         rows = parts(config_of(model))
     if as_json:
         table = [{"part": row.name, "parameters": row.parameters, "fixed": row.fixed} for row in rows]
-        typer.echo(json.dumps({"model": model, "parts": table}, indent=2))
+        print_json({"model": model, "parts": table})
         return
-    typer.echo(f"{'part':<16}{'parameters':>16}{'fixed':>14}")
+    say(f"{'part':<16}{'parameters':>16}{'fixed':>14}")
     for row in rows:
-        typer.echo(f"{row.name:<16}{row.parameters:>16,}{row.fixed:>14,}")
-    typer.echo(f"{'with fixed':<16}{rows[-1].parameters + rows[-1].fixed:>16,}")
+        say(f"{row.name:<16}{row.parameters:>16,}{row.fixed:>14,}")
+    say(f"{'with fixed':<16}{rows[-1].parameters + rows[-1].fixed:>16,}")
 
 
 @app.command("import")
@@ -88,7 +88,7 @@ def import_(
 
     with _one_line():
         import_checkpoint(source.value, path, out, dtype=getattr(torch, dtype.value) if dtype else None, start=start)
-    typer.echo(f"{out}: {source.value} imported")
+    say(f"{out}: {source.value} imported")
 
 
 @app.command()
@@ -107,7 +107,7 @@ def export(
 
     with _one_line():
         export_model(model, out, layout.value, getattr(torch, dtype.value) if dtype else None)
-    typer.echo(f"{out}: exported as {layout.value}")
+    say(f"{out}: exported as {layout.value}")
 
 
 @app.command()
@@ -136,10 +136,10 @@ def chat(
             )
             if not question:
                 return
-            answer = conversation.ask(question, images, length, lambda piece: typer.echo(piece, nl=False))
+            answer = conversation.ask(question, images, length, say_lines)
             drawn = conversation.draw(answer, boxes)
             if drawn:
-                typer.echo(f"{drawn} region(s) drawn: {boxes}")
+                say(f"{drawn} region(s) drawn: {boxes}")
             if ask is not None:
                 return
             images = []

@@ -1,12 +1,13 @@
 """What a run shows while it works: units done, rows per second, time left, and how many rows were dropped, by reason."""
 
-import sys
 from collections import Counter
 from contextlib import suppress
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from qvl.pipeline.base.screen import Screen
+from qvl.pipeline.base.terminal import has_terminal, visible
 
 SHOWN_REASONS = 4
 LINES_WITHOUT_TERMINAL = 10
@@ -16,7 +17,7 @@ class RunProgress:
     """One bar per stage on a terminal; elsewhere, such as in a log file, ten plain lines per stage. Writes to stderr."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, markup=False, emoji=False)
+        self.console = Screen(stderr=True)
         columns = (
             TextColumn("{task.description:<8}"),
             BarColumn(bar_width=28),
@@ -25,7 +26,7 @@ class RunProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[drops]}", style="dim", markup=False),  # a reason may contain text from the data
         )
-        self._bars = Progress(*columns, console=self.console, disable=sys.stderr is None or not sys.stderr.isatty())
+        self._bars = Progress(*columns, console=self.console, disable=not has_terminal())
         self._task: TaskID | None = None
         self._drops: Counter[str] = Counter()
         self._rows = self._done = self._total = 0
@@ -58,10 +59,9 @@ class RunProgress:
         self._drops.update(drops or {})
         elapsed = self._bars.tasks[self._task].elapsed or 0.0
         rate = f"{self._rows / elapsed:,.0f} rows/s" if elapsed and self._rows else ""
-        drops_text = "  ".join(f"{reason} {count:,}" for reason, count in self._drops.most_common(SHOWN_REASONS))
+        shown = self._drops.most_common(SHOWN_REASONS)
+        drops_text = visible("  ".join(f"{reason} {count:,}" for reason, count in shown))
         self._bars.update(self._task, advance=1, rate=rate, drops=drops_text)
         if self._bars.disable and self._done % max(1, self._total // LINES_WITHOUT_TERMINAL) == 0:
             with suppress(OSError):  # a log that is full or closed does not end a run
-                self.console.print(
-                    f"{self._name} {self._done}/{self._total} {rate} {drops_text}", highlight=False, soft_wrap=True
-                )
+                self.console.print(f"{self._name} {self._done}/{self._total} {rate} {drops_text}", soft_wrap=True)

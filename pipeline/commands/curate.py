@@ -1,12 +1,12 @@
 """``qvl curate``: the command line of the curation. Heavy imports stay inside the commands."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import print_json, say, warn
 from qvl.pipeline.commands.thresholds import hash_images, solve, whatif
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def make_output(
     with resumable(out), RunProgress() as progress:
         dataset, report = make(out, open_pool(workers, address), progress)
     if as_json:
-        typer.echo(json.dumps({"dataset": plain(dataset), "report": str(report)}))
+        print_json({"dataset": plain(dataset), "report": str(report)})
     else:
         print_summary(out, dataset, report)
 
@@ -122,11 +122,11 @@ def plan(
         rates = replace(found, per_second={**found.per_second, **rates.per_second}, clip_on=clip_on)
     priced = price(loaded, planned.sources, rates) if rates.per_second else None
     if as_json:
-        typer.echo(json.dumps({**asdict(planned), **({"price": asdict(priced)} if priced else {})}))
+        print_json({**asdict(planned), **({"price": asdict(priced)} if priced else {})})
         return
     print_plan(planned)
     for line in price_lines(priced) if priced else ():
-        typer.echo(line)
+        say(line)
 
 
 @app.command()
@@ -139,15 +139,15 @@ def audit(out: Finished, as_json: Json = False) -> None:
 
     found = audit_output(parse_path(out))
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        print_json(asdict(found))
     elif found.discrepancy is None:
         revoked = f", less {found.revoked:,} samples taken down" if found.revoked else ""
-        typer.echo(
+        say(
             f"{out}: {found.rows:,} rows = {found.kept:,} kept + {found.dropped:,} dropped; "
             f"{found.shards} shards hold the {found.kept:,} kept rows{revoked}, byte for byte; dataset {found.hash}"
         )
     else:
-        typer.echo(f"{out}: {found.discrepancy}", err=True)
+        warn(f"{out}: {found.discrepancy}")
     raise typer.Exit(0 if found.discrepancy is None else 1)
 
 
@@ -167,7 +167,7 @@ def trace(
     folder = parse_path(out)
     found = trace_row(folder, *row) if row is not None else trace_sample(folder, str(sample))
     if as_json:
-        typer.echo(json.dumps(found.content(), default=str))
+        print_json(found.content())
     else:
         print_trace(found)
 

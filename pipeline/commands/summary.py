@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
@@ -12,13 +12,15 @@ from qvl.pipeline.storage.paths import AnyPath
 
 def print_summary(out: AnyPath, dataset: DatasetManifest, report: AnyPath) -> None:
     """Print the tables and paths of a finished output."""
-    console = Console(markup=False, emoji=False, soft_wrap=True)  # a path may hold brackets and be long
+    console = Screen()
     console.print(funnel_table(dataset.verdicts))
     console.print(mix_table(dataset))
-    console.print(f"dataset  {out / 'shards'}   {dataset.samples:,} samples in {len(dataset.shards)} shards")
-    console.print(f"hash     {dataset.hash}", highlight=False)
-    console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", highlight=False)
-    console.print(f"report   {report}", highlight=False)
+    console.print(
+        f"dataset  {out / 'shards'}   {dataset.samples:,} samples in {len(dataset.shards)} shards", soft_wrap=True
+    )
+    console.print(f"hash     {dataset.hash}", soft_wrap=True)
+    console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", soft_wrap=True)
+    console.print(f"report   {report}", soft_wrap=True)
 
 
 def funnel_table(verdicts: dict[str, dict[str, int]]) -> Table:
@@ -72,9 +74,9 @@ def print_parts(parts: Sequence[tuple[str, DatasetManifest, AnyPath, float]], no
         )
         table.add_row(name, f"{rows:,}", f"{kept:,}", f"{dataset.samples:,}", *listed, f"{seconds:.0f}")
         table.add_section()
-    console = Console(markup=False, emoji=False, soft_wrap=True)
+    console = Screen()
     console.print(table)
     for name, _, out, _ in parts:
-        console.print(f"{name:<8} {out / 'report.html'}", highlight=False)
+        console.print(f"{name:<8} {out / 'report.html'}", soft_wrap=True)
     for note in notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", soft_wrap=True)

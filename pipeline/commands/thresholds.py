@@ -1,12 +1,12 @@
 """``qvl curate whatif|solve|hash``: questions to a finished run, and lists of benchmark images."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.terminal import print_json, say, warn
 from qvl.pipeline.base.verdicts import KEEP
 
 if TYPE_CHECKING:
@@ -44,25 +44,24 @@ def whatif(
     dimensions = [name for name in by.split(",") if name]
     counts = ask(stored, apply_changes(stored.recipe, changes or []), dimensions).counts()
     if as_json:
-        typer.echo(json.dumps({"changes": changes or [], "dimensions": dimensions, **asdict(counts)}))
+        print_json({"changes": changes or [], "dimensions": dimensions, **asdict(counts)})
     else:
         print_whatif(dimensions, counts)
 
 
 def print_whatif(dimensions: list[str], counts: "WhatIfCounts") -> None:
     """Print the funnel and the mix, before and after."""
-    from rich.console import Console
+    from qvl.pipeline.base.screen import Screen
 
-    console = Console()
+    console = Screen()
     console.print(_funnel_table(counts))
     console.print(_mix_table(dimensions, counts))
     console.print(
         f"{counts.rows:,} rows: {counts.kept_before:,} kept before, {counts.kept_after:,} after "
         f"({counts.gained:,} gained, {counts.lost:,} lost)",
-        highlight=False,
     )
     for line in cautions(counts):
-        console.print(line, style="yellow", highlight=False)
+        console.print(line, style="yellow")
 
 
 def _funnel_table(counts: "WhatIfCounts") -> "Table":
@@ -138,7 +137,7 @@ def solve(
     if write is not None and recipe is not None:
         write_solved(recipe, write, solved)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in solved]))
+        print_json([asdict(one) for one in solved])
     else:
         print_solved(solved, write)
 
@@ -154,10 +153,11 @@ def _table2_targets(stored: "StoredColumns", recipe: Path) -> list["Target"]:
 
 def print_solved(solved: list["Solved"], written: Path | None) -> None:
     """Print a line per source."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from qvl.pipeline.base.screen import Screen
+
+    console = Screen()
     table = Table("source", "threshold", title="Solved", title_justify="left")
     for name in ("value", "asked for", "keeps", "without it"):
         table.add_column(name, justify="right")
@@ -171,7 +171,7 @@ def print_solved(solved: list["Solved"], written: Path | None) -> None:
         if one.unscored:
             console.print(f"{one.source}: {one.unscored:,} rows were never scored", style="yellow")
     if written is not None:
-        console.print(f"written  {written}", highlight=False)
+        console.print(f"written  {written}")
 
 
 def hash_images(
@@ -185,6 +185,6 @@ def hash_images(
     hashed = hash_folder(folder, name or folder.resolve().name)
     hashed.exclusion.write(output)
     with_look = hashed.images - len(hashed.without_look)
-    typer.echo(f"{output}: {hashed.images:,} images, {with_look:,} with a perceptual hash")
+    say(f"{output}: {hashed.images:,} images, {with_look:,} with a perceptual hash")
     for path in hashed.without_look[:5]:
-        typer.echo(f"only the bytes can be compared (a flat or corrupted image): {path}", err=True)
+        warn(f"only the bytes can be compared (a flat or corrupted image): {path}")

@@ -1,12 +1,13 @@
 """``qvl view``: the command line of the app. Heavy imports stay inside the command."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from qvl.pipeline.base.terminal import say
 
 if TYPE_CHECKING:
     from qvl.pipeline.sources.base import Bytes
@@ -59,7 +60,7 @@ def command(build_pictures: Callable[[Path], "Callable[[str, int], Bytes | None]
                     f"--recipe: this output is not a curation, and {reason}; only curations and grounding builds have "
                     "pictures of dropped rows"
                 ) from None
-        serve(Answers(Path(out), inputs), host, port, sys.stdout.write)
+        serve(Answers(Path(out), inputs), host, port, say)
 
     return view
 

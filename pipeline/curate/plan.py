@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.errors import StaleError
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.curation import Curation
@@ -84,7 +84,7 @@ def _by_source(tasks: list[ScanTask], layout: Layout[AnyPath]) -> dict[str, Sour
 
 def print_plan(plan: Plan) -> None:
     """Print the plan as a table, and a line for each stage."""
-    console = Console(markup=False, emoji=False)  # names come from the user
+    console = Screen()
     table = Table(title=f"Plan of {plan.name}", title_justify="left")
     for name in ("source", "units", "bytes", "scanned already", "rows known"):
         table.add_column(name, justify="left" if name == "source" else "right")
@@ -93,7 +93,7 @@ def print_plan(plan: Plan) -> None:
         table.add_row(name, f"{source.units:,}", f"{source.bytes:,}", f"{source.reused:,}", known)
     console.print(table)
     if plan.stale:
-        console.print(f"refused: {plan.stale}", style="bold red", markup=False)
+        console.print(f"refused: {plan.stale}", style="bold red")
         return
     for stage in ("scan", "select", "pack"):
         console.print(f"{stage:<7} {'done, nothing to run' if getattr(plan.stages, stage) else 'runs'}")

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 
 import pyarrow.compute as pc
 from pydantic import JsonValue
-from rich.console import Console
 from rich.table import Table
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
@@ -168,7 +168,7 @@ def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown
 
 def print_trace(trace: Trace, title: str = "") -> None:
     """Print the trace as a table, followed by that of the row that it lost to."""
-    console = Console(markup=False, emoji=False)  # names and captions come from the data
+    console = Screen()
     table = Table(title=title or trace.id, title_justify="left", show_header=False)
     for name in ("id", "file", "row", "verdict"):
         table.add_row(name, str(getattr(trace, name)))
@@ -179,6 +179,6 @@ def print_trace(trace: Trace, title: str = "") -> None:
     for name, value in trace.columns.items():
         if value is not None:
             table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    console.print(table, markup=False)
+    console.print(table)
     if trace.lost_to is not None:
         print_trace(trace.lost_to, f"{trace.id} lost to")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.base.terminal import warn
 
 TRIES = 6
 FIRST_PAUSE = 0.2  # seconds, doubled after every try
@@ -72,7 +73,7 @@ def _notice_of_waiting() -> Iterator[None]:
 
 
 def _say_waiting() -> None:
-    sys.stderr.write(f"waiting for the store, which has not answered for {NOTICE_AFTER:g} seconds\n")
+    warn(f"waiting for the store, which has not answered for {NOTICE_AFTER:g} seconds")
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -4,7 +4,6 @@ import ipaddress
 import os
 import secrets
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +24,7 @@ def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) 
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
-    say(f"{address}{'?token=' + token if token else ''}   press Ctrl-C to stop\n")
+    say(f"{address}{'?token=' + token if token else ''}   press Ctrl-C to stop")
     threading.Thread(target=answers.warm, daemon=True).start()
     config = uvicorn.Config(
         app(answers, token), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
@@ -34,7 +33,6 @@ def serve(answers: Answers, host: str, port: int, say: Callable[[str], object]) 
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
     # a running query would keep the terminal busy; nothing is written, so nothing can be lost
-    sys.stdout.flush()
     os._exit(0)
 
 

@@ -1,12 +1,12 @@
 """``qvl eval``: the command line of the evaluation. Heavy imports stay inside the commands."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import print_json, say
 from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers, open_pool
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def run(
         settings = ModelSettings(model.resolve(), _device(device, group.local_rank, pool), dtype.value, batch_size)
         result = run_evaluation(samples, selection.description(), output, settings, pool, RunProgress(), group, fresh)
     if group.is_first:
-        typer.echo(json.dumps(result_json(result)) if as_json else summary(output, result))
+        if as_json:
+            print_json(result_json(result))
+        else:
+            for line in summary(output, result):
+                say(line)
 
 
 def _device(requested: str, local: int, pool: "Pool") -> str:
@@ -143,10 +147,10 @@ def _device(requested: str, local: int, pool: "Pool") -> str:
     return f"cuda:{local}" if requested == "cuda" else requested
 
 
-def summary(output: Path, result: "EvaluationResult") -> str:
+def summary(output: Path, result: "EvaluationResult") -> list[str]:
     """A line per set, and the paths of the results."""
     lines = [f"{'set':<18}{'metric':<12}{'samples':>9}{'score':>9}{'± error':>9}{'unparsable':>12}"]
     for name, values in result.sets.items():
         numbers = f"{values.score:>9.2f}{values.standard_error:>9.2f}{values.counts.get('unparsable', 0):>12,}"
         lines.append(f"{name:<18}{values.metric:<12}{values.samples:>9,}{numbers}")
-    return "\n".join([*lines, f"scores   {output / 'scores.json'}", f"report   {output / 'report.html'}"])
+    return [*lines, f"scores   {output / 'scores.json'}", f"report   {output / 'report.html'}"]

@@ -1,6 +1,5 @@
 """``qvl train experiment``: the command line. Heavy imports stay inside the command."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qvl.pipeline.base.errors import SIGNALLED
+from qvl.pipeline.base.terminal import print_json, say, warn
 from qvl.pipeline.storage.system_errors import resumable
 
 if TYPE_CHECKING:
@@ -48,32 +48,34 @@ def experiment(
             output.resolve(), (trained or output / "trained").resolve(), chosen, processes, loader_workers
         )
         with resumable(output):
-            results = run_experiment(
-                loaded, settings, lambda line: typer.echo(line, err=True), seeds, tuple(only or ())
-            )
+            results = run_experiment(loaded, settings, warn, seeds, tuple(only or ()))
     if results is None:
-        typer.echo("stopped at a checkpoint; the same command resumes from there", err=True)
+        warn("stopped at a checkpoint; the same command resumes from there")
         raise typer.Exit(SIGNALLED)
     from qvl.training.pages.experiments.results import results_json
 
-    typer.echo(json.dumps(results_json(results), ensure_ascii=False) if as_json else _table(results, output))
+    if as_json:
+        print_json(results_json(results))
+    else:
+        for line in _table(results, output):
+            say(line)
 
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
     """Send what trainings and libraries print to standard error, also while they are imported: stdout is for results."""
-    sys.stdout.flush()
+    sys.stdout.flush()  # noqa: TID251 - nothing is printed
     original = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        sys.stdout.flush()
+        sys.stdout.flush()  # noqa: TID251
         os.dup2(original, 1)
         os.close(original)
 
 
-def _table(results: "ExperimentResults", output: Path) -> str:
+def _table(results: "ExperimentResults", output: Path) -> list[str]:
     """A line per ask and measure, with a column per arm."""
     from qvl.training.pages.experiments.estimate import estimate
     from qvl.training.pages.experiments.page import NAMES, shown
@@ -87,4 +89,4 @@ def _table(results: "ExperimentResults", output: Path) -> str:
             if any(found):
                 texts = [f"{shown(e.mean, measure)} ± {shown(e.error, measure)}" if e else "–" for e in found]
                 lines.append(f"{ask.name:<18}{NAMES[measure]:<38}" + "".join(f"{text:>{width}}" for text in texts))
-    return "\n".join([*lines, f"results  {output / 'results.json'}", f"page     {output / 'index.html'}"])
+    return [*lines, f"results  {output / 'results.json'}", f"page     {output / 'index.html'}"]

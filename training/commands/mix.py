@@ -1,11 +1,12 @@
 """``qvl mix``: the command line of mixtures. Heavy imports stay inside the commands."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from qvl.pipeline.base.terminal import print_json, say
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -98,7 +99,7 @@ def diff(
     opened = open_all({"A": first, "B": second})
     found = difference(opened["A"], opened["B"])
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        print_json(asdict(found))
     else:
         print_difference(found, ("A", "B"))
     raise typer.Exit(0 if found.same_bytes else 1)
@@ -140,11 +141,11 @@ def index(
             f"{folder}: has samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
         )
     if as_json:
-        typer.echo(json.dumps({"dataset": plain(found), "left_out": left_out}))
+        print_json({"dataset": plain(found), "left_out": left_out})
         return
-    typer.echo(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
+    say(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
     for reason, number in left_out.items():
-        typer.echo(f"left out: {reason} {number:,}")
+        say(f"left out: {reason} {number:,}")
 
 
 def _convert(tars: list[Path], output: Path, dataset: str, language: str, workers: str) -> "Converted":
@@ -175,16 +176,16 @@ def revoke(
     with resumable(out):
         found = take_down(out, read_list(takedown), date or calendar.today().isoformat(), dry)
     if as_json:
-        typer.echo(json.dumps(plain(found)))
+        print_json(plain(found))
         return
     for record in found.records:
-        typer.echo(f"{record.id}  {record.shard}  {record.by}")
+        say(f"{record.id}  {record.shard}  {record.by}")
     outcome = "would be taken down" if dry else "taken down and recorded in revoked.jsonl"
-    typer.echo(f"{_number(found.samples, 'sample')} of {_number(len(found.shards), 'shard')} {outcome}")
+    say(f"{_number(found.samples, 'sample')} of {_number(len(found.shards), 'shard')} {outcome}")
     for line in found.nothing_on:
-        typer.echo(f"nothing matches {line}")
+        say(f"nothing matches {line}")
     if found.cleared:
-        typer.echo(f"{'would be cleared' if dry else 'cleared'} as well: {', '.join(found.cleared)}")
+        say(f"{'would be cleared' if dry else 'cleared'} as well: {', '.join(found.cleared)}")
 
 
 def _number(count: int, noun: str) -> str:
@@ -205,11 +206,11 @@ def _show(
     if report is not None:
         write_page(report, stats)
     if as_json:
-        typer.echo(json.dumps(figures_json(stats)))
+        print_json(figures_json(stats))
         return
     print_stats(stats)
     if not search:
-        typer.echo("equal images were not searched for; --duplicates reads every sample")
+        say("equal images were not searched for; --duplicates reads every sample")
 
 
 def _tokenizer(path: Path | None) -> "PreTrainedTokenizerBase | None":

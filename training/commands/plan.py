@@ -1,10 +1,11 @@
 """``qvl train plan``: the command line only; heavy imports stay inside the command."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from qvl.pipeline.base.terminal import print_json
 
 
 def plan(
@@ -30,6 +31,6 @@ def plan(
 
     planned = make_plan(load_train_recipe(recipe), Terms(gpus, gpu, mfu, price), assume, samples)
     if as_json:
-        typer.echo(json.dumps(planned.to_json() | {"warnings": warnings(planned)}))
+        print_json(planned.to_json() | {"warnings": warnings(planned)})
     else:
         print_plan(planned)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import say
+
 
 def report(
     run: Annotated[
@@ -14,4 +16,4 @@ def report(
     """Write a run's curves, scores, spikes and quarantined samples to RUN/report.html, one self-contained file."""
     from qvl.training.pages.report.page import write_report
 
-    typer.echo(write_report(run))
+    say(str(write_report(run)))

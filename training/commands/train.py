@@ -1,11 +1,11 @@
 """``qvl train``: the command line of training; heavy imports stay inside the commands."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import print_json, say, warn
 from qvl.training.commands.experiment import experiment
 from qvl.training.commands.plan import plan
 from qvl.training.commands.report import report
@@ -40,15 +40,15 @@ def run(
         raise RecipeError(f"--workers {workers}: choose serial or ray")
     done = launch_ray(launch, processes, address) if workers == "ray" else launch_here(launch, processes)
     if not done:
-        typer.echo("stopped at a checkpoint; run the same command again to continue", err=True)
+        warn("stopped at a checkpoint; run the same command again to continue")
         raise typer.Exit(SIGNALLED)
     folders = {stage.label: str(output / stage.label / "model") for stage in loaded.stages}
     if as_json:
-        typer.echo(json.dumps({"run": str(output), "models": folders}))
+        print_json({"run": str(output), "models": folders})
         return
     for label, folder in folders.items():
-        typer.echo(f"{label:<12} {folder}")
-    typer.echo(f"curves       qvl train report {output}")
+        say(f"{label:<12} {folder}")
+    say(f"curves       qvl train report {output}")
 
 
 @app.command()
@@ -64,13 +64,11 @@ def verify(
 
     results = replay(run, world)
     if as_json:
-        typer.echo(json.dumps([asdict(result) for result in results]))
+        print_json([asdict(result) for result in results])
     else:
         for result in results:
             outcome = result.difference or "the receipts agree"
-            typer.echo(
-                f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {outcome}"
-            )
+            say(f"{result.stage:<12} {result.steps:,} steps, {result.samples:,} samples as {world} ranks: {outcome}")
     raise typer.Exit(1 if any(result.difference for result in results) else 0)
 
 

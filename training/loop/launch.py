@@ -4,12 +4,12 @@ Each of them calls `work` with the same arguments; they differ only in RANK and 
 """
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qvl.pipeline.base.errors import DataError, QvlError
+from qvl.pipeline.base.terminal import warn
 from qvl.training.recipe import load_train_recipe
 
 
@@ -65,8 +65,7 @@ def _child(launch: Launch) -> bool:
     try:
         return work(launch)
     except QvlError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
+        warn(f"error: {error}")
         raise
 
 

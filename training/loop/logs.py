@@ -1,13 +1,13 @@
 """What a stage reports while it runs: journals of JSON lines, TensorBoard, optionally wandb, and a line on the terminal."""
 
-import sys
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import orjson
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from qvl.pipeline.base.screen import Screen
+from qvl.pipeline.base.terminal import has_terminal
 from qvl.pipeline.commit.records import decode
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.loop.records import QuarantineLine, ScoreLine, SpikeLine, StepLine
@@ -72,12 +72,12 @@ class StageLog:
         self.scores: Journal[ScoreLine] = Journal(folder / "eval.jsonl", step)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
         self._wandb = _open_wandb(folder, stage) if wandb else None
-        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._console = Screen(stderr=True)
         columns = (
             TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
             TextColumn("{task.fields[line]}"), TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
-        self._bar = Progress(*columns, console=self._console, disable=not sys.stderr.isatty())
+        self._bar = Progress(*columns, console=self._console, disable=not has_terminal())
         self._task = self._bar.add_task(stage, total=steps, completed=step, line="")
         self._stage = stage
         self._bar.start()

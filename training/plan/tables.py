@@ -1,8 +1,9 @@
 """A plan as tables on the terminal, and its warnings."""
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.commands.tables import count, new_table
 from qvl.training.plan.machine import USEFUL
 from qvl.training.plan.records import Plan, PlannedMemory, PlannedPart, PlannedStage, PlanTerms
@@ -18,9 +19,9 @@ MANY_EPOCHS = 10
 
 def print_plan(plan: Plan) -> None:
     """Print the whole plan."""
-    console = Console(highlight=False)
+    console = Screen()
     start = "" if plan.start else " (the start does not exist yet: planned as qwen-vl)"
-    console.print(f"[bold]{plan.name}[/]: {count(plan.model.all)} parameters{start}; {_terms(plan.terms)}")
+    console.print(f"{plan.name}: {count(plan.model.all)} parameters{start}; {_terms(plan.terms)}", style="bold")
     drawn = max(stage.drawn for stage in plan.stages)
     console.print(ORIGINS[plan.data].format(text=plan.text_tokens, drawn=drawn))
     tables = [_time(plan), _tokens(plan), _compute(plan)]
@@ -29,7 +30,7 @@ def print_plan(plan: Plan) -> None:
     for table in (*tables, _traffic(plan)):
         console.print(table, "")
     for line in warnings(plan):
-        console.print(f"[yellow]![/] {line}")
+        console.print(f"! {line}", style="yellow")
 
 
 def warnings(plan: Plan) -> list[str]:
@@ -138,7 +139,7 @@ def _memory(stage: PlannedStage, terms: PlanTerms) -> Table:
     for way in stage.memory:
         table.add_row(
             f"{way.zero}{OFFLOADED[way.offload]}{' ←' if way.chosen else ''}",
-            "[green]fits[/]" if way.fits else "[red]no[/]",
+            Text("fits", "green") if way.fits else Text("no", "red"),
             *("" if value == 0 else f"{value * factor:,.1f}" for value in _gigabytes(way)),
             style="bold" if way.chosen else None,
         )

@@ -1,15 +1,16 @@
 """``qvl doctor``: the command line and its table."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qvl.pipeline.base.terminal import print_json
+
 if TYPE_CHECKING:
     from qvl.training.commands.doctor.check import Check
 
-STATES = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "none": "[dim]none[/]"}
+STYLES = {"ok": "green", "missing": "red", "none": "dim"}
 
 
 def doctor(
@@ -32,7 +33,7 @@ def doctor(
     checks = [*packages(), *machine(folder), *programs(), *engines(thorough)]
     failing = [check for check in checks if check.needed and check.state == "missing"]
     if as_json:
-        typer.echo(json.dumps({"ok": not failing, "checks": [asdict(check) for check in checks]}))
+        print_json({"ok": not failing, "checks": [asdict(check) for check in checks]})
     else:
         print_checks(checks)
     raise typer.Exit(1 if failing else 0)
@@ -41,21 +42,24 @@ def doctor(
 def print_checks(checks: list["Check"]) -> None:
     """Print a table by part, and how to fix what is missing."""
     from rich import box
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(highlight=False)
+    from qvl.pipeline.base.screen import Screen
+
+    console = Screen()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in ("part", "what", "", "found"):
         table.add_column(column, overflow="fold")
     parts = list(dict.fromkeys(check.part for check in checks))
     for check in sorted(checks, key=lambda check: parts.index(check.part)):
-        table.add_row(check.part, escape(check.name), STATES[check.state], escape(check.found))
+        table.add_row(check.part, check.name, Text(check.state, STYLES[check.state]), check.found)
     console.print(table)
     missing = [check for check in checks if check.state == "missing"]
     for check in missing:
         importance = "needed" if check.needed else "optional"
-        console.print(f"\n{check.name} ({importance}): {check.found}\n  {check.mend}", markup=False, soft_wrap=True)
+        console.print("")
+        console.print(f"{check.name} ({importance}): {check.found}", soft_wrap=True)
+        console.print(f"  {check.mend}", soft_wrap=True)
     if not missing:
-        console.print("\neverything is installed")
+        console.print("", "everything is installed", sep="\n")

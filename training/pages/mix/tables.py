@@ -1,8 +1,8 @@
 """Print the figures of a mixture as tables in the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
+from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.commands.tables import count, new_table
 from qvl.training.pages.mix.figures import (
     DatasetDifference,
@@ -23,21 +23,21 @@ HOW_COUNTED: dict[TokenSource, str] = {
 
 def print_stats(stats: MixFigures) -> None:
     """Print the datasets, each stage's mixture beside the paper's, the preflight and the duplicates."""
-    console = Console(highlight=False)
+    console = Screen()
     for table in (_datasets(stats), *(each for stage in stats.stages for each in _stage(stage))):
         console.print(table, "")
     for stage in stats.stages:
         for line in stage.preflight.problems if stage.preflight else ():
-            console.print(f"[red]✗[/] {stage.name}: {line}")
+            console.print(f"✗ {stage.name}: {line}", style="red")
         for line in stage.preflight.notes if stage.preflight else ():
-            console.print(f"[yellow]![/] {stage.name}: {line}")
+            console.print(f"! {stage.name}: {line}", style="yellow")
     if stats.duplicates is not None:
         console.print(*_duplicates(stats.duplicates), sep="\n")
 
 
 def print_difference(found: DatasetDifference, names: tuple[str, str]) -> None:
     """Print how two datasets differ; ``names`` stand for them."""
-    console = Console(highlight=False)
+    console = Screen()
     if found.same_bytes:
         console.print("the shards are equal byte for byte")
     ids, images = found.ids, found.images
@@ -52,7 +52,7 @@ def print_difference(found: DatasetDifference, names: tuple[str, str]) -> None:
         ("changed content", ids.changed_examples),
     ):
         if examples:
-            console.print(f"{title}: {', '.join(examples)}", markup=False)
+            console.print(f"{title}: {', '.join(examples)}")
     for kind, rows in found.shares.items():
         table = new_table(f"Share by {kind.removesuffix('s')}", [""], [*names, "change"])
         for row in rows:

@@ -1,0 +1,1 @@
+"""What an attacker would try: hostile texts, and outputs made by somebody else."""
