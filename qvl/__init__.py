@@ -2,4 +2,42 @@
 
 The parts are ``qvl.pipeline``, ``qvl.synth_ocr``, ``qvl.grounding_builder``, ``qvl.model`` and ``qvl.training``. In a
 checkout they lie at the top of the repository, and ``qvl/`` links to them (docs/decisions/0013-one-import-name.md).
+
+The names below are the public interface (docs/api.md). They are imported when they are first used, so that ``import qvl``
+costs nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qvl.pipeline.api.curation import curate
+    from qvl.pipeline.api.output import Output
+    from qvl.pipeline.api.output import open_output as open
+    from qvl.pipeline.api.sample import ReadSample
+    from qvl.pipeline.api.what_if import WhatIf
+    from qvl.pipeline.base.errors import QvlError
+    from qvl.pipeline.recipe.recipe import Recipe
+
+__all__ = ["Output", "QvlError", "ReadSample", "Recipe", "WhatIf", "curate", "open"]
+
+_MODULES = {
+    "Output": ("qvl.pipeline.api.output", "Output"),
+    "QvlError": ("qvl.pipeline.base.errors", "QvlError"),
+    "ReadSample": ("qvl.pipeline.api.sample", "ReadSample"),
+    "Recipe": ("qvl.pipeline.recipe.recipe", "Recipe"),
+    "WhatIf": ("qvl.pipeline.api.what_if", "WhatIf"),
+    "curate": ("qvl.pipeline.api.curation", "curate"),
+    "open": ("qvl.pipeline.api.output", "open_output"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'qvl' has no attribute {name!r}")
+    module, attribute = _MODULES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qvl.pipeline.base.errors import SIGNALLED, RecipeError
+from qvl.pipeline.base.pool import open_pool
 from qvl.pipeline.base.terminal import say, warn
-from qvl.pipeline.commands.curate import Fresh, Output, Workers, open_pool
+from qvl.pipeline.commands.curate import Fresh, Output, Workers
 from qvl.pipeline.commands.curate import run as run_curation
 
 if TYPE_CHECKING:

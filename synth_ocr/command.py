@@ -2,8 +2,9 @@
 
 import typer
 
+from qvl.pipeline.base.pool import open_pool
 from qvl.pipeline.base.terminal import print_json, warn
-from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, open_pool
+from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers
 
 app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified positions into shards.")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.base.errors import QvlError, RecipeError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -185,3 +185,12 @@ def _last_line(error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     """The first line of Ray's long messages."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def open_pool(workers: str, address: str | None) -> Pool:
+    """The pool that ``workers`` names: serial or ray. Raises RecipeError for any other name."""
+    if workers == "serial":
+        return SerialPool()
+    if workers == "ray":
+        return RayPool(address)
+    raise RecipeError(f"workers: there is no {workers}; choose serial or ray")

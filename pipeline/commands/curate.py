@@ -29,18 +29,6 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Discard results that a cha
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
-def open_pool(workers: str, address: str | None) -> "Pool":
-    """The pool that the options select. Raises RecipeError for an unknown kind of workers."""
-    from qvl.pipeline.base.errors import RecipeError
-    from qvl.pipeline.base.pool import RayPool, SerialPool
-
-    if workers == "serial":
-        return SerialPool()
-    if workers == "ray":
-        return RayPool(address)
-    raise RecipeError(f"--workers {workers}: choose serial or ray")
-
-
 def make_output(
     output: str,
     workers: str,
@@ -49,15 +37,22 @@ def make_output(
     make: "Callable[[AnyPath, Pool, RunProgress], tuple[DatasetManifest, AnyPath]]",
 ) -> None:
     """Create an output with ``make(folder, pool, progress)``, which returns its dataset and report, and print both."""
+    from qvl.pipeline.base.pool import open_pool
     from qvl.pipeline.base.progress import RunProgress
-    from qvl.pipeline.commands.summary import print_summary
-    from qvl.pipeline.commit.records import plain
     from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
 
     out = parse_path(output)
     with resumable(out), RunProgress() as progress:
         dataset, report = make(out, open_pool(workers, address), progress)
+    print_dataset(out, dataset, report, as_json)
+
+
+def print_dataset(out: "AnyPath", dataset: "DatasetManifest", report: "AnyPath", as_json: bool) -> None:
+    """Print a finished output, as tables or as JSON."""
+    from qvl.pipeline.commands.summary import print_summary
+    from qvl.pipeline.commit.records import plain
+
     if as_json:
         print_json({"dataset": plain(dataset), "report": str(report)})
     else:
@@ -74,19 +69,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Scan, score, select and pack. An interrupted run resumes. Prints the funnel and the mix, and writes a report."""
-    from qvl.pipeline.curate.run import run as run_curation
-    from qvl.pipeline.recipe.recipe import check_output, load_recipe
-    from qvl.pipeline.report.page import write_report
+    from qvl.pipeline.api.curation import curate
     from qvl.pipeline.storage.paths import parse_path
+    from qvl.pipeline.storage.system_errors import resumable
 
-    loaded = load_recipe(recipe)
-    check_output(loaded, parse_path(output))
-
-    def make(out: "AnyPath", pool: "Pool", progress: "RunProgress") -> tuple["DatasetManifest", "AnyPath"]:
-        dataset = run_curation(loaded, out, pool, progress, fresh)
-        return dataset, write_report(out, progress, loaded)
-
-    make_output(output, workers, address, as_json, make)
+    with resumable(parse_path(output)):
+        finished = curate(recipe, output, workers=workers, address=address, fresh=fresh)
+    print_dataset(parse_path(output), finished.dataset, finished.report, as_json)
 
 
 @app.command()
@@ -134,10 +123,9 @@ def audit(out: Finished, as_json: Json = False) -> None:
     """Recount all rows and read the shards back. Exits with 1 at the first discrepancy."""
     from dataclasses import asdict
 
-    from qvl.pipeline.finished.audit import audit as audit_output
-    from qvl.pipeline.storage.paths import parse_path
+    from qvl.pipeline.api.output import open_output
 
-    found = audit_output(parse_path(out))
+    found = open_output(out).audit()
     if as_json:
         print_json(asdict(found))
     elif found.discrepancy is None:

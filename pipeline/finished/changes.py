@@ -1,6 +1,7 @@
-"""Changes of a recipe as written on a command line: ``clip.minimum=0.28``, ``coyo.emoji=null``, ``dedup.image=false``."""
+"""Changes of a recipe, as on a command line (``clip.minimum=0.28``, ``coyo.emoji=null``) or by name and value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import yaml
 from pydantic import JsonValue, ValidationError
@@ -12,7 +13,34 @@ from qvl.pipeline.recipe.recipe import Recipe
 Settings = dict[str, JsonValue]  # nested settings, as in a recipe's YAML
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A setting by its name, such as ``clip.minimum``, and its new value. ``text`` is how an error names the change."""
+
+    name: str
+    value: JsonValue
+    text: str
+
+
 def apply_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
+    """The recipe with changes written as ``NAME=VALUE``, the value in YAML. Raises RecipeError as ``change_recipe`` does."""
+    return change_recipe(recipe, map(parse_change, changes))
+
+
+def changed_recipe(recipe: Recipe, changes: Mapping[str, JsonValue]) -> Recipe:
+    """The recipe with changes given by name. Raises RecipeError as ``change_recipe`` does."""
+    return change_recipe(recipe, [Change(name, value, f"{name}={value}") for name, value in changes.items()])
+
+
+def parse_change(text: str) -> Change:
+    """A change that is written as ``NAME=VALUE``. Raises RecipeError."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError(f"{text}: write it as NAME=VALUE, for example clip.minimum=0.28")
+    return Change(name.strip(), _value(text, value), text)
+
+
+def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
     """The recipe with the changes, validated as any recipe is. Raises RecipeError for a change that makes no sense.
 
     ``FILTER.KEY=VALUE`` changes the filter of every source that has it, or of all sources if none has it. With ``SOURCE.``
@@ -24,16 +52,13 @@ def apply_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
         for source in recipe.sources
     }
     for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise RecipeError(f"{change}: write it as NAME=VALUE, for example clip.minimum=0.28")
-        path, value = key.strip().split("."), _value(change, text)
+        path = change.name.split(".")
         if path[0] == "dedup" and len(path) > 1:
-            _set(content["dedup"], path[1:], value, change)
+            _set(content["dedup"], path[1:], change.value, change.text)
         else:
             names = [path.pop(0)] if _names_source(path, filters) else _sources_with(path[0], filters)
             for name in names:
-                _change_filter(filters[name], path, value, change)
+                _change_filter(filters[name], path, change.value, change.text)
     for source in content["sources"]:
         source["filters"] = {name: filters[source["name"]].get(name) for name in FILTER_NAMES}
     try:

@@ -164,6 +164,11 @@ class Recipe(RecipeModel):
             raise ValueError("two benchmarks have the same name")
         return self
 
+    @classmethod
+    def load(cls, path: str | Path) -> "Recipe":
+        """Read a recipe from a YAML file; its paths count from the file's folder. Raises RecipeError with every mistake."""
+        return load_recipe(Path(path))
+
     def source(self, name: str) -> SourceSpec:
         return next(source for source in self.sources if source.name == name)
 

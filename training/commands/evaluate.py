@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qvl.pipeline.base.pool import open_pool
 from qvl.pipeline.base.terminal import print_json, say
-from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers, open_pool
+from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers
 
 if TYPE_CHECKING:
     from qvl.pipeline.base.pool import Pool

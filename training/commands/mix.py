@@ -149,8 +149,8 @@ def index(
 
 
 def _convert(tars: list[Path], output: Path, dataset: str, language: str, workers: str) -> "Converted":
+    from qvl.pipeline.base.pool import open_pool
     from qvl.pipeline.builders.foreign import convert
-    from qvl.pipeline.commands.curate import open_pool
     from qvl.pipeline.storage.system_errors import resumable
 
     with resumable(output):
