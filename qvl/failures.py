@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.base.terminal import visible, visible_lines
@@ -72,13 +72,14 @@ def open_standard_output() -> None:
     if before is None or sys.stdout is not before:
         return
     before.flush()
-    raw = io.BufferedWriter(_StandardOutput(before.fileno(), "w", closefd=False))
+    raw = _StandardOutput(before.fileno(), "w", closefd=False)
+    unbuffered = before.write_through  # python -u
     sys.stdout = io.TextIOWrapper(
-        raw,
+        cast(BinaryIO, raw) if unbuffered else io.BufferedWriter(raw),
         before.encoding,
         "backslashreplace",
         line_buffering=before.line_buffering,
-        write_through=before.write_through,
+        write_through=unbuffered,
     )
 
 

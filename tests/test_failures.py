@@ -128,3 +128,21 @@ def test_name_when_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "\\udcff" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_when_a_command_flushes_has_arrived(unbuffered: str) -> None:
+    flush = not unbuffered
+    code = f"""
+import time
+from qvl.failures import exit_status
+exit_status(lambda: (print("ready", flush={flush}), time.sleep(600)), [])
+"""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+        finally:
+            process.kill()
