@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from qvl.training.loop.records import ScoreLine
 from qvl.training.pages.report.page import write_report
 from tests.training.made_run import step_line, write_lines, write_run
 
@@ -43,7 +44,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [step_line("multitask", step, 40, noise) for step in range(40)]
     lines = [replace(line, loss_by_source={HOSTILE: (40.0, 20), "plain": (30.0, 20)}) for line in lines]
     write_lines(run / "multitask" / "log.jsonl", lines)
-    write_lines(run / "multitask" / "eval.jsonl", [{"step": 9, "task": HOSTILE, "scores": {"cider": 3.0}}])
+    write_lines(run / "multitask" / "eval.jsonl", [ScoreLine(9, HOSTILE, {"cider": 3.0})])
     return write_report(run)
 
 

@@ -394,12 +394,14 @@ HARMLESS, CORNERS = (0.12345, 0.25, 1.0, 2.0), b'["<svg>",null,1.0,2.0]'
 """A box, and equally many bytes that replace it in the finished tars: our own writers write no such thing."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drawings:
     """Pages with boxes, quads and words that try to become part of the page."""
 
     name: str = "drawings"
-    columns: tuple[tuple[str, pa.DataType], ...] = (("regions", pa.int32()), ("flags", pa.list_(pa.string())))
+    columns: list[tuple[str, pa.DataType]] = field(
+        default_factory=lambda: [("regions", pa.int32()), ("flags", pa.list_(pa.string()))]
+    )
 
     def units(self) -> list[BuildUnit]:
         return [BuildUnit("drawings-0000", "drawings", "made", 0)]

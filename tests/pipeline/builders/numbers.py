@@ -1,7 +1,7 @@
 """A builder of numbers, small enough to check every row by hand."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -11,14 +11,14 @@ from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 
 
-@dataclass(frozen=True)
+@dataclass
 class Numbers:
     """Units of ten numbers; odd ones are dropped, every fourth becomes two samples."""
 
     name: str = "numbers"
     count: int = 4
     salt: str = ""
-    columns: tuple[tuple[str, pa.DataType], ...] = (("value", pa.int64()),)
+    columns: list[tuple[str, pa.DataType]] = field(default_factory=lambda: [("value", pa.int64())])
 
     def units(self) -> list[BuildUnit]:
         return [BuildUnit(f"numbers-{n:04d}", "numbers", f"range {n}", n * 10) for n in range(self.count)]

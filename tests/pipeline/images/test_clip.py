@@ -21,6 +21,7 @@ from qvl.pipeline.images import clip as clip_model
 from qvl.pipeline.images.decode import SIDE, decode_pixels, decode_scaled
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import ClipModel
+from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.end_to_end.conftest import CORPUS
 from tests.pipeline.samples import jpeg, write_img2dataset
 
@@ -141,7 +142,7 @@ def a_recipe(folder: Path, clip: dict[str, Any]) -> Recipe:
     )
 
 
-def curate(recipe: Recipe, out: Path, fresh: bool = False) -> dict[str, Any]:
+def curate(recipe: Recipe, out: Path, fresh: bool = False) -> DatasetManifest:
     with RunProgress() as progress:
         return run(recipe, out, SerialPool(), progress, fresh)
 

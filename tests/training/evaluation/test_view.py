@@ -63,6 +63,7 @@ def test_row_holds_the_boxes_of_question_truth_and_answer(asked: tuple[Path, Pat
     output, cursor = opened(out)
     at = next(i for i, sample in enumerate(samples) if sample.set == "referring")
     found = detail.row(output, cursor, "predictions", f"predictions#{at}")
+    assert isinstance(found, detail.PredictionRow)
     x1, y1, x2, y2 = samples[at].boxes[0]
     assert found.pictures == 1 and found.others == []
     assert found.places["truth"] == [pytest.approx([x1, y1, x2, y1, x2, y2, x1, y2], abs=1e-3)]

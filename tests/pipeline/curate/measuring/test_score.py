@@ -24,6 +24,7 @@ from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.images.decode import Pixels, Scratch, decode, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_image
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.samples import encoded, jpeg, picture, write_img2dataset
 
 WORDS = ["a red house", "tiny", "a cat on a mat in the sun", "two dogs running over a green field at noon"]
@@ -65,7 +66,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def curate(wanted: Recipe, out: Path, fresh: bool = False) -> dict[str, Any]:
+def curate(wanted: Recipe, out: Path, fresh: bool = False) -> DatasetManifest:
     with RunProgress() as progress:
         dataset = run(wanted, out, SerialPool(), progress, fresh)
     assert audit(out).discrepancy is None
@@ -182,7 +183,7 @@ def test_scores_of_other_versions_are_refused_and_made_again(
 
 
 def test_too_many_bad_pixels_stop_the_run(data: Path, tmp_path: Path) -> None:
-    strict = recipe(data, **PHASH, **{"tolerance": {"unreadable_rows": 0.05}})
+    strict = recipe(data, **PHASH, tolerance={"unreadable_rows": 0.05})
     with pytest.raises(DataError, match="unreadable:bad_pixels 2"):
         curate(strict, tmp_path / "out")
 
