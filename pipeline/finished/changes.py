@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import yaml
 from pydantic import JsonValue, ValidationError
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.filters import FILTER_NAMES, Filters
+from qvl.pipeline.recipe.bounded_yaml import YamlFault, parse_yaml
 from qvl.pipeline.recipe.recipe import Recipe
 
 Settings = dict[str, JsonValue]  # nested settings, as in a recipe's YAML
@@ -70,8 +70,8 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
 
 def _value(change: str, text: str) -> JsonValue:
     try:
-        value: JsonValue = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value: JsonValue = parse_yaml(text)
+    except YamlFault:
         raise RecipeError(f"{change}: {text} is not a value") from None
     return value
 

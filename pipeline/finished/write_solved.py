@@ -6,6 +6,7 @@ import yaml
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.finished.solve import Solved
+from qvl.pipeline.recipe.bounded_yaml import read_yaml
 from qvl.pipeline.recipe.file import RecipeContent
 from qvl.pipeline.recipe.recipe import SourceSpec, load_recipe
 
@@ -16,7 +17,7 @@ def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:
     Raises RecipeError if the recipe has none of the sources.
     """
     loaded = load_recipe(recipe)
-    content: RecipeContent = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content: RecipeContent = read_yaml(recipe)
     by_source = {one.source: one for one in solved}
     if not by_source.keys() & {source.name for source in loaded.sources}:
         raise RecipeError(f"{recipe}: has none of the sources {', '.join(by_source)}")

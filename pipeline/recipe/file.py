@@ -4,27 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.recipe.bounded_yaml import YamlFault, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MISTAKES = 20  # that one message names
 RecipeContent = dict[str, Any]
 """A recipe as YAML gives it, before it is checked."""
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """Plain YAML in which a mapping may hold a key only once; PyYAML would silently use the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} occurs twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def read_recipe(
@@ -41,13 +30,13 @@ def read_recipe(
     Raises RecipeError with every mistake and its location, in one line.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+        content = read_yaml(path)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except YamlFault as error:
+        raise RecipeError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
     try:
@@ -68,14 +57,15 @@ def anchored(value: Any, folder: Path) -> Any:
 
 def _explanation(error: ValidationError, kinds: tuple[str, ...]) -> str:
     """Each mistake as ``location: what``. A list that is too short only because an entry is wrong is left out."""
-    mistakes = error.errors()
+    mistakes = error.errors()[:MISTAKES]
     locations = [_location(mistake["loc"], kinds) for mistake in mistakes]
     lines = []
     for location, mistake in zip(locations, mistakes, strict=True):
         has_deeper = any(other != location and other[: len(location)] == location for other in locations)
         if not (has_deeper and mistake["type"] == "too_short"):
             lines.append(f"{'.'.join(location) or 'recipe'}: {_message(mistake, kinds)}")
-    return "; ".join(lines)
+    more = f"; and {error.error_count() - MISTAKES} more" if error.error_count() > MISTAKES else ""
+    return "; ".join(lines) + more
 
 
 def _location(keys: tuple[int | str, ...], kinds: tuple[str, ...]) -> list[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.recipe.bounded_yaml import YamlFault, read_yaml
 from qvl.pipeline.shards.reader import Dataset, open_dataset
 
 RECORDED = "images.json"  # written by an evaluation: the folders of its images
@@ -69,8 +69,8 @@ def _named(out: Path) -> dict[str, str]:
 def _datasets(path: Path) -> dict[str, str]:
     """The datasets of a training recipe; paths are relative to its folder."""
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content: Any = read_yaml(path)
+    except (OSError, YamlFault) as error:
         raise DataError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())[:200]}") from None
     recipe = content.get("recipe", content) if isinstance(content, dict) else {}
     datasets = recipe.get("datasets") if isinstance(recipe, dict) else None
