@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.added_columns import check_names
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.sources.base import Unit
@@ -32,6 +33,7 @@ class Curation:
 
     def scan_tasks(self) -> list[ScanTask]:
         """A task for each unit, in the same order. Looks at every input file."""
+        check_names(self.recipe)
         storage, units = Storage(), self.units()
         language_model(self.recipe.language_model)  # loaded before several threads ask for it
 

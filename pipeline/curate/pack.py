@@ -11,11 +11,12 @@ import xxhash
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.added_columns import ledger_name
 from qvl.pipeline.markup.turns import caption_turns
 from qvl.pipeline.shards.dataset import commit_shard, committed_shard
 from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
-from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
+from qvl.pipeline.shards.sample import Meta, Origin, Sample, SampleImage, SampleRecord, metas
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -51,12 +52,16 @@ NEEDED = list(dict.fromkeys(["verdict", *SAMPLE_COLUMNS, *REFERENCE_COLUMNS]))
 
 @dataclass(frozen=True)
 class PackTask:
-    """Everything that a worker needs to make one shard: its plan, the units in it, the readers of their sources."""
+    """Everything that a worker needs to make one shard: its plan, the units in it, the readers of their sources.
+
+    ``carried`` names the columns that each source carries into ``meta``, in order.
+    """
 
     out: AnyPath
     plan: ShardPlan
     units: dict[str, Unit]
     sources: dict[str, Source]
+    carried: dict[str, tuple[str, ...]]
     seed: int
     fingerprint: str
 
@@ -67,8 +72,9 @@ def pack_shard(task: PackTask) -> ShardManifest:
     if committed is not None:
         return committed
     rows, units = _rows(task)
+    metas = _metas(task, rows, units)
     images = _fetch(task, rows, units)
-    kept = zip(KeptRow.from_columns(rows), units, images, strict=True)
+    kept = zip(KeptRow.from_columns(rows), units, images, metas, strict=True)
     return commit_shard(task.out, task.plan.name, (_sample(*entry) for entry in kept), task.fingerprint)
 
 
@@ -76,7 +82,7 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     """The ledger rows of the shard in its order, and the unit of each."""
     tables, units = [], []
     for window in task.plan.windows:
-        kept = map_concurrently(task.out, lambda unit: _kept(task.out, unit), window.units)
+        kept = map_concurrently(task.out, lambda unit: _kept(task, unit), window.units)
         starts = np.concatenate(([0], np.cumsum(window.kept)))
         owner, rank = window.rows(task.seed, task.plan.first, task.plan.last)
         tables.append(pa.concat_tables(kept).take(pa.array(starts[owner] + rank)))
@@ -84,8 +90,9 @@ def _rows(task: PackTask) -> tuple[pa.Table, list[Unit]]:
     return pa.concat_tables(tables), units
 
 
-def _kept(out: AnyPath, unit: str) -> pa.Table:
-    table = read_parquet(Layout(out).ledger(unit), NEEDED)
+def _kept(task: PackTask, unit: str) -> pa.Table:
+    carried = sorted({ledger_name(name) for names in task.carried.values() for name in names})
+    table = read_parquet(Layout(task.out).ledger(unit), list(dict.fromkeys([*NEEDED, *carried])))
     return table.filter(pc.equal(table["verdict"].cast(pa.string()), KEEP))
 
 
@@ -117,7 +124,14 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
     return found
 
 
-def _sample(row: KeptRow, unit: Unit, image: Bytes) -> Sample:
+def _metas(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Meta]:
+    """``meta`` of each row: what its source carries, by the names of the recipe."""
+    names = sorted({name for carried in task.carried.values() for name in carried})
+    found = metas({name: rows[ledger_name(name)] for name in names}, len(rows))
+    return [{name: meta[name] for name in task.carried[unit.source]} for meta, unit in zip(found, units, strict=True)]
+
+
+def _sample(row: KeptRow, unit: Unit, image: Bytes, meta: Meta) -> Sample:
     sample = SampleRecord(
         id=row.id,
         source=row.source,
@@ -125,6 +139,7 @@ def _sample(row: KeptRow, unit: Unit, image: Bytes) -> Sample:
         language=row.language,
         turns=caption_turns(row.caption, row.language),
         origin=Origin(unit.name, row.row, row.key, row.url, row.image_hash.hex()),
+        meta=meta,
     )
     extension = EXTENSIONS.get(row.format, row.format)
     return Sample(sample, (SampleImage(extension, image, row.width, row.height),))

@@ -53,7 +53,8 @@ def pack_tasks(
     for plan in plan_shards(curation, ledgers, units):
         needed = {name: by_id[name] for window in plan.windows for name in window.units}
         sources = {unit.source: readers[unit.source] for unit in needed.values()}
-        tasks.append(PackTask(curation.out, plan, needed, sources, recipe.pack.seed, plan.fingerprint(stage)))
+        carried = {name: tuple(recipe.source(name).read.columns.extra) for name in sources}
+        tasks.append(PackTask(curation.out, plan, needed, sources, carried, recipe.pack.seed, plan.fingerprint(stage)))
     return tasks
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pyarrow.compute as pc
 
@@ -97,7 +98,13 @@ def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
     pack = dataset.recipe_pack
     order = windows(pack["seed"], pack["window_units"], kept)
     plans = shard_plans(dataset.name, pack["shard_rows"], order)
-    return Expectation(_add_up(by_source, dataset), plans, KeptRows(layout, pack["seed"]))
+    return Expectation(_add_up(by_source, dataset), plans, KeptRows(layout, pack["seed"], _carried(dataset)))
+
+
+def _carried(dataset: DatasetManifest) -> dict[str, tuple[str, ...]]:
+    """The columns that each source carries into ``meta``, by the recipe in dataset.json."""
+    sources: dict[str, Any] = cast(dict[str, Any], dataset.lineage["recipe"])["sources"]
+    return {name: tuple(source["read"].get("columns", {}).get("extra", ())) for name, source in sources.items()}
 
 
 def _of_build(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectation:

@@ -95,7 +95,7 @@ def _audit_members(layout: Layout[AnyPath], plan: ShardPlan, expected: list[Expe
             counts["languages"][record.language] += 1
             counts["tasks"][record.task] += 1
             if sample.image_hash is not None:
-                _audit_pair(name, row, sample, data, record.turns[-1].text)
+                _audit_pair(name, row, sample, data, record)
 
 
 def _record(name: str, row: IndexRow, data: memoryview) -> SampleRecord:
@@ -109,9 +109,11 @@ def _record(name: str, row: IndexRow, data: memoryview) -> SampleRecord:
     return record
 
 
-def _audit_pair(name: str, row: IndexRow, sample: ExpectedSample, data: memoryview, text: str) -> None:
-    """Compare the image of a curated sample with its scanned hash, and its caption with the ledger's."""
+def _audit_pair(name: str, row: IndexRow, sample: ExpectedSample, data: memoryview, record: SampleRecord) -> None:
+    """Compare the image of a curated sample with its scanned hash, and its caption and ``meta`` with the ledger's."""
     start = row["image_offsets"][0]
     same_image = xxhash.xxh3_128_digest(data[start : start + row["image_sizes"][0]]) == sample.image_hash
     require(same_image, f"{name}: the image of {row['key']} is not that of the source")
-    require(text.strip() == sample.caption, f"{name}: the caption of {row['key']} is not that of the ledger")
+    text = record.turns[-1].text.strip()
+    require(text == sample.caption, f"{name}: the caption of {row['key']} is not that of the ledger")
+    require(record.meta == (sample.meta or {}), f"{name}: the meta of {row['key']} is not that of the ledger")

@@ -2,22 +2,26 @@
 
 from typing import NamedTuple, Protocol
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.added_columns import ledger_name
 from qvl.pipeline.shards.order import ShardPlan, Window
 from qvl.pipeline.shards.revoked import read_revoked
+from qvl.pipeline.shards.sample import Meta, metas
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 
 
 class ExpectedSample(NamedTuple):
-    """A sample that a shard must hold: its key and, in a curation, the hash of its image and its caption."""
+    """A sample that a shard must hold: its key and, in a curation, the hash of its image, its caption and ``meta``."""
 
     key: str
     image_hash: bytes | None = None
     caption: str | None = None
+    meta: Meta | None = None
 
 
 class ExpectedSamples(Protocol):
@@ -27,10 +31,10 @@ class ExpectedSamples(Protocol):
 
 
 class KeptRows:
-    """Of a curation: the rows that the ledger keeps."""
+    """Of a curation: the rows that the ledger keeps. ``carried`` names what each source carries into ``meta``."""
 
-    def __init__(self, layout: Layout[AnyPath], seed: int) -> None:
-        self.layout, self.seed = layout, seed
+    def __init__(self, layout: Layout[AnyPath], seed: int, carried: dict[str, tuple[str, ...]]) -> None:
+        self.layout, self.seed, self.carried = layout, seed, carried
 
     def of_shard(self, plan: ShardPlan) -> list[ExpectedSample]:
         return [sample for window in plan.windows for sample in self._of_window(window, plan)]
@@ -38,12 +42,19 @@ class KeptRows:
     def _of_window(self, window: Window, plan: ShardPlan) -> list[ExpectedSample]:
         kept_by_unit = []
         for unit in window.units:
-            table = read_parquet(self.layout.ledger(unit), ["id", "verdict", "image_hash", "caption"])
+            carried = sorted({ledger_name(name) for names in self.carried.values() for name in names})
+            needed = dict.fromkeys(["id", "source", "verdict", "image_hash", "caption", *carried])
+            table = read_parquet(self.layout.ledger(unit), list(needed))
             kept = table.filter(pc.equal(table["verdict"].cast("string"), KEEP))
-            columns = (kept[name].to_pylist() for name in ("id", "image_hash", "caption"))
-            kept_by_unit.append(list(zip(*columns, strict=True)))
+            columns = [kept[name].to_pylist() for name in ("id", "image_hash", "caption")]
+            kept_by_unit.append(list(zip(*columns, self._metas(kept), strict=True)))
         owner, rank = window.rows(self.seed, plan.first, plan.last)
         return [ExpectedSample(*kept_by_unit[i][j]) for i, j in zip(owner.tolist(), rank.tolist(), strict=True)]
+
+    def _metas(self, kept: pa.Table) -> list[Meta]:
+        source = str(kept["source"][0].as_py()) if len(kept) else ""
+        names = self.carried.get(source, ())
+        return metas({name: kept[ledger_name(name)] for name in names}, len(kept))
 
 
 class BuiltSamples:

@@ -12,6 +12,12 @@ NO_READER = {"kind": "webdataset", "paths": ["-"]}
 NO_WEIGHTS = {"model": "-", "pretrained": "-"}
 
 
+def _no_reader(source: dict[str, Any]) -> dict[str, Any]:
+    """A reader of nothing that names the columns which the source carries along."""
+    columns = source.get("read", {}).get("columns", {})
+    return {**NO_READER, "columns": {"extra": columns["extra"]}} if columns.get("extra") else NO_READER
+
+
 def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     """The recipe of a finished run, without any path, and the fingerprint of its verdicts.
 
@@ -21,7 +27,7 @@ def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     if note is None or selected is None:
         raise RecipeError(f"{out}: there is no finished select stage here; `qvl curate run` makes one")
     content: dict[str, Any] = dict(note)
-    sources = [{**source, "name": name, "read": NO_READER} for name, source in content.pop("sources").items()]
+    sources = [{**source, "name": name, "read": _no_reader(source)} for name, source in content.pop("sources").items()]
     benchmarks = content.pop("decontaminate", {})
     clip = (content.get("score") or {}).get("clip") or {}
     for model in ("english", "chinese"):

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from rich.table import Table
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.json_values import json_values
 from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
@@ -22,7 +23,6 @@ from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 MAX_CHAIN = 10
 SHOWN = 5
 OWN_FIELDS = ("id", "verdict", "failed", "row")  # columns of the ledger that a trace has as fields of its own
-LedgerValue = str | int | float | bool | None  # a value of the ledger for people: hashes as hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Trace:
     row: int
     verdict: str
     failed: list[str]
-    columns: dict[str, LedgerValue]
+    columns: dict[str, JsonValue]
     shard: ShardPosition | TakenDown | None = None
     lost_to: "Trace | None" = None
 
@@ -131,22 +131,19 @@ def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
     table = read_parquet(layout.ledger(unit))
     if not 0 <= row < len(table):
         raise DataError(f"{manifest.name} has rows 0 to {len(table) - 1}, not {row}")
-    (values,) = table.slice(row, 1).to_pylist()
-    sample, verdict, failed, keeper = (values[name] for name in ("id", "verdict", "failed", "dup_of"))
+    found = table.slice(row, 1)
+    values = {name: json_values(found[name])[0] for name in found.column_names}
+    sample, verdict, failed, keeper = (found[name][0].as_py() for name in ("id", "verdict", "failed", "dup_of"))
     return Trace(
         id=sample,
         file=manifest.name,
-        row=values["row"],
+        row=row,
         verdict=verdict,
         failed=[name for bit, name in enumerate(FILTER_NAMES) if failed >> bit & 1],
-        columns={name: _printable(value) for name, value in values.items() if name not in OWN_FIELDS},
+        columns={name: value for name, value in values.items() if name not in OWN_FIELDS},
         shard=_position(layout, sample) if verdict == KEEP else None,
         lost_to=_trace(layout, *split_sample_id(keeper), depth - 1) if keeper and depth else None,
     )
-
-
-def _printable(value: LedgerValue | bytes) -> LedgerValue:
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown | None:

@@ -1,13 +1,20 @@
 """Samples: their JSON, and samples on their way to a shard."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
+import pyarrow as pa
+from pydantic import JsonValue
 
+from qvl.pipeline.base.json_values import json_values
 from qvl.pipeline.commit.records import decode
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.sources.base import Bytes
+
+Meta = dict[str, JsonValue]
+"""Values that a sample carries along, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """The content of ``<key>.json``, as ARCHITECTURE.md describes it."""
+    """The content of ``<key>.json``, as ARCHITECTURE.md describes it.
+
+    ``meta`` holds values that were carried along from the source.
+    """
 
     id: str
     source: str
@@ -36,11 +46,18 @@ class SampleRecord:
     turns: Turns
     origin: Origin
     regions: tuple[Region, ...] = ()
+    meta: Meta = field(default_factory=dict)
 
     @property
     def text_length(self) -> int:
         """Characters over all turns."""
         return sum([len(turn.text) for turn in self.turns])
+
+
+def metas(columns: Mapping[str, pa.ChunkedArray], rows: int) -> list[Meta]:
+    """``meta`` of each of ``rows`` rows, from columns by name."""
+    values = {name: json_values(column) for name, column in columns.items()}
+    return [{name: column[row] for name, column in values.items()} for row in range(rows)]
 
 
 def encode_sample(record: SampleRecord) -> bytes:
@@ -53,6 +70,7 @@ def encode_sample(record: SampleRecord) -> bytes:
         "turns": record.turns,
         "regions": [region.stated() for region in record.regions],
         "origin": record.origin,
+        **({"meta": record.meta} if record.meta else {}),
     }
     return orjson.dumps(content)
 

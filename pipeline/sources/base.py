@@ -10,12 +10,13 @@ from typing import Any, Self
 import pyarrow as pa
 import xxhash
 
+from qvl.pipeline.sources.carried import Carried, carried_bytes
 from qvl.pipeline.storage.reader import Storage
 
 Bytes = bytes | memoryview
 
 ROWS_PER_BATCH = 2_048
-TEXT_PER_BATCH = 16 << 20  # bytes of captions
+TEXT_PER_BATCH = 16 << 20  # bytes of captions and carried values
 IMAGES_PER_BATCH = 256 << 20  # bytes of images that are in memory; views of a file are not
 REFERENCE_COLUMNS = ["row", "locator", "image_bytes"]  # columns of scan, in the order of an ImageReference
 
@@ -42,7 +43,7 @@ class Row:
     """One input row as it was read. ``fault`` is the reason why it cannot be used, or None.
 
     ``locator`` is how the source finds the image again (a byte offset or a row number). ``numbers`` holds values that the
-    source provides already measured (``clip``, ``nsfw``, ...).
+    source provides already measured (``clip``, ``nsfw``, ...), ``carried`` those of ``extra``, in its order.
     """
 
     key: str
@@ -52,6 +53,12 @@ class Row:
     locator: int = -1
     fault: str | None = None
     numbers: dict[str, float] = field(default_factory=dict)
+    carried: Carried = ()
+
+    @property
+    def text_bytes(self) -> int:
+        """What the row takes of a batch besides its image."""
+        return len(self.caption) + (carried_bytes(self.carried) if self.carried else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,10 @@ class Source(ABC):
         """Identities of everything else that a unit's columns depend on, as JSON values without paths of folders. Cheap."""
         return []
 
+    def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
+        """Names and types of the columns that are carried along, in the order of ``Row.carried``. Cheap."""
+        return pa.schema([])
+
     @abstractmethod
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         """All rows of a unit in the order of the file, in batches. Images are views that are valid until the next batch.
@@ -92,12 +103,12 @@ class Source(ABC):
 
 
 def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
-    """Group rows into batches that are bounded in rows, in bytes of captions and in bytes of images."""
+    """Group rows into batches that are bounded in rows, in bytes of captions and carried values, and in bytes of images."""
     batch: list[Row] = []
     count = text = images = 0
     for row in rows:
         batch.append(row)
-        count, text = count + 1, text + len(row.caption)
+        count, text = count + 1, text + row.text_bytes
         images += len(row.image) if isinstance(row.image, bytes) else 0
         if is_full(count, text):
             yield batch
@@ -110,7 +121,7 @@ def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
 
 
 def is_full(rows: int, text: int) -> bool:
-    """Whether a batch of so many rows with so many bytes of captions is complete. Images divide a batch into parts."""
+    """Whether a batch of so many rows with so many bytes of text is complete. Images divide a batch into parts."""
     return rows >= ROWS_PER_BATCH or text >= TEXT_PER_BATCH
 
 

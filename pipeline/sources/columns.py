@@ -3,18 +3,49 @@
 The layouts are those published by LAION, kakaobrain/coyo-dataset, mlfoundations/datacomp, CC3M, CC12M, SBU, COCO.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
+from qvl.pipeline.sources.carried import declared_type
 
 Column = str | int
 Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m", "cc12m", "sbu", "coco"]
 
 MEASURES = ("clip", "nsfw", "watermark", "aesthetic")
+CarriedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$")]
+
+
+class CarriedColumn(RecipeModel):
+    """A column that is carried along, and its Arrow type where the file does not say it or says another one."""
+
+    column: Column
+    type: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_name(cls, content: Any) -> Any:
+        return content if isinstance(content, dict | CarriedColumn) else {"column": content}
+
+    @model_serializer
+    def _as_written(self) -> Column | dict[str, Column]:
+        return self.column if self.type is None else {"column": self.column, "type": self.type}
+
+    @field_validator("type")
+    @classmethod
+    def _is_known(cls, text: str | None) -> str | None:
+        if text is not None:
+            declared_type(text)
+        return text
 
 
 class Columns(RecipeModel):
-    """Names of the columns that are read, or positions in a file without header; None where a source has no such column."""
+    """Names of the columns that are read, or positions in a file without header; None where a source has no such column.
+
+    ``extra`` maps names to further columns, which are carried unchanged into the ledger and the samples.
+    """
 
     caption: Column | None = None
     url: Column | None = None
@@ -26,15 +57,34 @@ class Columns(RecipeModel):
     watermark: Column | None = None
     aesthetic: Column | None = None
     caption_from_record: bool = False  # in a tar: use the caption column even if there is a .txt
+    extra: dict[CarriedName, CarriedColumn] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_extra(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """``extra`` is left out where it is empty: version 0.1 did not know it."""
+        content: dict[str, Any] = usual(self)
+        if not content.get("extra"):
+            content.pop("extra", None)
+        return content
 
     def measures(self) -> list[tuple[str, Column]]:
         """Names and columns of the values that the source provides already measured."""
         chosen = ((name, getattr(self, name)) for name in MEASURES)
         return [(name, column) for name, column in chosen if column is not None]
 
+    def declared(self) -> pa.Schema:
+        """The carried columns with their declared types; text where none is declared."""
+        return pa.schema((name, declared_type(column.type or "string")) for name, column in self.extra.items())
+
     def named(self) -> list[Column]:
         """Every column that is read."""
-        chosen = (getattr(self, name) for name in type(self).model_fields if name != "caption_from_record")
+        return list(dict.fromkeys([*self.used(), *(carried.column for carried in self.extra.values())]))
+
+    def used(self) -> list[Column]:
+        """Every column whose values qvl itself uses."""
+        chosen = (
+            getattr(self, name) for name in type(self).model_fields if name not in ("caption_from_record", "extra")
+        )
         return [column for column in chosen if column is not None]
 
     def over(self, preset: "Columns") -> "Columns":

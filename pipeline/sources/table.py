@@ -16,9 +16,18 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, TOO_LARGE, ExpandsTooFar
+from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.sources.table_files import READERS, Expectation, Format, Record, parquet_images
+from qvl.pipeline.sources.table_files import (
+    CARRIED,
+    READERS,
+    Expectation,
+    Format,
+    Record,
+    parquet_images,
+    parquet_types,
+)
 from qvl.pipeline.storage.reader import Storage
 
 ENDINGS: dict[str, Format] = {
@@ -71,6 +80,17 @@ class Table(Source, RecipeModel):
             return []
         return [{"images": digest.hexdigest()}]
 
+    def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
+        extra = self.all_columns().extra
+        if all(column.type is not None for column in extra.values()) or self._format(unit) != "parquet":
+            return self.columns.declared()
+        with storage.local(unit.path) as local:
+            held = parquet_types(local, [column.column for column in extra.values()])
+        return pa.schema(
+            (name, kind if column.type is None else declared_type(column.type))
+            for (name, column), kind in zip(extra.items(), held, strict=True)
+        )
+
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         reader = READERS[self._format(unit)]
         try:
@@ -99,7 +119,8 @@ class Table(Source, RecipeModel):
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
     def _expectation(self) -> Expectation:
-        required = tuple(getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None)
+        named = [getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None]
+        required = (*named, *(carried.column for carried in self.columns.extra.values()))
         by_path, limits = self.image_folder is not None, (self.max_image_bytes, self.max_expansion)
         return Expectation(self.all_columns(), self.header, by_path, required, *limits)
 
@@ -123,6 +144,7 @@ class Table(Source, RecipeModel):
             caption=caption or b"",
             url=_text(record, columns.url, ""),
             locator=position,
+            carried=record.get(CARRIED) or tuple(record.get(each.column) for each in columns.extra.values()),
         )
         for name, column in columns.measures():
             value = number(record.get(column))

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.base import Bytes
-from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, bounded_parquet, cells, undecoded
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar, bounded_parquet, cells, undecoded
+from qvl.pipeline.sources.carried import arrow_cells, carried_type
 from qvl.pipeline.sources.columns import Column, Columns
 
 Format = Literal["parquet", "jsonl", "tsv", "csv", "sbu", "coco"]
@@ -27,6 +28,7 @@ Record = dict[Any, Any]
 MAX_FIELD = 16 << 20
 MAX_LINES = 256  # of one row
 END: list[bytes] = []
+CARRIED = object()  # key of a record: the values that are carried along as they are in the file
 HOLDS_BYTES = (
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
@@ -57,13 +59,28 @@ def _parquet(path: Path, expected: Expectation) -> Iterator[Record | str]:
         _require_columns(path, expected, file.schema.names)
         _require_bytes(path, expected, file.schema)
         present = [name for name in expected.columns.named() if name in file.schema.names]
+        used = [str(name) for name in expected.columns.used() if name in file.schema.names]
+        extra = [str(carried.column) for carried in expected.columns.extra.values()]
         for batch in file.batches([str(name) for name in present]):
-            most = {name: expected.max_image_bytes for name in batch.schema.names if name == image}
-            values = [
-                cells(column, most.get(name)) for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            ]
-            for row in zip(*values, strict=True):
-                yield dict(zip(batch.schema.names, row, strict=True))
+            most = {name: expected.max_image_bytes for name in used if name == image}
+            values = [cells(batch[name], most.get(name)) for name in used]
+            rows = (dict(zip(used, row, strict=True)) for row in zip(*values, strict=True))
+            yield from _with_carried(rows, [batch[name] for name in extra]) if extra else rows
+
+
+def _with_carried(rows: Iterator[Record], columns: list[pa.Array]) -> Iterator[Record]:
+    for row, carried in zip(rows, zip(*map(arrow_cells, columns), strict=True), strict=True):
+        yield {**row, CARRIED: carried}
+
+
+def parquet_types(path: Path, columns: Sequence[Column]) -> list[pa.DataType]:
+    """The types with which columns of a Parquet file are carried; null for a file that cannot be read."""
+    try:
+        with bounded_parquet(path, MAX_EXPANSION) as file:
+            schema = file.schema
+    except (OSError, ExpandsTooFar, pa.ArrowInvalid):
+        return [pa.null()] * len(columns)
+    return [carried_type(schema.field(name).type) if name in schema.names else pa.null() for name in columns]
 
 
 def _require_columns(path: Path, expected: Expectation, present: Sequence[Column]) -> None:

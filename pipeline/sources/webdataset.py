@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+import pyarrow as pa
 from pydantic import Field
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
+from qvl.pipeline.sources.carried import Carried
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.sources.status_table import Record, StatusTable, read_status_table, stated_count
+from qvl.pipeline.sources.status_table import BAD_CELL, Record, StatusTable, read_status_table, stated_count
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.reader import Storage
 
@@ -68,6 +70,9 @@ class WebDataset(Source, RecipeModel):
         paths = (_sibling(unit, ".parquet"), _sibling(unit, "_stats.json"))
         return [file_identity(storage, path) for path in paths if storage.exists(path)]
 
+    def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
+        return self.columns.declared()
+
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
         try:
             with storage.mapped(unit.path) as data:
@@ -101,7 +106,7 @@ class WebDataset(Source, RecipeModel):
             yield unit_fault(index.fault)
         for key, remaining in statuses.items():
             for status in reversed(remaining):
-                yield _row_without_sample(key, status, index.fault)
+                yield _row_without_sample(key, status, index.fault, columns)
         if table.fault:
             yield unit_fault(table.fault)
         yield from self._unaccounted(unit, table, storage)
@@ -150,6 +155,7 @@ def _fill(
         row.fault = "unreadable:bad_json"
         return
     row.url = _url(record.get(columns.url) or record.get("url"))
+    row.carried = _carried(record, columns)
     if columns.caption_from_record and record.get(columns.caption) is None:
         row.fault = "unreadable:no_caption_column"
     elif text is not None and not columns.caption_from_record:
@@ -212,7 +218,12 @@ def _sibling(unit: Unit, ending: str) -> str:
     return unit.path.removesuffix(".tar") + ending
 
 
-def _row_without_sample(key: str, status: Record, tar_fault: str | None) -> Row:
+def _carried(record: Record, columns: Columns) -> Carried:
+    values = (record.get(carried.column) for carried in columns.extra.values())
+    return tuple(None if value is BAD_CELL else value for value in values)
+
+
+def _row_without_sample(key: str, status: Record, tar_fault: str | None, columns: Columns) -> Row:
     """A row of the status table without a sample: a failed download, or a success that is missing in the tar."""
     outcome = str(status.get("status"))
     if outcome == "success":
@@ -220,7 +231,7 @@ def _row_without_sample(key: str, status: Record, tar_fault: str | None) -> Row:
     else:
         reason = f"download:{outcome}"
     caption = caption_of(status.get("caption")) or b""
-    return Row(key=key, caption=caption, url=_url(status.get("url")), fault=reason)
+    return Row(key, caption, _url(status.get("url")), fault=reason, carried=_carried(status, columns))
 
 
 def _url(value: Any) -> str:

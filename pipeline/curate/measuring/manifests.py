@@ -12,7 +12,7 @@ class ScanManifest:
     """The columns of one unit. ``hash`` is that of the columns' file; ``fingerprint`` is the hash of ``parts``.
 
     ``faults`` counts the unusable rows by fault. ``parts`` are the things that the columns depend on, by name, so that a
-    later run can say which of them changed.
+    later run can say which of them changed. ``carried`` names the types of the carried columns (absent without any).
     """
 
     unit: str
@@ -24,6 +24,7 @@ class ScanManifest:
     hash: str
     parts: Parts
     fingerprint: str
+    carried: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprint
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest, read_committed
+from qvl.pipeline.curate.measuring.added_columns import ledger_name, with_carried
 from qvl.pipeline.curate.measuring.columns import CATEGORY_COLUMNS, COLUMNS, ROW_GROUP
 from qvl.pipeline.curate.measuring.manifests import Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measure import measure
@@ -47,6 +48,7 @@ class ScannedRows:
     rows: int
     image_bytes: int
     faults: dict[str, int]
+    carried: dict[str, str] | None
 
 
 @lru_cache(maxsize=2)
@@ -98,6 +100,7 @@ def scan_unit(task: ScanTask) -> ScanManifest:
         hash=digest,
         parts=task.parts,
         fingerprint=fingerprint(task.parts),
+        carried=counted.carried,
     )
     return create_manifest(layout.unit_manifest(task.unit.id), manifest)
 
@@ -114,17 +117,21 @@ def _write(task: ScanTask, target: Path) -> ScannedRows:
     model = language_model(task.language_model)
     parts: list[pa.RecordBatch] = []
     text = 0
-    with pq.ParquetWriter(target, COLUMNS, compression="lz4", use_dictionary=CATEGORY_COLUMNS) as writer:
+    carried = task.source.carried(task.unit, Storage())
+    added = {ledger_name(field.name): field.type for field in carried}
+    schema = pa.schema([*COLUMNS, *added.items()])
+    with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=CATEGORY_COLUMNS) as writer:
         for batch_rows in task.source.read(task.unit, Storage()):
-            batch = measure(batch_rows, rows, task.clean, model)
+            batch = with_carried(measure(batch_rows, rows, task.clean, model), batch_rows, carried)
             rows += len(batch)
             image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
             faults.update(fault for fault in batch["fault"].to_pylist() if fault is not None)
             parts.append(batch)
-            text += sum(len(row.caption) for row in batch_rows)
+            text += sum(row.text_bytes for row in batch_rows)
             if is_full(sum(map(len, parts)), text):
                 writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
                 parts, text = [], 0
         if parts:
             writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
-    return ScannedRows(rows, image_bytes, dict(sorted(faults.items())))
+    types = {name: str(kind) for name, kind in added.items()} or None
+    return ScannedRows(rows, image_bytes, dict(sorted(faults.items())), types)

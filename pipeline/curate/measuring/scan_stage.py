@@ -5,6 +5,7 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.fingerprint import fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, restate_manifest
+from qvl.pipeline.curate.measuring.added_columns import check_types
 from qvl.pipeline.curate.measuring.manifests import ScanManifest, ScanSummary
 from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
 from qvl.pipeline.curate.measuring.tolerance import check_tolerance, check_units, is_broken
@@ -17,17 +18,19 @@ def run_scan(
 ) -> list[ScanManifest]:
     """Scan every unit that is not scanned yet. Returns the manifests of all units, in order.
 
-    Raises DataError as soon as more is unreadable than the recipe tolerates.
+    Raises DataError as soon as more is unreadable than the recipe tolerates, or as a carried column has two types.
     """
     done = map_concurrently(out, scanned_unit, tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("scan", len(tasks), len(tasks) - len(todo))
     broken: list[ScanManifest] = []
+    known: dict[str, ScanManifest] = {}
     for _, manifest in pool.map(scan_unit, todo):
         progress.advance(manifest.rows, manifest.faults)
         if is_broken(manifest):
             broken.append(manifest)
         check_units(recipe, broken, len(tasks))
+        known = check_types([*known.values(), manifest])
     layout = Layout(out)
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(out, lambda path: committed_manifest(path, ScanManifest), paths)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from qvl.pipeline.base.arrays import hash_words
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import file_hash, merkle_root
-from qvl.pipeline.curate.measuring.score_columns import read_measured
+from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.step_files import commit_array
 from qvl.pipeline.curate.selection.task import SelectTask

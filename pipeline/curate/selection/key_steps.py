@@ -10,7 +10,7 @@ import xxhash
 
 from qvl.pipeline.base.arrays import flags, hash_words
 from qvl.pipeline.curate.measuring.columns import read_columns
-from qvl.pipeline.curate.measuring.score_columns import read_measured
+from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.step_files import DividedArray, commit_divided_array, commit_losers, load_part

@@ -11,7 +11,7 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import CATEGORY, CATEGORY_COLUMNS, COLUMNS
 from qvl.pipeline.curate.measuring.score_columns import SCORES
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, LedgerUnit, SelectSummary
-from qvl.pipeline.storage.arrow_files import read_parquet
+from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 
 LEDGER = pa.schema(
@@ -25,6 +25,7 @@ LEDGER = pa.schema(
         *SCORES,
     ]
 )
+"""What every ledger has; the added columns of a run follow."""
 LEDGER_CATEGORIES = [*CATEGORY_COLUMNS, "source", "verdict", "score_state"]
 
 
@@ -48,6 +49,15 @@ def ledger_units(out: AnyPath) -> dict[str, LedgerUnit]:
             raise ContractError(f"{out}: the manifest of ledger group {number} is missing; run the same command again")
         units |= group.units
     return units
+
+
+def ledger_schema(out: AnyPath) -> pa.Schema:
+    """The columns of a run's ledger, with those that were added to it."""
+    unit = next(iter(ledger_units(out)), None)
+    if unit is None:
+        return LEDGER
+    with parquet_file(Layout(out).ledger(unit)) as file:
+        return file.schema_arrow
 
 
 def read_ledger(out: AnyPath, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:

@@ -14,6 +14,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, restate_manifest
+from qvl.pipeline.curate.measuring.added_columns import AddedColumns
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.score import ScoreTask
 from qvl.pipeline.curate.measuring.score_stage import score_identity
@@ -51,12 +52,14 @@ def run_select(
     out: AnyPath,
     scanned: list[ScanManifest],
     scoring: list[ScoreTask],
+    added: AddedColumns,
     pool: Pool,
     progress: RunProgress,
 ) -> tuple[SelectSummary, list[LedgerManifest]]:
     """Judge every row, unless that is done. Returns the summary and the ledger manifests of all groups."""
     groups = make_groups(scanned)
-    first = SelectTask(out, recipe, select_fingerprint(recipe, scanned, score_identity(scoring)), 0)
+    identity = select_fingerprint(recipe, scanned, score_identity(scoring))
+    first = SelectTask(out, recipe, identity, 0, added=added)
     write_groups(out, groups)
     steps = steps_before_the_ledger(first)
     ledger_tasks = tasks_over(first, len(groups))

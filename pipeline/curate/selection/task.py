@@ -1,7 +1,8 @@
 """The task of every step of select: one group or one partition of one step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules, partitions
 from qvl.pipeline.recipe.recipe import Recipe
@@ -12,7 +13,7 @@ from qvl.pipeline.storage.paths import AnyPath
 class SelectTask:
     """One group or one partition (``number``) of a step; ``rule`` is the index of the duplicate rule that the step serves.
 
-    ``fingerprint`` is that of the whole stage.
+    ``fingerprint`` is that of the whole stage; ``added`` are the columns that the ledger has besides its own.
     """
 
     out: AnyPath
@@ -20,6 +21,7 @@ class SelectTask:
     fingerprint: str
     number: int
     rule: int = -1
+    added: AddedColumns = field(default=NOTHING_ADDED)
 
     @property
     def groups(self) -> tuple[Group, ...]:

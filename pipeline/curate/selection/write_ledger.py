@@ -14,7 +14,8 @@ from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS, ROW_GROUP
-from qvl.pipeline.curate.measuring.score_columns import SCORES, read_measured
+from qvl.pipeline.curate.measuring.measured import read_measured
+from qvl.pipeline.curate.measuring.score_columns import SCORES
 from qvl.pipeline.curate.selection.judge import FAULT_BIT
 from qvl.pipeline.curate.selection.language_losses import LanguageVerdicts, count_by_language
 from qvl.pipeline.curate.selection.ledger import LEDGER, LEDGER_CATEGORIES, count_verdicts
@@ -87,18 +88,20 @@ def _publish(task: SelectTask, unit: str, table: pa.Table, folder: Path) -> str:
 
 
 def _unit_table(task: SelectTask, unit: str, source: str, verdicts: Verdicts) -> pa.Table:
-    columns = read_measured(task.out, unit, [*COLUMNS.names, *SCORES.names], task.recipe.score)
+    added = task.added.schema
+    names = [*COLUMNS.names, *SCORES.names, *added.names]
+    columns = read_measured(task.out, unit, names, task.recipe.score, task.added)
     benchmarks = tuple(benchmark.name for benchmark in task.recipe.decontaminate)
     by_code = pa.array(verdict_names(task.rules, benchmarks), pa.string()).take(pa.array(verdicts.codes))
     verdict = pc.coalesce(by_code, *(columns[name].combine_chunks().cast(pa.string()) for name in FAULT_COLUMNS))
-    added = {
+    judged = {
         "id": sample_ids(pa.scalar(unit), columns["row"]),
         "source": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(columns), np.int16)), pa.array([source])),
         "verdict": verdict.dictionary_encode().cast(CATEGORY),
         "failed": pa.array(verdicts.failed),
         "dup_of": verdicts.dup_of,
     }
-    return pa.Table.from_arrays([*added.values(), *columns.columns], schema=LEDGER)
+    return pa.Table.from_arrays([*judged.values(), *columns.columns], schema=pa.schema([*LEDGER, *added]))
 
 
 def sample_ids(unit: pa.Scalar | pa.Array, rows: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

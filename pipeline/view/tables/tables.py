@@ -205,9 +205,14 @@ def _columns(files: list[Path]) -> list[Column]:
 def _column(field: pa.Field, head: pa.RecordBatch | None) -> Column:
     name, kind, sql = field.name, field.type, quoted(field.name)
     value = kind.value_type if pa.types.is_list(kind) else kind
+    is_nested = pa.types.is_nested(kind) and not (pa.types.is_list(kind) and _is_plain(value))
     is_position = name in POSITIONS
     if name == "failed" and kind == pa.uint32():
         return Column("fails", "bits", sql, bits=FILTER_NAMES, charted=True)
+    if is_nested:
+        return Column(name, "text", f"{sql}::VARCHAR")
+    if pa.types.is_decimal(kind):
+        return Column(name, "number", f"{sql}::DOUBLE", charted=True)
     if pa.types.is_list(kind):
         if value == pa.uint64():
             return Column(name, "words", f"list_transform({sql}, lambda x: format('{{:016x}}', x))", charted=False)
@@ -225,6 +230,11 @@ def _column(field: pa.Field, head: pa.RecordBatch | None) -> Column:
     if pa.types.is_dictionary(kind) or (name not in TEXTS and _few_words(name, kind, head)):
         return Column(name, "word", sql, charted=True)
     return Column(name, "text", sql if pa.types.is_string(kind) else f"{sql}::VARCHAR")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a list of such values is shown value by value."""
+    return _is_number(kind) or bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""Columns of scan and score in one table."""
+"""Reading the columns of scan, of score and the added ones in one table."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.score_columns import SCORES, read_measured, unscored
+from qvl.pipeline.curate.measuring.measured import read_measured
+from qvl.pipeline.curate.measuring.score_columns import SCORES, unscored
 from qvl.pipeline.recipe.score import Score
 from tests.pipeline.filters.judging import rows as make_batch
 

@@ -1,0 +1,111 @@
+"""The columns that a run has besides those of scan and score: their names in the ledger, their types, their files.
+
+A carried column keeps its name, unless the ledger or a page already has a column of that name: then ``extra_`` is put in
+front of it. Names are compared without regard to case, as DuckDB does.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from qvl.pipeline.base.errors import DataError, RecipeError
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.curate.measuring.score_columns import SCORES
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.sources.base import Row
+from qvl.pipeline.sources.carried import carried_column
+from qvl.pipeline.storage.arrow_files import parquet_file
+from qvl.pipeline.storage.paths import AnyPath
+
+OF_THE_LEDGER = ("id", "source", "verdict", "failed", "dup_of")
+OF_PAGES = ("fails", "shorter_side", "pixels", "aspect_ratio", "filename", "file_row_number")
+TAKEN = frozenset(name.casefold() for name in (*OF_THE_LEDGER, *COLUMNS.names, *SCORES.names, *OF_PAGES))
+
+
+@dataclass(frozen=True, slots=True)
+class AddedColumns:
+    """The added columns of a run. ``carried`` are in the files of scan; a unit whose source has no such column has nulls."""
+
+    carried: pa.Schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All added columns, in the order of the ledger."""
+        return self.carried
+
+
+NOTHING_ADDED = AddedColumns(pa.schema([]))
+
+
+def ledger_name(name: str) -> str:
+    """The name of a carried column in the ledger."""
+    return f"extra_{name}" if name.casefold() in TAKEN else name
+
+
+def check_names(recipe: Recipe) -> None:
+    """Raise RecipeError if two different carried columns would have one name in the ledger."""
+    seen: dict[str, str] = {}
+    for name in (name for source in recipe.sources for name in source.read.columns.extra):
+        other = seen.setdefault(ledger_name(name).casefold(), name)
+        if other != name:
+            raise RecipeError(f"columns.extra: {other} and {name} are one column in the ledger; rename one of them")
+
+
+def with_carried(batch: pa.RecordBatch, rows: Sequence[Row], carried: pa.Schema) -> pa.RecordBatch:
+    """A batch of scan with the carried values of its rows behind its columns."""
+    if not len(carried):
+        return batch
+    added = [
+        carried_column([row.carried[number] if row.carried else None for row in rows], kind)
+        for number, kind in enumerate(carried.types)
+    ]
+    fields = [*batch.schema, *(pa.field(ledger_name(field.name), field.type) for field in carried)]
+    return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=pa.schema(fields))
+
+
+def check_types(units: Iterable[ScanManifest]) -> dict[str, ScanManifest]:
+    """A unit that holds the type of each carried column, by the column's name. A column of nulls has every type.
+
+    Raises DataError where two units have different types.
+    """
+    known: dict[str, ScanManifest] = {}
+    for unit in units:
+        for name, kind in (unit.carried or {}).items():
+            other = known.setdefault(name, unit)
+            before = (other.carried or {})[name]
+            if before == str(pa.null()):
+                known[name] = unit
+            elif kind not in (before, str(pa.null())):
+                raise DataError(
+                    f"the carried column {name} has type {before} in {other.source}/{other.name} and {kind} in "
+                    f"{unit.source}/{unit.name}; give it one type: `extra: {{{name}: {{column: ..., type: string}}}}`"
+                )
+    return known
+
+
+def added_columns(recipe: Recipe, out: AnyPath, scanned: list[ScanManifest]) -> AddedColumns:
+    """The added columns of a run whose units are scanned. Raises DataError where their types differ."""
+    known = check_types(scanned)
+    names = dict.fromkeys(ledger_name(name) for source in recipe.sources for name in source.read.columns.extra)
+    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in names))
+
+
+def _type(out: AnyPath, unit: ScanManifest | None, name: str) -> pa.DataType:
+    """The type of a column in the file of a unit; text for a column that holds nothing anywhere."""
+    if unit is None:
+        return pa.string()
+    with parquet_file(Layout(out).columns(unit.unit)) as file:
+        kind = file.schema_arrow.field(name).type
+    return pa.string() if pa.types.is_null(kind) else kind
+
+
+def with_nulls(table: pa.Table, field: pa.Field) -> pa.Table:
+    """A unit's table whose column ``field`` has the type of the run: with nulls where its source has no such column."""
+    at = table.schema.get_field_index(field.name)
+    if at < 0:
+        return table.append_column(field, pa.nulls(len(table), field.type))
+    is_null = pa.types.is_null(table.schema.field(at).type)
+    return table.set_column(at, field, pa.nulls(len(table), field.type)) if is_null else table
