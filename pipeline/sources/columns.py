@@ -44,7 +44,9 @@ class CarriedColumn(RecipeModel):
 class Columns(RecipeModel):
     """Names of the columns that are read, or positions in a file without header; None where a source has no such column.
 
-    ``extra`` maps names to further columns, which are carried unchanged into the ledger and the samples.
+    ``a.b`` is the field ``b`` of the column ``a``. ``image`` and ``path`` may name a column of Hugging Face images, whose
+    cells have bytes, the path of a file, or both. ``extra`` maps names to further columns, which are carried unchanged into
+    the ledger and the samples.
     """
 
     caption: Column | None = None
@@ -66,6 +68,13 @@ class Columns(RecipeModel):
         if not content.get("extra"):
             content.pop("extra", None)
         return content
+
+    @field_validator("caption", "url", "key", "image", "path", *MEASURES, mode="before")
+    @classmethod
+    def _one_column(cls, value: object) -> object:
+        if isinstance(value, list | tuple | dict):
+            raise ValueError("name one column, by its name or its position")
+        return value
 
     def measures(self) -> list[tuple[str, Column]]:
         """Names and columns of the values that the source provides already measured."""

@@ -4,40 +4,26 @@ A line that cannot be parsed becomes a row with a fault; the other lines are rea
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import orjson
-import pyarrow as pa
 import xxhash
 from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
-from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, TOO_LARGE, ExpandsTooFar
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
 from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
+from qvl.pipeline.sources.delimited import PLAIN, dialect_of
+from qvl.pipeline.sources.embedded_images import EmbeddedImage, embedded_image
 from qvl.pipeline.sources.paths import find_units
-from qvl.pipeline.sources.table_files import (
-    CARRIED,
-    READERS,
-    Expectation,
-    Format,
-    Record,
-    parquet_images,
-    parquet_types,
-)
+from qvl.pipeline.sources.table_files import CARRIED, DAMAGED, READERS, format_of, parquet_images, parquet_types
+from qvl.pipeline.sources.table_records import Expectation, Format, Record, value_of
 from qvl.pipeline.storage.reader import Storage
-
-ENDINGS: dict[str, Format] = {
-    ".parquet": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".tsv": "tsv",
-    ".csv": "csv",
-}
-
 
 # columns that must exist if the recipe names them; the caption and the image must always exist
 CHECKED = ("key", "url", *MEASURES)
@@ -46,14 +32,18 @@ CHECKED = ("key", "url", *MEASURES)
 class Table(Source, RecipeModel):
     """Files named by glob patterns. Paths in the table are relative to ``image_folder``.
 
-    ``max_expansion``: how many times the size of a Parquet file its rows may take (at least LEAST_BUDGET in all).
+    ``max_expansion``: how many times the size of a Parquet or gzip file its content may take (at least LEAST_BUDGET in all).
     ``header``: whether TSV and CSV begin with a line of names. By default they do, unless columns are given by position.
+    ``delimiter``, ``quote``, ``encoding``: of TSV and CSV, the last one also of JSON; by default the file decides.
     """
 
     kind: Literal["table"] = "table"
     paths: tuple[str, ...] = Field(min_length=1)
     format: Format | None = None
     header: bool | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: bool | None = None
+    encoding: str | None = None
     preset: Preset | None = None
     columns: Columns = Columns()
     image_folder: str | None = None
@@ -64,25 +54,41 @@ class Table(Source, RecipeModel):
         return find_units(self.paths, storage)
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        """One hash over the names and sizes of the images that the table names: a changed image makes the unit stale.
+        """What else a unit's columns depend on: an unusual dialect, and the names and sizes of the images in the folder.
 
-        Not for a remote folder, where this would be too slow.
+        The images are one hash, so that a changed image makes the unit stale; not for a remote folder, where this would be
+        too slow.
         """
+        with storage.local(unit.path) as local:
+            return [*self._unusual_dialect(unit, local), *self._image_sizes(unit, local, storage)]
+
+    def _unusual_dialect(self, unit: Unit, local: Path) -> list[Any]:
+        """The dialect of a file that version 0.1 read in another one; a new way to read a file makes its unit stale."""
+        kind = format_of(unit.name, self.format)
+        if kind not in PLAIN:
+            return []
+        try:
+            found = dialect_of(local, self._expectation(), kind)
+        except (OSError, ExpandsTooFar, *DAMAGED):
+            return []
+        return [] if found == PLAIN[kind] else [{"delimiter": found.delimiter, "quoted": found.quoted}]
+
+    def _image_sizes(self, unit: Unit, local: Path, storage: Storage) -> list[Any]:
         if self._image_column() is not None or self.image_folder is None or not storage.is_local(self.image_folder):
             return []
         digest = xxhash.xxh3_128()
         try:
-            with storage.local(unit.path) as local:
-                for record in READERS[self._format(unit)](local, self._expectation()):
-                    if not isinstance(record, str):
-                        digest.update(_named_size(record, self.all_columns().path, self._path(record), storage))
-        except (OSError, ExpandsTooFar, pa.ArrowInvalid, orjson.JSONDecodeError):
+            for record in self._records(unit, local):
+                if not isinstance(record, str):
+                    name = self._embedded(record).path or ""
+                    digest.update(_named_size(name, self._file(name), storage))
+        except (OSError, ExpandsTooFar, *DAMAGED):
             return []
         return [{"images": digest.hexdigest()}]
 
     def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
         extra = self.all_columns().extra
-        if all(column.type is not None for column in extra.values()) or self._format(unit) != "parquet":
+        if all(column.type is not None for column in extra.values()) or format_of(unit.name, self.format) != "parquet":
             return self.columns.declared()
         with storage.local(unit.path) as local:
             held = parquet_types(local, [column.column for column in extra.values()])
@@ -92,62 +98,77 @@ class Table(Source, RecipeModel):
         )
 
     def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
-        reader = READERS[self._format(unit)]
         try:
             with storage.local(unit.path) as local:
-                yield from batches(
-                    self._row(i, record, storage) for i, record in enumerate(reader(local, self._expectation()))
-                )
+                records = enumerate(self._records(unit, local))
+                yield from batches(self._row(i, record, storage) for i, record in records)
+        except DAMAGED:
+            yield [unit_fault("damaged_table")]
         except OSError as error:
-            yield [unit_fault(f"unit:{type(error).__name__}")]
+            yield [unit_fault("damaged_table" if isinstance(error, BadGzipFile) else f"unit:{type(error).__name__}")]
         except ExpandsTooFar:
             yield [unit_fault("expands_too_far")]
-        except (pa.ArrowInvalid, orjson.JSONDecodeError):
-            yield [unit_fault("damaged_table")]
 
     def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
         rows = {image.row for image in wanted}
-        if self._image_column() is None:
-            for row, path in self._paths(unit, rows, storage):
-                if storage.exists(path):
-                    yield row, storage.read(path)
-            return
         with storage.local(unit.path) as local:
-            yield from parquet_images(local, str(self._image_column()), rows, self.max_expansion)
+            for row, image in self._wanted_images(unit, local, rows):
+                path = self._file(image.path) if image.data is None and image.path is not None else None
+                if image.data is not None:
+                    yield row, image.data
+                elif path is not None and storage.exists(path):
+                    yield row, storage.read(path)
+
+    def _wanted_images(self, unit: Unit, local: Path, wanted: set[int]) -> Iterator[tuple[int, EmbeddedImage]]:
+        column = self._image_column()
+        if column is not None and format_of(unit.name, self.format) == "parquet":
+            for row, value in parquet_images(local, str(column), wanted, self._expectation()):
+                yield row, embedded_image(value)
+            return
+        for row, record in enumerate(self._records(unit, local)):
+            if row in wanted and not isinstance(record, str):
+                yield row, self._embedded(record)
+
+    def _records(self, unit: Unit, local: Path) -> Iterator[Record | str]:
+        return READERS[format_of(unit.name, self.format)](local, self._expectation())
 
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
     def _expectation(self) -> Expectation:
+        columns = self.all_columns()
         named = [getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None]
-        required = (*named, *(carried.column for carried in self.columns.extra.values()))
-        by_path, limits = self.image_folder is not None, (self.max_image_bytes, self.max_expansion)
-        return Expectation(self.all_columns(), self.header, by_path, required, *limits)
+        return Expectation(
+            columns,
+            self.header,
+            by_path=self.image_folder is not None and columns.path is not None,
+            required=(*named, *(carried.column for carried in self.columns.extra.values())),
+            max_image_bytes=self.max_image_bytes,
+            max_expansion=self.max_expansion,
+            delimiter=self.delimiter,
+            quote=self.quote,
+            encoding=self.encoding,
+        )
 
     def _image_column(self) -> Column | None:
+        """The column that holds images; None if the table names files of the image folder."""
         columns = self.all_columns()
         return None if self.image_folder is not None and columns.path is not None else columns.image
-
-    def _format(self, unit: Unit) -> Format:
-        found = self.format or ENDINGS.get(PurePosixPath(unit.name).suffix.lower())
-        if found is None:
-            raise RecipeError(f"{unit.name}: its format cannot be told from its ending; set `format:`")
-        return found
 
     def _row(self, position: int, record: Record | str, storage: Storage) -> Row:
         if isinstance(record, str):
             return Row(key=str(position), fault=f"unreadable:{record}")
         columns = self.all_columns()
-        caption = caption_of(record.get(columns.caption) if columns.caption is not None else None)
+        caption = caption_of(value_of(record, columns.caption))
         row = Row(
             key=_text(record, columns.key, str(position)),
             caption=caption or b"",
             url=_text(record, columns.url, ""),
             locator=position,
-            carried=record.get(CARRIED) or tuple(record.get(each.column) for each in columns.extra.values()),
+            carried=record.get(CARRIED) or tuple(value_of(record, each.column) for each in columns.extra.values()),
         )
         for name, column in columns.measures():
-            value = number(record.get(column))
+            value = number(value_of(record, column))
             if value is not None:
                 row.numbers[name] = value
         if caption is None:
@@ -158,21 +179,29 @@ class Table(Source, RecipeModel):
 
     def _attach(self, row: Row, record: Record, storage: Storage) -> None:
         """Set the image of a row from the table or from the image folder, or its fault."""
-        column = self._image_column()
-        if column is not None:
-            value = record.get(column)
-            data = value.get("bytes") if isinstance(value, dict) else value
-            if data is TOO_LARGE:
-                row.fault = "unreadable:too_large"
-                return
-            row.image, row.fault = (data, None) if isinstance(data, bytes) else (None, "unreadable:no_image")
-        else:
+        image = self._embedded(record)
+        if image.data is not None or image.fault is not None:
+            row.image, row.fault = image.data, image.fault
+        elif image.path is not None or self._image_column() is None:
             try:
-                row.image, row.fault = self._read_image(self._path(record), storage)
+                row.image, row.fault = self._read_image(self._file(image.path or ""), storage)
             except OSError as error:  # such as a name that is too long: this concerns one row, not the unit
                 row.fault = f"unreadable:file:{type(error).__name__}"
+        else:
+            row.fault = "unreadable:no_image"
         if row.image is not None and len(row.image) > self.max_image_bytes:
             row.image, row.fault = None, "unreadable:too_large"
+
+    def _embedded(self, record: Record) -> EmbeddedImage:
+        """What the row says of its image: bytes, or the name of a file if there is an image folder."""
+        column, columns = self._image_column(), self.all_columns()
+        if column is not None:
+            image = embedded_image(value_of(record, column))
+            return image if self.image_folder is not None else replace(image, path=None)
+        value = value_of(record, columns.path)
+        if isinstance(value, dict):
+            return embedded_image(value)
+        return EmbeddedImage(path=_text(record, columns.path, "") or None)
 
     def _read_image(self, path: str | None, storage: Storage) -> tuple[bytes | None, str | None]:
         """The bytes of an image, or the fault of its row."""
@@ -184,43 +213,34 @@ class Table(Source, RecipeModel):
             return None, "unreadable:too_large"
         return storage.read(path), None
 
-    def _path(self, record: Record) -> str | None:
-        """Path of the image inside the image folder; None if the table has none or if it leads out of that folder."""
+    def _file(self, name: str) -> str | None:
+        """The path of a file that the table names; None if there is no name or if it leads out of the image folder."""
         columns = self.all_columns()
-        if columns.path is None or self.image_folder is None:
+        if self.image_folder is None or (columns.path is None and columns.image is None):
             raise RecipeError("a table needs `columns: {image: ...}`, or `columns: {path: ...}` with `image_folder:`")
-        relative = _text(record, columns.path, "")
-        if not relative or "\0" in relative or "\\" in relative:
+        if not name or "\0" in name or "\\" in name:
             return None
-        parts = PurePosixPath(relative).parts
-        if PurePosixPath(relative).is_absolute() or ".." in parts or "://" in relative:
+        if ".." in PurePosixPath(name).parts or "://" in name:
             return None
         folder = self.image_folder.removeprefix("file://")
         if "://" in folder:
-            return f"{folder.rstrip('/')}/{relative}"
+            return f"{folder.rstrip('/')}/{name}" if not name.startswith("/") else None
         root = Path(folder).resolve()
         try:
-            target = (root / relative).resolve()
+            target = (root / name).resolve()
         except RuntimeError:  # a cycle of symbolic links
             return None
         return str(target) if target.is_relative_to(root) else None
 
-    def _paths(self, unit: Unit, wanted: set[int], storage: Storage) -> Iterator[tuple[int, str]]:
-        with storage.local(unit.path) as local:
-            for position, record in enumerate(READERS[self._format(unit)](local, self._expectation())):
-                path = self._path(record) if position in wanted and not isinstance(record, str) else None
-                if path is not None:
-                    yield position, path
 
-
-def _named_size(record: Record, column: Column | None, path: str | None, storage: Storage) -> bytes:
+def _named_size(name: str, path: str | None, storage: Storage) -> bytes:
     """An image's name in the table and its size, -1 if the image does not exist."""
     size = storage.size(path) if path is not None and storage.exists(path) else -1
-    return f"{_text(record, column, '')}\n{size}\n".encode("utf-8", "surrogatepass")
+    return f"{name}\n{size}\n".encode("utf-8", "surrogatepass")
 
 
 def _text(record: Record, column: Column | None, default: str) -> str:
-    value = record.get(column) if column is not None else None
+    value = value_of(record, column)
     if value is None:
         return default
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

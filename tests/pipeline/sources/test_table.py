@@ -71,8 +71,6 @@ def test_parquet_with_image_bytes_is_read(tmp_path: Path, storage: Storage) -> N
 @pytest.mark.parametrize(
     "values",
     [
-        pa.array([["A photo"], []], pa.list_(pa.string())),
-        pa.array([{"en": "A photo"}, {"en": ""}]),
         pa.array([5, 0]),
         pa.array([True, False]),
         pa.array([0, 1], pa.date32()),
@@ -83,6 +81,21 @@ def test_a_caption_that_is_not_text_is_a_fault(tmp_path: Path, storage: Storage,
     path = write_parquet(tmp_path, {"text": values, "jpg": [jpeg(0), jpeg(1)]})
     rows = read_all(in_table(path, caption="text", image="jpg"), storage)
     assert [(r.caption, r.image, r.fault) for r in rows] == [(b"", None, "unreadable:bad_caption")] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        (pa.array([["A photo"], []], pa.list_(pa.string())), "name a column of text"),
+        (pa.array([{"en": "A photo", "zh": "猫"}, {"en": "", "zh": ""}]), "name one of its fields: text.en, text.zh"),
+    ],
+)
+def test_a_caption_column_that_is_a_list_or_an_object_is_refused(
+    tmp_path: Path, storage: Storage, values: pa.Array, hint: str
+) -> None:
+    path = write_parquet(tmp_path, {"text": values, "jpg": [jpeg(0), jpeg(1)]})
+    with pytest.raises(RecipeError, match=rf"column text has type .*, which is no caption; {hint}"):
+        read_all(in_table(path, caption="text", image="jpg"), storage)
 
 
 @pytest.mark.parametrize(
@@ -275,18 +288,23 @@ def test_bad_lines_of_jsonl_are_faults(folder: Path, storage: Storage) -> None:
         b'{"text": "caf\xe9", "file": "0.jpg"}',
         b"[1, 2]",
         b'"text"',
-        b'{"text": "\\ud800", "file": "0.jpg"}',
+        b'{"text": "\\ud800", "file": "0.jpg", "clip": 0.5}',
+        b'{"text": "no number", "file": "0.jpg", "clip": NaN}',
+        b'{"text": "a long one", "file": "0.jpg", "clip": 1' + b"0" * 5_000 + b"}",
         b'{"text": "last", "file": "1.jpg"}\r',
     ]
     (folder / "t.jsonl").write_bytes(b"\n".join(lines))
-    rows = read_all(with_paths(folder, "t.jsonl"), storage)
+    rows = read_all(with_paths(folder, "t.jsonl", columns=Columns(caption="text", path="file", clip="clip")), storage)
+    assert [row.numbers for row in rows if row.numbers] == [{"clip": 0.5}]
     assert [(row.caption, row.fault) for row in rows] == [
         (b"first", None),
         (b"", "unreadable:bad_json"),
         (b"", "unreadable:invalid_utf8"),
         (b"", "unreadable:bad_json"),
         (b"", "unreadable:bad_json"),
-        (b"", "unreadable:bad_json"),
+        (b"\xed\xa0\x80", None),  # not UTF-8: the scan gives it that verdict
+        (b"no number", None),
+        (b"a long one", None),
         (b"last", None),
     ]
 
@@ -488,9 +506,7 @@ def test_coco_captions_join_their_images(folder: Path, storage: Storage) -> None
 
 
 @pytest.mark.parametrize("format", ["sbu", "coco"])
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", "{}", '{"captions": ["a"], "image_urls": [], "images": []}']
-)
+@pytest.mark.parametrize("content", ["", "{", "null", "{}", '{"captions": ["a"], "image_urls": [], "images": []}'])
 def test_json_of_another_shape_is_a_damaged_table(folder: Path, storage: Storage, format: Any, content: str) -> None:
     (folder / "t.json").write_text(content)
     table = preset(folder, "t.json", format, path="file_name").model_copy(update={"format": format})
