@@ -9,6 +9,7 @@ from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 import xxhash
 from pydantic import Field
 
