@@ -54,7 +54,7 @@ bench: .stamps/dev
 	sh scripts/system_packages.sh
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ocr,train]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps open-clip-torch timm torchvision
-	$(BIN)/python scripts/mend_torchvision.py
+	$(BIN)/python scripts/patch_torchvision.py
 	$(BIN)/python tests/model/fetch_tokenizer.py || echo 'note: no tokenizer file, its golden tests will be skipped'
 	touch $@ .stamps/demo
 

@@ -88,7 +88,7 @@ def prepare_peers(folder: Path, peers: list[str]) -> None:
             torch = "torch==" + subprocess.check_output([sys.executable, "-c", _TORCH], text=True).strip()
             subprocess.run([str(place / "bin" / "pip"), "install", "-q", torch, package], check=True)
             if name == "mds":  # its torchvision may be of another build than torch
-                subprocess.run([str(place / "bin" / "python"), ROOT / "scripts" / "mend_torchvision.py"], check=True)
+                subprocess.run([str(place / "bin" / "python"), ROOT / "scripts" / "patch_torchvision.py"], check=True)
         target = folder / name
         if target.exists():
             continue

@@ -12,18 +12,14 @@ greedy suppression). Processor time is what counts on a shared machine; wall tim
 
 import argparse
 import json
-import math
 import resource
-import subprocess
-import sys
 import time
 
 import numpy as np
+from growth import run_sizes
 
 from qvl.pipeline.duplicates.near import PAIR, greedy_suppression, near_pairs, tables
 from qvl.pipeline.images.perceptual_hash import BITS, Hashes, distance
-
-GROWTH_LIMIT = 1.2
 
 
 def made_hashes(rows: int, seed: int = 0) -> Hashes:
@@ -91,16 +87,7 @@ def main() -> None:
         print(
             json.dumps({"exact_rows": options.exact, "pairs": len(expected), "equal": np.array_equal(expected, found)})
         )
-    results = []
-    for rows in options.rows:
-        command = [sys.executable, __file__, "--one", str(rows), "--radius", str(options.radius)]
-        line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        results.append(json.loads(line))
-        print(line.strip(), flush=True)
-    first, last = results[0], results[-1]
-    if first["rows"] < last["rows"]:
-        power = math.log(last["cpu_s"] / first["cpu_s"]) / math.log(last["rows"] / first["rows"])
-        print(json.dumps({"growth": f"n^{power:.2f}", "limit": GROWTH_LIMIT, "holds": power <= GROWTH_LIMIT}))
+    run_sizes(__file__, options.rows, ["--radius", str(options.radius)], {})
 
 
 if __name__ == "__main__":

@@ -11,15 +11,12 @@ are those of one core. The steps are those of the stage (sample, train, assign, 
 
 import argparse
 import json
-import math
-import os
 import resource
-import subprocess
-import sys
 import time
 from typing import Any
 
 import numpy as np
+from growth import run_sizes
 
 from qvl.pipeline.curate.selection.semantic_steps import cell_record, suppress_cells
 from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CLUSTER, Grid, nearest_clusters, on_grid, train_clusters
@@ -28,7 +25,6 @@ from qvl.pipeline.duplicates.rules import LOSER, cluster_count
 from qvl.pipeline.recipe.recipe import SemanticDuplicate
 
 RULE = SemanticDuplicate(similarity=0.95)
-GROWTH_LIMIT = 1.2
 
 
 def made_vectors(rows: int, width: int, seed: int = 0) -> Grid:
@@ -48,10 +44,9 @@ def made_vectors(rows: int, width: int, seed: int = 0) -> Grid:
 
 
 def as_cell_record(vectors: Grid, cells: np.ndarray) -> np.ndarray:
-    """Rows in the order of their rank."""
-    found = np.empty(len(vectors), cell_record(vectors.shape[1]))
-    found["cell"], found["vector"], found["group"] = cells, vectors, 0
-    found["row"], found["rank"] = np.arange(len(vectors)), 0
+    """Rows of one group and one language, all of the same rank."""
+    found = np.zeros(len(vectors), cell_record(vectors.shape[1]))
+    found["cell"], found["vector"], found["row"] = cells, vectors, np.arange(len(vectors))
     return found
 
 
@@ -116,17 +111,9 @@ def main() -> None:
         return
     if options.exact:
         print(json.dumps(exactness(options.exact, options.width)), flush=True)
-    results = []
-    for rows in options.rows:
-        command = [sys.executable, __file__, "--one", str(rows), "--width", str(options.width)]
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        line = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-        results.append(json.loads(line))
-        print(line.strip(), flush=True)
-    first, last = results[0], results[-1]
-    if first["rows"] < last["rows"]:
-        power = math.log(last["cpu_s"] / first["cpu_s"]) / math.log(last["rows"] / first["rows"])
-        print(json.dumps({"growth": f"n^{power:.2f}", "limit": GROWTH_LIMIT, "holds": power <= GROWTH_LIMIT}))
+    run_sizes(
+        __file__, options.rows, ["--width", str(options.width)], {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    )
 
 
 if __name__ == "__main__":

@@ -290,18 +290,18 @@ def build(stage: Any, config: Any, marks: Marks, options: argparse.Namespace) ->
 
 def one_step(loaded: Any, engine: Any, marks: Marks) -> float:
     """All micro-batches and the update; returns the mean loss, as a stage reads it."""
-    learnt = sum(batch.supervised for batch in loaded.batches)
+    supervised = sum(batch.supervised for batch in loaded.batches)
     total: Any = 0.0
     marks.at("start")
     for number, batch in enumerate(loaded.batches):
         loss, _ = engine.forward(batch.ids, batch.labels, batch.positions, batch.pixels)
         marks.at("head")
         total = total + loss.detach()
-        engine.backward(loss, learnt, number == len(loaded.batches) - 1)
+        engine.backward(loss, supervised, number == len(loaded.batches) - 1)
         marks.at(marks.inside)
     engine.step(1e-5)
     marks.at("optimizer")
-    return float(total) / max(1, learnt)
+    return float(total) / max(1, supervised)
 
 
 def operations(stage: Any, config: Any, batches: list[Any]) -> tuple[float, float]:

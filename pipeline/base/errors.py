@@ -1,5 +1,9 @@
 """The errors that a user can act on. Any other exception is a bug, which ``qvl.failures`` reports as such."""
 
+from collections.abc import Sequence
+from typing import Self
+
+SHOWN = 5  # differences that a message names
 SIGNALLED = 143
 """Exit status of a run that a signal stopped after it saved a checkpoint."""
 
@@ -14,6 +18,15 @@ class RecipeError(QvlError):
 
 class StaleError(QvlError):
     """The output folder was built from a different recipe or from different inputs."""
+
+    @classmethod
+    def of_output(cls, out: object, differences: Sequence[str], kept: str) -> Self:
+        """The error of an output that ``--fresh`` brings up to date. ``kept`` names what survives that."""
+        more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        return cls(
+            f"{out} was built from a different recipe or from different inputs: {'; '.join(differences[:SHOWN])}{more}. "
+            f"Choose another --output, or run with --fresh to discard what the change invalidates ({kept} are kept)"
+        )
 
 
 class ContractError(QvlError):

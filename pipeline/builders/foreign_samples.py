@@ -10,13 +10,13 @@ from typing import Literal
 import orjson
 
 from qvl.pipeline.builders.text.chat import check_order
-from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, read_turns
+from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, read_turns, render
 from qvl.pipeline.builders.text.rows import JsonObject
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.header import HeaderError, read_header
-from qvl.pipeline.markup.markers import has_marker, named_image_slot
-from qvl.pipeline.markup.turns import Turn, Turns, caption_turns
+from qvl.pipeline.markup.markers import has_marker
+from qvl.pipeline.markup.turns import Turns, caption_turns
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.tar_index import Member
@@ -141,23 +141,8 @@ def _dialogue(meta: JsonObject, images: int) -> _Text:
     if any(isinstance(part, ImagePart) for role, parts in turns if role != "user" for part in parts):
         raise LeftOutError("image_in_answer")
     plain = " ".join(part for _, parts in turns for part in parts if isinstance(part, str))
-    return _Text("chat", _rendered(turns), plain)
-
-
-def _rendered(turns: list[Message]) -> Turns:
-    """Turns as text, with an image slot on a line of its own for every image."""
-    rendered: list[Turn] = []
-    images = 0
-    for role, parts in turns:
-        text = ""
-        for part in parts:
-            if isinstance(part, ImagePart):
-                text += ("\n" if text and not text.endswith("\n") else "") + named_image_slot(images)
-                images += 1
-            else:
-                text += _safe(part)
-        rendered.append(Turn(role, text.strip()))
-    return tuple(rendered)
+    safe = [(role, [part if isinstance(part, ImagePart) else _safe(part) for part in parts]) for role, parts in turns]
+    return _Text("chat", render(safe), plain)
 
 
 def _safe(text: str) -> str:

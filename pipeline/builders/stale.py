@@ -14,8 +14,6 @@ from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
-REASONS_SHOWN = 5
-
 
 @dataclass(frozen=True, slots=True)
 class _ChangedUnit:
@@ -31,10 +29,7 @@ def refuse_or_discard(tasks: Sequence[MakeTask], out: AnyPath, settings: PackSet
     if not reasons:
         return
     if not fresh:
-        raise StaleError(
-            f"{out} was built from a different recipe or from other inputs: {'; '.join(reasons[:REASONS_SHOWN])}. Choose "
-            "another --output, or run with --fresh to discard what this changes (unchanged units are kept)"
-        )
+        raise StaleError.of_output(out, reasons, "unchanged units")
     known = {task.unit.id for task in tasks}
     removed = [path.stem for path in (out / "manifests" / "scan").glob("*.json") if path.stem not in known]
     for unit in [*(unit.id for unit in changed), *removed]:

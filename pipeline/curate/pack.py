@@ -18,7 +18,7 @@ from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Meta, Origin, Sample, SampleImage, SampleRecord, metas
 from qvl.pipeline.shards.writer import EXTENSIONS
-from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit
+from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit, images_missing
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
@@ -119,8 +119,7 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
             images[position] = data
     found = [image for image in images if image is not None]
     if len(found) < len(rows):
-        gone = f"{len(rows) - len(found)} images are gone since they were scanned"
-        raise DataError(f"{task.plan.name}: {gone}; restore them or choose another --output")
+        raise images_missing(task.plan.name, len(rows) - len(found))
     return found
 
 

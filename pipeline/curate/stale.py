@@ -14,8 +14,6 @@ from qvl.pipeline.curate.recipe_note import read_recipe_note, recipe_note
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
-SHOWN = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
@@ -37,13 +35,8 @@ class Staleness:
 def refuse_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:
     """Raise StaleError, which names the differences, if the output was built from another recipe or other inputs."""
     reasons = staleness(recipe, out, tasks).reasons()
-    if not reasons:
-        return
-    more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-    raise StaleError(
-        f"{out} was built from a different recipe or different inputs: {'; '.join(reasons[:SHOWN])}{more}. Choose another "
-        "--output, or run with --fresh to discard what the change invalidates (unchanged scanned units are kept)"
-    )
+    if reasons:
+        raise StaleError.of_output(out, reasons, "unchanged scanned units")
 
 
 def discard_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:

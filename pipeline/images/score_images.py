@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scratch, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
 from qvl.pipeline.recipe.score import Clip, Score
-from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit
+from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit, images_missing
 from qvl.pipeline.storage.reader import Storage
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def measure_pixels(
             if models is not None and good:
                 models.measure(good, measures, threads)
     if decoded != len(rows):
-        raise DataError(f"{unit.name}: {len(rows) - decoded} images have disappeared since they were scanned")
+        raise images_missing(unit.name, len(rows) - decoded)
     _refuse_systematic(faults, len(rows))
     return faults
 

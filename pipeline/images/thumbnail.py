@@ -21,6 +21,12 @@ DECODE_ERRORS = (
     Image.DecompressionBombError,
 )  # fmt: skip
 
+# why a row of a finished output has no thumbnail
+DELETED = "not shown: the picture has been deleted since the scan"
+CHANGED = "not shown: the picture has changed since the scan"
+REMOTE = "not shown: the picture is in a remote file"
+NO_PICTURE = "no picture in the source"
+
 
 class NoThumbnail(DataError):
     """No thumbnail can be shown. The message gives the reason to the reader of the report."""

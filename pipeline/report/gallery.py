@@ -10,7 +10,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.html.elements import CAPTION_CHARACTERS
-from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, thumbnail
+from qvl.pipeline.images.thumbnail import CHANGED, DELETED, NO_PICTURE, REMOTE, NoThumbnail, refuse, thumbnail
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.report.nearest import ranks
 from qvl.pipeline.shards.revoked import read_revoked
@@ -103,7 +103,7 @@ class Gallery:
             if unit not in self.units:
                 self._explain(shown, "not shown: the run's recipe is needed to find the picture")
             elif allowed is not None and unit not in allowed:
-                self._explain(shown, "not shown: the picture is in a remote file")
+                self._explain(shown, REMOTE)
             else:
                 self._pictures(self.units[unit], shown)
 
@@ -120,10 +120,10 @@ class Gallery:
                 if row.id in revoked:
                     raise NoThumbnail("taken down")
                 if row.image_bytes is None:
-                    raise NoThumbnail("no picture in the source")
+                    raise NoThumbnail(NO_PICTURE)
                 refuse(row.image_bytes, card.width, card.height)
                 references.append(ImageReference(row.row, row.locator, row.image_bytes))
-                card.why = "not shown: the picture has been deleted since the scan"
+                card.why = DELETED
             except NoThumbnail as error:
                 card.why = str(error)
         references.sort(key=lambda image: image.row)
@@ -144,7 +144,7 @@ class Gallery:
     def _show(self, card: Card, data: Bytes, digest: bytes | None) -> None:
         try:
             if xxhash.xxh3_128_digest(data) != digest:
-                raise NoThumbnail("not shown: the picture has changed since the scan")
+                raise NoThumbnail(CHANGED)
             card.image, card.why = thumbnail(data), ""
         except NoThumbnail as error:
             card.why = str(error)

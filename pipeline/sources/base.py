@@ -10,6 +10,7 @@ from typing import Any, Self
 import pyarrow as pa
 import xxhash
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.sources.carried import Carried, carried_bytes
 from qvl.pipeline.storage.reader import Storage
 
@@ -100,6 +101,14 @@ class Source(ABC):
     @abstractmethod
     def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
         """Row numbers with image bytes, in any order. The reader is fastest where ``wanted`` is in the order of the file."""
+
+
+def images_missing(location: str, number: int) -> DataError:
+    """The error of a source that lost images since the scan. ``location`` is the unit or shard that they belong to."""
+    what = "1 image is" if number == 1 else f"{number:,} images are"
+    return DataError(
+        f"{location}: {what} no longer in the source; restore what was scanned, or choose another --output"
+    )
 
 
 def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:

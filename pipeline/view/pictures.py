@@ -8,7 +8,7 @@ import xxhash
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.columns import split_sample_id
-from qvl.pipeline.images.thumbnail import NoThumbnail, refuse, webp
+from qvl.pipeline.images.thumbnail import CHANGED, DELETED, NO_PICTURE, REMOTE, NoThumbnail, refuse, webp
 from qvl.pipeline.recipe.recipe import reader
 from qvl.pipeline.sources.base import Bytes, ImageReference
 from qvl.pipeline.storage.reader import Storage
@@ -56,7 +56,7 @@ def _of_build(pictures: Callable[[str, int], Bytes | None], unit: str, row: int)
     except OSError:
         raise NoThumbnail("not shown: the picture has been deleted since the build") from None
     if found is None:
-        raise NoThumbnail("no picture in the source")
+        raise NoThumbnail(NO_PICTURE)
     return found
 
 
@@ -75,17 +75,17 @@ def _from_source(output: Output, cursor: Any, unit: str, row: int) -> bytes | me
         raise DataError(f"{unit} has no row {row}")
     _, locator, size, digest, width, height = found[0]
     if size is None or output.inputs.recipe is None:
-        raise NoThumbnail("no picture in the source")
+        raise NoThumbnail(NO_PICTURE)
     refuse(size, width or 0, height or 0)
     file, storage = output.units[unit], Storage()
     source, image = reader(output.inputs.recipe.source(file.source)), ImageReference(row, locator, size)
     if not storage.is_local(file.path):
-        raise NoThumbnail("not shown: the picture is in a remote file")
+        raise NoThumbnail(REMOTE)
     try:
         for _, data in source.images(file, [image], storage):
             if xxhash.xxh3_128_digest(data) != digest:
-                raise NoThumbnail("not shown: the picture has changed since the scan")
+                raise NoThumbnail(CHANGED)
             return data
     except (OSError, pa.ArrowInvalid):
-        raise NoThumbnail("not shown: the picture has been deleted since the scan") from None
-    raise NoThumbnail("not shown: the picture has been deleted since the scan")
+        raise NoThumbnail(DELETED) from None
+    raise NoThumbnail(DELETED)

@@ -52,7 +52,7 @@ class PlannedPart:
     """A part of a stage's mix. ``samples``: as many as there are. ``share``: of the stage's samples. ``epochs``: how often
     each of them is seen.
 
-    ``tokens``, ``images`` and ``learnt`` (supervised tokens) are means, None where the sampled stream held none of the part.
+    ``tokens``, ``images`` and ``supervised`` tokens are means, None where the sampled stream held none of the part.
     """
 
     part: str
@@ -61,7 +61,7 @@ class PlannedPart:
     epochs: float
     tokens: float | None
     images: float | None
-    learnt: float | None
+    supervised: float | None
 
 
 @dataclass(frozen=True, slots=True)

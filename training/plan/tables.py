@@ -127,9 +127,9 @@ def _mix(stage: PlannedStage) -> Table:
 
 
 def _means(part: PlannedPart) -> tuple[str, str, str]:
-    if part.tokens is None or part.learnt is None or part.images is None:
+    if part.tokens is None or part.supervised is None or part.images is None:
         return "–", "–", "–"
-    return f"{part.tokens:,.0f}", f"{part.learnt:,.0f}", f"{part.images:,.1f}"
+    return f"{part.tokens:,.0f}", f"{part.supervised:,.0f}", f"{part.images:,.1f}"
 
 
 def _memory(stage: PlannedStage, terms: PlanTerms) -> Table:

@@ -7,16 +7,16 @@ from typing import Literal
 from pydantic import Field
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, read_turns
+from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, Part, read_turns, render
 from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup import parsing
-from qvl.pipeline.markup.markers import MARKER, named_image_slot
+from qvl.pipeline.markup.markers import MARKER
 from qvl.pipeline.markup.parsing import TagPair, tag_pairs, unclosed
 from qvl.pipeline.markup.regions import Region
-from qvl.pipeline.markup.turns import Turn, Turns
+from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.storage.reader import Storage
 
 PLACES = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
@@ -69,20 +69,20 @@ class Chat(TextSource):
 
     def _rendered(self, turns: list[Message]) -> tuple[Turns, list[Region]]:
         """Turns as they are trained on, and the regions that they name, each on the last image shown before it."""
-        rendered: list[Turn] = []
+        safe: list[Message] = []
         regions: list[Region] = []
-        number = 0
+        images = 0
         for role, parts in turns:
-            text = ""
+            shown: list[Part] = []
             for part in parts:
                 if isinstance(part, ImagePart):
-                    text += ("\n" if text and not text.endswith("\n") else "") + named_image_slot(number)
-                    number += 1
-                    continue
-                text += self._text(part)
-                regions += _regions(part, number - 1)
-            rendered.append(Turn(role, text.strip()))
-        return tuple(rendered), regions
+                    images += 1
+                    shown.append(part)
+                else:
+                    shown.append(self._text(part))
+                    regions += _regions(part, images - 1)
+            safe.append((role, shown))
+        return render(safe), regions
 
     def _text(self, text: str) -> str:
         """The text as it is safe to train on. Raises LayoutError if it is not."""

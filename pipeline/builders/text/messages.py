@@ -9,10 +9,13 @@ Images appear in the text as ``Picture 1: <img>PATH</img>`` (Qwen-VL), or as ``<
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from qvl.pipeline.builders.text.rows import JsonObject
+from qvl.pipeline.markup.markers import named_image_slot
+from qvl.pipeline.markup.turns import Turn, Turns
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 CHATML = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>\n?", re.DOTALL)
@@ -50,6 +53,22 @@ def read_turns(row: JsonObject) -> list[Message]:
         )
         for role, parts in turns
     ]
+
+
+def render(turns: Iterable[Message]) -> Turns:
+    """Turns as text that is safe to train on already, with an image slot on a line of its own for every image."""
+    rendered: list[Turn] = []
+    images = 0
+    for role, parts in turns:
+        text = ""
+        for part in parts:
+            if isinstance(part, ImagePart):
+                text += ("\n" if text and not text.endswith("\n") else "") + named_image_slot(images)
+                images += 1
+            else:
+                text += part
+        rendered.append(Turn(role, text.strip()))
+    return tuple(rendered)
 
 
 def _turns(row: JsonObject) -> list[Message]:

@@ -76,7 +76,7 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
     lengths = None if spec.packing == "none" else measured
     schedule, state = Schedule(spec, found, recipe.seed, lengths), STREAM_START
     assembler = Assembler(encoder, spec.resolution, False, ShardBytes())
-    sums = dict.fromkeys(("samples", "tokens", "positions", "images", "sequences", "learnt"), 0.0)
+    sums = dict.fromkeys(("samples", "tokens", "positions", "images", "sequences", "supervised"), 0.0)
     for _ in range(steps):
         step = schedule.plan(state, 0, 1)
         state = step.after
@@ -87,7 +87,7 @@ def delivered(name: Path, datasets: dict[str, Path], folder: Path, steps: int) -
             sums["positions"] += batch.ids.numel()
             sums["images"] += 0 if batch.pixels is None else len(batch.pixels)
             sums["sequences"] += len(micro.sequences)
-            sums["learnt"] += int((batch.labels != -100).sum())
+            sums["supervised"] += int((batch.labels != -100).sum())
     return sums
 
 
@@ -106,7 +106,7 @@ def test_stream_means_equal_what_the_loader_delivers(
     assert means.useful == pytest.approx(real["tokens"] / real["positions"], rel=near)
     assert means.samples_per_sequence == pytest.approx(real["samples"] / real["sequences"], rel=near)
     assert means.load.images == pytest.approx(real["images"] / real["samples"], rel=near)
-    assert means.load.labels == pytest.approx(real["learnt"] / real["samples"], rel=near)
+    assert means.load.labels == pytest.approx(real["supervised"] / real["samples"], rel=near)
     assert means.unusable == 0 and made.drawn == round(real["samples"])
 
 

@@ -9,15 +9,15 @@ CheckState = Literal["ok", "missing", "none"]
 @dataclass(frozen=True, slots=True)
 class Check:
     """``part``: what the check belongs to (base, curate, ocr, train, ...). ``state``: "none" means that the thing is absent
-    and that nothing needs it. ``found``: what is there, or why the check failed. ``mend``: the command that fixes it, under
-    the name that its key has in `--json`. ``needed``: nothing works without it.
+    and that nothing needs it. ``found``: what is there, or why the check failed. ``repair``: the command that fixes it.
+    ``needed``: nothing works without it.
     """
 
     part: str
     name: str
     state: CheckState
     found: str
-    mend: str | None = None
+    repair: str | None = None
     needed: bool = False
 
 

@@ -60,6 +60,6 @@ def print_checks(checks: list["Check"]) -> None:
         importance = "needed" if check.needed else "optional"
         console.print("")
         console.print(f"{check.name} ({importance}): {check.found}", soft_wrap=True)
-        console.print(f"  {check.mend}", soft_wrap=True)
+        console.print(f"  {check.repair}", soft_wrap=True)
     if not missing:
         console.print("", "everything is installed", sep="\n")

@@ -8,7 +8,9 @@ import re
 
 DROPPED = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"'))
 BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-MENDED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "…": "...", "\u200d": " "})
+PLAIN_PUNCTUATION = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "…": "...", "\u200d": " "}
+)
 JOINED = {
     "cannot": "can not", "gonna": "gon na", "wanna": "wan na", "gotta": "got ta", "gimme": "gim me", "lemme": "lem me",
     "'tis": "'t is", "'twas": "'t was",
@@ -35,7 +37,7 @@ CLITIC = re.compile(r"^(.+?)(n't|'s|'m|'d|'re|'ve|'ll)$")
 def words(caption: str) -> list[str]:
     """The words that n-grams are made of."""
     found: list[str] = []
-    for token in map(str.lower, TOKEN.findall(caption.translate(MENDED))):
+    for token in map(str.lower, TOKEN.findall(caption.translate(PLAIN_PUNCTUATION))):
         if token in DROPPED or set(token) <= {"."} or set(token) <= {"-"}:
             continue
         if token in BRACKETS:

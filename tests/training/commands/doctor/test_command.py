@@ -16,7 +16,7 @@ def test_the_doctor_on_this_machine_finds_what_the_base_needs(tmp_path: Path) ->
     code, found = doctor("--folder", str(tmp_path / "not" / "yet"))
     assert code == 0 and found["ok"]
     checks = {(check["part"], check["name"]): check for check in found["checks"]}
-    assert all((check["state"] == "missing") == (check["mend"] is not None) for check in found["checks"])
+    assert all((check["state"] == "missing") == (check["repair"] is not None) for check in found["checks"])
     for name in ("Python", "packages: curation, text, grounding", "memory", "disk", "write test"):
         assert checks["base", name]["needed"] and checks["base", name]["state"] == "ok"
     assert checks["model", "PyTorch"]["found"].startswith(str(installed("torch")))

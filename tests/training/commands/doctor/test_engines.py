@@ -17,7 +17,7 @@ def test_a_gpu_that_pytorch_cannot_use_is_reported(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     driver, torch = gpus()
     assert (driver.state, driver.found) == ("ok", "NVIDIA Test, 81559 MiB, 550.1")
-    assert torch.state == "missing" and "cannot use the GPUs" in torch.found and "pip install" in str(torch.mend)
+    assert torch.state == "missing" and "cannot use the GPUs" in torch.found and "pip install" in str(torch.repair)
 
 
 def test_a_program_that_fails_or_hangs_gives_a_reason() -> None:

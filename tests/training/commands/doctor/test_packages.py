@@ -21,10 +21,10 @@ def test_packages_that_are_missing_or_too_old_end_the_command_with_1(tmp_path: P
     checks = {check["name"]: check for check in found["checks"]}
     base = checks["packages: curation, text, grounding"]
     assert "no-such-package>=1" in base["found"] and f"numpy>=999 (is {installed('numpy')})" in base["found"]
-    assert base["mend"] == "pip install qvl"
+    assert base["repair"] == "pip install qvl"
     assert checks["packages: the app"]["state"] == "ok" and checks["packages: the model"]["state"] == "ok"
     assert checks["packages: training"]["found"] == "no-such-engine"
-    assert checks["packages: training"]["mend"] == "pip install 'qvl[train]'"
+    assert checks["packages: training"]["repair"] == "pip install 'qvl[train]'"
     assert checks["packages: OCR pages"]["found"] == "the installed qvl is older than this code"
 
 

@@ -13,7 +13,7 @@ def test_programs_that_are_not_installed_are_missing_with_their_fix(
     monkeypatch.setenv("PATH", str(tmp_path))
     checks = [chromium(), *fonts(), *tesseract()]
     assert [check.state for check in checks] == ["missing"] * 3
-    assert [check.mend for check in checks] == [
+    assert [check.repair for check in checks] == [
         "apt-get install -y chromium", "apt-get install -y fontconfig",
         "apt-get install -y tesseract-ocr tesseract-ocr-chi-sim",
     ]  # fmt: skip
