@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.added_columns import check_names
+from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, check_names
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.sources.base import Unit
@@ -34,6 +34,7 @@ class Curation:
     def scan_tasks(self) -> list[ScanTask]:
         """A task for each unit, in the same order. Looks at every input file."""
         check_names(self.recipe)
+        check_filtered_columns(self.recipe)
         storage, units = Storage(), self.units()
         language_model(self.recipe.language_model)  # loaded before several threads ask for it
 

@@ -6,7 +6,7 @@ from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.discard import discard_results
-from qvl.pipeline.curate.measuring.added_columns import added_columns
+from qvl.pipeline.curate.measuring.added_columns import added_columns, check_filters
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.measuring.scan_stage import run_scan
 from qvl.pipeline.curate.measuring.score_stage import run_score, score_tasks, scores_are_outdated, with_pixel_faults
@@ -44,13 +44,14 @@ def _run_stages(
 ) -> DatasetManifest:
     recipe, out, units = curation.recipe, curation.out, [task.unit for task in tasks]
     scanned = run_scan(recipe, out, tasks, pool, progress)
-    scoring = score_tasks(recipe, out, units, scanned)
+    added = added_columns(recipe, out, scanned)
+    check_filters(recipe, added)
+    scoring = score_tasks(recipe, out, units, scanned, added)
     if scores_are_outdated(scoring, fresh):
         discard_results(curation.layout)
         scanned = run_scan(recipe, out, tasks, pool, progress)
     scored = run_score(scoring, pool, progress)
     check_tolerance(recipe, with_pixel_faults(scanned, scored))
-    added = added_columns(recipe, out, scanned)
     selected, ledgers = run_select(recipe, out, scanned, scoring, added, pool, progress)
     packing = pack_tasks(curation, units, ledgers, selected.fingerprint)
     return run_pack(curation, scanned, selected, packing, pool, progress)

@@ -18,6 +18,11 @@ class Filter(RecipeModel, ABC):
 
     reads: ClassVar[tuple[str, ...]]
 
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that the filter reads."""
+        return self.reads
+
     def over(self, default: "Filter") -> "Filter":
         """The default filter, with the values that this filter sets."""
         return default.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, ValidationError
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, known_columns
 from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.bounded_yaml import YamlFault, parse_yaml
 from qvl.pipeline.recipe.recipe import Recipe
@@ -45,7 +46,9 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
 
     ``FILTER.KEY=VALUE`` changes the filter of every source that has it, or of all sources if none has it. With ``SOURCE.``
     in front it changes that of one source. ``FILTER=null`` switches it off. ``dedup.KEY=VALUE`` changes a duplicate rule.
+    FILTER is also any column, which needs no filter in the recipe.
     """
+    columns = known_columns(recipe) - set(FILTER_NAMES)
     content = recipe.model_dump(mode="json", exclude={"filters"})
     filters: dict[str, Settings] = {
         source.name: recipe.filters_of(source.name).model_dump(mode="json", exclude_none=True)
@@ -56,16 +59,23 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         if path[0] == "dedup" and len(path) > 1:
             _set(content["dedup"], path[1:], change.value, change.text)
         else:
-            names = [path.pop(0)] if _names_source(path, filters) else _sources_with(path[0], filters)
-            for name in names:
+            named = {*FILTER_NAMES, *columns, "columns"}
+            own = [path.pop(0)] if _names_source(path, filters, named) else []
+            if path and (path[0] in columns or (path[0] == "columns" and len(path) > 1)):
+                path = ["columns", *path[path[0] == "columns" :]]
+            for name in own or _sources_with(path, filters):
                 _change_filter(filters[name], path, change.value, change.text)
     for source in content["sources"]:
-        source["filters"] = {name: filters[source["name"]].get(name) for name in FILTER_NAMES}
+        own_filters = filters[source["name"]]
+        columns_of_source = own_filters.get("columns") or {}
+        source["filters"] = {name: own_filters.get(name) for name in FILTER_NAMES} | {"columns": columns_of_source}
     try:
-        return Recipe.model_validate(content)
+        changed = Recipe.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         raise RecipeError(f"{'.'.join(map(str, first['loc'][2:]))}: {first['msg']}") from None
+    check_filtered_columns(changed)
+    return changed
 
 
 def _value(change: str, text: str) -> JsonValue:
@@ -76,21 +86,27 @@ def _value(change: str, text: str) -> JsonValue:
     return value
 
 
-def _names_source(path: list[str], filters: dict[str, Settings]) -> bool:
+def _names_source(path: list[str], filters: dict[str, Settings], names: set[str]) -> bool:
     """True if the path begins with a source. A source that has a filter's name is meant only if a filter follows."""
-    names = Filters.model_fields
     return path[0] in filters and (path[0] not in names or (len(path) > 1 and path[1] in names))
 
 
-def _sources_with(filter_name: str, filters: dict[str, Settings]) -> list[str]:
-    """The sources that have a filter, or all if none has it."""
-    return [name for name, own in filters.items() if own.get(filter_name) is not None] or list(filters)
+def _sources_with(path: list[str], filters: dict[str, Settings]) -> list[str]:
+    """The sources that have the filter of a path, or all if none has it."""
+
+    def has(own: Settings) -> bool:
+        if path[0] != "columns":
+            return own.get(path[0]) is not None
+        columns = own.get("columns")
+        return isinstance(columns, dict) and columns.get(path[1]) is not None
+
+    return [name for name, own in filters.items() if has(own)] or list(filters)
 
 
 def _change_filter(filters: Settings, path: list[str], value: JsonValue, change: str) -> None:
     if not path or path[0] not in Filters.model_fields:
         raise RecipeError(
-            f"{change}: no filter {path[0] if path else ''}; there are {', '.join(FILTER_NAMES)} and dedup"
+            f"{change}: no filter {path[0] if path else ''}; there are {', '.join(FILTER_NAMES)}, columns and dedup"
         )
     if len(path) == 1:
         filters[path[0]] = value

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.curate.selection.judge import first_failed, scored_bits
-from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.verdict_index import UNSCORED, VerdictIndex
 from qvl.pipeline.images.decode import BAD_PIXELS
@@ -57,14 +56,19 @@ def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts
     after[fault] = before[fault]
     contaminated = _where(stored, lambda verdict: verdict.startswith("benchmark:")) & (after == 0)
     after[contaminated] = before[contaminated]
-    uncompared = (after == 0) & (before > 0) & (before <= len(FILTER_NAMES))
+    by_filters = [verdicts.code(name) for name in old.filter_names]
+    uncompared = (after == 0) & np.isin(before, by_filters)
     return UnitVerdicts(before, after, int((missing & ~fault).sum()), int(uncompared.sum()) if new.decontaminate else 0)
 
 
 def failed_bits(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Failed bits (uint32) under the new filters, and True for rows that a changed filter drops for lack of a value."""
-    failed = np.array(table["failed"].to_numpy(), np.uint32)
-    failed &= np.uint32(sum(1 << bit for bit, _, _ in new.filters_of(source).active()))
+    stored = np.array(table["failed"].to_numpy(), np.uint32)
+    old_bits = {name: bit for bit, name in enumerate(old.filter_names)}
+    failed = np.zeros(len(table), np.uint32)
+    for bit, name, _ in new.filters_of(source).active():
+        if name in old_bits:  # filters over columns may have other bits than in the run
+            failed |= (stored >> np.uint32(old_bits[name]) & np.uint32(1)) << np.uint32(bit)
     missing = np.zeros(len(table), bool)
     for bit, _, chosen in changed_filters(old, new, source):
         passed = chosen.keep(table)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+import pyarrow as pa
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.filters import Filters
+from qvl.pipeline.curate.measuring.added_columns import known_columns
+from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
@@ -102,7 +104,7 @@ def _direction(threshold: str) -> int:
 
 def _check(stored: StoredColumns, targets: list[Target], threshold: str) -> None:
     filter_name, _, bound = threshold.partition(".")
-    if filter_name not in Filters.model_fields or bound not in DIRECTIONS:
+    if filter_name not in {*FILTER_NAMES, *known_columns(stored.recipe)} or bound not in DIRECTIONS:
         raise RecipeError(
             f"{threshold}: a threshold is FILTER.minimum or FILTER.maximum; `qvl curate whatif` tries others"
         )
@@ -123,15 +125,24 @@ def stored_values(stored: StoredColumns, source: str, filter_name: str) -> np.nd
     found: list[np.ndarray] = [np.empty(0)]
     for (_, name), table in zip(stored.units, stored.ledgers([column]), strict=True):
         if name == source:
+            _require_numbers(column, table.schema.field(column).type)
             values = table[column].drop_null()
             found.append(np.unique(np.round(np.asarray(values.to_numpy(), np.float64), DECIMALS)))
-    result = np.unique(np.concatenate(found))
+    every = np.unique(np.concatenate(found))
+    result = every[np.isfinite(every)]
     if not len(result):
         raise RecipeError(f"no row of {source} has a value of {column}; score it first, or choose another --threshold")
     return result
 
 
+def _require_numbers(column: str, kind: pa.DataType) -> None:
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise RecipeError(f"{column} has type {kind}; only a bound of numbers can be solved for")
+
+
 def _judged_column(filter_name: str) -> str:
+    if filter_name not in FILTER_NAMES:
+        return filter_name
     kinds = [kind for kind in get_args(Filters.model_fields[filter_name].annotation) if kind is not type(None)]
     reads: tuple[str, ...] = kinds[0].reads
     if len(reads) != 1:

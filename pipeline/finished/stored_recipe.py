@@ -5,6 +5,7 @@ from typing import Any
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.curate.recipe_note import read_recipe_note
 from qvl.pipeline.curate.selection.ledger import read_select_summary
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath
 
@@ -37,3 +38,11 @@ def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
     return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint
+
+
+def stored_filter_names(out: AnyPath) -> tuple[str, ...]:
+    """The names of the bits of ``failed``, in order; the usual ones where select has not finished."""
+    try:
+        return stored_recipe(out)[0].filter_names
+    except RecipeError:
+        return FILTER_NAMES

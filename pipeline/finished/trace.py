@@ -14,7 +14,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
-from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.finished.stored_recipe import stored_filter_names
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.storage.arrow_files import read_parquet
@@ -139,7 +139,7 @@ def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
         file=manifest.name,
         row=row,
         verdict=verdict,
-        failed=[name for bit, name in enumerate(FILTER_NAMES) if failed >> bit & 1],
+        failed=[name for bit, name in enumerate(stored_filter_names(layout.out)) if failed >> bit & 1],
         columns={name: value for name, value in values.items() if name not in OWN_FIELDS},
         shard=_position(layout, sample) if verdict == KEEP else None,
         lost_to=_trace(layout, *split_sample_id(keeper), depth - 1) if keeper and depth else None,

@@ -12,8 +12,8 @@ from qvl.pipeline.filters import FILTER_NAMES
 UNSCORED = "unscored"  # rows that a change lets pass and that stage score never looked at: neither kept nor dropped
 
 
-def _known_at_first() -> dict[str, int]:
-    return {KEEP: 0, **{name: code for code, name in enumerate(FILTER_NAMES, 1)}}
+def _known_at_first(filters: tuple[str, ...] = FILTER_NAMES) -> dict[str, int]:
+    return {KEEP: 0, **{name: code for code, name in enumerate(filters, 1)}}
 
 
 @dataclass
@@ -22,6 +22,11 @@ class VerdictIndex:
 
     known: dict[str, int] = field(default_factory=_known_at_first)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, filters: tuple[str, ...]) -> "VerdictIndex":
+        """The index of a recipe whose filters have these names."""
+        return cls(_known_at_first(filters))
 
     def code(self, verdict: str) -> int:
         with self.lock:

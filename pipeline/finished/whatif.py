@@ -130,7 +130,7 @@ class UnitAnswer:
 def whatif(stored: StoredColumns, changed: Recipe, by: Iterable[str] = ("source",)) -> Answer:
     """What the recipe ``changed`` would keep, counted by the columns ``by``. Its sources and scores are the stored ones."""
     dimensions = tuple(by)
-    verdicts, cells = VerdictIndex(), CellIndex(dimensions)
+    verdicts, cells = VerdictIndex.of(changed.filter_names), CellIndex(dimensions)
 
     def answer_unit(source: str, table: pa.Table) -> UnitAnswer:
         judged = judge_again(table, source, stored.recipe, changed, verdicts)
@@ -157,7 +157,9 @@ def _needed_columns(stored: StoredColumns, changed: Recipe, dimensions: tuple[st
     if stored.recipe.score is not None:
         columns.add("score_state")
     for source in {source for _, source in stored.units}:
-        columns |= {name for _, _, chosen in changed_filters(stored.recipe, changed, source) for name in chosen.reads}
+        columns |= {
+            name for _, _, chosen in changed_filters(stored.recipe, changed, source) for name in chosen.judged_columns
+        }
     return columns
 
 

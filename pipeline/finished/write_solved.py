@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.finished.solve import Solved
 from qvl.pipeline.recipe.bounded_yaml import read_yaml
 from qvl.pipeline.recipe.file import RecipeContent
@@ -36,8 +37,10 @@ def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:
 def _set_threshold(source: RecipeContent, solved: Solved) -> None:
     filter_name, _, bound = solved.threshold.partition(".")
     filters = dict(source.get("filters") or {})
-    filters[filter_name] = {**(filters.get(filter_name) or {}), bound: solved.value}
     source["filters"] = filters
+    if filter_name not in FILTER_NAMES:
+        filters["columns"] = filters = dict(filters.get("columns") or {})
+    filters[filter_name] = {**(filters.get(filter_name) or {}), bound: solved.value}
 
 
 def _make_paths_absolute(source: RecipeContent, spec: SourceSpec) -> None:

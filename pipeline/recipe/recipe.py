@@ -1,5 +1,6 @@
 """The recipe of a curation: YAML, read into frozen models. Only the recipe changes what data comes out."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.filters import Filters
+from qvl.pipeline.filters import FILTER_NAMES, MOST_FILTERS, Filters
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.score import Score, is_weight_file
@@ -153,6 +154,13 @@ class Recipe(RecipeModel):
         return self
 
     @model_validator(mode="after")
+    def _filters_have_bits(self) -> "Recipe":
+        most = MOST_FILTERS - len(FILTER_NAMES)
+        if len(self.filtered_columns) > most:
+            raise ValueError(f"filters.columns: {len(self.filtered_columns)} columns are judged, the limit is {most}")
+        return self
+
+    @model_validator(mode="after")
     def _hashes_are_measured(self) -> "Recipe":
         hashed = self.score is not None and self.score.phash is not None
         if self.dedup.near_duplicate is not None and not hashed:
@@ -193,9 +201,20 @@ class Recipe(RecipeModel):
         per: list[JsonValue] = [*self.duplicates_per()]
         return {**settings, "per": per} if per else settings
 
+    @cached_property
+    def filtered_columns(self) -> tuple[str, ...]:
+        """The columns that a filter over a column judges in some source, in the order of their names."""
+        merged = [source.filters.over(self.filters).columns for source in self.sources]
+        return tuple(sorted({name for columns in merged for name, chosen in columns.items() if chosen is not None}))
+
+    @property
+    def filter_names(self) -> tuple[str, ...]:
+        """The reasons of all filters that a recipe like this can have, in the order in which they judge: one per bit."""
+        return (*FILTER_NAMES, *self.filtered_columns)
+
     def filters_of(self, source: str) -> Filters:
         """The filters for the rows of a source."""
-        return self.source(source).filters.over(self.filters)
+        return self.source(source).filters.over(self.filters).among(self.filtered_columns)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -60,4 +60,5 @@ class Score(RecipeModel):
 
     def measured(self) -> frozenset[str]:
         """The columns that scoring measures instead of scan."""
-        return frozenset(("clip",)) if self.clip else frozenset()
+        hashed = ("phash", "phash_tint", "phash_spread") if self.phash else ()
+        return frozenset((*hashed, *(("clip", *self.clip.models()) if self.clip else ())))

@@ -7,7 +7,6 @@ import numpy as np
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.measuring.columns import sample_id
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules
-from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Cluster, size_histogram
@@ -66,7 +65,7 @@ def funnel(figures: Figures, recipe: Recipe) -> Funnel:
 def _reasons(recipe: Recipe, seen: set[str]) -> list[str]:
     """Reasons that dropped rows or could have, in the order in which they judge; unknown ones last."""
     rules = [rule.reason for rule in rules_of(recipe)]
-    order = [*FAULTS, *FILTER_NAMES, *rules]
+    order = [*FAULTS, *recipe.filter_names, *rules]
     shown = seen | {*chosen_filters(recipe), *rules}
     return [*(reason for reason in order if reason in shown), *sorted(seen - set(order))]
 
@@ -183,7 +182,7 @@ def set_chart(tally: Tally, threshold: SetThreshold) -> SetChart:
     totals: Counter[str] = Counter()
     for (_, value), number in tally.values.items():
         totals[value] += number
-    passing = {value for values in threshold.allowed.values() for value in values}
+    passing = threshold.passing(list(totals))
     order = sorted(totals, key=lambda value: (value not in passing, -totals[value], value))
     shown, hidden = order[:VALUES_SHOWN], order[VALUES_SHOWN:]
     values = [SetValue(value or "not measured", value in passing, _rows(tally, value)) for value in shown]

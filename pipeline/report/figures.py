@@ -9,12 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.verdicts import KEEP
-from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.curate.selection.ledger import ledger_schema, read_ledger
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.clusters import Clusters
 from qvl.pipeline.report.nearest import Nearest, ranks
 from qvl.pipeline.report.records import Bound, Side
-from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, Threshold, floats, thresholds
+from qvl.pipeline.report.thresholds import (
+    JudgedColumns,
+    NumberThreshold,
+    SetThreshold,
+    Span,
+    Threshold,
+    floats,
+    thresholds,
+)
 from qvl.pipeline.storage.paths import AnyPath
 
 ALWAYS = ("source", "verdict", "failed", "dup_of", "fault", "width", "height", "characters", "language")
@@ -68,13 +76,34 @@ class Figures:
 
 def collect(out: AnyPath, recipe: Recipe, candidates: frozenset[str] | None, advance: Callable[[int], None]) -> Figures:
     """Read the ledger once. Only rows of units in ``candidates`` are picked for galleries (None: of all units)."""
-    figures = Figures([Tally(threshold) for threshold in thresholds(recipe)])
+    figures = Figures([Tally(threshold) for threshold in thresholds(recipe, judged_columns(out, recipe))])
     read = {name for tally in figures.tallies for name in _columns(tally.threshold)}
     for unit, table in read_ledger(out, sorted({*ALWAYS, *read})):
         if len(table):
             _unit(figures, unit, table, recipe.pack.seed, candidates is None or unit in candidates)
         advance(len(table))
     return figures
+
+
+def judged_columns(out: AnyPath, recipe: Recipe) -> JudgedColumns:
+    """Types of the columns that filters of the recipe judge, and the extremes of numbers, from the ledger."""
+    if not recipe.filtered_columns:
+        return JudgedColumns()
+    schema = ledger_schema(out)
+    bounded = [
+        name
+        for name in recipe.filtered_columns
+        if pa.types.is_integer(schema.field(name).type) or pa.types.is_floating(schema.field(name).type)
+    ]
+    spans: dict[str, Span] = {}
+    for _, table in read_ledger(out, bounded) if bounded else ():
+        for name in bounded:
+            values = floats(table[name])
+            values = values[np.isfinite(values)]
+            if len(values):
+                low, high = spans.get(name, (np.inf, -np.inf))
+                spans[name] = (min(low, float(values.min())), max(high, float(values.max())))
+    return JudgedColumns(schema, spans)
 
 
 def _columns(threshold: Threshold) -> tuple[str, ...]:

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field, fields
 import pyarrow as pa
 import xxhash
 
+from qvl.pipeline.base.json_values import json_values
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import split_sample_id
-from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.html.elements import CAPTION_CHARACTERS
 from qvl.pipeline.images.thumbnail import CHANGED, DELETED, NO_PICTURE, REMOTE, NoThumbnail, refuse, thumbnail
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.report.nearest import ranks
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Bytes, ImageReference, Unit
-from qvl.pipeline.storage.arrow_files import parquet_file
+from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
 REMOTE_UNITS = 4
+VALUE_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,24 @@ class Gallery:
             by_unit.setdefault(unit, []).append(row)
         for unit, rows in by_unit.items():
             shown = list(_ledger_rows(Layout(self.out).ledger(unit), rows))
-            self.cards |= {row.id: _card(row) for row in shown}
+            self.cards |= {row.id: _card(row, self.recipe.filter_names) for row in shown}
+            self._add_values(Layout(self.out).ledger(unit), shown)
             if unit not in self.units:
                 self._explain(shown, "not shown: the run's recipe is needed to find the picture")
             elif allowed is not None and unit not in allowed:
                 self._explain(shown, REMOTE)
             else:
                 self._pictures(self.units[unit], shown)
+
+    def _add_values(self, ledger: AnyPath, rows: list[ShownRow]) -> None:
+        """Put the values of the columns that filters of the recipe judge on the cards of a unit's rows."""
+        names = list(self.recipe.filtered_columns)
+        if not names:
+            return
+        table = read_parquet(ledger, names).take(pa.array([row.row for row in rows]))
+        for name in names:
+            for row, value in zip(rows, json_values(table[name]), strict=True):
+                self.cards[row.id].values[name] = "none" if value is None else str(value)[:VALUE_CHARACTERS]
 
     def _explain(self, rows: list[ShownRow], why: str) -> None:
         for row in rows:
@@ -150,8 +162,8 @@ class Gallery:
             card.why = str(error)
 
 
-def _card(row: ShownRow) -> Card:
-    failed = [reason for bit, reason in enumerate(FILTER_NAMES) if row.failed >> bit & 1]
+def _card(row: ShownRow, filters: tuple[str, ...]) -> Card:
+    failed = [reason for bit, reason in enumerate(filters) if row.failed >> bit & 1]
     text = row.caption or ""
     caption = text if len(text) <= CAPTION_CHARACTERS else text[: CAPTION_CHARACTERS - 1] + "…"
     named = {"language": row.language, "format": row.format, "mode": row.mode}

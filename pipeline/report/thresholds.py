@@ -7,7 +7,7 @@ axes are named below.
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,16 +15,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from qvl.pipeline.base.json_values import json_values
 from qvl.pipeline.curate.measuring.columns import COLUMNS
-from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.filters.column import ColumnFilter, text_of
 from qvl.pipeline.recipe.recipe import Recipe
 
 Bounds = tuple[float | None, float | None]
+Span = tuple[float, float]
 Closed = Literal["left", "right"]
 
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)  # preferred numbers, ISO 3 R10
 SHARE_STEPS = 40
+SPAN_STEPS = 50
+VALUES_COUNTED = 64
+OTHER_VALUES = "other values"
+NO_SET = (None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,38 @@ SIGNED = {"clip": (-0.3, 1.0, 130), "aesthetic": (0.0, 10.0, 50)}
 
 
 @dataclass(frozen=True)
+class JudgedColumns:
+    """The columns that filters judge: their types, and the smallest and the largest number of those that hold numbers."""
+
+    schema: pa.Schema = COLUMNS
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    def kind(self, column: str) -> pa.DataType:
+        """The type of a column; that of a score where the column is not known."""
+        return self.schema.field(column).type if column in self.schema.names else pa.float32()
+
+    def axis(self, column: str, integer: bool) -> np.ndarray:
+        """Edges over the numbers of a column, before thresholds are inserted."""
+        low, high = self.spans.get(column, (0.0, 1.0))
+        if column in SIGNED or (integer and low >= 0):
+            return _axis(column, column, integer)
+        if integer:
+            step = max(1, int((high - low) // SPAN_STEPS))
+            return np.arange(low, high + 2 * step, step, dtype=np.float64)
+        return np.linspace(low, high if high > low else low + 1.0, SPAN_STEPS + 1)
+
+
+COLUMNS_OF_SCAN = JudgedColumns()
+
+
+@dataclass(frozen=True)
 class NumberThreshold:
     """Bounds of a measured number by source, and the bins of its histogram.
 
     Bin i holds the values between ``edges[i - 1]`` and ``edges[i]``; the first and the last bin are open. ``closed`` is
     the end that belongs to a bin, so that every bound, which is itself an edge, lies exactly between two bins. A bin of
-    integers starts at its lower edge. ``allowed`` limits the rows to those whose value of ``reads[0]`` is in the set.
+    integers starts at its lower edge. ``single``: the column is float32. ``allowed`` limits the rows to those whose value
+    of ``reads[0]`` is in the set.
     """
 
     bit: int
@@ -76,6 +108,7 @@ class NumberThreshold:
     label: str
     reads: tuple[str, ...]
     integer: bool
+    single: bool
     closed: Closed
     bounds: dict[str, Bounds]
     edges: np.ndarray
@@ -93,9 +126,8 @@ class NumberThreshold:
 
     def limits(self, source: str) -> Bounds:
         """The bounds of a source as the filter compares them: in the precision of the column."""
-        single = COLUMNS.field(self.reads[-1]).type == pa.float32()
         low, high = (
-            float(np.float32(limit)) if single and limit is not None else limit
+            float(np.float32(limit)) if self.single and limit is not None else limit
             for limit in self.bounds.get(source, (None, None))
         )
         return low, high
@@ -109,12 +141,16 @@ class NumberThreshold:
 
 @dataclass(frozen=True)
 class SetThreshold:
-    """The values of a column that pass, by source. A boolean column has the values yes and no."""
+    """The values of a column that pass, by source. A boolean column has the values yes and no.
+
+    ``judges`` are the filters of the sources where they judge values by more than a set.
+    """
 
     bit: int
     reason: str
     column: str
     allowed: dict[str, tuple[str, ...]]
+    judges: tuple[ColumnFilter, ...] = ()
 
     @property
     def judged(self) -> frozenset[str]:
@@ -131,11 +167,40 @@ class SetThreshold:
         column = table[self.column].combine_chunks()
         if pa.types.is_boolean(column.type):
             column = pc.if_else(column, "yes", "no")
-        plain = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
-        return plain.cast(pa.dictionary(pa.int32(), pa.string()))
+        plain = column if pa.types.is_dictionary(column.type) else as_text(column).dictionary_encode()
+        plain = plain.cast(pa.dictionary(pa.int32(), pa.string()))
+        return frequent(plain) if self.judges else plain
+
+    def passing(self, values: list[str]) -> set[str]:
+        """Those of the values that pass in some source."""
+        if not self.judges:
+            return {value for allowed in self.allowed.values() for value in allowed}
+        found = [judge.passing(values) for judge in self.judges]
+        return {value for number, value in enumerate(values) if value and any(each[number] for each in found)}
 
 
 Threshold = NumberThreshold | SetThreshold
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Values of any type as text, null where null."""
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        values = json_values(column)
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return column.cast(pa.string())
+
+
+def frequent(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The column with its most frequent values; all others, of which there may be as many as rows, are one value."""
+    if len(column.dictionary) <= VALUES_COUNTED:
+        return column
+    counts = np.bincount(column.indices.drop_null().to_numpy(), minlength=len(column.dictionary))
+    order = np.argsort(-counts, kind="stable")[:VALUES_COUNTED]
+    place = np.full(len(column.dictionary), VALUES_COUNTED, np.int32)
+    place[order] = np.arange(VALUES_COUNTED, dtype=np.int32)
+    indices = pa.array(place).take(column.indices)
+    names = pa.concat_arrays([column.dictionary.take(pa.array(order)), pa.array([OTHER_VALUES])])
+    return pa.DictionaryArray.from_arrays(indices, names)
 
 
 def salt(reason: str) -> np.uint64:
@@ -149,26 +214,52 @@ def floats(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def purpose(chosen: Filter) -> str:
-    """What a filter is for: the first line of its module's docstring."""
+    """What a filter is for: the first line of its module's docstring; a filter over a column names the column."""
+    if isinstance(chosen, ColumnFilter):
+        return f"Keep only rows whose column {chosen.column} is as the recipe says."
     return (sys.modules[type(chosen).__module__].__doc__ or "").strip().splitlines()[0].replace("``", "")
 
 
 def chosen_filters(recipe: Recipe) -> dict[str, dict[str, Filter]]:
     """Active filters by reason and source, in the order in which they judge."""
-    by_reason: dict[str, dict[str, Filter]] = {reason: {} for reason in FILTER_NAMES}
+    by_reason: dict[str, dict[str, Filter]] = {reason: {} for reason in recipe.filter_names}
     for source in recipe.sources:
         for _, reason, chosen in recipe.filters_of(source.name).active():
             by_reason[reason][source.name] = chosen
     return {reason: chosen for reason, chosen in by_reason.items() if chosen}
 
 
-def thresholds(recipe: Recipe) -> list[Threshold]:
+def thresholds(recipe: Recipe, judged: JudgedColumns = COLUMNS_OF_SCAN) -> list[Threshold]:
     """One per active filter; two for a filter with both a set and a bound that can drop a row."""
-    return [each for reason, chosen in chosen_filters(recipe).items() for each in _thresholds(reason, chosen)]
+    found: list[Threshold] = []
+    for reason, chosen in chosen_filters(recipe).items():
+        bit = recipe.filter_names.index(reason)
+        own = {source: each for source, each in chosen.items() if isinstance(each, ColumnFilter)}
+        found += _over_column(bit, reason, own, judged) if own else _thresholds(bit, reason, chosen)
+    return found
 
 
-def _thresholds(reason: str, chosen: dict[str, Filter]) -> Iterator[Threshold]:
-    bit, reads = FILTER_NAMES.index(reason), next(iter(chosen.values())).reads
+def _over_column(bit: int, reason: str, chosen: dict[str, ColumnFilter], judged: JudgedColumns) -> Iterator[Threshold]:
+    """Bounds of a column as a number; its values where a set or a pattern is to be met, or nothing but a value."""
+    bounds = {source: _bounds(each) for source, each in chosen.items()}
+    limits = [(limit, side) for pair in bounds.values() for side, limit in enumerate(pair) if limit is not None]
+    judges = tuple(dict.fromkeys(chosen.values()))
+    if not limits or any(
+        (each.allowed, each.forbidden, each.pattern, each.forbidden_pattern) != NO_SET for each in judges
+    ):
+        allowed = {source: tuple(map(text_of, each.allowed or ())) for source, each in chosen.items()}
+        yield SetThreshold(bit, reason, reason, allowed, judges)
+    if limits:
+        kind = judged.kind(reason)
+        integer = bool(pa.types.is_integer(kind))
+        closed: Closed = "left" if integer or any(low is not None for low, _ in bounds.values()) else "right"
+        label = LABELS.get(reason, reason.replace("_", " "))
+        edges = _with_cuts(judged.axis(reason, integer), sorted({_cut(*limit, integer, kind) for limit in limits}))
+        yield NumberThreshold(bit, reason, label, (reason,), integer, kind == pa.float32(), closed, bounds, edges)
+
+
+def _thresholds(bit: int, reason: str, chosen: dict[str, Filter]) -> Iterator[Threshold]:
+    reads = next(iter(chosen.values())).judged_columns
     bounds = {source: _bounds(each) for source, each in chosen.items()}
     allowed = {source: tuple(getattr(each, "allowed", ())) for source, each in chosen.items()}
     if any(allowed.values()):
@@ -201,7 +292,8 @@ def _number(
     edges = _with_cuts(
         _axis(reason, column, integer), sorted({_cut(limit, side, integer, kind) for limit, side in limits})
     )
-    return NumberThreshold(bit, reason, label, reads, integer, closed, bounds, edges, allowed)
+    single = kind == pa.float32()
+    return NumberThreshold(bit, reason, label, reads, integer, single, closed, bounds, edges, allowed)
 
 
 def _cut(threshold: float, side: int, integer: bool, kind: Any) -> float:

@@ -13,6 +13,8 @@ from pydantic import JsonValue
 from starlette.requests import Request
 
 from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.curate.selection.ledger import ledger_schema
+from qvl.pipeline.report.thresholds import JudgedColumns
 from qvl.pipeline.view import detail, predictions, samples
 from qvl.pipeline.view.output import Output, OutputContent, UserInputs
 from qvl.pipeline.view.pictures import picture
@@ -207,7 +209,9 @@ class Answers:
         recipe = self._output.stored
         if recipe is None:
             raise BadQuery("only a curation has thresholds that can be changed")
-        return Thresholds(filter_thresholds(recipe), dedup_rules(recipe), [source.name for source in recipe.sources])
+        judged = JudgedColumns(ledger_schema(self._output.layout.out))
+        found = filter_thresholds(recipe, judged)
+        return Thresholds(found, dedup_rules(recipe), [source.name for source in recipe.sources])
 
     def whatif(self, cursor: Any, request: Request) -> WhatIfAnswer:
         """What changes (``w``) of the thresholds would keep, add and remove."""

@@ -180,7 +180,7 @@ def _rules(output: Output, record: Record) -> list[JudgedRule]:
             reason,
             reason not in failed,
             chosen.model_dump(mode="json", exclude_none=True),
-            {name: record.get(name) for name in chosen.reads},
+            {name: record.get(name) for name in chosen.judged_columns},
         )
         for _, reason, chosen in output.stored.filters_of(record["source"]).active()
     ]

@@ -187,7 +187,7 @@ class Output:
             shards=0 if dataset is None else len(dataset.shards),
             curated=self.stored is not None,
             pictures=(self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
-            order=[*FILTER_NAMES, *rules],
+            order=[*(FILTER_NAMES if self.stored is None else self.stored.filter_names), *rules],
             rules=rules,
             tables=[self._table(cursor, table) for table in self.tables.values()],
         )

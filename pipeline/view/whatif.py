@@ -25,12 +25,21 @@ from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.near import PAIR
 from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
 from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.filters.column import ColumnFilter
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import THREADS, DuplicateCandidates, Result, StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
 from qvl.pipeline.finished.whatif import Answer, Funnel, WhatIfCounts, whatif
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.thresholds import DERIVED, NumberThreshold, chosen_filters, purpose, thresholds
+from qvl.pipeline.report.thresholds import (
+    COLUMNS_OF_SCAN,
+    DERIVED,
+    JudgedColumns,
+    NumberThreshold,
+    chosen_filters,
+    purpose,
+    thresholds,
+)
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.queries import Query, Record, counts, records
 
@@ -295,9 +304,9 @@ class FilterThresholds:
     values: dict[str, dict[str, JsonValue]]
 
 
-def filter_thresholds(recipe: Recipe) -> list[FilterThresholds]:
+def filter_thresholds(recipe: Recipe, judged: JudgedColumns = COLUMNS_OF_SCAN) -> list[FilterThresholds]:
     """Every filter with the thresholds that can be changed, in the order in which they judge."""
-    numbers = {each.reason: each for each in thresholds(recipe) if isinstance(each, NumberThreshold)}
+    numbers = {each.reason: each for each in thresholds(recipe, judged) if isinstance(each, NumberThreshold)}
     return [_filter(reason, chosen, numbers.get(reason)) for reason, chosen in chosen_filters(recipe).items()]
 
 
@@ -306,8 +315,10 @@ def _filter(reason: str, chosen: dict[str, Filter], threshold: NumberThreshold |
     values = {source: each.model_dump(mode="json", exclude_none=True) for source, each in chosen.items()}
     if threshold is None:
         return FilterThresholds(reason, purpose(first), "", None, [], values)
-    column = DERIVED_COLUMNS[reason] if reason in DERIVED else first.reads[-1]
+    column = DERIVED_COLUMNS[reason] if reason in DERIVED else first.judged_columns[-1]
     bounds = [name for name in type(first).model_fields if name.startswith(("minimum", "maximum"))]
+    if isinstance(first, ColumnFilter):  # of which either bound may be left out
+        bounds = [name for name in bounds if any(name in own for own in values.values())]
     return FilterThresholds(reason, purpose(first), threshold.label, column, bounds, values)
 
 

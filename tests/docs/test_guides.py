@@ -9,6 +9,7 @@ import yaml
 
 import qvl.grounding_builder.build.benchmarks
 import qvl.pipeline.builders.text.recipe
+import qvl.pipeline.filters
 import qvl.pipeline.recipe.recipe
 import qvl.training.recipe
 from tests.docs.pages import ROOT, blocks, page
@@ -33,6 +34,16 @@ def test_exclusion_list_of_the_grounding_guide_when_validated_names_the_benchmar
     assert [one.name for one in found.benchmarks] == ["refcoco", "refcoco+", "refcocog", "coco", "flickr30k"]
 
 
+def test_filters_over_columns_of_the_page_when_validated_judge_three_columns() -> None:
+    (text,) = blocks(page("docs/filters.md"), "yaml")
+    found = qvl.pipeline.filters.Filters.model_validate(yaml.safe_load(text)["filters"])
+    assert list(found.columns) == ["aesthetic", "license", "url"]
+
+
 def test_guides_with_a_recipe_when_listed_are_all_tested() -> None:
     guides = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(path.read_text("utf-8"), "yaml")}
-    assert guides - {"docs/experiments.md"} == {*LOADERS, "docs/grounding.md", "docs/add_a_filter.md"}
+    assert guides - {"docs/experiments.md", "docs/filters.md"} == {
+        *LOADERS,
+        "docs/grounding.md",
+        "docs/add_a_filter.md",
+    }

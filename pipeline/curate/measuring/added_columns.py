@@ -22,6 +22,7 @@ from qvl.pipeline.storage.paths import AnyPath
 
 OF_THE_LEDGER = ("id", "source", "verdict", "failed", "dup_of")
 OF_PAGES = ("fails", "shorter_side", "pixels", "aspect_ratio", "filename", "file_row_number")
+NOT_JUDGED = frozenset(("row", "locator", "fault", "score_state"))
 TAKEN = frozenset(name.casefold() for name in (*OF_THE_LEDGER, *COLUMNS.names, *SCORES.names, *OF_PAGES))
 
 
@@ -52,6 +53,35 @@ def check_names(recipe: Recipe) -> None:
         other = seen.setdefault(ledger_name(name).casefold(), name)
         if other != name:
             raise RecipeError(f"columns.extra: {other} and {name} are one column in the ledger; rename one of them")
+
+
+def added_names(recipe: Recipe) -> list[str]:
+    """The names in the ledger of all columns that the recipe adds."""
+    return list(dict.fromkeys(ledger_name(name) for source in recipe.sources for name in source.read.columns.extra))
+
+
+def known_columns(recipe: Recipe) -> frozenset[str]:
+    """Every column that a filter may judge: what scan and score measure under this recipe, and what the recipe adds."""
+    scored = recipe.score.measured() if recipe.score is not None else frozenset()
+    return frozenset((*COLUMNS.names, *scored, *added_names(recipe))) - NOT_JUDGED
+
+
+def check_filtered_columns(recipe: Recipe) -> None:
+    """Raise RecipeError for a filter over a column that does not exist."""
+    known = known_columns(recipe)
+    unknown = [name for name in recipe.filtered_columns if name not in known]
+    if unknown:
+        added = ", ".join(added_names(recipe)) or "none; carry some along with `columns: {extra: {NAME: COLUMN}}`"
+        raise RecipeError(f"filters.columns.{unknown[0]}: there is no such column. Columns of your own: {added}")
+
+
+def check_filters(recipe: Recipe, added: AddedColumns) -> None:
+    """Raise RecipeError for a filter that does not fit the type of its column."""
+    schema = pa.schema([*COLUMNS, *SCORES, *added.schema])
+    for source in recipe.sources:
+        for chosen in recipe.filters_of(source.name).columns.values():
+            if chosen is not None:
+                chosen.keep(pa.schema([schema.field(chosen.column)]).empty_table())
 
 
 def with_carried(batch: pa.RecordBatch, rows: Sequence[Row], carried: pa.Schema) -> pa.RecordBatch:
@@ -89,8 +119,7 @@ def check_types(units: Iterable[ScanManifest]) -> dict[str, ScanManifest]:
 def added_columns(recipe: Recipe, out: AnyPath, scanned: list[ScanManifest]) -> AddedColumns:
     """The added columns of a run whose units are scanned. Raises DataError where their types differ."""
     known = check_types(scanned)
-    names = dict.fromkeys(ledger_name(name) for source in recipe.sources for name in source.read.columns.extra)
-    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in names))
+    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in added_names(recipe)))
 
 
 def _type(out: AnyPath, unit: ScanManifest | None, name: str) -> pa.DataType:

@@ -21,9 +21,11 @@ from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest, read_committed
-from qvl.pipeline.curate.measuring.columns import CATEGORY, ROW_GROUP, read_columns
+from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns
+from qvl.pipeline.curate.measuring.columns import CATEGORY, ROW_GROUP
 from qvl.pipeline.curate.measuring.image_vectors import publish_vectors
 from qvl.pipeline.curate.measuring.manifests import Parts, ScoreManifest
+from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.measuring.score_columns import NOT_SCORED, ROW_UNREADABLE, SCORED, SCORES
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.filters.base import Filter
@@ -50,6 +52,7 @@ class ScoreTask:
     filters: Filters
     score: Score
     parts: Parts
+    added: AddedColumns = NOTHING_ADDED
 
     @property
     def needs(self) -> Resources:
@@ -76,7 +79,13 @@ class ScoreTask:
 
 
 def score_task(
-    recipe: Recipe, source: SourceSpec, unit: Unit, out: AnyPath, scanned: str, weights: dict[str, str]
+    recipe: Recipe,
+    source: SourceSpec,
+    unit: Unit,
+    out: AnyPath,
+    scanned: str,
+    weights: dict[str, str],
+    added: AddedColumns = NOTHING_ADDED,
 ) -> ScoreTask:
     """``scanned`` is the hash of the unit's columns, ``weights`` the identity of each model's weights."""
     if recipe.score is None:
@@ -88,12 +97,12 @@ def score_task(
         "phash": recipe.score.phash is not None,
         "clip": {name: [weights[name], model.precision] for name, model in models.items()},
     }
-    return ScoreTask(out, unit, reader(source), recipe.filters_of(source.name), recipe.score, parts)
+    return ScoreTask(out, unit, reader(source), recipe.filters_of(source.name), recipe.score, parts, added)
 
 
 def cheap_filters(filters: Filters, score: Score) -> Iterator[tuple[int, str, Filter]]:
     """Bit, name and settings of the active filters that need nothing from this stage."""
-    return (entry for entry in filters.active() if not set(entry[2].reads) & score.measured())
+    return (entry for entry in filters.active() if not set(entry[2].judged_columns) & score.measured())
 
 
 def first_cheap_failure(columns: pa.Table, filters: Filters, score: Score) -> list[str | None]:
@@ -150,8 +159,8 @@ def _scores(task: ScoreTask) -> tuple[pa.Table, Vectors]:
     """The score columns of every row of the unit (scores known before, new ones, or null), and the image vectors."""
     needed = {"fault", "row", "locator", "image_bytes", "caption", "language"}
     for _, _, chosen in task.filters.active():
-        needed |= set(chosen.reads)
-    columns = read_columns(task.out, task.unit.id, sorted(needed))
+        needed |= set(chosen.judged_columns)
+    columns = read_measured(task.out, task.unit.id, sorted(needed - task.score.measured()), None, task.added)
     states = _reasons_against(columns, task)
     before = _cached(task, len(columns))
     measures = Measures.empty(len(columns))

@@ -9,6 +9,7 @@ from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, read_manifest, restate_manifest
+from qvl.pipeline.curate.measuring.added_columns import AddedColumns
 from qvl.pipeline.curate.measuring.manifests import ScanManifest, ScoreManifest, ScoreSummary
 from qvl.pipeline.curate.measuring.score import ScoreTask, score_task, score_unit, scored_unit
 from qvl.pipeline.curate.measuring.score_columns import SCORED
@@ -31,14 +32,16 @@ def weights_identity(model: ClipModel) -> str:
     return " ".join(file_hash(Path(name)) if is_file else name for name, is_file in named)
 
 
-def score_tasks(recipe: Recipe, out: AnyPath, units: list[Unit], scanned: list[ScanManifest]) -> list[ScoreTask]:
+def score_tasks(
+    recipe: Recipe, out: AnyPath, units: list[Unit], scanned: list[ScanManifest], added: AddedColumns
+) -> list[ScoreTask]:
     """A task for each unit; none if the recipe asks for no scores."""
     if recipe.score is None:
         return []
     models = recipe.score.clip.models() if recipe.score.clip else {}
     weights = {name: weights_identity(model) for name, model in models.items()}
     return [
-        score_task(recipe, recipe.source(unit.source), unit, out, manifest.hash, weights)
+        score_task(recipe, recipe.source(unit.source), unit, out, manifest.hash, weights, added)
         for unit, manifest in zip(units, scanned, strict=True)
     ]
 

@@ -26,7 +26,7 @@ def judge(task: SelectTask) -> ArrayManifest:
         parts = []
         for source, units in runs(task.group):
             filters = task.recipe.filters_of(source)
-            needed = {name for _, _, chosen in filters.active() for name in chosen.reads}
+            needed = {name for _, _, chosen in filters.active() for name in chosen.judged_columns}
             needed |= {"fault"} if task.recipe.score is None else {"fault", "score_state"}
             tables = [read_measured(task.out, unit, sorted(needed), task.recipe.score, task.added) for unit in units]
             columns = pa.concat_tables(tables).combine_chunks()
@@ -52,7 +52,7 @@ def runs(group: Group) -> list[tuple[str, list[str]]]:
 def scored_bits(filters: Filters, score: Score | None) -> np.uint32:
     """The bits of the filters that judge what stage score measured."""
     measured = score.measured() if score else frozenset()
-    bits = (1 << bit for bit, _, chosen in filters.active() if measured & set(chosen.reads))
+    bits = (1 << bit for bit, _, chosen in filters.active() if measured & set(chosen.judged_columns))
     return np.uint32(sum(bits))
 
 

@@ -19,7 +19,7 @@ LEDGER = pa.schema(
         ("id", pa.string()),
         ("source", CATEGORY),
         ("verdict", CATEGORY),  # keep, or the one reason
-        ("failed", pa.uint32()),  # bit i is set where filter i of FILTER_NAMES fails
+        ("failed", pa.uint32()),  # bit i is set where filter i of the recipe's filter_names fails
         ("dup_of", pa.string()),  # id of the row that was kept instead
         *COLUMNS,
         *SCORES,

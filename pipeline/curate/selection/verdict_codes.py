@@ -54,11 +54,13 @@ def losers_in_group(task: SelectTask, group: int, rule: int) -> np.ndarray:
     return np.concatenate([np.empty(0, LOSER), *found])
 
 
-def verdict_names(rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] = ()) -> list[str | None]:
+def verdict_names(
+    rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] = (), filters: tuple[str, ...] = FILTER_NAMES
+) -> list[str | None]:
     """The verdict of each code; None for codes without one, and for rows whose verdict is their fault."""
     names: list[str | None] = [None] * CODES
     names[KEEP_CODE] = KEEP
-    names[1 : 1 + len(FILTER_NAMES)] = FILTER_NAMES
+    names[1 : 1 + len(filters)] = filters
     names[FIRST_BENCHMARK : FIRST_BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for number, rule in enumerate(rules):
         names[FIRST_DUPLICATE_RULE + number] = rule.reason

@@ -92,7 +92,9 @@ def _unit_table(task: SelectTask, unit: str, source: str, verdicts: Verdicts) ->
     names = [*COLUMNS.names, *SCORES.names, *added.names]
     columns = read_measured(task.out, unit, names, task.recipe.score, task.added)
     benchmarks = tuple(benchmark.name for benchmark in task.recipe.decontaminate)
-    by_code = pa.array(verdict_names(task.rules, benchmarks), pa.string()).take(pa.array(verdicts.codes))
+    by_code = pa.array(verdict_names(task.rules, benchmarks, task.recipe.filter_names), pa.string()).take(
+        pa.array(verdicts.codes)
+    )
     verdict = pc.coalesce(by_code, *(columns[name].combine_chunks().cast(pa.string()) for name in FAULT_COLUMNS))
     judged = {
         "id": sample_ids(pa.scalar(unit), columns["row"]),

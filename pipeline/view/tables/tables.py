@@ -18,6 +18,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.selection.ledger import ledger_units, read_select_summary
 from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.finished.stored_recipe import stored_filter_names
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.reader import Dataset
 from qvl.pipeline.view.tables.datasets import RelatedDatasets
@@ -106,7 +107,7 @@ def _own_tables(layout: Layout) -> list[Table]:
     tables = []
     ledger = _ledger_files(layout, dataset)
     if ledger:
-        tables.append(_ledger(ledger))
+        tables.append(_ledger(ledger, stored_filter_names(layout.out)))
     if dataset is not None and dataset.shards:
         tables.append(_samples([inside(layout.out, layout.index(shard.shard)) for shard in dataset.shards]))
     answered = [files for pattern in ANSWERED if (files := sorted(layout.out.glob(pattern)))]
@@ -146,8 +147,8 @@ def _other_files(out: Path) -> list[tuple[str, list[Path]]]:
     return [(name, [inside(out, path) for path in files]) for name, files in found]
 
 
-def _ledger(files: list[Path]) -> Table:
-    columns = _columns(files)
+def _ledger(files: list[Path], filters: tuple[str, ...]) -> Table:
+    columns = [replace(column, bits=filters) if column.kind == "bits" else column for column in _columns(files)]
     names = {column.name for column in columns}
     if {"width", "height"} <= names:
         columns.append(Column("shorter_side", "number", "least(width, height)", True, True))

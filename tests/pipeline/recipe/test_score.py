@@ -24,5 +24,5 @@ def test_only_the_models_that_are_set_have_a_column() -> None:
     english, chinese = (ClipModel(model=name, pretrained="openai") for name in ("ViT-B-32", "ViT-B-16"))
     assert Clip(english=english).models() == {"clip_english": english}
     assert list(Clip(english=english, chinese=chinese).models()) == ["clip_english", "clip_chinese"]
-    assert Score(clip=Clip(english=english)).measured() == {"clip"}
+    assert Score(clip=Clip(english=english)).measured() == {"clip", "clip_english"}
     assert Score().measured() == frozenset()

@@ -3,11 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from qvl.pipeline.filters import FILTER_NAMES, Filters
+from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.recipe.recipe import Recipe
-from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, chosen_filters, purpose, thresholds
+from qvl.pipeline.report.thresholds import (
+    JudgedColumns,
+    NumberThreshold,
+    SetThreshold,
+    chosen_filters,
+    purpose,
+    thresholds,
+)
 
 SOURCE = {"read": {"kind": "webdataset", "paths": ["x.tar"]}}
 
@@ -62,6 +70,29 @@ def test_a_set_with_a_bound_that_binds_is_shown_as_both() -> None:
     assert [type(threshold) for threshold in thresholds(recipe_with({"language": {}}))] == [SetThreshold]
 
 
+def test_axis_of_a_column_of_ones_own_spans_its_numbers_and_holds_every_bound() -> None:
+    recipe = recipe_with({"columns": {"x": {"minimum": 250.5}, "n": {"maximum": -3}}})
+    schema = pa.schema([("x", pa.float64()), ("n", pa.int32())])
+    whole, number = thresholds(recipe, JudgedColumns(schema, {"x": (100.0, 900.0), "n": (-10.0, 40.0)}))
+    assert isinstance(whole, NumberThreshold)
+    assert isinstance(number, NumberThreshold)
+    assert (whole.reason, whole.integer, whole.edges[0], whole.edges[-1]) == ("n", True, -10, 41)
+    assert -2 in whole.edges
+    assert (number.reason, number.edges[0], number.edges[-1], 250.5 in number.edges) == ("x", 100, 900, True)
+
+
+def test_values_of_a_column_with_many_of_them_are_counted_as_few() -> None:
+    recipe = recipe_with({"columns": {"x": {"forbidden": ["v3"]}}})
+    (threshold,) = thresholds(recipe, JudgedColumns(pa.schema([("x", pa.string())])))
+    assert isinstance(threshold, SetThreshold)
+    column = pa.array([*[f"v{i}" for i in range(500)], "v3", None])
+    values = threshold.values(pa.table({"x": column}))
+    assert len(values) == 502
+    counts = {str(pair["values"]): pair["counts"] for pair in values.value_counts().to_pylist()}
+    assert (len(counts), counts["v3"], counts["other values"], counts["None"]) == (66, 2, 436, 1)
+    assert threshold.passing(["v1", "v3", ""]) == {"v1"}
+
+
 def test_the_order_is_that_of_the_filters() -> None:
     recipe = recipe_with({word: default(word) for word in reversed(FILTER_NAMES)})
-    assert list(chosen_filters(recipe)) == list(Filters.model_fields)
+    assert list(chosen_filters(recipe)) == list(FILTER_NAMES)
