@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+import transformers
 from torch import Tensor
 
 from qvl.model.network.presets import preset
@@ -39,7 +40,8 @@ from qvl.training.data.loader import Assembler, Batch, StepLoader
 from qvl.training.data.parts import mix_parts
 from qvl.training.data.schedule import Schedule
 from qvl.training.data.steps import STREAM_START
-from qvl.training.recipe import StageSpec
+from qvl.training.recipe import OptimizerSpec, StageSpec
+from qvl.training.weights.training_model import TrainingModel, prepare
 
 ROOT = Path(__file__).parents[1]
 DATASETS = {"pairs": "demo", "ground": "demo_ground", "ocr": "demo_ocr", "text": "demo_text"}
@@ -85,7 +87,6 @@ def ours(data: Path, steps: int, profile: bool) -> dict[str, Any]:
     """Steps through the engine, as a stage makes them."""
     from qvl.training.loop.engine import DeepSpeedEngine
     from qvl.training.process_group import start_training_group, stop_training_group
-    from qvl.training.weights.training_model import prepare
 
     net, stage, batch = model_and_batch(data)
     start_training_group()
@@ -122,70 +123,82 @@ def profiled(step: Any) -> dict[str, float]:
     return {"step_ms": whole / count * 1e3, "operators_ms": inside / count * 1e3}
 
 
+class FromBytes(TrainingModel):
+    """The same model and batch, with the loss where the Trainer looks for it."""
+
+    def forward(self, input_ids: Tensor, labels: Tensor, pixel_bytes: Tensor) -> Any:  # type: ignore[override]
+        pixels = pixel_bytes.permute(0, 3, 1, 2).float() * self.scale.float() + self.shift.float()
+        return self.net(input_ids=input_ids, labels=labels, pixel_values=pixels)
+
+
+class Clock(transformers.TrainerCallback):
+    """CPU seconds of every step."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.start = time.process_time()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.process_time() - self.start)
+
+
+class LossTrainer(transformers.Trainer):
+    """A Trainer that keeps the loss of every step."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        super().__init__(*positional, **named)
+        self.losses: list[float] = []
+
+    def compute_loss(self, *positional: Any, **named: Any) -> Any:
+        loss = super().compute_loss(*positional, **named)
+        self.losses.append((loss[0] if isinstance(loss, tuple) else loss).item())
+        return loss
+
+
 def trainer(data: Path, steps: int) -> dict[str, Any]:
     """The same steps by `transformers.Trainer`."""
-    import transformers
-
-    from qvl.training.weights.training_model import TrainingModel
-
     net, stage, batch = model_and_batch(data)
     assert batch.pixels is not None
     names = ("input_ids", "labels", "pixel_bytes")
     rows = [dict(zip(names, row, strict=True)) for row in zip(batch.ids, batch.labels, batch.pixels, strict=True)]
-    times: list[float] = []
-    losses: list[float] = []
-
-    class FromBytes(TrainingModel):
-        """The same model and batch, with the loss where the Trainer looks for it."""
-
-        def forward(self, input_ids: Tensor, labels: Tensor, pixel_bytes: Tensor) -> Any:  # type: ignore[override]
-            pixels = pixel_bytes.permute(0, 3, 1, 2).float() * self.scale.float() + self.shift.float()
-            return self.net(input_ids=input_ids, labels=labels, pixel_values=pixels)
-
-    class Clock(transformers.TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.start = time.process_time()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.process_time() - self.start)
-
-    class Noting(transformers.Trainer):
-        def compute_loss(self, *positional: Any, **named: Any) -> Any:
-            loss = super().compute_loss(*positional, **named)
-            losses.append((loss[0] if isinstance(loss, tuple) else loss).item())
-            return loss
-
-    spec = stage.optimizer
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = transformers.TrainingArguments(
-            output_dir=folder,
-            per_device_train_batch_size=ROWS,
-            max_steps=WARM + steps,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            adam_beta1=spec.betas[0],
-            adam_beta2=spec.betas[1],
-            adam_epsilon=spec.eps,
-            weight_decay=spec.weight_decay,
-            max_grad_norm=spec.clip,
-            optim="adamw_torch",
-            use_cpu=True,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-        )
-        found = Noting(
+        found = LossTrainer(
             model=FromBytes(net),
-            args=arguments,
+            args=trainer_arguments(folder, steps, stage.optimizer),
             train_dataset=rows,
             data_collator=lambda some: {name: torch.stack([row[name] for row in some]) for name in some[0]},
-            callbacks=[Clock()],
+            callbacks=[clock],
         )
         found.train()
-    return {"step_s": statistics.quantiles(times[WARM:], n=4)[0], "losses": losses[:3], "profile": None}
+    times = clock.times[WARM:]
+    return {"step_s": statistics.quantiles(times, n=4)[0], "losses": found.losses[:3], "profile": None}
+
+
+def trainer_arguments(folder: str, steps: int, spec: OptimizerSpec) -> transformers.TrainingArguments:
+    """The optimizer of the stage, and nothing that takes time besides the step."""
+    return transformers.TrainingArguments(
+        output_dir=folder,
+        per_device_train_batch_size=ROWS,
+        max_steps=WARM + steps,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        adam_beta1=spec.betas[0],
+        adam_beta2=spec.betas[1],
+        adam_epsilon=spec.eps,
+        weight_decay=spec.weight_decay,
+        max_grad_norm=spec.clip,
+        optim="adamw_torch",
+        use_cpu=True,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+    )
 
 
 def shares(data: Path) -> dict[str, Any]:
