@@ -21,7 +21,7 @@ class DatasetSpec(RecipeModel):
     path: str
 
 
-class Part(RecipeModel):
+class PartSpec(RecipeModel):
     """One component of a stage's mix. ``weight`` is relative; the paper's numbers of samples can be used as they are."""
 
     dataset: str
@@ -40,7 +40,7 @@ class Part(RecipeModel):
         return Selection(self.tasks, self.languages, self.sources)
 
 
-class Batch(RecipeModel):
+class BatchSpec(RecipeModel):
     """``size``: samples, or packed sequences, per optimizer step over all ranks. ``micro``: sequences per forward pass."""
 
     size: int = Field(ge=1)
@@ -93,7 +93,7 @@ class Save(RecipeModel):
     export: bool = False
 
 
-class Evaluation(RecipeModel):
+class EvaluationSpec(RecipeModel):
     """Scores on at most ``limit`` samples of each task of a dataset, every ``every`` steps."""
 
     dataset: str
@@ -125,8 +125,8 @@ class StageSpec(RecipeModel):
     steps: int = Field(ge=1)
     resolution: int = Field(ge=14)
     length: int = Field(ge=2)
-    mix: tuple[Part, ...] = Field(min_length=1)
-    batch: Batch
+    mix: tuple[PartSpec, ...] = Field(min_length=1)
+    batch: BatchSpec
     packing: Literal["none", "causal", "isolated"] = "none"
     pack_window: int = Field(default=4096, ge=1)
     images_per_sequence: int = Field(default=7, ge=1)
@@ -138,7 +138,7 @@ class StageSpec(RecipeModel):
     trained_markers: bool = False
     lora: Lora | None = None
     save: Save = Save()
-    evaluate: Evaluation | None = None
+    evaluate: EvaluationSpec | None = None
     tolerance: Tolerance = Tolerance()
     window: int = Field(default=DEFAULT_WINDOW, ge=1)
 

@@ -27,8 +27,7 @@ from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Sample
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.sources.webdataset import Sample as TarSample
-from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.sources.webdataset import TarSample, group
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.reader import Storage
 

@@ -7,7 +7,8 @@ can do.
 
 A run that lost the output to another one (it was suspended, or could not reach the store) notices this at the next result
 of its workers and stops. What its workers still commit does no harm: manifests are never replaced, and equal work gives
-equal bytes. Libraries for distributed locks need a server of their own; this needs only the store.
+equal bytes. No library serves: distributed locks (etcd, Consul, Redis, ZooKeeper) need a server
+of their own, and this needs only a store with conditional writes.
 """
 
 import os

@@ -28,7 +28,7 @@ from qvl.pipeline.report.records import (
     SetChart,
     SetValue,
     SourceRow,
-    Table2,
+    Table2Comparison,
     TotalRow,
 )  # fmt: skip
 from qvl.pipeline.report.thresholds import NumberThreshold, SetThreshold, chosen_filters, purpose
@@ -83,7 +83,7 @@ def _grouped(verdicts: Counter[str]) -> Counter[str]:
     return result
 
 
-def against_paper(figures: Figures, recipe: Recipe) -> Table2:
+def against_paper(figures: Figures, recipe: Recipe) -> Table2Comparison:
     """Rows in, rows kept and their share, by source, beside the row of Table 2 that the recipe names."""
     rows = []
     for source in recipe.sources:
@@ -92,7 +92,7 @@ def against_paper(figures: Figures, recipe: Recipe) -> Table2:
         named = _paper_row(paper.dataset, paper.original, paper.cleaned) if paper else None
         rows.append(SourceRow(source.name, total, kept, share(kept, total), named))
     of_paper = _paper_row("total", PAPER_ORIGINAL, PAPER_CLEANED)
-    return Table2(rows, TotalRow(figures.rows, figures.kept, share(figures.kept, figures.rows), of_paper))
+    return Table2Comparison(rows, TotalRow(figures.rows, figures.kept, share(figures.kept, figures.rows), of_paper))
 
 
 def _paper_row(dataset: str, original: int, cleaned: int) -> PaperRow:

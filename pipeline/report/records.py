@@ -61,8 +61,8 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Table2:
-    """All sources beside the paper's Table 2."""
+class Table2Comparison:
+    """All sources compared with the paper's Table 2."""
 
     rows: list[SourceRow]
     total: TotalRow
@@ -210,7 +210,7 @@ class Report:
     bytes: int
     seed: int
     funnel: Funnel
-    table2: Table2
+    table2: Table2Comparison
     mix: Mix
     filters: list[FilterReport]
     duplicates: list[DuplicateReport]

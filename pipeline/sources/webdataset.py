@@ -38,7 +38,7 @@ MAX_UNACCOUNTED_ROWS = 1_000_000
 
 
 @dataclass(slots=True)
-class Sample:
+class TarSample:
     """The members of a tar that share a key."""
 
     key: str
@@ -132,7 +132,7 @@ class WebDataset(Source, RecipeModel):
             for _ in range(count - table.rows):
                 yield Row(key="", fault="download:unaccounted")
 
-    def _fault(self, sample: Sample) -> str | None:
+    def _fault(self, sample: TarSample) -> str | None:
         if not sample.regular:
             return "unreadable:not_a_file"
         if sample.image is None:
@@ -146,7 +146,7 @@ class WebDataset(Source, RecipeModel):
 
 
 def _fill(
-    row: Row, data: memoryview, sample: Sample, status: Record, columns: Columns, measures: list[tuple[str, Column]]
+    row: Row, data: memoryview, sample: TarSample, status: Record, columns: Columns, measures: list[tuple[str, Column]]
 ) -> None:
     """Set the image, caption, url and scores of a row. The text file is the caption unless the columns say otherwise."""
     image, text = sample.image, sample.text
@@ -174,15 +174,15 @@ def _fill(
             row.numbers[name] = value
 
 
-def group(members: list[Member]) -> list[Sample]:
+def group(members: list[Member]) -> list[TarSample]:
     """Group members into samples by key; a second image, text or JSON of a key starts a new sample."""
-    open_samples: dict[str, Sample] = {}
-    samples: list[Sample] = []
+    open_samples: dict[str, TarSample] = {}
+    samples: list[TarSample] = []
     for member in members:
         key, kind = split_name(member.name)
         sample = open_samples.get(key)
         if sample is None or (kind != OTHER and getattr(sample, kind) is not None):
-            sample = open_samples[key] = Sample(key)
+            sample = open_samples[key] = TarSample(key)
             samples.append(sample)
         if kind != OTHER:
             setattr(sample, kind, member)

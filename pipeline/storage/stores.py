@@ -79,8 +79,8 @@ def _say_waiting() -> None:
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in order. Up to ``CONCURRENT_REQUESTS`` calls run at the same time.
 
-    The threads are daemons: Ctrl-C and errors do not wait for calls to a store that is frozen, as those of a
-    ThreadPoolExecutor would, even when the program ends.
+    ThreadPoolExecutor does not serve: the program waits for its threads when it ends, so that Ctrl-C or an error would
+    wait for calls to a store that is frozen. The threads here are daemons.
     """
     waiting: queue.SimpleQueue[tuple[Future[Result], Item]] = queue.SimpleQueue()
     results: list[Future[Result]] = []

@@ -29,7 +29,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PromptBatch:
     """A batch: indexes into the list of samples, the token ids of their prompts, and their pixels.
 
     ``pixels``: one tensor [images, 3, S, S] per sample. ``faults``: by index, why a sample cannot be asked; such samples are
@@ -58,7 +58,7 @@ def predict(
     lengths = [_tokens(processor, sample) for sample in samples]
     answers: dict[int, Answer] = {}
 
-    def prepare(indexes: list[int]) -> Batch:
+    def prepare(indexes: list[int]) -> PromptBatch:
         return _prepare(model, processor, samples, lengths, indexes)
 
     with evaluating(model), ThreadPoolExecutor(1) as thread:
@@ -70,10 +70,10 @@ def predict(
 
 
 def _ahead(
-    thread: ThreadPoolExecutor, function: Callable[[list[int]], Batch], items: Iterable[list[int]]
-) -> Iterator[Batch]:
+    thread: ThreadPoolExecutor, function: Callable[[list[int]], PromptBatch], items: Iterable[list[int]]
+) -> Iterator[PromptBatch]:
     """The results in order. The next one is computed while the caller works on this one."""
-    pending: Future[Batch] | None = None
+    pending: Future[PromptBatch] | None = None
     for item in items:
         submitted = thread.submit(function, item)
         if pending is not None:
@@ -119,9 +119,9 @@ def _batches(samples: Sequence[EvalSample], ids: list[list[int]], size: int) -> 
 
 def _prepare(
     model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], ids: list[list[int]], indexes: list[int]
-) -> Batch:
+) -> PromptBatch:
     """Decode the images of a batch. This runs in a thread while the model works."""
-    batch = Batch([], [], [], {})
+    batch = PromptBatch([], [], [], {})
     limit = model.config.text_config.max_position_embeddings
     for index in indexes:
         sample = samples[index]
@@ -149,7 +149,7 @@ def _pixels(processor: QwenVLProcessor, data: bytes) -> Tensor:
 
 
 def _answer(
-    model: QwenVLForConditionalGeneration, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch
+    model: QwenVLForConditionalGeneration, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: PromptBatch
 ) -> dict[int, Answer]:
     """The answers of a batch by index, with those of samples that could not be asked."""
     answers = {index: Answer("", fault) for index, fault in batch.faults.items()}
@@ -159,7 +159,9 @@ def _answer(
     return answers | (_choose if first.options else _generate)(model, processor, samples, batch)
 
 
-def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
+def _generate(
+    model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: PromptBatch
+) -> dict[int, Answer]:
     decoding = samples[batch.indexes[0]].decoding
     stops = [token_id(processor.tokenizer, END_OF_TEXT), token_id(processor.tokenizer, TURN_END)]
     inputs = _inputs(model, batch.ids, batch.pixels, stops[0])
@@ -177,7 +179,9 @@ def _generate(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSamp
     return {index: Answer(text) for index, text in zip(batch.indexes, texts, strict=True)}
 
 
-def _choose(model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: Batch) -> dict[int, Answer]:
+def _choose(
+    model: Any, processor: QwenVLProcessor, samples: Sequence[EvalSample], batch: PromptBatch
+) -> dict[int, Answer]:
     """The option whose tokens, after a blank, have the highest mean log-likelihood after the prompt, as released.
 
     Options that differ only in their last token share a row of the batch, so options of one letter cost one forward pass of
