@@ -11,6 +11,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from tests.shared import HANG
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -42,7 +44,7 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str,
     """Status, headers and body, whatever the status is."""
     request = Request(url, method=method, headers={name.replace("_", "-"): value for name, value in headers.items()})
     try:
-        with urlopen(request, timeout=60) as response:
+        with urlopen(request, timeout=HANG) as response:
             return response.status, {k.lower(): v for k, v in response.headers.items()}, response.read()
     except HTTPError as error:
         with error:

@@ -11,6 +11,7 @@ import pytest
 from qvl.failures import exit_status, one_line
 from qvl.pipeline.base.errors import DataError
 from tests.docs.pages import ROOT
+from tests.shared import HANG
 
 QVL = [sys.executable, "-m", "qvl"]
 FULL = Path("/dev/full")
@@ -20,7 +21,7 @@ def run(
     *arguments: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*QVL, *arguments], stdout=stdout, stderr=stderr, text=True, check=False, cwd=ROOT, timeout=120
+        [*QVL, *arguments], stdout=stdout, stderr=stderr, text=True, check=False, cwd=ROOT, timeout=HANG
     )
 
 
@@ -110,7 +111,7 @@ def test_standard_output_when_nobody_reads_it_ends_quietly(arguments: tuple[str,
 def test_stream_when_closed_before_the_start_changes_nothing_but_what_is_printed(closed: str, tmp_path: Path) -> None:
     line = f'exec {closed}>&-; exec "$0" -m qvl recipes missing'
     result = subprocess.run(
-        ["bash", "-c", line, sys.executable], capture_output=True, text=True, check=False, cwd=ROOT, timeout=120
+        ["bash", "-c", line, sys.executable], capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG
     )
     assert result.returncode == 2
     assert "Traceback" not in result.stderr

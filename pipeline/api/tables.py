@@ -1,15 +1,16 @@
 """The tables of a finished output for SQL queries: DuckDB views over the committed parquet files."""
 
 from pathlib import Path
-from typing import NamedTuple
-
-import duckdb
+from typing import TYPE_CHECKING, NamedTuple
 
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.ledger import ledger_units, read_select_summary
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.stores import open_filesystem
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class SampleRow(NamedTuple):
@@ -28,6 +29,8 @@ def open_tables(folder: AnyPath, dataset: DatasetManifest) -> "duckdb.DuckDBPyCo
 
     Only committed files are read; other files in the output's folders do not become rows.
     """
+    import duckdb  # imports pandas where that is installed, which costs every command 0.2 seconds
+
     connection, layout = duckdb.connect(), Layout(folder)
     if not isinstance(folder, Path):
         connection.register_filesystem(open_filesystem(str(folder))[0])

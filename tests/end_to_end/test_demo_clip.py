@@ -1,6 +1,7 @@
 """The demo with CLIP scores: a small model that never saw the corpus tells true captions from strangers'."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def test_every_row_that_fails_the_threshold_says_clip(scored: Path) -> None:
 
 
 def test_whatif_tells_what_a_run_with_another_threshold_keeps(scored: Path, tmp_path: Path) -> None:
+    """The run keeps the scores; that a whole new run of a changed recipe agrees is tested in ``finished/test_whatif.py``."""
     asked = qvl("curate", "whatif", str(scored), f"clip.minimum={CUT}", "--json")
     assert asked.returncode == 0, asked.stderr
     said = json.loads(asked.stdout)
@@ -91,8 +93,9 @@ def test_whatif_tells_what_a_run_with_another_threshold_keeps(scored: Path, tmp_
     content["filters"]["clip"] = {"minimum": CUT}
     recipe = RECIPE.with_name("demo_clip_cut.yaml")
     recipe.write_text(yaml.safe_dump(content))
+    shutil.copytree(scored, tmp_path / "out")
     try:
-        result = qvl("curate", "run", str(recipe), "--output", str(tmp_path / "out"))
+        result = qvl("curate", "run", str(recipe), "--output", str(tmp_path / "out"), "--fresh")
     finally:
         recipe.unlink()
     assert result.returncode == 0, result.stderr

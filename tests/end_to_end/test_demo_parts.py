@@ -11,17 +11,14 @@ import qvl.synth_ocr.build.run
 from qvl.command import app
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.finished.audit import audit
-from tests.end_to_end.conftest import ROOT
-from tests.end_to_end.conftest import qvl as run_command
+from tests.shared import ROOT, demo_output
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The parts that need no system packages, by the real command."""
-    out = tmp_path_factory.mktemp("parts") / "demo"
-    result = run_command("demo", "--output", str(out), "--only", "curate", "--only", "text", "--only", "ground")
-    assert result.returncode == 0, result.stderr
-    return out, result.stdout
+    folder = demo_output(tmp_path_factory)
+    return folder / "demo", (folder / "printed.txt").read_text("utf-8")
 
 
 def dataset(out: Path) -> dict[str, Any]:

@@ -10,23 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import dataset_hash, manifests, qvl, start, wait_for
+from tests.end_to_end.conftest import changed, dataset_hash, manifests, qvl, start, wait_for
+from tests.shared import HANG
 
 
 def run(recipe: Path, out: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     return qvl("curate", "run", str(recipe), "--output", str(out), *flags)
-
-
-def changed(recipe: Path, folder: Path, old: str, new: str) -> Path:
-    """A copy of a recipe beside links to its data, with one value changed."""
-    for tar in recipe.parent.glob("*.tar"):
-        if not (folder / tar.name).exists():
-            (folder / tar.name).symlink_to(tar)
-    text = recipe.read_text()
-    assert old in text
-    target = folder / "recipe.yaml"
-    target.write_text(text.replace(old, new))
-    return target
 
 
 def test_a_changed_threshold_is_refused_by_name_and_fresh_scans_nothing_again(
@@ -56,7 +45,7 @@ def test_two_runs_at_once_one_is_told_to_wait(many_units: Path, undisturbed: str
     first.send_signal(signal.SIGSTOP)
     second = run(many_units, out)
     first.send_signal(signal.SIGCONT)
-    _, errors = first.communicate(timeout=120)
+    _, errors = first.communicate(timeout=HANG)
     assert first.returncode == 0, errors
     assert second.returncode == 2
     assert f"another run (process {first.pid}) is writing here" in second.stderr
@@ -71,7 +60,7 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_finishes(
         process = start(many_units, out)
         assert wait_for(lambda out=out: manifests(out) >= 4, process)  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=HANG)
         if process.returncode:
             break
     assert process.returncode == 2

@@ -11,6 +11,7 @@ import yaml
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.test_wheel import venv, wheel  # noqa: F401  fixtures
 from tests.pipeline.samples import jpeg, write_img2dataset
+from tests.shared import HANG
 
 FOREIGN = 'raise ImportError("this file belongs to the user")\n'
 RECIPE = """name: users_own
@@ -60,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def called(folder: Path, *words: str) -> str:
     """A program in the user's folder, with that folder on Python's path."""
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | {"PYTHONPATH": "."}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=HANG)
     assert done.returncode == 0, (words, done.stdout[-3_000:], done.stderr[-3_000:])
     return done.stdout
 
@@ -81,7 +82,7 @@ def test_curation_in_a_folder_with_our_names_when_run_serially_and_on_ray_is_the
     assert dataset_hash(folder / "out_ray") == dataset_hash(folder / "out")
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_training_step_in_a_folder_with_our_names_ends_in_a_model(venv: Path, folder: Path, processes: int) -> None:  # noqa: F811
     """One process alone; two processes started by the command, with loader workers that spawn."""
     if not (folder / "out").exists():

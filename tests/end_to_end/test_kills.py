@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import ROOT, dataset_hash, descendants, kill, manifests, qvl, start, wait_for
+from tests.shared import HANG
 
 KILLS = 6
 SEED = 20231013
@@ -51,7 +52,7 @@ def test_ray_survives_a_dead_worker(many_units: Path, undisturbed: str, tmp_path
 
     assert wait_for(at_work, process), "no Ray worker was seen at work"
     kill(victims[0])
-    _, errors = process.communicate(timeout=200)
+    _, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors
     assert dataset_hash(out) == undisturbed
 
@@ -68,7 +69,7 @@ def test_a_ray_run_whose_raylet_or_driver_dies_is_finished_by_the_same_command(
     assert raylets, "no raylet is running"
     kill(raylets[0] if victim == "raylet" else process.pid)
     try:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=HANG)
     except subprocess.TimeoutExpired:
         kill(process.pid)
         pytest.fail("the driver hangs without its raylet")
@@ -81,7 +82,7 @@ def test_a_ray_run_whose_raylet_or_driver_dies_is_finished_by_the_same_command(
     assert finish(many_units, out) == undisturbed
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("cpus", [1, pytest.param(2, marks=pytest.mark.long), 4])
 def test_ray_gives_the_bytes_of_the_serial_pool(cpus: int, many_units: Path, undisturbed: str, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
@@ -92,6 +93,6 @@ def test_ray_gives_the_bytes_of_the_serial_pool(cpus: int, many_units: Path, und
         f"print(run(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), RayPool(cpus={cpus}), RunProgress()).hash)\n"
     )
     command = [sys.executable, "-c", script, str(many_units), str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[-1] == undisturbed

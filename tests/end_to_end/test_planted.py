@@ -10,6 +10,7 @@ import webdataset
 
 from qvl.pipeline.filters import FILTER_NAMES
 from tests.end_to_end.conftest import CORPUS, ROOT, qvl
+from tests.shared import demo_output
 
 PLANTED = json.loads((CORPUS / "planted.json").read_text(encoding="utf-8"))
 OTHER_WORDS = {"keep", "duplicate_image", "duplicate_pair", "near_duplicate", "repeated_text", "longest_caption"}
@@ -17,10 +18,7 @@ OTHER_WORDS = {"keep", "duplicate_image", "duplicate_pair", "near_duplicate", "r
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "out"
-    result = qvl("demo", "--output", str(out), "--only", "curate")
-    assert result.returncode == 0, result.stderr
-    return out
+    return demo_output(tmp_path_factory) / "demo"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +13,18 @@ import pytest
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.curate.run import run
-from qvl.pipeline.recipe.recipe import Recipe, load_recipe
+from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.page import write_report
+from tests.browser import needs_browser
 from tests.pipeline.samples import jpeg
+from tests.shared import HANG, demo_output
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="the report is tested with playwright: pip install playwright"
-)
 
 ROOT = Path(__file__).parents[2]
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 Scheme = Literal["light", "dark"]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SECTIONS = ["funnel", "table2", "mix", "filters", "duplicates", "faults", "reproduce"]
 HOSTILE = [
     "<script>document.title='owned'</script> a caption with a script",
@@ -39,7 +35,7 @@ HOSTILE = [
     "a very long caption " * 50_000,
 ]
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
+pytestmark = needs_browser
 
 
 def finished(recipe: Recipe, out: Path) -> Path:
@@ -50,7 +46,7 @@ def finished(recipe: Recipe, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished(load_recipe(ROOT / "examples" / "demo.yaml"), tmp_path_factory.mktemp("demo") / "out")
+    return demo_output(tmp_path_factory) / "demo" / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +93,9 @@ class Seen:
         )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield launched
-        launched.close()
-
-
 def opened(browser: Browser, report: Path, width: int = 1280, scheme: Scheme = "light") -> Seen:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(HANG * 1_000)
     seen = Seen(context.new_page())
     seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))

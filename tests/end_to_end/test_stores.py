@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import QVL, ROOT, dataset_hash, descendants, kill, qvl, wait_for
+from tests.end_to_end.conftest import QVL, ROOT, changed, dataset_hash, descendants, kill, qvl, wait_for
 from tests.end_to_end.test_three_nodes import Cluster
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
+from tests.shared import HANG
 
 DEMO = ROOT / "examples" / "demo.yaml"
 GROUNDING = ROOT / "examples" / "grounding_demo.yaml"
@@ -48,14 +49,14 @@ class Bucket:
     def qvl(self, *arguments: str, port: int | None = None) -> str:
         """The command to its end, which must be a good one."""
         process = self.start(*arguments, port=port)
-        answer, errors = process.communicate(timeout=280)
+        answer, errors = process.communicate(timeout=HANG)
         assert process.returncode == 0, answer + errors
         return answer
 
     def refused(self, *arguments: str, port: int | None = None) -> str:
         """The one line with which the command ends that cannot do what was asked."""
         process = self.start(*arguments, port=port)
-        answer, errors = process.communicate(timeout=280)
+        answer, errors = process.communicate(timeout=HANG)
         assert process.returncode == 2, answer + errors
         return errors
 
@@ -90,7 +91,6 @@ def same_files(here: dict[str, bytes], there: dict[str, bytes]) -> None:
     assert [name for name in here if here[name] != there[name]] == []
 
 
-@pytest.mark.timeout(600)
 def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(bucket: Bucket, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert qvl("curate", "run", str(DEMO), "--output", str(out)).returncode == 0
@@ -139,7 +139,7 @@ def test_a_store_that_goes_away_is_one_line_and_the_same_command_goes_on(
         process = bucket.start("curate", "run", str(many_units), "--output", bucket.out, port=port)
         assert wait_for(lambda: bucket.manifests() >= 3, process)
         Proxy.share, Proxy.faults = 1.0, ("cut",)
-    _, errors = process.communicate(timeout=280)
+    _, errors = process.communicate(timeout=HANG)
     assert process.returncode == 2, errors
     assert "the store failed 6 times in a row" in errors
     assert "Traceback" not in errors
@@ -147,7 +147,7 @@ def test_a_store_that_goes_away_is_one_line_and_the_same_command_goes_on(
     assert bucket.hash() == undisturbed
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.long)])
 def test_a_killed_driver_is_followed_by_the_same_command(
     kills: int, bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
@@ -198,7 +198,7 @@ def test_three_nodes_without_a_common_output_folder(
         process = bucket.start("curate", "run", str(many_units), "--output", bucket.out, *flags)
         assert wait_for(lambda: bucket.manifests() >= 4, process)
         cluster.kill_worker(2)
-        process.communicate(timeout=250)
+        process.communicate(timeout=HANG)
         bucket.qvl("curate", "run", str(many_units), "--output", bucket.out, *flags)
     finally:
         cluster.close()
@@ -207,7 +207,7 @@ def test_three_nodes_without_a_common_output_folder(
 
 def test_of_two_drivers_at_once_one_works_and_one_is_told(bucket: Bucket, many_units: Path, undisturbed: str) -> None:
     drivers = [bucket.start("curate", "run", str(many_units), "--output", bucket.out) for _ in range(2)]
-    ends = [(driver.communicate(timeout=280)[1], driver.returncode) for driver in drivers]
+    ends = [(driver.communicate(timeout=HANG)[1], driver.returncode) for driver in drivers]
     assert 0 in [code for _, code in ends], ends
     assert all(code == 0 or (code == 2 and "another run (process" in errors) for errors, code in ends), ends
     assert bucket.hash() == undisturbed
@@ -242,11 +242,11 @@ def test_a_driver_that_sleeps_loses_the_output_and_does_no_harm(
         second = start()
         assert wait_for(lambda: bucket.manifests() >= 6, second)
         os.kill(sleeper.pid, signal.SIGCONT)
-        _, errors = second.communicate(timeout=200)
+        _, errors = second.communicate(timeout=HANG)
         assert second.returncode == 0, errors
     finally:
         os.kill(sleeper.pid, signal.SIGCONT)
-    _, errors = sleeper.communicate(timeout=200)
+    _, errors = sleeper.communicate(timeout=HANG)
     assert sleeper.returncode == 2, errors
     assert "another run took over" in errors
     assert bucket.hash() == undisturbed
@@ -259,12 +259,11 @@ def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
 ) -> None:
     bucket.qvl("curate", "run", str(many_units), "--output", bucket.out)
     before = bucket.content()
-    changed = many_units.with_name("changed.yaml")
-    changed.write_text(many_units.read_text().replace("minimum: 6", "minimum: 40"))
-    assert "minimum: 6 -> 40" in bucket.refused("curate", "run", str(changed), "--output", bucket.out)
+    other = changed(many_units, tmp_path, "minimum: 6", "minimum: 40")
+    assert "minimum: 6 -> 40" in bucket.refused("curate", "run", str(other), "--output", bucket.out)
     assert bucket.content() == before
-    bucket.qvl("curate", "run", str(changed), "--output", bucket.out, "--fresh")
-    result = qvl("curate", "run", str(changed), "--output", str(tmp_path / "out"))
+    bucket.qvl("curate", "run", str(other), "--output", bucket.out, "--fresh")
+    result = qvl("curate", "run", str(other), "--output", str(tmp_path / "out"))
     assert result.returncode == 0, result.stderr
     assert bucket.hash() == dataset_hash(tmp_path / "out")
     same_files(local_content(tmp_path / "out"), bucket.content())

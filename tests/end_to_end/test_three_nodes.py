@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, dataset_hash, descendants, kill, manifests, qvl, start, wait_for
+from tests.end_to_end.conftest import ROOT, changed, dataset_hash, descendants, kill, manifests, qvl, start, wait_for
+from tests.shared import HANG
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 CHAOS_KILLS = 20
@@ -18,11 +19,10 @@ SEED = 7
 
 
 @pytest.fixture(scope="module")
-def scored(many_units: Path) -> Path:
+def scored(many_units: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recipe over many units, with every stage in it."""
-    path = many_units.with_name("scored.yaml")
-    path.write_text(many_units.read_text() + "score: {phash: {}}\ndedup: {near_duplicate: {radius: 3}}\n")
-    return path
+    stages = "score: {phash: {}}\ndedup: {near_duplicate: {radius: 3}}\npack:"
+    return changed(many_units, tmp_path_factory.mktemp("scored"), "pack:", stages)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ class Cluster:
         self.nodes += [self.join(number) for number in (1, 2)]
 
     def _wait_for_head(self) -> None:
-        end = time.monotonic() + 90
+        end = time.monotonic() + HANG
         while time.monotonic() < end and self.nodes[0].poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -84,13 +84,13 @@ class Cluster:
         node = self.nodes[number]
         for pid in [*descendants(node.pid), node.pid]:
             kill(pid)
-        node.wait(10)
+        node.wait(HANG)
 
     def close(self) -> None:
         for node in reversed(self.nodes):
             for pid in [*descendants(node.pid), node.pid]:
                 kill(pid)
-            node.wait(10)
+            node.wait(HANG)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def in_stage(out: Path, stage: str) -> Callable[[], bool]:
 
 def finish(scored: Path, out: Path, process: "subprocess.Popen[str]", flags: list[str]) -> str:
     """The run to its end; by the same command again where it gave up."""
-    process.communicate(timeout=250)
+    process.communicate(timeout=HANG)
     if process.returncode != 0:
         again = qvl("curate", "run", str(scored), "--output", str(out), *flags)
         assert again.returncode == 0, again.stderr
@@ -126,7 +126,7 @@ def finish(scored: Path, out: Path, process: "subprocess.Popen[str]", flags: lis
 def test_a_dead_node_changes_nothing(stage: str, scored: Path, expected: str, cluster: Cluster, tmp_path: Path) -> None:
     out, flags = tmp_path / "out", ["--workers", "ray", "--address", cluster.address]
     process = start(scored, out, *flags)
-    if not wait_for(in_stage(out, stage), process, 200):
+    if not wait_for(in_stage(out, stage), process):
         pytest.fail(f"the run ended before the stage was seen: {process.communicate()[1]}")
     cluster.kill_worker(2)
     assert finish(scored, out, process, flags) == expected
@@ -143,7 +143,6 @@ def killed_or_done(scored: Path, out: Path, more: int) -> bool:
     return met
 
 
-@pytest.mark.timeout(900)
 def test_chaos_ends_in_the_same_dataset(scored: Path, expected: str, tmp_path: Path) -> None:
     """A run is killed at seeded moments, begun anew where it came to its end, until there were enough kills."""
     moments, met, outs = random.Random(SEED), 0, [tmp_path / "0"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,27 +10,16 @@ import pytest
 
 from qvl.training.loop.records import ScoreLine
 from qvl.training.pages.report.page import write_report
+from tests.browser import needs_browser
+from tests.shared import HANG
 from tests.training.made_run import step_line, write_lines, write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="the report is tested with playwright: pip install playwright"
-)
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"></script><b>&lt;"
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield started
-        started.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +38,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(browser: Browser, file: Path, width: int, scheme: Literal["light", "dark"]) -> tuple[Page, list[Any]]:
     """The page with every chart drawn, and whatever went wrong or was asked for."""
     page, wrong = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), list[Any]()
+    page.set_default_timeout(HANG * 1_000)
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(

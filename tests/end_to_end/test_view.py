@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,22 +23,21 @@ from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.curate.run import run
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turn
-from qvl.pipeline.recipe.recipe import Recipe, load_recipe
+from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.training.evaluation.run import predictions
 from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.samples.shards import find_shards, read_shards
 from qvl.training.evaluation.scoring import score
+from tests.browser import needs_browser
 from tests.pipeline.samples import jpeg
 from tests.served import ROOT, ask, served
+from tests.shared import HANG, demo_output
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="tested with playwright: pip install playwright")
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 QUIET = "main.getAttribute('aria-busy') === 'false' && !document.querySelector('.result.old, main > .wait, #drawer > .wait')"
 Scheme = Literal["light", "dark"]
 HOSTILE = [
@@ -53,7 +51,7 @@ HOSTILE = [
     "a very long caption " * 50_000,
 ]
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
+pytestmark = needs_browser
 
 
 @dataclass
@@ -73,7 +71,7 @@ class Seen:
     def settle(self) -> None:
         """Until nothing is asked for any more."""
         quiet = 0
-        for _ in range(1200):
+        for _ in range(HANG * 40):
             self.page.wait_for_timeout(25)
             quiet = quiet + 1 if self.page.evaluate(QUIET) else 0
             if quiet == 4:
@@ -82,7 +80,7 @@ class Seen:
 
     def until(self, expression: str) -> None:
         """Wait, within bounds. Not wait_for_function: it evaluates text inside the page, which the policy refuses."""
-        for _ in range(600):
+        for _ in range(HANG * 20):
             if self.page.evaluate(expression):
                 return
             self.page.wait_for_timeout(50)
@@ -94,7 +92,7 @@ class Seen:
     def come_to_rest(self, place: Locator) -> None:
         """Scroll to a place, until it stays where it is."""
         still, before = 0, None
-        for _ in range(100):
+        for _ in range(HANG * 10):
             place.scroll_into_view_if_needed()
             self.page.wait_for_timeout(100)
             box = place.bounding_box()
@@ -107,16 +105,9 @@ class Seen:
         return int(self.page.locator("#total").inner_text().split()[0].replace(",", ""))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield launched
-        launched.close()
-
-
 def looked_at(browser: Browser, base: str, width: int = 1280, scheme: Scheme = "light") -> Seen:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(HANG * 1_000)
     seen = Seen(context.new_page(), base)
     seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
@@ -127,9 +118,7 @@ def looked_at(browser: Browser, base: str, width: int = 1280, scheme: Scheme = "
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """The shipped corpus, curated and served."""
-    out, recipe = tmp_path_factory.mktemp("demo") / "out", ROOT / "examples" / "demo.yaml"
-    with RunProgress() as progress:
-        run(load_recipe(recipe), out, SerialPool(), progress)
+    out, recipe = demo_output(tmp_path_factory) / "demo", ROOT / "examples" / "demo.yaml"
     with served(out, "--recipe", str(recipe)) as base:
         yield out, base
 
@@ -248,7 +237,7 @@ def test_the_table_sorts_and_takes_columns(seen: Seen) -> None:
 def test_more_rows_come_on_scrolling_down(seen: Seen, verdicts: list[str]) -> None:
     seen.open("?view=rows&f=verdict:is:keep")
     cards = seen.page.locator(".list .card")
-    for _ in range(400):
+    for _ in range(HANG * 10):
         if cards.count() == verdicts.count("keep"):
             break
         seen.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")

@@ -24,8 +24,7 @@ from qvl.training.data.steps import STREAM_START
 from qvl.training.process_group import ProcessGroup
 from qvl.training.recipe import load_train_recipe
 from qvl.training.weights.start import processor_of_start
-from tests.end_to_end.conftest import ROOT
-from tests.end_to_end.conftest import qvl as run_command
+from tests.shared import ROOT, demo_output
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text("utf-8"))
 PARTS = {"curate": "demo", "text": "demo_text", "ground": "demo_ground"}
@@ -36,11 +35,7 @@ SCENES = 6
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's parts that need nothing but the repository, built by the real command."""
-    folder = tmp_path_factory.mktemp("golden")
-    only = [word for part in PARTS for word in ("--only", part)]
-    result = run_command("demo", "--output", str(folder / "demo"), *only)
-    assert result.returncode == 0, result.stderr
-    return folder
+    return demo_output(tmp_path_factory)
 
 
 def files_hash(folder: Path) -> str:
@@ -81,7 +76,9 @@ def test_ocr_scenes_of_the_demo_when_drawn_again_hold_the_same_text_in_the_same_
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: Path, number: int) -> None:
+def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(
+    built: Path, tmp_path: Path, number: int
+) -> None:
     content = yaml.safe_load((ROOT / "examples" / "train_tiny.yaml").read_text("utf-8"))
     for stage in content["stages"]:
         stage["mix"] = [part for part in stage["mix"] if part["dataset"] != "ocr"]
@@ -90,14 +87,14 @@ def test_receipts_of_the_tiny_training_when_planned_again_are_unchanged(built: P
         for name, folder in (("pairs", "demo"), ("ground", "demo_ground"), ("text", "demo_text"))
     }
     content["tokenizer"] = str(ROOT / "examples" / "tokenizer.json")
-    path = built / "train.yaml"
+    path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump(content), "utf-8")
     recipe = load_train_recipe(path)
     stage = recipe.stages[number]
     processor = processor_of_start(recipe, stage)
     encoder = Encoder(processor.tokenizer, Rule.of(stage, processor.image_seq_length))
     alone = ProcessGroup()
-    schedule = stage_schedule(recipe, stage, used_datasets(recipe), built / "lengths", encoder, alone)
+    schedule = stage_schedule(recipe, stage, used_datasets(recipe), tmp_path / "lengths", encoder, alone)
     state = STREAM_START
     for _ in range(STEPS):
         state = schedule.plan(state, 0, 1).after

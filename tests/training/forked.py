@@ -7,23 +7,30 @@ test may kill it. That a fresh Python starts the same commands is tested in ``te
 
 import multiprocessing
 import os
+import runpy
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.training.preloaded"])
 
 
 class ForkedCommand:
-    """A running ``qvl`` command, with the methods of ``subprocess.Popen`` that tests use."""
+    """A running ``qvl`` command, with the methods of ``subprocess.Popen`` that tests use.
 
-    def __init__(self, *arguments: str) -> None:
+    ``script`` is a Python file that runs instead of ``qvl``.
+    """
+
+    def __init__(self, *arguments: str, script: Path | None = None) -> None:
         self._arguments = arguments
         out, out_writer = SERVER.Pipe(duplex=False)
         error, error_writer = SERVER.Pipe(duplex=False)
-        self._process = SERVER.Process(target=_command, args=(arguments, out_writer, error_writer))
+        self._process = SERVER.Process(target=_command, args=(arguments, script, out_writer, error_writer))
         self._process.start()
         out_writer.close()
         error_writer.close()
@@ -63,7 +70,7 @@ def _read(pipe: Connection) -> str:
         return file.read()
 
 
-def _command(arguments: tuple[str, ...], out: Connection, error: Connection) -> None:
+def _command(arguments: tuple[str, ...], script: Path | None, out: Connection, error: Connection) -> None:
     from qvl.command import main
 
     os.setsid()
@@ -71,8 +78,33 @@ def _command(arguments: tuple[str, ...], out: Connection, error: Connection) -> 
     for number, pipe in ((1, out), (2, error)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
-    sys.argv = ["qvl", *arguments]
-    main()
+    sys.argv = ["qvl" if script is None else str(script), *arguments]
+    if script is None:
+        main()
+    else:
+        runpy.run_path(str(script), run_name="__main__")
+
+
+def run_ranks(function: Callable[..., None], *arguments: object, world: int = 2) -> None:
+    """Call a function of a module in processes that have the environment of torchrun. All of them must succeed."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    names = {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        SERVER.Process(target=_rank, args=(function, arguments, {**names, "RANK": str(rank), "LOCAL_RANK": str(rank)}))
+        for rank in range(world)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * world
+
+
+def _rank(function: Callable[..., None], arguments: tuple[object, ...], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    function(*arguments)
 
 
 def compile_operator() -> None:

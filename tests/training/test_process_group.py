@@ -2,44 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
 
 from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.training.process_group import ProcessGroup, StopSignal, evaluation_group, require_same_plan
-
-ROOT = Path(__file__).parents[2]
-TWO_RANKS = """
-import torch
-from qvl.pipeline.base.errors import DataError
-from qvl.training.process_group import ProcessGroup, evaluation_group
-from tests.training.test_process_group import Counts
-
-def fail():
-    raise DataError(f"raised by rank {group.rank}")
-
-with evaluation_group() as group:
-    assert (group.size, group.is_first, group.is_first_on_machine) == (2, group.rank == 0, group.rank == 0)
-    assert group.decide(lambda: f"rank {group.rank}") == "rank 0"
-    try:
-        group.decide(fail)
-    except DataError as error:
-        assert str(error) == "raised by rank 0"
-    else:
-        raise AssertionError("the error of rank 0 did not arrive")
-    large = (1 << 48) - 1
-    expected = [Counts(large - rank, 0.25 * rank, rank == 1) for rank in (0, 1)]
-    found = group.gather_numbers(expected[group.rank])
-    assert found == expected and [type(record.stop) for record in found] == [bool, bool], found
-    assert group.gather_objects({"rank": group.rank}) == [{"rank": 0}, {"rank": 1}]
-    assert group.sum_over_ranks(torch.tensor([group.rank + 1.0])).tolist() == [3.0]
-    group.barrier()
-"""
+from tests.training.forked import run_ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +19,23 @@ class Counts:
     stop: bool
 
 
+def check_group_of_two() -> None:
+    with evaluation_group() as group:
+        assert (group.size, group.is_first, group.is_first_on_machine) == (2, group.rank == 0, group.rank == 0)
+        assert group.decide(lambda: f"rank {group.rank}") == "rank 0"
+        with pytest.raises(DataError, match=r"^raised by rank 0$"):
+            group.decide(lambda: raise_data_error(f"raised by rank {group.rank}"))
+        large = (1 << 48) - 1
+        expected = [Counts(large - rank, 0.25 * rank, rank == 1) for rank in (0, 1)]
+        found = group.gather_numbers(expected[group.rank])
+        assert found == expected and [type(record.stop) for record in found] == [bool, bool], found
+        assert group.gather_objects({"rank": group.rank}) == [{"rank": 0}, {"rank": 1}]
+        assert group.sum_over_ranks(torch.tensor([group.rank + 1.0])).tolist() == [3.0]
+        group.barrier()
+
+
 def test_methods_of_a_group_of_two_processes_give_equal_results_on_both() -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, sys.executable, "-c", TWO_RANKS],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_ranks(check_group_of_two)
 
 
 def test_a_group_of_one_when_asked_anything_needs_no_other_process() -> None:
@@ -73,11 +48,11 @@ def test_a_group_of_one_when_asked_anything_needs_no_other_process() -> None:
     assert group.sum_over_ranks(torch.tensor([2.0])).tolist() == [2.0]
     group.barrier()
     with pytest.raises(DataError):
-        group.decide(raise_data_error)
+        group.decide(lambda: raise_data_error("refused"))
 
 
-def raise_data_error() -> None:
-    raise DataError("refused")
+def raise_data_error(reason: str) -> None:
+    raise DataError(reason)
 
 
 def test_ranks_with_another_plan_than_rank_0_are_named() -> None:

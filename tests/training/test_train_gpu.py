@@ -1,12 +1,11 @@
 """The GPU benchmark also runs on a CPU, and its split of the time adds up."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.training.forked import ForkedCommand
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
 
@@ -14,10 +13,9 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
 @pytest.mark.parametrize("engine", ["torch", "deepspeed"])
 def test_the_gpu_benchmark_on_a_cpu_measures_every_stage(engine: str, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--preset", "tiny", "--steps", "2", "--micro", "1"]
-    command += ["--accumulate", "2", "--workers", "0", "--samples", "24", "--engine", engine, "--json", str(found)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    arguments = ["--device", "cpu", "--preset", "tiny", "--steps", "2", "--micro", "1", "--accumulate", "2"]
+    arguments += ["--workers", "0", "--samples", "24", "--engine", engine, "--json", str(found)]
+    done = ForkedCommand(*arguments, script=SCRIPT).finish()
     assert done.returncode == 0, done.stderr[-2000:]
     stages = json.loads(found.read_text())
     assert [stage["stage"] for stage in stages] == ["pretrain", "multitask", "sft"]

@@ -8,6 +8,7 @@ import pytest
 
 from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.base.pool import GuardedPool, Resources, SerialPool, tasks_in_flight
+from tests.shared import HANG
 
 ROOT = Path(__file__).parents[3]
 RAY = """
@@ -84,7 +85,7 @@ def test_the_scarcest_resource_bounds_the_tasks_in_flight(needs: Resources, clus
 def test_when_a_ray_cluster_grows_the_pool_sees_it_and_gives_every_result() -> None:
     """Tasks that need a GPU run without one, because this cluster has none. An error keeps its type."""
     result = subprocess.run(
-        [sys.executable, "-c", RAY], capture_output=True, text=True, check=False, cwd=ROOT, timeout=240
+        [sys.executable, "-c", RAY], capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.split("\n") == ["1.0", "3.0", "True", "99 is damaged", ""]

@@ -18,6 +18,7 @@ from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.storage.paths import StorePath, parse_path
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
+from tests.shared import HANG
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
@@ -83,9 +84,9 @@ def test_when_runs_race_exactly_one_holds_the_output(out: StorePath) -> None:
         start.wait()
         try:
             with output_lock(out):
-                held.wait(60)
+                held.wait(HANG)
         except QvlError:
-            held.wait(60)
+            held.wait(HANG)
             return False
         return True
 
@@ -128,7 +129,7 @@ def test_a_run_that_lost_the_output_stops_and_leaves_the_new_owner_alone(
     monkeypatch.setattr(qvl.pipeline.commit.lease, "RENEWAL", 0.05)
     with pytest.raises(QvlError, match="another run took over"), output_lock(out) as check:
         someone_else(out)
-        end = time.monotonic() + 30
+        end = time.monotonic() + HANG
         while time.monotonic() < end:
             check()
             time.sleep(0.02)

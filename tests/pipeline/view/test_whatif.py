@@ -15,6 +15,7 @@ from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view import whatif
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.whatif import CachedRun, WhatIf
+from tests.shared import HANG
 
 LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
 
@@ -25,7 +26,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     go, find = threading.Event(), CachedRun.duplicate_candidates
 
     def waiting(stored: CachedRun, recipe: Recipe, rule: int) -> Any:
-        assert go.wait(30)
+        assert go.wait(HANG)
         return find(stored, recipe, rule)
 
     monkeypatch.setattr(CachedRun, "duplicate_candidates", waiting)

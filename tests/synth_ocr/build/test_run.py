@@ -16,6 +16,7 @@ from qvl.synth_ocr.build.recipe import OcrRecipe
 from qvl.synth_ocr.build.report import write_report
 from qvl.synth_ocr.build.run import run as run_recipe
 from qvl.synth_ocr.build.run import without_missing_sources
+from tests.shared import HANG
 from tests.synth_ocr import trap_pdf as trap
 from tests.synth_ocr.build.documents import recipe, run
 from tests.synth_ocr.scene.scenes import ENGLISH_TEXT
@@ -76,7 +77,7 @@ def test_build_on_ray_gives_the_same_bytes_for_every_kind(tmp_path: Path, docume
         "print(run(Path(sys.argv[1]), Path(sys.argv[2]), RayPool(cpus=2), RunProgress()).dataset.hash)"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "ray")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=True)
     assert done.stdout.split()[-1] == built.dataset.hash
 
 

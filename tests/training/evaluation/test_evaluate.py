@@ -1,42 +1,24 @@
 """``evaluate``, as a trainer calls it: what was learnt by heart scores full marks, on one process and on two."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from qvl.model.weights.auto import load_model, load_processor
 from qvl.training.evaluation.evaluate import Evaluation, evaluate
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 from qvl.training.evaluation.samples.shards import TASKS
-from tests.training.evaluation.conftest import ROOT
 from tests.training.evaluation.tiny import learn
+from tests.training.forked import run_ranks
 
 STEPS = 200
 SETS = ("caption", "vqa", "ocr", "referring", "region_caption")
-
-TWO_RANKS = """
-import json, sys
-from pathlib import Path
-import torch, torch.distributed as dist
-from qvl.model.weights.auto import load_model, load_processor
-from qvl.training.evaluation.evaluate import evaluate
-from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
-torch.set_num_threads(1)
-dist.init_process_group("gloo")
-folder, shards, out = map(Path, sys.argv[1:])
-samples = load_samples(EvalSelection((str(shards),), ("caption", "ocr"), longest=9))
-result = evaluate(load_model(folder), load_processor(folder), samples, 4)
-numbers = {name: score.numbers for name, score in result.scores.sets.items()}
-(out / f"{dist.get_rank()}.json").write_text(json.dumps([[a.text for a in result.answers], numbers]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +49,22 @@ def test_evaluate_when_the_model_has_memorized_the_samples_scores_full_marks(tin
     assert (referring.metric, referring.numbers["samples"], referring.numbers["unparsable"]) == ("box", 2, 0)
 
 
+def answers_and_numbers(folder: Path, shards: Path) -> list[Any]:
+    samples = load_samples(EvalSelection((str(shards),), ("caption", "ocr"), longest=9))
+    found = evaluate(load_model(folder), load_processor(folder), samples, 4)
+    return [[answer.text for answer in found.answers], {name: each.numbers for name, each in found.scores.sets.items()}]
+
+
+def write_answers_of_rank(folder: Path, shards: Path, out: Path) -> None:
+    dist.init_process_group("gloo")
+    (out / f"{dist.get_rank()}.json").write_text(json.dumps(answers_and_numbers(folder, shards)))
+    dist.destroy_process_group()
+
+
 def test_evaluate_on_two_ranks_gives_the_result_of_one(tiny: Path, made_shards: Path, tmp_path: Path) -> None:
-    script = tmp_path / "two_ranks.py"
-    script.write_text(TWO_RANKS)
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*words, str(tiny), str(made_shards), str(tmp_path)], env=environment, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    samples = load_samples(EvalSelection((str(made_shards),), ("caption", "ocr"), longest=9))
-    alone = evaluate(load_model(tiny), load_processor(tiny), samples, 4)
-    wanted: list[Any] = [
-        [answer.text for answer in alone.answers],
-        {name: each.numbers for name, each in alone.scores.sets.items()},
-    ]
+    run_ranks(write_answers_of_rank, tiny, made_shards, tmp_path)
     for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == wanted
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == answers_and_numbers(tiny, made_shards)
 
 
 def test_evaluate_leaves_the_weights_unchanged(tiny: Path, few: list[EvalSample]) -> None:

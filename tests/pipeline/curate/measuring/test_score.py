@@ -26,6 +26,7 @@ from qvl.pipeline.images.perceptual_hash import hash_image
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.manifests import DatasetManifest
 from tests.pipeline.samples import encoded, jpeg, picture, write_img2dataset
+from tests.shared import HANG
 
 WORDS = ["a red house", "tiny", "a cat on a mat in the sun", "two dogs running over a green field at noon"]
 PHASH: dict[str, Any] = {"score": {"phash": {}}}
@@ -222,7 +223,7 @@ def test_the_base_loads_no_torch() -> None:
     code = (
         "import sys, qvl.pipeline.curate.run, qvl.pipeline.commands.curate; assert 'torch' not in sys.modules, 'torch'"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG)
 
 
 def test_broken_pixels_are_what_pillow_refuses() -> None:
