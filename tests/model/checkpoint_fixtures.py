@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
 from qvl.model.text.tokenizer import build_tokenizer
 from qvl.model.weights.auto import load_model, register
-from qvl.model.weights.convert import import_checkpoint
+from qvl.model.weights.convert import export_model, import_checkpoint
 from tests.model.small_checkpoints import REAL_RANKS, released_weights, small_ranks, write_ranks, write_released
 
 
@@ -53,3 +53,10 @@ def released_tokenizer() -> PreTrainedTokenizerFast:
     if not REAL_RANKS.is_file():
         pytest.skip("no .data/qwen.tiktoken: run python tests/model/fetch_tokenizer.py")
     return build_tokenizer(REAL_RANKS)
+
+
+@pytest.fixture(scope="session")
+def exported(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_model(imported, folder, shard_bytes=2**20)
+    return folder

@@ -12,6 +12,7 @@ collect_ignore_glob = [] if INSTALLED else ["test_*.py"]
 
 if INSTALLED:
     from tests.model.checkpoint_fixtures import (  # noqa: F401
+        exported,
         imported,
         model,
         one_thread,

@@ -125,3 +125,10 @@ def write_released(folder: Path, weights: dict[str, torch.Tensor], shards: int =
     (folder / "config.json").write_text(json.dumps(released_config()))
     write_ranks(folder / "qwen.tiktoken", small_ranks())
     return folder
+
+
+def reference_weights() -> reference.Weights:
+    """The released weights in double precision, with gradients, for the plain reference."""
+    return {
+        name: tensor.double().requires_grad_("pos_embed" not in name) for name, tensor in released_weights().items()
+    }

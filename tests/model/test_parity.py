@@ -8,19 +8,13 @@ import torch
 import tests.model.plain_qwen_vl as reference
 from qvl.model.weights.auto import load_model
 from qvl.model.weights.layouts import released_links
-from tests.model.small_checkpoints import SETTINGS, START, released_weights
+from tests.model.small_checkpoints import SETTINGS, START, reference_weights
 
 PAD = START + 2
 
 
 def image_span() -> list[int]:
     return [START, *[PAD] * 256, START + 1]
-
-
-def reference_weights() -> reference.Weights:
-    return {
-        name: tensor.double().requires_grad_("pos_embed" not in name) for name, tensor in released_weights().items()
-    }
 
 
 def rows() -> list[list[int]]:
@@ -66,29 +60,6 @@ def test_logits_loss_and_gradients_equal_the_plain_reference(imported: Path, sid
         scale = float(w[link.theirs].grad.abs().max()) + 1e-9
         error = float((ours - w[link.theirs].grad).abs().max()) / scale
         assert error < 1e-4, f"{link.theirs}: gradient off by {error:.1e} of its largest value"
-
-
-@pytest.mark.parametrize("side", [224, 448])
-def test_image_features_equal_the_plain_reference(imported: Path, side: int) -> None:
-    model = load_model(imported, dtype=torch.float64)
-    w = reference_weights()
-    image = torch.randn(3, side, side, dtype=torch.float64)
-    wanted = reference.adapter(w, reference.vision(w, image, 3, 14), 2)
-    torch.testing.assert_close(model.model.encode_images(image[None])[0], wanted, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        model.get_image_features(pixel_values=image[None]).pooler_output[0], wanted, atol=1e-5, rtol=1e-5
-    )
-
-
-def test_sdpa_equals_eager_attention_at_head_width_104() -> None:
-    from qvl.model.network.config import VisionConfig
-    from qvl.model.network.vision import VisionAttention
-
-    config = VisionConfig(hidden_size=208, num_attention_heads=2, intermediate_size=16)
-    attention, x = VisionAttention(config), torch.randn(2, 9, 208)
-    q, k, v = (part.unflatten(-1, (2, 104)).transpose(1, 2) for part in attention.qkv(x).chunk(3, -1))
-    eager = (q @ k.transpose(-1, -2) / 104**0.5).softmax(-1) @ v
-    torch.testing.assert_close(attention(x), attention.out_proj(eager.transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-5)
 
 
 def test_logits_do_not_depend_on_the_padding_side(imported: Path) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from qvl.model.network.config import QwenVLConfig, VisionConfig
 from qvl.model.network.errors import ModelError
 from qvl.model.network.presets import PRESETS, preset
 from qvl.model.weights.info import parts
@@ -39,26 +38,3 @@ def test_presets_have_the_released_vocabulary_and_image_length() -> None:
 def test_preset_lists_the_known_names_when_the_name_is_unknown() -> None:
     with pytest.raises(ModelError, match="qwen-vl, small, tiny, nano"):
         preset("huge")
-
-
-@pytest.mark.parametrize("wrong", [{"num_attention_heads": 15}, {"image_size": 225}])
-def test_configuration_raises_when_its_sizes_contradict_each_other(wrong: dict[str, int]) -> None:
-    with pytest.raises(ModelError, match=r"invalid configuration: .* not a multiple of"):
-        VisionConfig(**wrong)
-
-
-def test_build_language_model_raises_when_the_head_is_more_than_one_matrix() -> None:
-    from transformers import Gemma2Config
-
-    from qvl.model.network.language import build_language_model
-
-    with pytest.raises(ModelError, match="final_logit_softcapping"):
-        build_language_model(Gemma2Config())
-
-
-def test_configuration_is_equal_after_a_round_trip() -> None:
-    config = preset("small")
-    again = QwenVLConfig.from_dict(config.to_dict())
-    assert again.to_dict() == config.to_dict()
-    assert again.text_config.tie_word_embeddings
-    assert again.tie_word_embeddings
