@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
@@ -18,6 +16,7 @@ from qvl.pipeline.sources.columns import Columns
 from qvl.pipeline.sources.table import Table
 from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.samples import faults, jpeg, read_all
+from tests.pipeline.sources.parquet_tables import in_table, write_parquet
 
 INVALID = b"caf\xe9 au lait"
 
@@ -43,18 +42,6 @@ def write_jsonl(folder: Path, records: list[dict[str, Any]]) -> None:
 
 def texts(rows: list[Row]) -> list[str]:
     return [row.caption.decode() for row in rows]
-
-
-# ---- parquet
-
-
-def write_parquet(folder: Path, columns: dict[str, Any], **options: Any) -> Path:
-    pq.write_table(pa.table(columns), folder / "t.parquet", **options)
-    return folder / "t.parquet"
-
-
-def in_table(path: Path, **columns: str) -> Table:
-    return Table(paths=(str(path),), columns=Columns(**columns))
 
 
 def test_parquet_with_image_bytes_is_read(tmp_path: Path, storage: Storage) -> None:
@@ -199,9 +186,6 @@ def test_the_parquet_files_of_img2dataset_are_read(tmp_path: Path, storage: Stor
     ]
 
 
-# ---- paths
-
-
 HOSTILE_PATHS = {
     "../secret.jpg": "unreadable:bad_path",
     "sub/../../secret.jpg": "unreadable:bad_path",
@@ -277,9 +261,6 @@ def test_a_table_without_an_image_column_is_an_error(folder: Path, storage: Stor
         read_all(Table(paths=(str(folder / "t.jsonl"),), columns=Columns(caption="text")), storage)
 
 
-# ---- JSONL
-
-
 def test_bad_lines_of_jsonl_are_faults(folder: Path, storage: Storage) -> None:
     lines = [
         b'\xef\xbb\xbf{"text": "first", "file": "0.jpg"}',
@@ -317,9 +298,6 @@ def test_values_of_any_json_type_are_read_or_faults(folder: Path, storage: Stora
     assert texts(rows) == ["t", "", "", "", "", "", ""]
     assert [row.fault for row in rows] == [None, None, *["unreadable:bad_caption"] * 5]
     assert [row.numbers.get("clip") for row in rows] == [None, None, 5.0, 1.5, None, None, None]
-
-
-# ---- TSV and CSV
 
 
 def test_tsv_lines_with_wrong_field_counts_are_faults_and_quotes_are_text(folder: Path, storage: Storage) -> None:
@@ -443,9 +421,6 @@ def test_an_unknown_ending_is_an_error_that_asks_for_the_format(folder: Path, st
     assert texts(read_all(with_paths(folder, "t.data", format="tsv"), storage)) == ["a"]
 
 
-# ---- the public sets, in exactly the columns that they are published in
-
-
 def preset(folder: Path, file: str, name: Any, **columns: Any) -> Table:
     return Table(
         paths=(str(folder / file),), preset=name, columns=Columns(**columns), image_folder=str(folder / "images")
@@ -552,48 +527,3 @@ def test_a_preset_is_overridden_column_by_column(folder: Path, storage: Storage)
     write_parquet(folder, {**COYO, "text": ["t"], "file": ["0.jpg"]})
     table = preset(folder, "t.parquet", "coyo", path="file", clip="clip_similarity_vitl14", nsfw=None)
     assert read_all(table, storage)[0].numbers == {"clip": 0.25, "watermark": 0.3, "aesthetic": 5.5}
-
-
-# ---- files that expand
-
-
-def write_shared_image(folder: Path, size: int, rows: int) -> Path:
-    """One image of ``size`` equal bytes on all rows: a few kilobytes."""
-    positions = pa.array(np.zeros(rows, np.int32))
-    images = pa.DictionaryArray.from_arrays(positions, pa.array([bytes(size)]))
-    options = {"compression": "zstd", "dictionary_pagesize_limit": 1 << 30, "store_schema": False}
-    return write_parquet(folder, {"jpg": images, "text": ["a"] * rows}, **options)
-
-
-def test_an_image_over_the_limit_that_many_rows_share_is_never_expanded(tmp_path: Path, storage: Storage) -> None:
-    path = write_shared_image(tmp_path, 3_000_000, 80)
-    assert path.stat().st_size < 10_000
-    source = Table(paths=(str(path),), columns=Columns(caption="text", image="jpg"), max_image_bytes=1_000_000)
-    before = pa.total_allocated_bytes()
-    assert [row.fault for row in read_all(source, storage)] == ["unreadable:too_large"] * 80
-    assert pa.total_allocated_bytes() == before
-
-
-def test_rows_that_share_a_large_image_share_its_bytes(tmp_path: Path, storage: Storage) -> None:
-    rows = read_all(in_table(write_shared_image(tmp_path, 3_000_000, 40), caption="text", image="jpg"), storage)
-    assert len({id(row.image) for row in rows}) == 1
-    assert [row.fault for row in rows] == [None] * 40
-
-
-def test_a_small_file_that_expands_too_far_is_a_fault(tmp_path: Path, storage: Storage) -> None:
-    path = write_shared_image(tmp_path, 3_000_000, 200)
-    rows = read_all(in_table(path, caption="text", image="jpg"), storage)
-    assert [(row.key, row.fault) for row in rows] == [("", "unreadable:expands_too_far")]
-
-
-def test_images_of_a_shared_dictionary_are_found_again(tmp_path: Path, storage: Storage) -> None:
-    source = in_table(write_shared_image(tmp_path, 3_000_000, 80), caption="text", image="jpg")
-    (unit,) = source.units(storage)
-    found = dict(source.images(unit, [ImageReference(3, 3, 0), ImageReference(79, 79, 0)], storage))
-    assert {row: len(image) for row, image in found.items()} == {3: 3_000_000, 79: 3_000_000}
-
-
-def test_a_file_that_claims_millions_of_rows_in_a_few_kilobytes_is_a_fault(tmp_path: Path, storage: Storage) -> None:
-    path = write_shared_image(tmp_path, 1, 2_000_000)
-    rows = read_all(in_table(path, caption="text", image="jpg"), storage)
-    assert [row.fault for row in rows] == ["unreadable:expands_too_far"]

@@ -14,9 +14,8 @@ import pytest
 from qvl.pipeline.base.errors import RecipeError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
-from qvl.training.evaluation.answering.pieces import LONG_PIECE, PIECE, ModelSettings, plan
+from qvl.training.evaluation.answering.pieces import ModelSettings
 from qvl.training.evaluation.run import run
-from qvl.training.evaluation.samples.sample import Decoding, EvalSample
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
 from qvl.training.evaluation.scores import EvaluationResult
 from tests.training.evaluation.conftest import ROOT
@@ -158,13 +157,3 @@ def test_run_when_nothing_can_be_evaluated_is_one_line(tiny: Path, made_shards: 
     done = ForkedCommand("eval", "run", str(tiny), "--data", str(tmp_path / "none"), "-o", str(tmp_path / "o")).finish()
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
-
-
-def test_plan_pieces_cover_all_samples_once() -> None:
-    samples = [
-        EvalSample(f"{n}", "s", "g", "exact", "p" * (n % 7), (), ("x",), Decoding(500 if n % 3 == 0 else 10))
-        for n in range(300)
-    ]
-    found = plan(samples)
-    assert sorted(place for piece in found for place in piece) == list(range(300))
-    assert all(len(piece) <= (LONG_PIECE if samples[piece[0]].decoding.max_new > 100 else PIECE) for piece in found)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.training.evaluation.samples import prompts
 from qvl.training.evaluation.samples.prompts import Style
 from qvl.training.evaluation.samples.public import PublicSet, read_public
 from qvl.training.evaluation.samples.sample import Decoding, EvalSample
@@ -112,11 +111,3 @@ def test_read_public_when_a_file_is_wrong_names_it(tmp_path: Path) -> None:
         read_public(PublicSet((tmp_path / "bad.json",), tmp_path))
     with pytest.raises(RecipeError, match="does not exist"):
         read_public(PublicSet((tmp_path / "none.json",), tmp_path))
-
-
-def test_chatml_wraps_the_prompt_in_a_conversation() -> None:
-    asked = prompts.chatml("<img>0</img>Who?")
-    assert asked == (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<img>0</img>Who?<|im_end|>\n"
-        "<|im_start|>assistant\n"
-    )

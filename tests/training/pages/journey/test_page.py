@@ -5,15 +5,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from qvl.training.evaluation.samples.sample import Answer, EvalSample
+from qvl.training.evaluation.samples.sample import Answer
 from qvl.training.evaluation.samples.selection import EvalSelection, load_samples
-from qvl.training.evaluation.scores import SetScore
 from qvl.training.evaluation.scoring import score
-from qvl.training.heldout.loss import OTHER, TaskLoss
 from qvl.training.heldout.questions import ModelAnswers
 from qvl.training.pages.journey.page import JourneyPart, JourneyResults, render
-from qvl.training.pages.journey.progress import conclusions, score_table
-from qvl.training.pages.journey.side_by_side import choose
 from qvl.training.pages.journey.steps import Cost
 from qvl.training.pages.mix.figures import (
     LanguageShare,
@@ -28,23 +24,9 @@ from qvl.training.pages.report.history import read_history
 from qvl.training.recipe import TrainRecipe
 from tests.training.made import of_task, stage, write_dataset
 from tests.training.made_run import write_run
+from tests.training.pages.journey.made_losses import FALLING, MODELS, STAGES, losses
 
 HOSTILE = "<script>alert(1)</script><box>(1,2),(3,4)</box>\u202e"
-MODELS = ("start", "language", "pretrain", "multitask", "sft")
-STAGES = {"language": "multitask", "pretrain": "pretrain", "multitask": "multitask", "sft": "sft"}
-FALLING = {"start": 8.0, "language": 5.0, "pretrain": 4.0, "multitask": 3.9, "sft": 3.9}
-
-
-def losses(by_model: dict[str, float], error: float = 0.1) -> dict[str, dict[str, TaskLoss]]:
-    """Losses of two captions; ``error`` is that of any change over a stage."""
-
-    def one(value: float, spread: float) -> TaskLoss:
-        return TaskLoss(value, error, 200, 2, {"a": (100 * (value + spread), 100), "b": (100 * (value - spread), 100)})
-
-    return {
-        model: {"caption": one(value, number * error), "caption" + OTHER: one(value + 0.5, number * error)}
-        for number, (model, value) in enumerate(by_model.items())
-    }
 
 
 def recipe() -> TrainRecipe:
@@ -108,41 +90,3 @@ def test_page_shows_the_answer_of_every_model_beside_the_truth(results: JourneyR
     assert len(rows) == 4 * 4
     assert all(row.count('<div class="answer">') == len(MODELS) for row in rows)
     assert "data:image/webp;base64," in rows[0]
-
-
-@pytest.mark.parametrize(
-    ("after", "error", "said"),
-    [
-        (4.0, 0.1, "yes"),
-        (4.95, 0.1, "no: within the error"),
-        (5.5, 0.1, "no: it rose"),
-        (4.0, 1.0, "no: within the error"),
-    ],
-)
-def test_a_claim_holds_where_the_loss_fell_by_more_than_its_error(after: float, error: float, said: str) -> None:
-    table = conclusions(losses(FALLING | {"pretrain": after}, error), STAGES)
-    assert "Captions in stage 1" in table
-    assert f"<td>{said}</td>" in table
-    assert f"<td>{after - 5:+.2f} ± {error:.2f}</td><td>+0.500 ± 0.000</td>" in table
-    assert "Reading" not in table  # was not measured
-
-
-def test_page_outlines_the_cell_that_the_paper_reasons_about() -> None:
-    sets = {
-        model: {"caption": SetScore("cider", 3, 0, 5.0 if model == "multitask" else 1.0, 0.1, {}, {})}
-        for model in MODELS
-    }
-    row = score_table(sets, STAGES).split("<tbody>")[1]
-    cells = row.split("<td>")[1:]
-    assert ["expected" in cell for cell in cells] == [False, False, False, False, True, False, False]
-    assert ["best" in cell for cell in cells] == [False, False, False, False, False, True, False]
-
-
-def test_examples_alternate_images_and_languages() -> None:
-    def one(at: int, image: int, language: str) -> EvalSample:
-        return EvalSample(str(at), "caption", f"s {language}", "cider", "", (image,), ("",), None)  # type: ignore[arg-type]
-
-    samples = [one(at, at // 4, "en" if at < 12 else "zh") for at in range(16)]
-    chosen = choose(range(16), samples, 4)
-    assert {samples[at].images for at in chosen} == {(0,), (1,), (2,), (3,)}
-    assert sum(samples[at].group.endswith("zh") for at in chosen) == 1
