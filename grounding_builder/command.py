@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qvl.pipeline.base.terminal import print_json, say
-from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
+from qvl.pipeline.commands.curate import Destination, Json, RecipeFile, RunOptions, make_output
+from qvl.pipeline.commands.option_groups import with_option_groups
 
 if TYPE_CHECKING:
     from qvl.grounding_builder.build.source_pictures import SourcePictures
@@ -31,20 +32,14 @@ def source_pictures(recipe: Path) -> "SourcePictures":
 
 
 @app.command()
-def build(
-    recipe: RecipeFile,
-    output: Destination,
-    workers: Workers = "serial",
-    address: Address = None,
-    fresh: Fresh = False,
-    as_json: Json = False,
-) -> None:
+@with_option_groups
+def build(recipe: RecipeFile, output: Destination, options: RunOptions) -> None:
     """Build shards, ledger and report from annotations. An interrupted build resumes when run again."""
     from qvl.grounding_builder.build.recipe import load_recipe
     from qvl.grounding_builder.build.run import run
 
     loaded = load_recipe(recipe)
-    make_output(output, workers, address, as_json, lambda out, pool, progress: run(loaded, out, pool, progress, fresh))
+    make_output(output, options, lambda out, pool, progress: run(loaded, out, pool, progress, options.fresh))
 
 
 @app.command()

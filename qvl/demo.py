@@ -144,7 +144,7 @@ def demo_part(part: str, recipe: Path, out: Path, workers: str, fresh: bool) -> 
     from qvl.pipeline.storage.system_errors import resumable
 
     if part == "curate":
-        run_curation(recipe, str(out), workers, None, fresh, False)
+        run_curation(recipe=recipe, output=str(out), workers=workers, address=None, fresh=fresh, as_json=False)
         return committed_manifest(out / "shards" / "dataset.json", DatasetManifest), []
     pool = open_pool(workers, None)
     with resumable(out), RunProgress() as progress:

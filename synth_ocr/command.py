@@ -4,7 +4,8 @@ import typer
 
 from qvl.pipeline.base.pool import open_pool
 from qvl.pipeline.base.terminal import print_json, warn
-from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers
+from qvl.pipeline.commands.curate import Destination, RecipeFile, RunOptions
+from qvl.pipeline.commands.option_groups import with_option_groups
 
 app = typer.Typer(no_args_is_help=True, help="Render pages of text with exact, verified positions into shards.")
 
@@ -15,14 +16,8 @@ def ocr() -> None:
 
 
 @app.command()
-def build(
-    recipe: RecipeFile,
-    output: Destination = "out/ocr",
-    workers: Workers = "serial",
-    address: Address = None,
-    fresh: Fresh = False,
-    as_json: Json = False,
-) -> None:
+@with_option_groups
+def build(recipe: RecipeFile, output: Destination = "out/ocr", *, options: RunOptions) -> None:
     """Render the pages of a recipe and pack them. An interrupted build resumes. Prints the verdicts and writes a report."""
     from qvl.pipeline.base.progress import RunProgress
     from qvl.pipeline.commands.summary import print_summary
@@ -33,10 +28,10 @@ def build(
 
     out = parse_path(output)
     with resumable(out), RunProgress() as progress:
-        built = run(recipe, out, open_pool(workers, address), progress, fresh)
+        built = run(recipe, out, open_pool(options.workers, options.address), progress, options.fresh)
     for note in built.notes:
         warn(f"note: {note}")
-    if as_json:
+    if options.as_json:
         print_json({"dataset": plain(built.dataset), "report": str(built.report), "notes": built.notes})
     else:
         print_summary(out, built.dataset, built.report)

@@ -1,12 +1,13 @@
 """``qvl curate``: the command line of the curation. Heavy imports stay inside the commands."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qvl.pipeline.base.terminal import print_json, say, warn
+from qvl.pipeline.commands.option_groups import with_option_groups
 from qvl.pipeline.commands.thresholds import hash_images, solve, whatif
 
 if TYPE_CHECKING:
@@ -29,11 +30,19 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Discard results that a cha
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of every command that makes an output: who works, and what is discarded and printed."""
+
+    workers: Workers = "serial"
+    address: Address = None
+    fresh: Fresh = False
+    as_json: Json = False
+
+
 def make_output(
     output: str,
-    workers: str,
-    address: str | None,
-    as_json: bool,
+    options: RunOptions,
     make: "Callable[[AnyPath, Pool, RunProgress], tuple[DatasetManifest, AnyPath]]",
 ) -> None:
     """Create an output with ``make(folder, pool, progress)``, which returns its dataset and report, and print both."""
@@ -44,8 +53,8 @@ def make_output(
 
     out = parse_path(output)
     with resumable(out), RunProgress() as progress:
-        dataset, report = make(out, open_pool(workers, address), progress)
-    print_dataset(out, dataset, report, as_json)
+        dataset, report = make(out, open_pool(options.workers, options.address), progress)
+    print_dataset(out, dataset, report, options.as_json)
 
 
 def print_dataset(out: "AnyPath", dataset: "DatasetManifest", report: "AnyPath", as_json: bool) -> None:
@@ -60,22 +69,16 @@ def print_dataset(out: "AnyPath", dataset: "DatasetManifest", report: "AnyPath",
 
 
 @app.command()
-def run(
-    recipe: RecipeFile,
-    output: Destination,
-    workers: Workers = "serial",
-    address: Address = None,
-    fresh: Fresh = False,
-    as_json: Json = False,
-) -> None:
+@with_option_groups
+def run(recipe: RecipeFile, output: Destination, options: RunOptions) -> None:
     """Scan, score, select and pack. An interrupted run resumes. Prints the funnel and the mix, and writes a report."""
     from qvl.pipeline.api.curation import curate
     from qvl.pipeline.storage.paths import parse_path
     from qvl.pipeline.storage.system_errors import resumable
 
     with resumable(parse_path(output)):
-        finished = curate(recipe, output, workers=workers, address=address, fresh=fresh)
-    print_dataset(parse_path(output), finished.dataset, finished.report, as_json)
+        finished = curate(recipe, output, workers=options.workers, address=options.address, fresh=options.fresh)
+    print_dataset(parse_path(output), finished.dataset, finished.report, options.as_json)
 
 
 @app.command()

@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer needs it: a parameter whose type is a dataclass becomes the options that are its fields.
 
-    The fields are annotated as parameters of a command are; their names are the names of the options.
+    The fields are annotated as parameters of a command are; their names are the names of the options, and of the keyword
+    arguments by which Python code calls the command.
     """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, type[Any]] = {}

@@ -2,7 +2,8 @@
 
 import typer
 
-from qvl.pipeline.commands.curate import Address, Destination, Fresh, Json, RecipeFile, Workers, make_output
+from qvl.pipeline.commands.curate import Destination, RecipeFile, RunOptions, make_output
+from qvl.pipeline.commands.option_groups import with_option_groups
 
 app = typer.Typer(no_args_is_help=True, help="Convert text and dialogues into shards (tasks text and chat).")
 
@@ -13,17 +14,11 @@ def text() -> None:
 
 
 @app.command()
-def build(
-    recipe: RecipeFile,
-    output: Destination,
-    workers: Workers = "serial",
-    address: Address = None,
-    fresh: Fresh = False,
-    as_json: Json = False,
-) -> None:
+@with_option_groups
+def build(recipe: RecipeFile, output: Destination, options: RunOptions) -> None:
     """Build shards, ledger and report from text files and dialogues. An interrupted build resumes."""
     from qvl.pipeline.builders.text.recipe import load_recipe
     from qvl.pipeline.builders.text.run import run
 
     loaded = load_recipe(recipe)
-    make_output(output, workers, address, as_json, lambda out, pool, progress: run(loaded, out, pool, progress, fresh))
+    make_output(output, options, lambda out, pool, progress: run(loaded, out, pool, progress, options.fresh))

@@ -7,7 +7,7 @@ import typer
 
 from qvl.pipeline.base.pool import open_pool
 from qvl.pipeline.base.terminal import print_json, say
-from qvl.pipeline.commands.curate import Address, Fresh, Json, Output, Workers
+from qvl.pipeline.commands.curate import Output, RunOptions
 from qvl.pipeline.commands.option_groups import with_option_groups
 from qvl.training.commands.evaluate_options import AnsweringOptions, QuestionOptions
 
@@ -33,10 +33,8 @@ def run(
     questions: QuestionOptions,
     answering: AnsweringOptions,
     output: Output = Path("out/eval"),
-    workers: Workers = "serial",
-    address: Address = None,
-    fresh: Fresh = False,
-    as_json: Json = False,
+    *,
+    options: RunOptions,
 ) -> None:
     """Answer, score and report. The same command resumes. Under torchrun every process takes its share."""
     import os
@@ -52,13 +50,15 @@ def run(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     selection = questions.selection()
     with resumable(output), evaluation_group() as group:
-        pool = open_pool(workers, address)
+        pool = open_pool(options.workers, options.address)
         samples = load_samples(selection)
         device = _device(answering.device, group.local_rank, pool)
         settings = ModelSettings(model.resolve(), device, answering.dtype.value, answering.batch_size)
-        result = run_evaluation(samples, selection.description(), output, settings, pool, RunProgress(), group, fresh)
+        result = run_evaluation(
+            samples, selection.description(), output, settings, pool, RunProgress(), group, options.fresh
+        )
     if group.is_first:
-        if as_json:
+        if options.as_json:
             print_json(result_json(result))
         else:
             for line in summary(output, result):

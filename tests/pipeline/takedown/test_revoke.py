@@ -52,7 +52,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(recipe: Path, out: Path, fresh: bool = False) -> None:
-    qvl.pipeline.commands.curate.run(recipe, str(out), "serial", None, fresh, False)
+    qvl.pipeline.commands.curate.run(
+        recipe=recipe, output=str(out), workers="serial", address=None, fresh=fresh, as_json=False
+    )
 
 
 @pytest.fixture(scope="module")
