@@ -11,7 +11,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import Builder
 from qvl.pipeline.builders.make import MakeTask, made_unit, make_unit
 from qvl.pipeline.builders.pack import PackSettings, pack
-from qvl.pipeline.builders.stale import refuse_or_discard
+from qvl.pipeline.builders.stale import refuse_changed_inputs, refuse_or_discard
 from qvl.pipeline.commit.attempts import clear_attempts
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lock import output_lock
@@ -40,17 +40,22 @@ def build(
         tasks = [MakeTask(out, builder, unit) for unit in builder.units()]
         refuse_or_discard(tasks, out, settings, fresh)
         clear_attempts(out)
-        _make_units(tasks, out, pool, progress)
+        made = _make_units(tasks, out, pool, progress)
+        if made:
+            again = [MakeTask(out, builder, unit) for unit in builder.units() if unit.id in made]
+            refuse_changed_inputs(again, out)
         return pack(builder.name, out, _committed_units(tasks, out), settings, pool, progress)
 
 
-def _make_units(tasks: list[MakeTask], out: AnyPath, pool: Pool, progress: RunProgress) -> None:
+def _make_units(tasks: list[MakeTask], out: AnyPath, pool: Pool, progress: RunProgress) -> frozenset[str]:
+    """Make the units that are not made yet. Returns their ids."""
     done = map_concurrently(out, made_unit, tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("make", len(tasks), len(tasks) - len(todo))
     for _, manifest in pool.map(make_unit, todo):
         drops = {reason: rows for reason, rows in manifest.verdicts.items() if reason != KEEP}
         progress.advance(manifest.rows, drops)
+    return frozenset(task.unit.id for task in todo)
 
 
 def _committed_units(tasks: list[MakeTask], out: AnyPath) -> list[BuiltUnitManifest]:

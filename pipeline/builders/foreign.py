@@ -30,6 +30,7 @@ from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import TarSample, group
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.takedown.journal import finish_takedown
 
 FOREIGN_VERSION = 1
 
@@ -71,6 +72,7 @@ def convert(tars: list[Path], out: Path, name: str, language: Language, pool: Po
     """Convert tars to a dataset in ``out``. Shards that are already converted are kept."""
     layout = Layout(out.resolve())
     with output_lock(layout.out):
+        finish_takedown(layout.out)
         clear_attempts(layout.out)
         tasks = _tasks(tars, layout.out, name, language)
         for _ in pool.map(convert_tar, tasks):
@@ -87,11 +89,16 @@ def convert(tars: list[Path], out: Path, name: str, language: Language, pool: Po
 
 
 def _tasks(tars: list[Path], out: Path, name: str, language: Language) -> list[ConvertTask]:
-    storage, tasks = Storage(), []
+    tasks = []
     for number, tar in enumerate(tars):
-        identity = fingerprint([FOREIGN_VERSION, file_identity(storage, str(tar)), tar.name, name, language])
+        identity = _identity(str(tar), name, language)
         tasks.append(ConvertTask(str(tar), f"{name}-{number:06d}", out, name, language, identity))
     return tasks
+
+
+def _identity(tar: str, name: str, language: Language) -> str:
+    """The fingerprint of what a shard is converted from."""
+    return fingerprint([FOREIGN_VERSION, file_identity(Storage(), tar), Path(tar).name, name, language])
 
 
 def _plans(tasks: list[ConvertTask]) -> list[ShardPlan]:
@@ -115,7 +122,10 @@ def _left_out_reasons(tasks: list[ConvertTask]) -> Counter[str]:
 
 
 def convert_tar(task: ConvertTask) -> None:
-    """Convert one tar, unless it is already converted. Raises DataError for a truncated or corrupted tar."""
+    """Convert one tar, unless it is already converted.
+
+    Raises DataError for a tar that is truncated or corrupted, or that changed since its task was made.
+    """
     if _committed(task) is not None:
         return
     with Storage().mapped(task.tar) as data:
@@ -138,6 +148,8 @@ def _samples(task: ConvertTask, samples: Iterable[TarSample], data: memoryview) 
             yield foreign_sample(provenance, row, members, data, task.language)
         except LeftOutError as error:
             left_out.append(LeftOut(members.key, str(error)))
+    if _identity(task.tar, task.source, task.language) != task.fingerprint:
+        raise DataError(f"{task.tar} changed while it was read; run the same command again when nothing writes to it")
     replace_file(task.left_out, b"".join(orjson.dumps(line) + b"\n" for line in left_out))
 
 

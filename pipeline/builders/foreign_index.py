@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError, RecipeError
-from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
+from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprint, merkle_root
 from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardEntry
@@ -64,10 +64,13 @@ def index_beside(folder: Path, name: str) -> DatasetManifest:
             )
     shards, counts = [], {kind: Counter[str]() for kind in COUNTED}
     for tar in tars:
+        before = file_identity(Storage(), str(tar))
         table = _index(tar)
         for kind, count in counts.items():
             count.update(table[kind.removesuffix("s")].to_pylist())
         shards.append(_write_index(tar, table))
+        if file_identity(Storage(), str(tar)) != before:
+            raise DataError(f"{tar} changed while it was read; run the same command again when nothing writes to it")
     samples = sum(shard.samples for shard in shards)
     lineage: dict[str, JsonValue] = {"indexed": [tar.name for tar in tars], "rows": samples}
     manifest = DatasetManifest(

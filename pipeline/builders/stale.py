@@ -1,9 +1,9 @@
 """Whether an output was built from this recipe and these inputs; if not, what differs, or discarding it on request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qvl.pipeline.base.errors import StaleError
+from qvl.pipeline.base.errors import SHOWN, DataError, StaleError
 from qvl.pipeline.builders.make import MakeTask, unit_files
 from qvl.pipeline.builders.pack import PackSettings
 from qvl.pipeline.commit.fingerprint import fingerprint
@@ -32,11 +32,29 @@ def refuse_or_discard(tasks: Sequence[MakeTask], out: AnyPath, settings: PackSet
         raise StaleError.of_output(out, reasons, "unchanged units")
     known = {task.unit.id for task in tasks}
     removed = [path.stem for path in (out / "manifests" / "scan").glob("*.json") if path.stem not in known]
-    for unit in [*(unit.id for unit in changed), *removed]:
+    _discard_units(layout, [*(unit.id for unit in changed), *removed])
+    discard_shards(layout)
+
+
+def refuse_changed_inputs(made: Sequence[MakeTask], out: AnyPath) -> None:
+    """Raise DataError if an input of these units, which were just made, changed meanwhile; those units are discarded.
+
+    ``made`` names the inputs as they are now: a builder's ``units()`` was called again.
+    """
+    layout = Layout(out)
+    changed = _changed_units(made, layout)
+    if changed:
+        _discard_units(layout, [unit.id for unit in changed])
+        reasons = "; ".join(unit.reason for unit in changed[:SHOWN])
+        raise DataError(f"{reasons} while it was read; run the same command again when nothing writes to the inputs")
+
+
+def _discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
+    """Remove units: their manifests first, so that a kill leaves none without its files."""
+    for unit in units:
         layout.unit_manifest(unit).unlink(missing_ok=True)
         for path in unit_files(layout, unit):
             path.unlink(missing_ok=True)
-    discard_shards(layout)
 
 
 def _changed_units(tasks: Sequence[MakeTask], layout: Layout[AnyPath]) -> list[_ChangedUnit]:

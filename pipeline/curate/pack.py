@@ -6,9 +6,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
-from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.added_columns import ledger_name
@@ -18,7 +16,15 @@ from qvl.pipeline.shards.manifests import ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Meta, Origin, Sample, SampleImage, SampleRecord, metas
 from qvl.pipeline.shards.writer import EXTENSIONS
-from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit, images_missing
+from qvl.pipeline.sources.base import (
+    REFERENCE_COLUMNS,
+    Bytes,
+    ImageReference,
+    Source,
+    Unit,
+    images_as_scanned,
+    images_missing,
+)
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 from qvl.pipeline.storage.reader import Storage
@@ -110,13 +116,9 @@ def _fetch(task: PackTask, rows: pa.Table, units: list[Unit]) -> list[Bytes]:
     images: list[Bytes | None] = [None] * len(rows)
     for unit, references in wanted.items():
         references.sort(key=lambda image: image.locator)
-        for row, data in task.sources[unit.source].images(unit, references, Storage()):
-            position = positions[unit, row]
-            if xxhash.xxh3_128_digest(data) != hashes[position]:
-                raise DataError(
-                    f"{unit.name} row {row}: the image changed since it was scanned; choose another --output"
-                )
-            images[position] = data
+        scanned = {image.row: hashes[positions[unit, image.row]] for image in references}
+        for row, data in images_as_scanned(task.sources[unit.source], unit, references, scanned, Storage()):
+            images[positions[unit, row]] = data
     found = [image for image in images if image is not None]
     if len(found) < len(rows):
         raise images_missing(task.plan.name, len(rows) - len(found))

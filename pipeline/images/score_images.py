@@ -16,7 +16,15 @@ from PIL import Image
 from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scratch, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
 from qvl.pipeline.recipe.score import Clip, Score
-from qvl.pipeline.sources.base import REFERENCE_COLUMNS, Bytes, ImageReference, Source, Unit, images_missing
+from qvl.pipeline.sources.base import (
+    REFERENCE_COLUMNS,
+    Bytes,
+    ImageReference,
+    Source,
+    Unit,
+    images_as_scanned,
+    images_missing,
+)
 from qvl.pipeline.storage.reader import Storage
 
 if TYPE_CHECKING:
@@ -82,17 +90,20 @@ def measure_pixels(
 ) -> dict[int, str]:
     """Fill ``measures`` for these rows. Returns row -> fault for those that could not be decoded.
 
-    Raises DataError if an image no longer exists, and RuntimeError if every image fails with the same unexpected error.
+    Raises DataError if an image no longer exists or changed since its scan, and RuntimeError if every image fails with
+    the same unexpected error.
     """
     faults: dict[int, str] = {}
     decoded = 0
     if not rows or (score.phash is None and score.clip is None):
         return faults
-    chosen = columns.select(REFERENCE_COLUMNS).take(pa.array(rows))
+    chosen = columns.select([*REFERENCE_COLUMNS, "image_hash"]).take(pa.array(rows))
+    hashes = dict(zip(chosen["row"].to_pylist(), chosen["image_hash"].to_pylist(), strict=True))
     wanted = sorted(ImageReference.from_columns(chosen), key=lambda image: image.locator)
+    images = images_as_scanned(source, unit, wanted, hashes, Storage())
     models = ClipModels.open(score.clip, columns) if score.clip else None
     with models.open_threads() if models else ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(source.images(unit, wanted, Storage()), threads, models, score.phash is not None):
+        for chunk in _decoded(images, threads, models, score.phash is not None):
             decoded += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
             good = [item for item in chunk if item.fault is None]

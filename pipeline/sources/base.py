@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
@@ -101,6 +101,19 @@ class Source(ABC):
     @abstractmethod
     def images(self, unit: Unit, wanted: Sequence[ImageReference], storage: Storage) -> Iterator[tuple[int, Bytes]]:
         """Row numbers with image bytes, in any order. The reader is fastest where ``wanted`` is in the order of the file."""
+
+
+def images_as_scanned(
+    source: Source, unit: Unit, wanted: Sequence[ImageReference], hashes: Mapping[int, bytes], storage: Storage
+) -> Iterator[tuple[int, Bytes]]:
+    """``source.images``, where every image still has its scanned hash (XXH3-128 by row number).
+
+    Raises DataError where the bytes are others: the file changed since its scan, perhaps with its size and time kept.
+    """
+    for row, data in source.images(unit, wanted, storage):
+        if xxhash.xxh3_128_digest(data) != hashes[row]:
+            raise DataError(f"{unit.name} row {row}: the image changed since it was scanned; choose another --output")
+        yield row, data
 
 
 def images_missing(location: str, number: int) -> DataError:

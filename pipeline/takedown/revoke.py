@@ -182,6 +182,7 @@ def _stage_shards(home: Home, dataset: Dataset, records: Revocations, stage: Pat
         if rows is None:
             entries.append(entry)
             continue
+        _refuse_other_bytes(Path(shard.tar), entry.hash)
         cut = cut_shard(Path(shard.tar), stage / f"{shard.name}.tar", set(rows))
         for kind in COUNTED:
             counts[kind].subtract(cut.removed[kind])
@@ -202,6 +203,12 @@ def _stage_shards(home: Home, dataset: Dataset, records: Revocations, stage: Pat
         tasks=_positive(counts["tasks"]),
     )
     yield _staged(stage / "dataset.json", home.folder / "dataset.json", encode(manifest))
+
+
+def _refuse_other_bytes(tar: Path, committed: str) -> None:
+    """Raise DataError if a tar was damaged since it was committed: a takedown would give the damage a valid hash."""
+    if file_hash(tar) != committed:
+        raise DataError(f"{tar}: its bytes are not those that were committed; restore it, then take the samples down")
 
 
 def _positive(counts: Counter[str]) -> dict[str, int]:
@@ -228,10 +235,11 @@ def _stage_manifest(layout: Layout, stage: Path, entry: ShardEntry, cut: CutShar
 def _stage_units(layout: Layout, held: HeldSamples, stage: Path) -> Iterator[StagedFile]:
     """Units without the bytes of these samples, and their manifests, which keep the hash of the tar as it was built."""
     for unit, samples in held.items():
-        tar = blank_samples(layout.made(unit), stage / f"made.{unit}.tar", samples)
-        yield StagedFile(tar, layout.made(unit))
         path = layout.unit_manifest(unit)
         before = committed_manifest(path, BuiltUnitManifest)
+        _refuse_other_bytes(layout.made(unit), before.hash)
+        tar = blank_samples(layout.made(unit), stage / f"made.{unit}.tar", samples)
+        yield StagedFile(tar, layout.made(unit))
         manifest = replace(before, hash=file_hash(tar), made_hash=before.built_hash)
         yield _staged(stage / f"made.{unit}.json", path, encode(manifest))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.captions.language import LanguageModel
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprint
@@ -88,6 +89,7 @@ def scan_unit(task: ScanTask) -> ScanManifest:
     with attempt(task.out) as folder:
         written = folder / "columns.parquet"
         counted = _write(task, written)
+        _refuse_changed(task)
         digest = file_hash(written)
         publish(written, layout.columns(task.unit.id), digest)
     manifest = ScanManifest(
@@ -103,6 +105,15 @@ def scan_unit(task: ScanTask) -> ScanManifest:
         carried=counted.carried,
     )
     return create_manifest(layout.unit_manifest(task.unit.id), manifest)
+
+
+def _refuse_changed(task: ScanTask) -> None:
+    """Raise DataError if the file is not the one that was planned: its columns would be committed under another identity."""
+    if file_identity(Storage(), task.unit.path) != task.parts["input"]:
+        raise DataError(
+            f"{task.unit.source}/{task.unit.name}: the file changed while it was scanned; run the same command again"
+            " when nothing writes to it"
+        )
 
 
 def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

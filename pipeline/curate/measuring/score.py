@@ -157,7 +157,7 @@ def _publish_scores(task: ScoreTask, table: pa.Table, folder: Path) -> str:
 
 def _scores(task: ScoreTask) -> tuple[pa.Table, Vectors]:
     """The score columns of every row of the unit (scores known before, new ones, or null), and the image vectors."""
-    needed = {"fault", "row", "locator", "image_bytes", "caption", "language"}
+    needed = {"fault", "row", "locator", "image_bytes", "image_hash", "caption", "language"}
     for _, _, chosen in task.filters.active():
         needed |= set(chosen.judged_columns)
     columns = read_measured(task.out, task.unit.id, sorted(needed - task.score.measured()), None, task.added)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from qvl.pipeline.base.errors import ContractError, StaleError
+from qvl.pipeline.base.errors import ContractError, DataError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.builders.build import build
@@ -52,6 +52,18 @@ def test_build_refuses_new_and_missing_units_and_keeps_the_others_when_fresh(tmp
     assert run(Numbers(count=3), tmp_path, fresh=True).rows == 30
     assert (tmp_path / "made" / "numbers-0000.tar").stat().st_mtime_ns == built_at
     assert not (tmp_path / "ledger" / "numbers-0003.parquet").exists()
+
+
+def test_build_when_an_input_changes_while_it_is_read_commits_no_unit_of_it(tmp_path: Path) -> None:
+    class Changing(Numbers):
+        def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
+            yield from super().make(unit)
+            self.salt = "x" if unit.payload == 10 else self.salt
+
+    with pytest.raises(DataError, match=r"range 0: salt changed; .*while it was read; run the same command again"):
+        run(Changing(), tmp_path / "out")
+    assert not (tmp_path / "out" / "shards").exists()
+    assert run(Numbers(salt="x"), tmp_path / "out").hash == run(Numbers(salt="x"), tmp_path / "undisturbed").hash
 
 
 def test_build_raises_when_a_kept_row_has_no_sample(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.base.pool import SerialPool
-from qvl.pipeline.builders.foreign import convert, dataset_name
+from qvl.pipeline.builders.foreign import ConvertTask, _identity, convert, convert_tar, dataset_name
 from qvl.pipeline.finished.audit import audit
 from tests.pipeline.builders.foreign_tars import png, write_tar
 
@@ -37,6 +37,16 @@ def test_convert_keeps_shards_whose_tar_did_not_change(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "shards" / "cats-000000.tar").stat().st_mtime_ns == kept
     assert first.dataset.shards[0] == second.dataset.shards[0]
     assert second.dataset.samples == 11
+
+
+def test_convert_tar_when_the_tar_changed_since_its_task_was_made_commits_nothing(tmp_path: Path) -> None:
+    tar, out = write_cats(tmp_path / "0.tar", 0, 10), tmp_path / "out"
+    task = ConvertTask(str(tar), "cats-000000", out, "cats", "en", _identity(str(tar), "cats", "en"))
+    write_cats(tar, 50, 10)
+    with pytest.raises(DataError, match=r"0\.tar changed while it was read; run the same command again"):
+        convert_tar(task)
+    assert not (out / "manifests").exists()
+    assert convert([tar], out, "cats", "en", SerialPool()).dataset.samples == 8
 
 
 def test_convert_raises_when_a_tar_is_truncated(tmp_path: Path) -> None:

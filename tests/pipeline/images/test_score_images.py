@@ -1,11 +1,13 @@
 """The scores of a unit's images, decoded in threads. Whole runs with scores are in tests/pipeline/curate/measuring."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import decode
@@ -34,6 +36,7 @@ def source_with(folder: Path, images: list[bytes]) -> tuple[WebDataset, Unit, pa
         "row": range(len(found)),
         "locator": [row.locator for row in found],
         "image_bytes": [len(row.image or b"") for row in found],
+        "image_hash": [xxhash.xxh3_128_digest(row.image or b"") for row in found],
         "caption": [row.caption for row in found],
         "language": ["en"] * len(found),
     }
@@ -93,3 +96,20 @@ def test_measure_pixels_when_images_have_disappeared_raises_data_error(tmp_path:
     shortened = Shortened(kind="webdataset", paths=source.paths)
     with pytest.raises(DataError, match=r"00000\.tar: 1 image is no longer in the source; restore"):
         measure_pixels(shortened, unit, columns, range(3), PHASH, Measures.empty(3))
+
+
+@pytest.mark.parametrize("change", ["shifted", "cut", "one byte"])
+def test_measure_pixels_when_a_file_changed_after_its_scan_raises_data_error(tmp_path: Path, change: str) -> None:
+    source, unit, columns = source_with(tmp_path, [jpeg(n) for n in range(ROWS)])
+    tar = tmp_path / "00000.tar"
+    data, status = bytearray(tar.read_bytes()), tar.stat()
+    if change == "shifted":
+        data = bytearray(512) + data
+    elif change == "cut":
+        data = data[: len(data) // 2]
+    else:
+        data[columns["locator"][3].as_py() + columns["image_bytes"][3].as_py() - 3] ^= 1
+    tar.write_bytes(data)
+    os.utime(tar, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match=r"00000\.tar row \d+: the image changed since it was scanned; choose another"):
+        measure_pixels(source, unit, columns, range(ROWS), PHASH, Measures.empty(ROWS))

@@ -181,6 +181,19 @@ def test_revoke_when_dry_changes_nothing(out: Path, tmp_path: Path) -> None:
     assert contents(out) == before
 
 
+def test_revoke_when_a_shard_was_damaged_changes_nothing(out: Path, tmp_path: Path) -> None:
+    key, (name, _, _) = next(iter(samples(out).items()))
+    shard = out / "shards" / f"{name}.tar"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    before = contents(out)
+    with pytest.raises(DataError, match="its bytes are not those that were committed; restore it"):
+        revoke(out, listed(tmp_path, key), DAY)
+    finish_takedown(out)
+    assert contents(out) == before
+
+
 def test_revoke_in_a_bare_folder_of_shards_removes_the_sample(out: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(out / "shards", tmp_path / "copied"))
     key = list(samples(out))[-1]

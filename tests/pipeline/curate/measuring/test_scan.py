@@ -50,6 +50,14 @@ def test_scan_unit_when_scanned_already_changes_no_file(task: ScanTask) -> None:
     assert path.stat().st_mtime_ns == before
 
 
+def test_scan_unit_when_the_file_changed_since_it_was_planned_commits_nothing(task: ScanTask) -> None:
+    write_img2dataset(Path(task.unit.path).parent, "00000", [{"key": "9", "url": "", "caption": "x", "image": jpeg(9)}])
+    with pytest.raises(DataError, match=r"web/00000\.tar: the file changed while it was scanned; run the same command"):
+        scan_unit(task)
+    assert scanned_unit(task) is None
+    assert not Layout(task.out).columns(task.unit.id).exists()
+
+
 def test_scanned_unit_when_a_part_has_changed_is_none(task: ScanTask) -> None:
     scan_unit(task)
     assert scanned_unit(replace(task, parts={**task.parts, "version": 99})) is None
