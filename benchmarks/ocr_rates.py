@@ -8,6 +8,7 @@ numbers), and what differs on the final image is the ink.
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -101,6 +102,18 @@ def ink_bounds(ink: Bools, quad: Points) -> Points:
     return np.asarray(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) @ axes)
 
 
+def alternately(works: Mapping[str, Callable[[], int]]) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """Run each work in turn, ROUNDS times. The last result of each, and its CPU seconds in every round."""
+    results: dict[str, int] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            started = time.process_time()
+            results[name] = work()
+            seconds[name].append(time.process_time() - started)
+    return results, seconds
+
+
 def pdf(language: str) -> str:
     """Verified pages of each engine, and MuPDF's own render and words of the same pages; best of ROUNDS, side by side."""
     import pymupdf
@@ -127,14 +140,9 @@ def pdf(language: str) -> str:
                 page.get_text("words")
         return PAGES
 
-    works = {"mupdf": lambda: samples("mupdf"), "pdfium": lambda: samples("pdfium"), "plain": plain}
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    kept = {}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            started = time.process_time()
-            kept[name] = work()
-            seconds[name].append(time.process_time() - started)
+    kept, seconds = alternately(
+        {"mupdf": lambda: samples("mupdf"), "pdfium": lambda: samples("pdfium"), "plain": plain}
+    )
     rate = {name: PAGES / min(each) for name, each in seconds.items()}
     middle = {name: PAGES / float(np.median(each)) for name, each in seconds.items()}
     return (

@@ -52,6 +52,10 @@ def experiment(
     if results is None:
         warn("stopped at a checkpoint; the same command resumes from there")
         raise typer.Exit(SIGNALLED)
+    _print_results(results, output, as_json)
+
+
+def _print_results(results: "ExperimentResults", output: Path, as_json: bool) -> None:
     from qvl.training.pages.experiments.results import results_json
 
     if as_json:

@@ -120,32 +120,38 @@ def index(
     as_json: AsJson = False,
 ) -> None:
     """Make tars readable for the trainer: index tars in our format, or convert third-party tars, which stay as they are."""
-    from qvl.pipeline.base.errors import RecipeError
     from qvl.pipeline.builders.foreign import dataset_name
-    from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
     from qvl.pipeline.commit.records import plain
 
-    tars, dataset, left_out = tars_of(folder), name or dataset_name(folder), dict[str, int]()
+    found = _index_or_convert(folder, output, name or dataset_name(folder), language, workers)
+    dataset = found.dataset
+    if as_json:
+        print_json({"dataset": plain(dataset), "left_out": found.left_out})
+        return
+    say(f"{dataset.samples:,} samples in {len(dataset.shards):,} shards; dataset {dataset.hash}")
+    for reason, number in found.left_out.items():
+        say(f"left out: {reason} {number:,}")
+
+
+def _index_or_convert(folder: Path, output: Path | None, name: str, language: str, workers: str) -> "Converted":
+    """Index tars in our format where they are, or convert third-party tars into ``output``. Raises RecipeError."""
+    from qvl.pipeline.base.errors import RecipeError
+    from qvl.pipeline.builders.foreign import Converted
+    from qvl.pipeline.builders.foreign_index import index_beside, is_own, tars_of
+
+    tars = tars_of(folder)
     if language not in ("auto", "en", "zh"):
         raise RecipeError(f"--language {language}: choose auto, en or zh")
     own = [is_own(tar) for tar in tars]
     if output is not None and any(own):
         raise RecipeError(f"{tars[own.index(True)]}: is already in our format; index such tars without --output")
     if output is not None:
-        converted = _convert(tars, output, dataset, language, workers)
-        found, left_out = converted.dataset, converted.left_out
-    elif all(own):
-        found = index_beside(folder, dataset)
-    else:
-        raise RecipeError(
-            f"{folder}: has samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
-        )
-    if as_json:
-        print_json({"dataset": plain(found), "left_out": left_out})
-        return
-    say(f"{found.samples:,} samples in {len(found.shards):,} shards; dataset {found.hash}")
-    for reason, number in left_out.items():
-        say(f"left out: {reason} {number:,}")
+        return _convert(tars, output, name, language, workers)
+    if all(own):
+        return Converted(index_beside(folder, name), {})
+    raise RecipeError(
+        f"{folder}: has samples without `turns`; --output FOLDER converts them and leaves these tars as they are"
+    )
 
 
 def _convert(tars: list[Path], output: Path, dataset: str, language: str, workers: str) -> "Converted":

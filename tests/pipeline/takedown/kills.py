@@ -7,6 +7,7 @@ and forks a process for each output.
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,17 @@ def run_takedown(out: Path, takedown_list: Path) -> int:
 def kill_takedowns(takedown_list: Path, moments: dict[Path, int]) -> None:
     """Begin a takedown in each output and kill it right before the call of this number, counted from 1."""
     assert _run_processes(takedown_list, moments) == [-signal.SIGKILL] * len(moments)
+
+
+def stopped_after(moves: list[tuple[str | None, str]], out: Path, copy: Path) -> Path:
+    """A copy of an output whose staged takedown stopped after these moves of its journal."""
+    shutil.copytree(out, copy)
+    for name, target in moves:
+        if name is None:
+            (copy / target).unlink()
+        else:
+            (copy / ".revoke" / name).replace(copy / target)
+    return copy
 
 
 def spread(calls: int, kills: int) -> list[int]:

@@ -17,7 +17,7 @@ from qvl.pipeline.takedown.requests import TakedownList, read_list
 from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.builders.numbers import Numbers
 from tests.pipeline.builders.test_build import run
-from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread
+from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread, stopped_after
 
 GONE = ["n8-0", "n12-1", "n30-0"]
 UNITS = {"numbers-0000", "numbers-0001", "numbers-0003"}  # the units that hold them
@@ -130,12 +130,7 @@ def test_revoke_when_an_earlier_takedown_stopped_after_any_step_finishes_it(
     moves: list[Any] = json.loads((out / ".revoke" / "journal.json").read_bytes())
     assert len(moves) > 2 * len(UNITS) and moves[-1] == [None, "report.html"]
     for done in range(len(moves) + 1):
-        stopped = Path(shutil.copytree(out, tmp_path / f"stopped-{done}"))
-        for name, target in moves[:done]:
-            if name is None:
-                (stopped / target).unlink()
-            else:
-                (stopped / ".revoke" / name).replace(stopped / target)
+        stopped = stopped_after(moves[:done], out, tmp_path / f"stopped-{done}")
         revoke(stopped, wanted, DAY)
         assert contents(stopped) == contents(straight), done
 

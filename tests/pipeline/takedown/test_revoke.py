@@ -20,7 +20,7 @@ from qvl.pipeline.takedown.journal import finish_takedown
 from qvl.pipeline.takedown.requests import TakedownList, read_list
 from qvl.pipeline.takedown.revoke import find_home, find_records, revoke, stage_takedown, with_cleared_files
 from tests.pipeline.samples import jpeg
-from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread
+from tests.pipeline.takedown.kills import DAY, kill_takedowns, run_takedown, spread, stopped_after
 
 RECIPE = """
 name: pairs
@@ -214,12 +214,7 @@ def test_revoke_when_an_earlier_takedown_stopped_after_any_rename_finishes_it(ou
     moves = json.loads(home.layout.takedown.read_bytes())
     assert len(moves) > 8
     for done in range(len(moves) + 1):
-        stopped = Path(shutil.copytree(out, tmp_path / f"stopped-{done}"))
-        for name, target in moves[:done]:
-            if name is None:
-                (stopped / target).unlink()
-            else:
-                (stopped / ".revoke" / name).replace(stopped / target)
+        stopped = stopped_after(moves[:done], out, tmp_path / f"stopped-{done}")
         assert "was interrupted" in str(audit(stopped).discrepancy), done
         revoke(stopped, wanted, DAY)
         assert contents(stopped) == contents(straight), done

@@ -22,6 +22,7 @@ from qvl.pipeline.takedown.requests import read_list
 from qvl.pipeline.takedown.revoke import revoke
 from qvl.training.commands.mix import app
 from qvl.training.data.encode import Encoder, Rule
+from tests.pipeline.builders.foreign_tars import write_tar
 from tests.pipeline.samples import write_img2dataset
 from tests.training.conftest import Command
 from tests.training.made import of_task, picture, stage, write_dataset, write_recipe
@@ -33,16 +34,6 @@ def mix(*arguments: object) -> str:
     if result.exception is not None and not isinstance(result.exception, SystemExit | typer.Exit):
         raise result.exception
     return result.output
-
-
-def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
 
 
 def plain(first: int, rows: int) -> Iterable[tuple[str, bytes]]:
