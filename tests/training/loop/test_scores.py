@@ -8,9 +8,10 @@ import torch
 
 from qvl.model.network.config import IGNORE
 from qvl.model.weights.auto import load_model, load_processor
+from qvl.model.weights.folder import read_config
 from qvl.training.data.loader import Batch
-from qvl.training.loop.scores import evaluator, peak_flops
-from qvl.training.recipe import load_train_recipe
+from qvl.training.loop.scores import evaluator, peak_flops, step_flops
+from qvl.training.recipe import StageSpec, load_train_recipe
 from tests.training.made import stage, write_recipe
 
 
