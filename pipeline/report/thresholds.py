@@ -8,7 +8,7 @@ axes are named below.
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +20,12 @@ from qvl.pipeline.curate.measuring.columns import COLUMNS
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.column import ColumnFilter, text_of
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.report.axes import SIGNED, edge_at, span_axis, usual_axis, with_cuts
 
 Bounds = tuple[float | None, float | None]
 Span = tuple[float, float]
 Closed = Literal["left", "right"]
 
-DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)  # preferred numbers, ISO 3 R10
-SHARE_STEPS = 40
-SPAN_STEPS = 50
 VALUES_COUNTED = 64
 OTHER_VALUES = "other values"
 NO_SET = (None, None, None, None)
@@ -65,7 +63,6 @@ LABELS = {
     "aesthetic": "aesthetic score",
     "language_probability": "probability of the language",
 }
-SIGNED = {"clip": (-0.3, 1.0, 130), "aesthetic": (0.0, 10.0, 50)}
 
 
 @dataclass(frozen=True)
@@ -83,11 +80,8 @@ class JudgedColumns:
         """Edges over the numbers of a column, before thresholds are inserted."""
         low, high = self.spans.get(column, (0.0, 1.0))
         if column in SIGNED or (integer and low >= 0):
-            return _axis(column, column, integer)
-        if integer:
-            step = max(1, int((high - low) // SPAN_STEPS))
-            return np.arange(low, high + 2 * step, step, dtype=np.float64)
-        return np.linspace(low, high if high > low else low + 1.0, SPAN_STEPS + 1)
+            return usual_axis(column, column, integer)
+        return span_axis(low, high, integer)
 
 
 COLUMNS_OF_SCAN = JudgedColumns()
@@ -254,7 +248,7 @@ def _over_column(bit: int, reason: str, chosen: dict[str, ColumnFilter], judged:
         integer = bool(pa.types.is_integer(kind))
         closed: Closed = "left" if integer or any(low is not None for low, _ in bounds.values()) else "right"
         label = LABELS.get(reason, reason.replace("_", " "))
-        edges = _with_cuts(judged.axis(reason, integer), sorted({_cut(*limit, integer, kind) for limit in limits}))
+        edges = with_cuts(judged.axis(reason, integer), sorted({edge_at(*limit, integer, kind) for limit in limits}))
         yield NumberThreshold(bit, reason, label, (reason,), integer, kind == pa.float32(), closed, bounds, edges)
 
 
@@ -289,41 +283,8 @@ def _number(
     label = DERIVED[reason].label if reason in DERIVED else LABELS.get(column, column.replace("_", " "))
     kind = COLUMNS.field(column).type
     limits = [(limit, side) for pair in bounds.values() for side, limit in enumerate(pair) if limit is not None]
-    edges = _with_cuts(
-        _axis(reason, column, integer), sorted({_cut(limit, side, integer, kind) for limit, side in limits})
+    edges = with_cuts(
+        usual_axis(reason, column, integer), sorted({edge_at(limit, side, integer, kind) for limit, side in limits})
     )
     single = kind == pa.float32()
     return NumberThreshold(bit, reason, label, reads, integer, single, closed, bounds, edges, allowed)
-
-
-def _cut(threshold: float, side: int, integer: bool, kind: Any) -> float:
-    """The edge at a threshold as the filter compares it: in float32 where the column is, above an integer maximum."""
-    if integer:
-        return threshold + side
-    return float(np.float32(threshold)) if kind == pa.float32() else threshold
-
-
-def _axis(reason: str, column: str, integer: bool) -> np.ndarray:
-    """Edges before thresholds are inserted: logarithmic for counts and ratios, even steps for shares and scores."""
-    if column in SIGNED:
-        low, high, steps = SIGNED[column]
-        return np.linspace(low, high, steps + 1).round(6)
-    if not integer and reason != "aspect_ratio":
-        return np.linspace(0.0, 1.0, SHARE_STEPS + 1).round(6)
-    decades = np.concatenate([np.array(DECADE) * 10.0**power for power in range(12)])
-    if integer:
-        return np.unique(np.concatenate([[0.0], np.rint(decades)]))
-    fine = np.unique(np.concatenate([np.arange(1.0, 4.0, 0.1), decades[decades <= 1000]]))
-    return np.unique(fine.round(6))
-
-
-def _with_cuts(edges: np.ndarray, cuts: list[float]) -> np.ndarray:
-    """Insert every cut as an edge. It replaces the nearest inner edge, unless that is a cut itself or the first or last."""
-    for cut in cuts:
-        if cut in edges:
-            continue
-        nearest = int(np.argmin(np.abs(edges - cut)))
-        if 0 < nearest < len(edges) - 1 and edges[nearest] not in cuts:
-            edges = np.delete(edges, nearest)
-        edges = np.unique(np.append(edges, cut))
-    return edges

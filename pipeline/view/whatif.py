@@ -6,28 +6,22 @@ is written: candidate duplicates are kept in memory instead of in the output.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from cachetools import LRUCache
 from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.curate.measuring.columns import sample_id
-from qvl.pipeline.curate.selection.groups import Group
-from qvl.pipeline.curate.selection.task import SelectTask
-from qvl.pipeline.duplicates.near import PAIR
-from qvl.pipeline.duplicates.rules import KEY, duplicate_rules
+from qvl.pipeline.duplicates.rules import duplicate_rules
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.column import ColumnFilter
 from qvl.pipeline.finished.changes import apply_changes
-from qvl.pipeline.finished.stored_columns import THREADS, DuplicateCandidates, Result, StoredColumns
+from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
 from qvl.pipeline.finished.whatif import Answer, Funnel, WhatIfCounts, whatif
 from qvl.pipeline.recipe.recipe import Recipe
@@ -40,11 +34,11 @@ from qvl.pipeline.report.thresholds import (
     purpose,
     thresholds,
 )
+from qvl.pipeline.view.cached_run import CachedRun, RunWithoutDuplicates
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.queries import Query, Record, counts, records
 
 SHOWN = 18
-KEPT_ROWS = 50_000_000
 NICENESS = 15  # of the search, as `nice` counts
 WAIT_SECONDS = 0.25  # an answer waits this long for the search, so that it is exact at once for few rows
 CACHED = 3
@@ -75,74 +69,6 @@ class WhatIfAnswer:
     leaving: list[Record] = field(default_factory=list)
     waiting: list[Record] = field(default_factory=list)
     searching: float | None = None
-
-
-class CachedRun(StoredColumns):
-    """A finished run whose candidate duplicates are kept in memory unless its cache has them, since the app never writes."""
-
-    @cached_property
-    def known(self) -> dict[str, DuplicateCandidates]:
-        """Candidates by the name of their file in the cache."""
-        return {}
-
-    @cached_property
-    def steps(self) -> list[int]:
-        """The numbers of the groups of rows searched so far."""
-        return []
-
-    @cached_property
-    def tables(self) -> dict[tuple[str, ...], list[pa.Table]]:
-        """The columns that the last question read, by unit: while a slider moves, the next question reads the same."""
-        return {}
-
-    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
-        """As in ``StoredColumns``, but columns are read once, unless there are more than ``KEPT_ROWS`` rows."""
-        if self.rows > KEPT_ROWS:
-            yield from super().over_units(columns, function)
-            return
-        names = tuple(sorted(set(columns)))
-        if names not in self.tables:
-            self.tables.clear()
-            self.tables[names] = list(super().over_units(names, lambda _, table: table))
-        sources = (source for _, source in self.units)
-        with ThreadPoolExecutor(THREADS) as threads:
-            yield from threads.map(function, sources, self.tables[names])
-
-    def missing(self, recipe: Recipe) -> list[int]:
-        """Rules whose candidates have not been searched for."""
-        numbers = [number for number, rule in enumerate(duplicate_rules(recipe)) if rule.semantic is None]
-        files = {number: self.candidate_files(recipe, number) for number in numbers}
-        return [n for n, f in files.items() if str(f[0]) not in self.known and not all(path.is_file() for path in f)]
-
-    def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
-        """From the cache of the output if they are there; otherwise they are found and kept in memory."""
-        files = self.candidate_files(recipe, rule)
-        if str(files[0]) not in self.known:
-            kept = all(path.is_file() for path in files)
-            self.known[str(files[0])] = (
-                super().duplicate_candidates(recipe, rule) if kept else self.find_candidates(recipe, rule)
-            )
-        return self.known[str(files[0])]
-
-    def _keys(self, task: SelectTask, group: Group) -> np.ndarray:
-        found = super()._keys(task, group)
-        self.steps.append(group.number)
-        return found
-
-
-@dataclass(frozen=True)
-class RunWithoutDuplicates(StoredColumns):
-    """A run as if no row had a duplicate."""
-
-    run: StoredColumns
-
-    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
-        """The columns of the run."""
-        yield from self.run.over_units(columns, function)
-
-    def duplicate_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:
-        """No candidates."""
-        return DuplicateCandidates(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, KEY), np.empty(0, PAIR))
 
 
 @dataclass

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from qvl.pipeline.report.axes import DECADE
+
 BINS = 48
 WIDE = 400.0
-DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)  # preferred numbers, ISO 3 R10
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 

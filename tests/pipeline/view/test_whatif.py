@@ -13,8 +13,9 @@ from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif as exact
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.view import whatif
+from qvl.pipeline.view.cached_run import CachedRun
 from qvl.pipeline.view.output import Output
-from qvl.pipeline.view.whatif import CachedRun, WhatIf
+from qvl.pipeline.view.whatif import WhatIf
 from tests.shared import HANG
 
 LOOSER = ["image_size.minimum_side=1", "text_length.minimum=1"]
