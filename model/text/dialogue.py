@@ -1,6 +1,7 @@
 """Token ids and labels of one sample: the plain formats of stages 1-2 (Box B.1) and the ChatML of stage 3.
 
-The strings come from the data; this module only tokenises them and decides which tokens contribute to the loss.
+The strings come from the data; this module only tokenises them and decides which tokens contribute to the loss. Only image
+slots of prompts and, in samples with regions (`places`), the tags of phrases, boxes and quads become special tokens.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from qvl.model.network.config import IGNORE
 from qvl.model.network.errors import ModelError
 from qvl.model.network.processor import IMAGE_END, IMAGE_START, SYSTEM, expand_images
+from qvl.model.text.control import IMAGE_MARKUP, PLACE_MARKUP, tokenize
 from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END, TURN_START, token_id
 
 Role = Literal["system", "user", "assistant"]
@@ -32,7 +34,11 @@ class Encoded:
 
 
 def encode_plain(
-    tokenizer: PreTrainedTokenizerBase, segments: Sequence[tuple[str, bool]], positions: int = 256
+    tokenizer: PreTrainedTokenizerBase,
+    segments: Sequence[tuple[str, bool]],
+    positions: int = 256,
+    *,
+    places: bool = True,
 ) -> Encoded:
     """Segments of (text, supervised), followed by the end-of-text token, which is supervised.
 
@@ -41,7 +47,7 @@ def encode_plain(
     """
     encoded = Encoded()
     for text, supervised in segments:
-        _add_text(encoded, tokenizer, text, supervised, positions)
+        _add_text(encoded, tokenizer, text, supervised, positions, places)
     encoded.add([token_id(tokenizer, END_OF_TEXT)], True)
     return encoded
 
@@ -52,19 +58,21 @@ def encode_chatml(
     system: str = SYSTEM,
     loss: Literal["released", "answers"] = "released",
     positions: int = 256,
+    *,
+    places: bool = True,
 ) -> Encoded:
     """ChatML turns with the loss mask of the release, or with loss on answers only.
 
     `released`: the markers `<|im_start|>` and `<|im_end|>` + newline of every turn, and the content of assistant
     turns. `answers`: the content of assistant turns and their `<|im_end|>`.
     """
-    newline, everywhere = _ids(tokenizer, "\n"), loss == "released"
+    newline, everywhere = tokenize(tokenizer, "\n"), loss == "released"
     encoded = Encoded()
     for role, text in [("system", system), *turns] if not turns or turns[0][0] != "system" else turns:
         answer = role == "assistant"
         encoded.add([token_id(tokenizer, TURN_START)], everywhere)
-        encoded.add([*_ids(tokenizer, role), *newline], False)
-        _add_text(encoded, tokenizer, text, answer, positions)
+        encoded.add([*tokenize(tokenizer, role), *newline], False)
+        _add_text(encoded, tokenizer, text, answer, positions, places)
         encoded.add([token_id(tokenizer, TURN_END)], everywhere or answer)
         encoded.add(newline, everywhere)
     return encoded
@@ -84,15 +92,11 @@ def truncate(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, length: int) 
 
 
 def _add_text(
-    encoded: Encoded, tokenizer: PreTrainedTokenizerBase, text: str, supervised: bool, positions: int
+    encoded: Encoded, tokenizer: PreTrainedTokenizerBase, text: str, supervised: bool, positions: int, places: bool
 ) -> None:
     expanded, images = expand_images(text, positions)
     if images and supervised:
         raise ModelError(f"an image inside supervised text: {text[:80]!r}")
     encoded.images += images
-    encoded.add(_ids(tokenizer, expanded), supervised)
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+    markup = (*(IMAGE_MARKUP if images else ()), *(PLACE_MARKUP if places else ()))
+    encoded.add(tokenize(tokenizer, expanded, markup), supervised)

@@ -20,6 +20,7 @@ from qvl.pipeline.filters.image_pixels import ImagePixels
 from qvl.pipeline.filters.image_size import ImageSize
 from qvl.pipeline.filters.language import Language
 from qvl.pipeline.filters.markup import Markup
+from qvl.pipeline.filters.no_caption import NoCaption
 from qvl.pipeline.filters.nsfw import Nsfw
 from qvl.pipeline.filters.special_tag import SpecialTag
 from qvl.pipeline.filters.text_length import TextLength
@@ -74,6 +75,7 @@ class Filters(RecipeModel):
     nsfw: Nsfw | None = None
     watermark: Watermark | None = None
     clip: Clip | None = None
+    no_caption: NoCaption | None = None
     columns: dict[ColumnName, ColumnFilter | None] = Field(default_factory=dict)
 
     @field_validator("columns", mode="after")
@@ -101,6 +103,11 @@ class Filters(RecipeModel):
             if chosen is not None:
                 yield bit, name, chosen
 
+    def settings(self) -> dict[str, Any]:
+        """Every filter's values, null where it is off; without those that version 0.1 did not know and that are off."""
+        content = self.model_dump()
+        return {name: value for name, value in content.items() if value is not None or name not in ADDED}
+
     def over(self, defaults: "Filters") -> "Filters":
         """These filters completed by the defaults, value by value; ``name: null`` switches a default filter off."""
         merged = {}
@@ -124,3 +131,5 @@ def _over(own: Any, default: Any) -> Any:
 
 
 FILTER_NAMES: tuple[str, ...] = tuple(name for name in Filters.model_fields if name != "columns")
+ADDED = ("no_caption",)
+RULES = ("markup", "no_caption")  # filters that every curation has and that have nothing to set

@@ -10,6 +10,9 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.filters import FILTER_NAMES, MOST_FILTERS, Filters
+from qvl.pipeline.filters.base import Filter
+from qvl.pipeline.filters.markup import Markup
+from qvl.pipeline.filters.no_caption import NoCaption
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.score import Score, is_weight_file
@@ -213,8 +216,18 @@ class Recipe(RecipeModel):
         return (*FILTER_NAMES, *self.filtered_columns)
 
     def filters_of(self, source: str) -> Filters:
-        """The filters for the rows of a source."""
-        return self.source(source).filters.over(self.filters).among(self.filtered_columns)
+        """The filters for the rows of a source.
+
+        Two are there whatever the recipe says: ``markup``, because captions must not become control tokens, and
+        ``no_caption``, unless ``text_length`` drops empty captions already.
+        """
+        chosen = self.source(source).filters.over(self.filters).among(self.filtered_columns)
+        length, added = chosen.text_length, dict[str, Filter]()
+        if chosen.markup is None:
+            added["markup"] = Markup()
+        if chosen.no_caption is None and (length is None or not length.minimum):
+            added["no_caption"] = NoCaption()
+        return chosen.model_copy(update=added) if added else chosen
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -17,6 +17,7 @@ import xxhash
 
 from qvl.pipeline.base.json_values import json_values
 from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.filters import RULES
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.column import ColumnFilter, text_of
 from qvl.pipeline.recipe.recipe import Recipe
@@ -224,9 +225,11 @@ def chosen_filters(recipe: Recipe) -> dict[str, dict[str, Filter]]:
 
 
 def thresholds(recipe: Recipe, judged: JudgedColumns = COLUMNS_OF_SCAN) -> list[Threshold]:
-    """One per active filter; two for a filter with both a set and a bound that can drop a row."""
+    """One per active filter that can be set; two for a filter with both a set and a bound that can drop a row."""
     found: list[Threshold] = []
     for reason, chosen in chosen_filters(recipe).items():
+        if reason in RULES:
+            continue
         bit = recipe.filter_names.index(reason)
         own = {source: each for source, each in chosen.items() if isinstance(each, ColumnFilter)}
         found += _over_column(bit, reason, own, judged) if own else _thresholds(bit, reason, chosen)

@@ -20,7 +20,7 @@ from qvl.pipeline.markup.turns import Turn, Turns
 from qvl.pipeline.shards.sample import SampleRecord
 from qvl.training.recipe import StageSpec
 
-ENCODE_VERSION = 1
+ENCODE_VERSION = 2
 CLASSES = ("text", "digits", "markers", "ocr")
 TEXT, DIGITS, MARKERS, OCR = range(4)
 COORDINATES = ("box", "quad")
@@ -70,7 +70,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rule: Rule) -> None:
         self.tokenizer, self.rule = tokenizer, rule
-        self._prompts: dict[str, Encoded] = {}
+        self._prompts: dict[tuple[str, bool], Encoded] = {}
         self.end = token_id(tokenizer, END_OF_TEXT)
         self._ref = token_id(tokenizer, "<ref>")
         self._turn_end = token_id(tokenizer, TURN_END)
@@ -88,7 +88,8 @@ class Encoder:
             turns = tuple(Turn(turn.role, without_images(turn.text)) for turn in turns)
         numbers = tuple(number for turn in turns for number in image_numbers(turn.text))
         try:
-            encoded = self._dialogue(turns) if self._is_dialogue(task) else self._plain(turns)
+            places = bool(record.regions)  # without regions no tag in the text is markup
+            encoded = self._dialogue(turns, places) if self._is_dialogue(task) else self._plain(turns, places)
         except ModelError as error:
             raise SampleError(f"markup:{error}") from None
         if encoded.images != len(numbers):
@@ -112,37 +113,38 @@ class Encoder:
     def _is_dialogue(self, task: str) -> bool:
         return self.rule.chatml == "all" or task == "chat"
 
-    def _plain(self, turns: Turns) -> Encoded:
+    def _plain(self, turns: Turns, places: bool) -> Encoded:
         segments = [(turn.text, turn.role in ("assistant", "text")) for turn in turns]
         if not any(supervised for _, supervised in segments):
             raise SampleError("nothing_to_learn")
         whole = Encoded()
         for text, supervised in segments:
-            part = (
-                encode_plain(self.tokenizer, [(text, True)], self.rule.positions) if supervised else self._prompt(text)
-            )
-            whole.ids += part.ids[
-                :-1
-            ]  # each segment is tokenised by itself, as `encode_plain` does; the end of text goes
+            part = self._answer(text, places) if supervised else self._prompt(text, places)
+            whole.ids += part.ids[:-1]  # each segment is tokenised by itself; its end of text goes
             whole.labels += part.labels[:-1]
             whole.images += part.images
         whole.add([self.end], True)
         return whole
 
-    def _prompt(self, text: str) -> Encoded:
+    def _answer(self, text: str, places: bool) -> Encoded:
+        return encode_plain(self.tokenizer, [(text, True)], self.rule.positions, places=places)
+
+    def _prompt(self, text: str, places: bool) -> Encoded:
         """A segment without a loss. Prompts are cached, because captions share a few long ones (an image is 256 tokens)."""
-        if text in self._prompts:
-            return self._prompts[text]
-        encoded = encode_plain(self.tokenizer, [(text, False)], self.rule.positions)
+        key = (text, places)
+        if key in self._prompts:
+            return self._prompts[key]
+        encoded = encode_plain(self.tokenizer, [(text, False)], self.rule.positions, places=places)
         if len(self._prompts) < PROMPTS_KEPT:
-            self._prompts[text] = encoded
+            self._prompts[key] = encoded
         return encoded
 
-    def _dialogue(self, turns: Turns) -> Encoded:
+    def _dialogue(self, turns: Turns, places: bool) -> Encoded:
         pairs: Any = [(turn.role, turn.text) for turn in turns]
         if any(role == "text" for role, _ in pairs):  # pure text has no turns, so it stays plain in a dialogue stage
-            return self._plain(turns)
-        return encode_chatml(self.tokenizer, pairs, loss=self.rule.loss, positions=self.rule.positions)
+            return self._plain(turns, places)
+        rule = self.rule
+        return encode_chatml(self.tokenizer, pairs, loss=rule.loss, positions=rule.positions, places=places)
 
     def _shorten(self, ids: Ints, labels: Ints, dialogue: bool) -> tuple[Ints, Ints]:
         """Truncate to the longest length: after a whole turn of a dialogue, before a `<ref>` record, else after any token.

@@ -34,7 +34,7 @@ SELECT_VERSION = 2
 
 def select_fingerprint(recipe: Recipe, scanned: list[ScanManifest], scores: str | None = None) -> str:
     """Hash of everything that the verdicts depend on; ``scores`` is the identity of stage score."""
-    judged = {s.name: [recipe.filters_of(s.name).model_dump(), s.priority, s.academic] for s in recipe.sources}
+    judged = {s.name: [recipe.filters_of(s.name).settings(), s.priority, s.academic] for s in recipe.sources}
     return fingerprint(
         {
             "version": SELECT_VERSION,

@@ -26,7 +26,7 @@ def test_recipe_note_depends_on_what_alters_data() -> None:
 def test_recipe_note_lists_all_filters_of_each_source() -> None:
     sources = recipe_note(recipe())["sources"]
     assert isinstance(sources, dict) and isinstance(sources["web"], dict)
-    assert set(sources["web"]["filters"]) == {"emoji", "text_length"}  # type: ignore[arg-type]
+    assert set(sources["web"]["filters"]) == {"emoji", "markup", "text_length"}  # type: ignore[arg-type]
 
 
 def test_read_recipe_note_returns_what_was_written(tmp_path: Path) -> None:

@@ -103,8 +103,12 @@ def test_the_path_of_a_language_model_starts_at_the_recipes_folder(tmp_path: Pat
 
 def test_filters_of_a_source_are_completed_by_those_of_the_recipe(tmp_path: Path) -> None:
     recipe = load(tmp_path, GOOD)
-    assert [word for _, word, _ in recipe.filters_of("web").active()] == ["image_size", "clip"]
-    assert [word for _, word, _ in recipe.filters_of("local").active()] == ["image_size", "emoji"]
+    assert [word for _, word, _ in recipe.filters_of("web").active()] == [
+        *("image_size", "markup", "clip", "no_caption"),
+    ]
+    assert [word for _, word, _ in recipe.filters_of("local").active()] == [
+        *("image_size", "markup", "emoji", "no_caption"),
+    ]
 
 
 def test_the_settings_that_affect_columns_contain_no_folders(tmp_path: Path) -> None:

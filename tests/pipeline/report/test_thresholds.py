@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.filters import FILTER_NAMES, RULES
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.report.thresholds import (
     JudgedColumns,
@@ -29,7 +29,14 @@ def default(word: str) -> dict[str, Any]:
     return {"minimum": 0.25} if word == "clip" else {}
 
 
-@pytest.mark.parametrize("word", FILTER_NAMES)
+@pytest.mark.parametrize("word", RULES)
+def test_a_rule_has_no_threshold_but_a_line_of_explanation(word: str) -> None:
+    recipe = recipe_with({})
+    assert thresholds(recipe) == []
+    assert len(purpose(chosen_filters(recipe)[word]["one"])) > 15
+
+
+@pytest.mark.parametrize("word", [name for name in FILTER_NAMES if name not in RULES])
 def test_every_filter_has_a_threshold_and_a_line_of_explanation(word: str) -> None:
     recipe = recipe_with({word: default(word)})
     made = thresholds(recipe)

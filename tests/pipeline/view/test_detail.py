@@ -21,7 +21,7 @@ def test_a_dropped_row_has_all_its_failed_rules(output: Output, cursor: Any, led
     row = detail.row(output, cursor, "rows", record["id"])
     assert isinstance(row, detail.LedgerRow)
     assert sum(not rule.passed for rule in row.rules) == record["failed"].bit_count()
-    assert {rule.word for rule in row.rules} == {"image_size", "text_length", "word_count"}
+    assert {rule.word for rule in row.rules} == {"image_size", "text_length", "markup", "word_count"}
     assert row.verdict == next(rule.word for rule in row.rules if not rule.passed)
     assert row.lineage.row == record["row"] and row.samples == []
 

@@ -20,6 +20,7 @@ from qvl.model.commands.chat import plain_answer
 from qvl.model.network.errors import ModelError
 from qvl.model.network.processor import QwenVLProcessor, expand_images
 from qvl.model.network.qwen_vl import QwenVLForConditionalGeneration
+from qvl.model.text.control import IMAGE_MARKUP, PLACE_MARKUP, tokenize
 from qvl.model.text.tokenizer import END_OF_TEXT, TURN_END, token_id
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.images.decode import UNREADABLE
@@ -98,8 +99,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 def _tokens(processor: QwenVLProcessor, sample: EvalSample) -> list[int]:
     text, _ = expand_images(sample.prompt, processor.image_seq_length)
-    ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+    return tokenize(processor.tokenizer, text, (*IMAGE_MARKUP, *PLACE_MARKUP))
 
 
 def _batches(samples: Sequence[EvalSample], ids: list[list[int]], size: int) -> Iterator[list[int]]:
@@ -212,7 +212,7 @@ def _choose(
 
 
 def _option(processor: QwenVLProcessor, text: str) -> tuple[int, ...]:
-    return tuple(processor.tokenizer(f" {text}", add_special_tokens=False)["input_ids"])
+    return tuple(tokenize(processor.tokenizer, f" {text}"))
 
 
 def _inputs(model: Any, rows: list[list[int]], pixels: list[Tensor], pad: int) -> dict[str, Tensor]:
