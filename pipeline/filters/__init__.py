@@ -44,7 +44,6 @@ OTHER_VERDICTS = frozenset(
         "semantic_duplicate",
         "repeated_text",
         "balanced",
-        "no_caption",
         "columns",
         "dedup",
     ]

@@ -21,7 +21,7 @@ def plans(folder: Path) -> list[ShardPlan]:
 
 def test_kept_rows_are_the_samples_of_each_shard_in_order(curated: Path) -> None:
     layout = Layout(curated / "out")
-    expected = KeptRows(layout, curation(curated / "data", curated / "out").recipe.pack.seed)
+    expected = KeptRows(layout, curation(curated / "data", curated / "out").recipe.pack.seed, {})
     rows = {
         row["id"]: row
         for path in (curated / "out" / "ledger").glob("*.parquet")

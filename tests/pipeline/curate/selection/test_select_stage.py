@@ -10,6 +10,7 @@ from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED
 from qvl.pipeline.curate.selection.ledger import read_select_summary
 from qvl.pipeline.curate.selection.select_stage import run_select, select_fingerprint, steps_before_the_ledger
 from qvl.pipeline.recipe.recipe import Recipe
@@ -49,7 +50,7 @@ def test_run_select_when_the_stage_is_done_returns_its_summary_and_changes_nothi
     bound = curation(data, out)
     before = files(out)
     with RunProgress() as progress:
-        summary, ledgers = run_select(bound.recipe, out, scanned(bound), [], SerialPool(), progress)
+        summary, ledgers = run_select(bound.recipe, out, scanned(bound), [], NOTHING_ADDED, SerialPool(), progress)
     assert summary == read_select_summary(out)
     assert (
         sum(sum(unit.verdicts.values()) for ledger in ledgers for unit in ledger.units.values()) == summary.rows == 32
@@ -63,4 +64,4 @@ def test_run_select_when_a_scanned_row_has_no_verdict_raises(data: Path, out: Pa
     more = [replace(units[0], rows=units[0].rows + 1), *units[1:]]
     Layout(out).stage_manifest("select").unlink()
     with RunProgress() as progress, pytest.raises(ContractError, match="rows"):
-        run_select(bound.recipe, out, more, [], SerialPool(), progress)
+        run_select(bound.recipe, out, more, [], NOTHING_ADDED, SerialPool(), progress)
