@@ -64,23 +64,33 @@ def demo(
     if corpus == "full" and "curate" in chosen:
         chosen["curate"] = fetch_corpus()
         folders["curate"] = output.with_name(f"{output.name}_corpus")
+    print_parts(*build_parts(chosen, folders, workers, fresh, journey if full else None))
+    if full:
+        train_and_evaluate({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
+
+
+def build_parts(
+    chosen: dict[str, Path], folders: dict[str, Path], workers: str, fresh: bool, journey: Path | None
+) -> "tuple[list[tuple[str, DatasetManifest, Path, float]], list[str]]":
+    """Build the parts from their recipes into their folders; with ``journey`` what each costs is noted there.
+
+    Returns name, dataset, folder and seconds of each part, and notes on what was left out.
+    """
     parts: list[tuple[str, DatasetManifest, Path, float]] = []
     notes: list[str] = []
     for part, recipe in chosen.items():
         started = time.perf_counter()
         try:
-            with cost_of(journey, part) if full else nullcontext():
+            with cost_of(journey, part) if journey is not None else nullcontext():
                 dataset, left_out = demo_part(part, recipe, folders[part], workers, fresh)
         except RecipeError as error:
-            if part != "ocr" or full:  # OCR needs programs and documents from system packages
+            if part != "ocr" or journey is not None:  # OCR needs programs and documents from system packages
                 raise
             notes.append(f"ocr: {error}")
             continue
         parts.append((part, dataset, folders[part], time.perf_counter() - started))
         notes += [f"{part}: {note}" for note in left_out]
-    print_parts(parts, notes)
-    if full:
-        train_and_evaluate({JOURNEY[part]: folders[part] for part in chosen}, journey, training, fresh)
+    return parts, notes
 
 
 def check_demo(only: list[str] | None, full: bool, corpus: str) -> None:
