@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo journey test test-long quick check lint format bench clean
+.PHONY: demo journey test tests test-long quick check lint format bench clean
 SINCE ?= HEAD
 JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 demo: .stamps/demo
 	$(BIN)/qvl demo
@@ -15,21 +16,25 @@ journey: .stamps/dev
 
 test: .stamps/dev check
 
-check: lint
-	$(BIN)/vulture
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+check: .stamps/dev
+	$(MAKE) --jobs=2 lint tests
+
+# one after the other, mypy would leave a core idle for a minute
+tests: .stamps/dev
+	$(PYTEST)
 
 test-long: .stamps/dev
 	$(BIN)/pytest -m long
 
 quick: lint
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile $$($(BIN)/python scripts/changed_tests.py $(SINCE))
+	$(PYTEST) -q $$($(BIN)/python scripts/changed_tests.py $(SINCE))
 
 lint: .stamps/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 format: .stamps/dev
 	$(BIN)/ruff format .

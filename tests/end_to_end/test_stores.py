@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from tests.end_to_end.conftest import QVL, ROOT, changed, dataset_hash, descendants, kill, qvl, wait_for
 from tests.end_to_end.test_three_nodes import Cluster
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
-from tests.shared import HANG
+from tests.shared import HANG, demo_output
 
 DEMO = ROOT / "examples" / "demo.yaml"
 GROUNDING = ROOT / "examples" / "grounding_demo.yaml"
@@ -91,9 +92,10 @@ def same_files(here: dict[str, bytes], there: dict[str, bytes]) -> None:
     assert [name for name in here if here[name] != there[name]] == []
 
 
-def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(bucket: Bucket, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert qvl("curate", "run", str(DEMO), "--output", str(out)).returncode == 0
+def test_the_demo_on_s3_is_byte_for_byte_the_local_one_and_answers_the_same(
+    bucket: Bucket, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(demo_output(tmp_path_factory) / "demo", tmp_path / "out"))
     bucket.qvl("curate", "run", str(DEMO), "--output", bucket.out)
     same_files(local_content(out), bucket.content())
     questions: list[tuple[str, ...]] = [
@@ -270,9 +272,10 @@ def test_another_recipe_is_refused_and_fresh_keeps_what_did_not_change(
 
 
 @pytest.mark.parametrize("workers", ["serial", pytest.param("ray", marks=pytest.mark.long)])
-def test_a_build_on_s3_is_byte_for_byte_the_local_one(workers: str, bucket: Bucket, tmp_path: Path) -> None:
-    result = qvl("ground", "build", str(GROUNDING), "--output", str(tmp_path / "out"))
-    assert result.returncode == 0, result.stderr
+def test_a_build_on_s3_is_byte_for_byte_the_local_one(
+    workers: str, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    local = demo_output(tmp_path_factory) / "demo_ground"
     bucket.qvl("ground", "build", str(GROUNDING), "--output", bucket.out, "--workers", workers)
-    same_files(local_content(tmp_path / "out"), bucket.content())
+    same_files(local_content(local), bucket.content())
     assert json.loads(bucket.qvl("curate", "audit", bucket.out, "--json"))["discrepancy"] is None
