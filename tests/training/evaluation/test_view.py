@@ -132,6 +132,7 @@ def test_a_journey_shows_all_models_and_the_mixture(asked: tuple[Path, Path, lis
     assert list(output.tables) == ["predictions", "samples"]
     assert len(output.related.missing) == 1 and "dataset text: " in output.related.missing[0]
     found = detail.row(output, cursor, "predictions", "after#0")
+    assert isinstance(found, detail.PredictionRow)
     assert [(other["model"], other["score"] > 0) for other in found.others] == [("after", True), ("before", False)]
     assert picture(output, cursor, "predictions", "after#0", 0, 160)
     scores = predictions.scores(output.query(cursor, "predictions", [f"set:is:{samples[0].set}"]))
