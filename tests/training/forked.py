@@ -82,6 +82,7 @@ def _command(arguments: tuple[str, ...], script: Path | None, out: Connection, e
     if script is None:
         main()
     else:
+        sys.path.insert(0, str(script.parent))  # as Python does for a script
         runpy.run_path(str(script), run_name="__main__")
 
 

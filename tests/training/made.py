@@ -9,6 +9,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from qvl.pipeline.markup.markers import image_slot
+from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turn, Turns, caption_turns, ocr_turns, referring_turns, vqa_turns
 from qvl.pipeline.shards.dataset import commit_shard, finish
 from qvl.pipeline.shards.order import ShardPlan
@@ -28,8 +29,10 @@ def picture(number: int) -> bytes:
     return target.getvalue()
 
 
-def sample(key: str, task: str, turns: Turns, pictures: list[bytes], row: int = 0) -> Sample:
-    record = SampleRecord(key, "made", task, "en", turns, Origin("made", row, key))
+def sample(
+    key: str, task: str, turns: Turns, pictures: list[bytes], row: int = 0, regions: tuple[Region, ...] = ()
+) -> Sample:
+    record = SampleRecord(key, "made", task, "en", turns, Origin("made", row, key), regions=regions)
     return Sample(record, tuple(SampleImage("jpg", data, 80, 60) for data in pictures))
 
 
@@ -42,13 +45,19 @@ def of_task(task: str, number: int) -> Sample:
     if task == "chat":
         asked = Turn("user", f"Picture 1: {image_slot(0)}\nWhich?")
         return sample(key, task, (asked, Turn("assistant", words)), [picture(number)], number)
+    box = (0.1, 0.2, 0.1 + number % 9 / 10 + 0.05, 0.9)
+    lines = [(str(number), LINE)] * (1 + number % 3)
     turns = {
         "caption": lambda: caption_turns(f"{words} {number}", "en"),
         "vqa": lambda: vqa_turns("Which colour?", words),
-        "ocr": lambda: ocr_turns([(str(number), LINE)] * (1 + number % 3), "en"),
-        "referring": lambda: referring_turns(words, [(0.1, 0.2, 0.1 + number % 9 / 10 + 0.05, 0.9)]),
+        "ocr": lambda: ocr_turns(lines, "en"),
+        "referring": lambda: referring_turns(words, [box]),
     }[task]()
-    return sample(key, task, turns, [picture(number)], number)
+    regions = {
+        "ocr": tuple(Region(text, 0, quad=quad, level="line") for text, quad in lines),
+        "referring": (Region(words, 0, box=box),),
+    }.get(task, ())
+    return sample(key, task, turns, [picture(number)], number, regions)
 
 
 def write_dataset(out: Path, name: str, samples: list[Sample], shard_rows: int = 16) -> Path:
