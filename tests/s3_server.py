@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from tests.shared import HANG
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+REFUSALS = {"expired": (400, "ExpiredToken"), "redirect": (301, "PermanentRedirect")}
 FAULTS = ("refuse", "slow", "lost")
 
 
@@ -66,7 +67,8 @@ def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 class Proxy(http.server.BaseHTTPRequestHandler):
     """Passes requests on, but for faults: ``refuse`` (500), ``slow``, ``lost`` (500 after the request has arrived),
-    ``cut`` (the connection ends without an answer), ``freeze`` (half of the answer, then nothing until the client leaves).
+    ``expired`` (400, the token has expired), ``redirect`` (301, and no region to go to), ``cut`` (the connection ends
+    without an answer), ``freeze`` (half of the answer, then nothing until the client leaves).
 
     ``plan`` is worked off first; then each request meets one of ``faults`` with the probability ``share``.
     """
@@ -90,8 +92,10 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             return
         if fault == "slow":
             time.sleep(self.slow)
-        status, given, content = 500, [], b"<Error><Code>InternalError</Code></Error>"
-        if fault != "refuse":
+        status, code = REFUSALS.get(fault, (500, "InternalError"))
+        given: list[tuple[str, str]] = []
+        content = f"<Error><Code>{code}</Code><Message>{code} by the proxy</Message></Error>".encode()
+        if fault != "refuse" and fault not in REFUSALS:
             upstream = http.client.HTTPConnection("127.0.0.1", self.target, timeout=30)
             headers = {name: value for name, value in self.headers.items() if name.lower() not in self.dropped}
             upstream.request(self.command, self.path, body, headers)

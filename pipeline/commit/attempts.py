@@ -35,8 +35,10 @@ def attempt(out: AnyPath) -> Iterator[Path]:
 
 def clear_attempts(out: AnyPath) -> None:
     """Remove what killed attempts left behind. Call this only while holding the output's lock."""
-    if isinstance(out, Path):
-        shutil.rmtree(Layout(out).attempts, ignore_errors=True)
+    if isinstance(out, StorePath):
+        out.abort_uploads()
+        return
+    shutil.rmtree(Layout(out).attempts, ignore_errors=True)
 
 
 def publish(written: Path, final: AnyPath, digest: str) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qvl.pipeline.storage.paths import AnyPath, StorePath
-from qvl.pipeline.storage.stores import open_filesystem, with_retries
+from qvl.pipeline.storage.stores import open_filesystem, request
 
 WHOLE_BYTES = 4 << 20  # a shorter Parquet file is read from a store in one request, a longer one column by column
 ARRAY_HEADER = 512  # bytes; more than the header of any array that we write
@@ -45,7 +45,7 @@ def read_parquet(path: AnyPath, columns: list[str] | None = None) -> pa.Table:
         with parquet_file(path) as file:
             return file.read(columns=columns, use_threads=False).combine_chunks()
 
-    return read() if isinstance(path, Path) else with_retries(read)
+    return read() if isinstance(path, Path) else request(path.url, lambda *_: read())
 
 
 def load_array(path: AnyPath) -> np.ndarray:

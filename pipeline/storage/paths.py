@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.storage.reader import Storage
-from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, with_retries
+from qvl.pipeline.storage.stores import S3, kind_of, map_in_threads, open_filesystem, request
 
 # stores whose fsspec file system can create a file atomically if none exists
 CONDITIONAL = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
@@ -71,14 +71,12 @@ class StorePath:
 
     def modified(self) -> datetime:
         """When the file was last written, by the clock of the store. Raises FileNotFoundError."""
-        filesystem, inner = open_filesystem(self.url)
-        found: datetime = with_retries(lambda: filesystem.modified(inner))
+        found: datetime = request(self.url, lambda filesystem, inner: filesystem.modified(inner))
         return found
 
     def read_bytes(self) -> bytes:
         """The whole file in one request. Raises FileNotFoundError."""
-        filesystem, inner = open_filesystem(self.url)
-        return bytes(with_retries(lambda: filesystem.cat_file(inner)))
+        return bytes(request(self.url, lambda filesystem, inner: filesystem.cat_file(inner)))
 
     def read_range(self, start: int, end: int) -> bytes:
         """Bytes [start, end); fewer if the file ends earlier."""
@@ -86,9 +84,8 @@ class StorePath:
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
         """Files of this folder whose names match, sorted; none if the folder does not exist."""
-        filesystem, inner = open_filesystem(self.url)
         try:
-            found = with_retries(lambda: filesystem.ls(inner, detail=False))
+            found = request(self.url, lambda filesystem, inner: filesystem.ls(inner, detail=False))
         except FileNotFoundError:
             return
         names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
@@ -96,22 +93,19 @@ class StorePath:
 
     def write_bytes(self, data: bytes) -> None:
         """Create or replace the file in one step: a reader sees the old bytes or the new ones."""
-        filesystem, inner = open_filesystem(self.url)
-        with_retries(lambda: filesystem.pipe_file(inner, data))
+        request(self.url, lambda filesystem, inner: filesystem.pipe_file(inner, data))
 
     def upload(self, written: Path) -> None:
         """Upload a local file to this path, in one step."""
-        filesystem, inner = open_filesystem(self.url)
-        with_retries(lambda: filesystem.put_file(str(written), inner))
+        request(self.url, lambda filesystem, inner: filesystem.put_file(str(written), inner))
 
     def create(self, data: bytes) -> bytes:
         """Write the file if none exists (S3: ``If-None-Match: *``). Returns the file's content: the first write wins.
 
         The content is read back, because the answer to a successful write may be lost, and its repetition is then refused.
         """
-        filesystem, inner = open_filesystem(self.url)
 
-        def write() -> None:
+        def write(filesystem: Any, inner: str) -> None:
             try:
                 filesystem.pipe_file(inner, data, mode="create")
             except FileExistsError:
@@ -120,7 +114,7 @@ class StorePath:
                 if not self.is_file():
                     raise
 
-        with_retries(write)
+        request(self.url, write)
         try:
             return self.read_bytes()
         except FileNotFoundError:
@@ -128,19 +122,35 @@ class StorePath:
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the file. Some stores do not report whether it existed."""
-        filesystem, inner = open_filesystem(self.url)
         try:
-            with_retries(lambda: filesystem.rm_file(inner))
+            request(self.url, lambda filesystem, inner: filesystem.rm_file(inner))
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def remove_tree(self) -> None:
         """Remove everything below this folder; a missing folder is fine."""
-        filesystem, inner = open_filesystem(self.url)
         try:
-            with_retries(lambda: filesystem.rm(inner, recursive=True))
+            request(self.url, lambda filesystem, inner: filesystem.rm(inner, recursive=True))
         except FileNotFoundError:
+            return
+
+    def abort_uploads(self) -> None:
+        """Abort the uploads in parts below this folder that nobody finished: S3 keeps and charges what they hold.
+
+        Call this only while holding the output's lock. Does nothing on other stores, and where the store forbids it.
+        """
+        if self.url.partition("://")[0] not in S3:
+            return
+        filesystem, inner = open_filesystem(self.url)
+        bucket, _, prefix = inner.partition("/")
+        try:
+            found = filesystem.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/" if prefix else "")
+            for upload in found.get("Uploads", []):
+                filesystem.call_s3(
+                    "abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+        except OSError:  # forbidden, or not implemented: the rule of the bucket that ends old uploads remains
             return
 
 

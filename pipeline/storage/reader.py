@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, with_retries
+from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, request
 
 
 class Storage:
@@ -37,15 +37,14 @@ class Storage:
         filesystem, inner = open_filesystem(pattern)
         if self.is_local(pattern):
             return sorted(filesystem.glob(inner))
-        found = with_retries(lambda: filesystem.glob(inner))
+        found = request(pattern, lambda filesystem, inner: filesystem.glob(inner))
         return sorted(str(filesystem.unstrip_protocol(path)) for path in found)
 
     def size(self, path: str) -> int:
         """Size of the file in bytes."""
         if self.is_local(path):
             return _local_path(path).stat().st_size
-        filesystem, inner = open_filesystem(path)
-        return int(with_retries(lambda: filesystem.size(inner)))
+        return int(request(path, lambda filesystem, inner: filesystem.size(inner)))
 
     def exists(self, path: str) -> bool:
         """Whether there is a file (not a folder) at ``path``."""
@@ -64,8 +63,7 @@ class Storage:
             with _local_path(path).open("rb") as file:
                 file.seek(start)
                 return file.read(end - start)
-        filesystem, inner = open_filesystem(path)
-        return bytes(with_retries(lambda: filesystem.cat_file(inner, start=start, end=end)))
+        return bytes(request(path, lambda filesystem, inner: filesystem.cat_file(inner, start=start, end=end)))
 
     def read_ranges(self, path: str, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         """Bytes of each span [start, end) of a remote file, in order; up to ``CONCURRENT_REQUESTS`` are read at once."""
@@ -81,10 +79,9 @@ class Storage:
         if self.is_local(path):
             yield _local_path(path)
             return
-        filesystem, inner = open_filesystem(path)
         with tempfile.TemporaryDirectory(prefix="qvl-fetch-") as folder:
-            target = Path(folder) / Path(inner).name
-            with_retries(lambda: filesystem.get_file(inner, str(target)))
+            target = Path(folder) / Path(open_filesystem(path)[1]).name
+            request(path, lambda filesystem, inner: filesystem.get_file(inner, str(target)))
             yield target
 
     @contextmanager

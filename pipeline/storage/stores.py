@@ -5,6 +5,7 @@ Such a failure must not look like a file that cannot be read, which would cost a
 retry too, but each in its own way and not for every error.
 """
 
+import errno
 import queue
 import sys
 import threading
@@ -58,6 +59,41 @@ def with_retries(call: Callable[[], Result]) -> Result:
                 ) from None
             time.sleep(FIRST_PAUSE * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def request(url: str, call: Callable[[Any, str], Result]) -> Result:
+    """The answer of ``call(filesystem, path)`` about a file or folder of a store, repeated as by ``with_retries``."""
+    filesystem, inner = open_filesystem(url)
+    return with_retries(lambda: _with_cause(filesystem, inner, lambda: call(filesystem, inner)))
+
+
+def _with_cause(filesystem: Any, inner: str, call: Callable[[], Result]) -> Result:
+    """Run ``call``. A refusal that names no cause is replaced by one that does.
+
+    The answer of S3 to a HEAD request has no body, so that an expired token looks like any other bad request; the answer to
+    a GET request names it. Raises PermissionError for a refusal, and QvlError for a redirection that leads nowhere.
+    """
+    try:
+        return call()
+    except RecursionError:  # botocore asks for the region that a redirection does not name, and is redirected again
+        raise QvlError(
+            f"{inner}: the store redirects this request to another region and does not name it; "
+            "set AWS_DEFAULT_REGION to the region of the bucket (docs/cluster.md)"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            _raise_refusal(filesystem, inner)
+        raise
+
+
+def _raise_refusal(filesystem: Any, inner: str) -> None:
+    """Raise PermissionError if the store refuses access to a file; what else is wrong with it does not matter here."""
+    try:
+        filesystem.cat_file(inner, start=0, end=1)
+    except PermissionError:
+        raise
+    except Exception:  # noqa: BLE001 - the error that led here is raised
+        return
 
 
 @contextmanager
@@ -139,8 +175,7 @@ def _s3_options() -> dict[str, Any]:
 
 def kind_of(url: str) -> str | None:
     """``file``, ``directory`` or None. fsspec's own ``exists`` would report that a failing store is empty."""
-    filesystem, inner = open_filesystem(url)
     try:
-        return str(with_retries(lambda: filesystem.info(inner))["type"])
+        return str(request(url, lambda filesystem, inner: filesystem.info(inner))["type"])
     except FileNotFoundError:
         return None

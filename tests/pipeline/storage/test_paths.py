@@ -4,7 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 import qvl.pipeline.storage.arrow_files
 import qvl.pipeline.storage.stores
 from qvl.pipeline.base.errors import ContractError, QvlError, RecipeError
-from qvl.pipeline.commit.attempts import attempt, publish
+from qvl.pipeline.commit.attempts import attempt, clear_attempts, publish
 from qvl.pipeline.commit.fingerprint import content_hash, file_hash
 from qvl.pipeline.commit.manifests import create_manifest, read_committed, read_manifest, restate_manifest
 from qvl.pipeline.commit.records import encode
@@ -260,3 +260,49 @@ def test_concurrent_calls_when_interrupted_do_not_wait_for_a_frozen_store() -> N
     command = [sys.executable, "-c", INTERRUPTED]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=True)
     assert ended.stdout == "stopped\n"
+
+
+REQUESTS: dict[str, Callable[[StorePath], object]] = {
+    "HEAD": lambda path: path.is_file(),
+    "size": lambda path: path.size(),
+    "GET": lambda path: path.read_bytes(),
+    "PUT": lambda path: path.write_bytes(b"2"),
+    "create": lambda path: path.create(b"2"),
+    "list": lambda path: list(path.parent.glob("*")),
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_when_the_token_has_expired_the_first_answer_says_so(
+    stumbling: StorePath, request_: Callable[[StorePath], object]
+) -> None:
+    (stumbling / "m").write_bytes(b"1")
+    Proxy.seen.clear()
+    Proxy.share, Proxy.faults = 1.0, ("expired",)
+    with pytest.raises(PermissionError, match="ExpiredToken"):
+        request_(stumbling / "m")
+    assert len(Proxy.seen) <= 4, Proxy.seen
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_when_a_redirection_names_no_region_the_message_says_what_to_set(
+    stumbling: StorePath, request_: Callable[[StorePath], object]
+) -> None:
+    (stumbling / "m").write_bytes(b"1")
+    Proxy.share, Proxy.faults = 1.0, ("redirect",)
+    with pytest.raises(
+        QvlError, match="redirects this request to another region and does not name it; set AWS_DEFAULT"
+    ):
+        request_(stumbling / "m")
+
+
+def test_uploads_that_nobody_finished_are_aborted_below_the_output_only(out: StorePath, server: int) -> None:
+    files, (bucket, _, prefix) = filesystem(server), out.url.removeprefix("s3://").partition("/")
+    for key in (f"{prefix}/shards/a.tar", f"{prefix}2/b.tar"):
+        begun = files.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+        files.call_s3(
+            "upload_part", Bucket=bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"half of a shard"
+        )
+    clear_attempts(out)
+    left = files.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
+    assert [upload["Key"] for upload in left] == [f"{prefix}2/b.tar"]
