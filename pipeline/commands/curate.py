@@ -109,7 +109,7 @@ def plan(
     planned = make_plan(loaded, out)
     rates = parse_rates(rate or [])
     if measured:
-        found = measure_rates(loaded, Curation(loaded, out.resolve()).scan_tasks())
+        found = measure_rates(loaded, Curation.open(loaded, out.resolve()).scan_tasks())
         clip_on = "gpu" if "clip" in rates.per_second else found.clip_on
         rates = replace(found, per_second={**found.per_second, **rates.per_second}, clip_on=clip_on)
     priced = price(loaded, planned.sources, rates) if rates.per_second else None

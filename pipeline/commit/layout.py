@@ -43,6 +43,12 @@ class Layout(Generic[P_co]):
     def score_manifest(self, unit: str) -> P_co:
         return self._at("manifests", "score", f"{unit}.json")
 
+    def computed_manifest(self, plugin: str, unit: str) -> P_co:
+        return self._at("manifests", "computed", plugin, f"{unit}.json")
+
+    def computed(self, plugin: str, unit: str) -> P_co:
+        return self._at("computed", plugin, f"{unit}.parquet")
+
     def scores(self, unit: str) -> P_co:
         return self._at("scores", f"{unit}.parquet")
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, check_names
+from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, check_names, check_reads
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
+from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins, load_plugins
 from qvl.pipeline.recipe.recipe import Recipe, reader
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
@@ -19,6 +20,16 @@ class Curation:
 
     recipe: Recipe
     out: AnyPath
+    plugins: Plugins = NO_PLUGINS
+
+    @classmethod
+    def open(cls, recipe: Recipe, out: AnyPath) -> "Curation":
+        """With the plug-ins that the recipe names. Raises RecipeError for one that cannot be used."""
+        plugins = load_plugins(recipe.plugins)
+        names = tuple(name for plugin in plugins.columns for name in plugin.schema.names)
+        loaded = recipe.model_copy(update={"computed": names})
+        check_reads(loaded, plugins)
+        return cls(loaded, out, plugins)
 
     @property
     def layout(self) -> Layout[AnyPath]:

@@ -30,10 +30,16 @@ def discard_results(layout: Layout[AnyPath]) -> None:
 
 
 def discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
-    """Remove the columns, scores and vectors of units. Call it after ``discard_results``."""
+    """Remove the columns, scores and vectors of units, and what plug-ins computed. Call it after ``discard_results``."""
+
+    folder = layout.out / "manifests" / "computed"
+    plugins = [path.name for path in folder.glob("*")] if folder.is_dir() else []
 
     def discard_unit(unit: str) -> None:
         for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit), layout.embeddings(unit)):
             path.unlink(missing_ok=True)
+        for plugin in plugins:
+            layout.computed_manifest(plugin, unit).unlink(missing_ok=True)
+            layout.computed(plugin, unit).unlink(missing_ok=True)
 
     map_concurrently(layout.out, discard_unit, list(units))

@@ -75,7 +75,7 @@ def run_pack(
     lineage: dict[str, JsonValue] = {
         "scan": scan_root(scanned),
         "select": selected.fingerprint,
-        "recipe": recipe_note(curation.recipe),
+        "recipe": recipe_note(curation.recipe, curation.plugins),
         "rows": selected.rows,
         "verdicts": cast(JsonValue, selected.verdicts),
     }

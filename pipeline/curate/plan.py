@@ -48,18 +48,19 @@ class Plan:
 def make_plan(recipe: Recipe, out: AnyPath) -> Plan:
     """Compare the recipe and its input files with what ``out`` holds. Nothing is written."""
     out = out.resolve()
-    tasks, layout = Curation(recipe, out).scan_tasks(), Layout(out)
+    curation, layout = Curation.open(recipe, out), Layout(out)
+    tasks = curation.scan_tasks()
     stages = StagesDone(
         scan=layout.stage_manifest("scan").is_file(),
         select=layout.stage_manifest("select").is_file(),
         pack=layout.dataset.is_file(),
     )
-    return Plan(recipe.name, _by_source(tasks, layout), stages, _why_refused(recipe, out, tasks))
+    return Plan(recipe.name, _by_source(tasks, layout), stages, _why_refused(curation, tasks))
 
 
-def _why_refused(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> str | None:
+def _why_refused(curation: Curation, tasks: list[ScanTask]) -> str | None:
     try:
-        refuse_stale(recipe, out, tasks)
+        refuse_stale(curation.recipe, curation.out, tasks, curation.plugins)
     except StaleError as error:
         return str(error)
     return None

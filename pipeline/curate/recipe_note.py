@@ -6,6 +6,7 @@ from pydantic import JsonValue
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
+from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins
 from qvl.pipeline.recipe.recipe import Recipe, reading
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
@@ -16,13 +17,16 @@ RecipeNote = dict[str, JsonValue]
 WEIGHT_FILES = {"clip": {"english": {"model", "pretrained"}, "chinese": {"model", "pretrained"}}}
 
 
-def recipe_note(recipe: Recipe) -> RecipeNote:
-    """The part of a recipe that alters data: no folders, tolerances or notes; sources by name, each with all its filters."""
+def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
+    """The part of a recipe that alters data: no folders, tolerances or notes; sources by name, each with all its filters.
+
+    Plug-ins are in it by name, with what identifies them.
+    """
     content: RecipeNote = recipe.model_dump(
         mode="json",
         exclude={
             **{"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES},
-            **{"decontaminate": True, "dedup": True},
+            **{"decontaminate": True, "dedup": True, "plugins": True},
         },
     )
     sources: dict[str, JsonValue] = {
@@ -35,12 +39,13 @@ def recipe_note(recipe: Recipe) -> RecipeNote:
     }
     benchmarks: dict[str, JsonValue] = {name: [*each] for name, each in benchmarks_identity(recipe).items()}
     dedup = recipe.duplicate_settings()
-    return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup}
+    own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.columns else {}
+    return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup, **own}
 
 
-def write_recipe_note(recipe: Recipe, out: AnyPath) -> None:
+def write_recipe_note(recipe: Recipe, out: AnyPath, plugins: Plugins = NO_PLUGINS) -> None:
     """Leave the recipe in the output, for readers and for the comparison with the recipe of the next run."""
-    data = orjson.dumps(recipe_note(recipe), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    data = orjson.dumps(recipe_note(recipe, plugins), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     replace_file(Layout(out).recipe, data)
 
 

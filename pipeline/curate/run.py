@@ -7,6 +7,7 @@ from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.discard import discard_results
 from qvl.pipeline.curate.measuring.added_columns import added_columns, check_filters
+from qvl.pipeline.curate.measuring.computed import run_computed, with_computed, with_plugin_faults
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.measuring.scan_stage import run_scan
 from qvl.pipeline.curate.measuring.score_stage import run_score, score_tasks, scores_are_outdated, with_pixel_faults
@@ -28,13 +29,14 @@ def run(recipe: Recipe, out: AnyPath, pool: Pool, progress: RunProgress, fresh: 
     DataError if more is unreadable than the recipe tolerates, QvlError if another run holds ``out``.
     """
     out = out.resolve()
-    curation = Curation(recipe, out)
+    curation = Curation.open(recipe, out)
+    recipe, plugins = curation.recipe, curation.plugins
     with output_lock(out) as check:
         finish_takedown(out)
         tasks = curation.scan_tasks()
         check_stale = discard_stale if fresh else refuse_stale
-        check_stale(recipe, out, tasks)
-        write_recipe_note(recipe, out)
+        check_stale(recipe, out, tasks, plugins)
+        write_recipe_note(recipe, out, plugins)
         clear_attempts(out)
         return _run_stages(curation, tasks, GuardedPool(pool, check), progress, fresh)
 
@@ -44,14 +46,17 @@ def _run_stages(
 ) -> DatasetManifest:
     recipe, out, units = curation.recipe, curation.out, [task.unit for task in tasks]
     scanned = run_scan(recipe, out, tasks, pool, progress)
-    added = added_columns(recipe, out, scanned)
+    carried = added_columns(recipe, out, scanned)
+    computed = run_computed(out, curation.plugins, scanned, carried, pool, progress)
+    check_tolerance(recipe, with_plugin_faults(scanned, computed))
+    added = with_computed(carried, curation.plugins, computed)
     check_filters(recipe, added)
     scoring = score_tasks(recipe, out, units, scanned, added)
     if scores_are_outdated(scoring, fresh):
         discard_results(curation.layout)
         scanned = run_scan(recipe, out, tasks, pool, progress)
     scored = run_score(scoring, pool, progress)
-    check_tolerance(recipe, with_pixel_faults(scanned, scored))
+    check_tolerance(recipe, with_pixel_faults(with_plugin_faults(scanned, computed), scored))
     selected, ledgers = run_select(recipe, out, scanned, scoring, added, pool, progress)
     packing = pack_tasks(curation, units, ledgers, selected.fingerprint)
     return run_pack(curation, scanned, selected, packing, pool, progress)

@@ -11,6 +11,7 @@ from qvl.pipeline.curate.discard import discard_results, discard_units
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.recipe_note import read_recipe_note, recipe_note
+from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
@@ -32,26 +33,26 @@ class Staleness:
         return [*self.recipe, *self.outdated.values(), *gone]
 
 
-def refuse_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:
+def refuse_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask], plugins: Plugins = NO_PLUGINS) -> None:
     """Raise StaleError, which names the differences, if the output was built from another recipe or other inputs."""
-    reasons = staleness(recipe, out, tasks).reasons()
+    reasons = staleness(recipe, out, tasks, plugins).reasons()
     if reasons:
         raise StaleError.of_output(out, reasons, "unchanged scanned units")
 
 
-def discard_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> None:
+def discard_stale(recipe: Recipe, out: AnyPath, tasks: list[ScanTask], plugins: Plugins = NO_PLUGINS) -> None:
     """Remove exactly what differences of recipe and inputs invalidate."""
-    found = staleness(recipe, out, tasks)
+    found = staleness(recipe, out, tasks, plugins)
     if found.reasons():
         discard_results(Layout(out))
         discard_units(Layout(out), [*found.outdated, *found.gone])
 
 
-def staleness(recipe: Recipe, out: AnyPath, tasks: list[ScanTask]) -> Staleness:
+def staleness(recipe: Recipe, out: AnyPath, tasks: list[ScanTask], plugins: Plugins = NO_PLUGINS) -> Staleness:
     """What the output disagrees with."""
     before = read_recipe_note(out)
     if before is not None:
-        changes = json_differences(before, recipe_note(recipe))
+        changes = json_differences(before, recipe_note(recipe, plugins))
     elif (out / "manifests").is_dir():
         changes = ["recipe.json is missing, so the recipe that it was built from is unknown"]
     else:

@@ -1,6 +1,6 @@
 """A filter over one column of any name, written in the recipe alone: bounds, sets and patterns."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,10 +43,6 @@ class ColumnFilter(Filter):
     @property
     def judged_columns(self) -> tuple[str, ...]:
         return (self.column,)
-
-    def settings(self) -> dict[str, Any]:
-        """The settings as in a recipe, without those that have no effect."""
-        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
     def contradiction(self) -> str | None:
         if self.allowed is not None and set(self.allowed) <= set(self.forbidden or ()):

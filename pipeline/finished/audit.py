@@ -11,7 +11,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.pack import WINDOW_UNITS
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
-from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScanManifest
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, audit_shards, require, require_bytes, require_found
 from qvl.pipeline.finished.expected_samples import BuiltSamples, ExpectedSamples, IndexedSamples, KeptRows, SamplesLeft
@@ -82,12 +82,17 @@ def _expectation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
 def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectation:
     """Verdicts of all units, counted from their ledgers, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
+    plugins = cast(dict[str, Any], dataset.lineage["recipe"]).get("plugins", {})
     kept: list[tuple[str, int]] = []
     for unit, stated in ledger_units(layout.out).items():
         manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
         scanned = require_found(manifest, f"{unit}: its scan manifest is missing")
         require_bytes(layout.columns(unit), scanned.hash)
         require_bytes(layout.ledger(unit), stated.hash)
+        for plugin in plugins:
+            computed = read_manifest(layout.computed_manifest(plugin, unit), ComputedManifest)
+            found = require_found(computed, f"{unit}: the manifest of what plug-in {plugin} computed is missing")
+            require_bytes(layout.computed(plugin, unit), found.hash)
         table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned.rows
         require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
         require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")

@@ -35,6 +35,8 @@ def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
         if clip.get(model):
             clip[model] |= NO_WEIGHTS
     content["dedup"] = {"per": [], **content["dedup"]}  # not null, which would mean the default of today
+    plugins = content.pop("plugins", {})
+    content["computed"] = [column for plugin in plugins.values() for column in plugin["columns"]]
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
     return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint

@@ -15,6 +15,7 @@ from qvl.pipeline.filters.markup import Markup
 from qvl.pipeline.filters.no_caption import NoCaption
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
+from qvl.pipeline.recipe.plugins import PluginModule
 from qvl.pipeline.recipe.score import Score, is_weight_file
 from qvl.pipeline.sources.base import Source
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
@@ -137,6 +138,8 @@ class Recipe(RecipeModel):
     decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
     dedup: Dedup = Dedup()
     pack: Pack = Pack()
+    plugins: tuple[PluginModule, ...] = ()
+    computed: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # set when the plug-ins are loaded
     tolerance: Tolerance = Tolerance()
 
     @model_validator(mode="after")
@@ -248,10 +251,21 @@ def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     for benchmark in benchmarks if isinstance(benchmarks, list) else ():
         if isinstance(benchmark, dict) and "path" in benchmark:
             benchmark["path"] = anchored(benchmark["path"], folder)
+    plugins = content.get("plugins")
+    if isinstance(plugins, list):
+        content["plugins"] = [_anchored_plugin(each, folder) for each in plugins]
     _anchor_weights(content, folder)
     if str(content.get("language_model", BUNDLED_LANGUAGE_MODEL)) != BUNDLED_LANGUAGE_MODEL:
         content["language_model"] = anchored(content["language_model"], folder)
     return content
+
+
+def _anchored_plugin(plugin: Any, folder: Path) -> Any:
+    """A plug-in in a file, relative to the recipe's folder; modules and entry points stay as they are."""
+    module = plugin.get("module") if isinstance(plugin, dict) else plugin
+    if not isinstance(module, str) or not module.endswith(".py"):
+        return plugin
+    return {**plugin, "module": anchored(module, folder)} if isinstance(plugin, dict) else anchored(module, folder)
 
 
 def _anchored_pattern(pattern: Any, folder: Path) -> Any:

@@ -62,6 +62,7 @@ def remembered_recipe(layout: Layout[AnyPath]) -> Recipe:
     stored: Any = read_recipe_note(layout.out)
     if stored is None:
         raise ContractError(f"{layout.recipe} is missing; `qvl curate run` writes it")
+    stored.pop("plugins", None)
     stored.pop("decontaminate", None)  # saved by the hash of its content, not by its path
     if stored.get("score"):
         stored["score"].pop("clip", None)
@@ -127,6 +128,8 @@ def portable(recipe: Recipe) -> RecipeContent:
     content = recipe.model_dump(mode="json", exclude_unset=True)
     for source in content["sources"]:
         source["read"] = {k: v for k, v in source["read"].items() if k not in ("paths", "image_folder")}
+    if "plugins" in content:
+        content["plugins"] = [{**each, "module": Path(each["module"]).name} for each in content["plugins"]]
     if "language_model" in content:
         content["language_model"] = Path(content["language_model"]).name
     return content

@@ -14,6 +14,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import COLUMNS
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.score_columns import SCORES
+from qvl.pipeline.plugins.operators import Plugins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.sources.base import Row
 from qvl.pipeline.sources.carried import carried_column
@@ -27,15 +28,28 @@ TAKEN = frozenset(name.casefold() for name in (*OF_THE_LEDGER, *COLUMNS.names, *
 
 
 @dataclass(frozen=True, slots=True)
+class ComputedColumns:
+    """The columns of one plug-in, which has files of its own."""
+
+    plugin: str
+    schema: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
 class AddedColumns:
-    """The added columns of a run. ``carried`` are in the files of scan; a unit whose source has no such column has nulls."""
+    """The added columns of a run. ``carried`` are in the files of scan; a unit whose source has no such column has nulls.
+
+    ``identity`` is the hash of what plug-ins computed, None without plug-ins.
+    """
 
     carried: pa.Schema
+    computed: tuple[ComputedColumns, ...] = ()
+    identity: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
         """All added columns, in the order of the ledger."""
-        return self.carried
+        return pa.schema([*self.carried, *(field for each in self.computed for field in each.schema)])
 
 
 NOTHING_ADDED = AddedColumns(pa.schema([]))
@@ -53,10 +67,30 @@ def check_names(recipe: Recipe) -> None:
         other = seen.setdefault(ledger_name(name).casefold(), name)
         if other != name:
             raise RecipeError(f"columns.extra: {other} and {name} are one column in the ledger; rename one of them")
+    for name in recipe.computed:
+        if name.casefold() in TAKEN or name.casefold() in seen:
+            raise RecipeError(f"plugins: the column {name} exists already; a plug-in must write one of another name")
+
+
+def check_reads(recipe: Recipe, plugins: Plugins) -> None:
+    """Raise RecipeError for a plug-in that reads a column which is neither measured by scan nor carried along."""
+    known = {*COLUMNS.names, *carried_names(recipe)} - NOT_JUDGED
+    for plugin in plugins.columns:
+        unknown = [name for name in plugin.reads if name not in known]
+        if unknown:
+            raise RecipeError(
+                f"plugins: {plugin.name} reads {unknown[0]}, which is not a column of scan and is not carried along; "
+                f"there are {', '.join(sorted(known))}"
+            )
 
 
 def added_names(recipe: Recipe) -> list[str]:
     """The names in the ledger of all columns that the recipe adds."""
+    return [*carried_names(recipe), *recipe.computed]
+
+
+def carried_names(recipe: Recipe) -> list[str]:
+    """The names in the ledger of all columns that the sources carry along."""
     return list(dict.fromkeys(ledger_name(name) for source in recipe.sources for name in source.read.columns.extra))
 
 
@@ -119,7 +153,7 @@ def check_types(units: Iterable[ScanManifest]) -> dict[str, ScanManifest]:
 def added_columns(recipe: Recipe, out: AnyPath, scanned: list[ScanManifest]) -> AddedColumns:
     """The added columns of a run whose units are scanned. Raises DataError where their types differ."""
     known = check_types(scanned)
-    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in added_names(recipe)))
+    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in carried_names(recipe)))
 
 
 def _type(out: AnyPath, unit: ScanManifest | None, name: str) -> pa.DataType:

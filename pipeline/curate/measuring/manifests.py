@@ -38,6 +38,23 @@ class ScanSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputedManifest:
+    """The columns of one plug-in for one unit. ``faults`` counts the rows that made it fail, by fault.
+
+    ``parts`` are the things that the columns depend on, by name; ``fingerprint`` is their hash.
+    """
+
+    unit: str
+    source: str
+    plugin: str
+    rows: int
+    faults: dict[str, int]
+    hash: str
+    parts: Parts
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreManifest:
     """The scores of one unit. ``states`` counts the rows by ``score_state``.
 

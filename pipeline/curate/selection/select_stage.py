@@ -32,8 +32,10 @@ from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 SELECT_VERSION = 2
 
 
-def select_fingerprint(recipe: Recipe, scanned: list[ScanManifest], scores: str | None = None) -> str:
-    """Hash of everything that the verdicts depend on; ``scores`` is the identity of stage score."""
+def select_fingerprint(
+    recipe: Recipe, scanned: list[ScanManifest], scores: str | None = None, computed: str | None = None
+) -> str:
+    """Hash of everything that the verdicts depend on; ``scores`` and ``computed`` identify scores and plug-ins' columns."""
     judged = {s.name: [recipe.filters_of(s.name).settings(), s.priority, s.academic] for s in recipe.sources}
     return fingerprint(
         {
@@ -43,6 +45,7 @@ def select_fingerprint(recipe: Recipe, scanned: list[ScanManifest], scores: str 
             "dedup": recipe.duplicate_settings(),
             "scores": scores,
             "benchmarks": benchmarks_identity(recipe),
+            **({"computed": computed} if computed is not None else {}),
         }
     )
 
@@ -58,7 +61,7 @@ def run_select(
 ) -> tuple[SelectSummary, list[LedgerManifest]]:
     """Judge every row, unless that is done. Returns the summary and the ledger manifests of all groups."""
     groups = make_groups(scanned)
-    identity = select_fingerprint(recipe, scanned, score_identity(scoring))
+    identity = select_fingerprint(recipe, scanned, score_identity(scoring), added.identity)
     first = SelectTask(out, recipe, identity, 0, added=added)
     write_groups(out, groups)
     steps = steps_before_the_ledger(first)

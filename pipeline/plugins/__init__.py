@@ -1,0 +1,1 @@
+"""Users' own operators: their base classes, where their code is found, what identifies it, and how it runs."""
