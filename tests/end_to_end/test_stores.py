@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import QVL, ROOT, changed, dataset_hash, descendants, kill, qvl, wait_for
+from tests.end_to_end.conftest import ROOT, changed, dataset_hash, descendants, kill, qvl, wait_for
 from tests.end_to_end.test_three_nodes import Cluster
 from tests.s3_server import Proxy, environment, faulty_proxy, filesystem, s3_server
 from tests.shared import HANG, demo_output
 
 DEMO = ROOT / "examples" / "demo.yaml"
 GROUNDING = ROOT / "examples" / "grounding_demo.yaml"
+SHORT_PAUSES = "import qvl.pipeline.storage.stores as stores; stores.FIRST_PAUSE = 0.02"
 PRIVATE = (".lock", ".attempts")
 SEED = 11
 
@@ -41,11 +42,18 @@ class Bucket:
     def environment(self, port: int | None = None) -> dict[str, str]:
         return {**os.environ, **environment(port or self.server), "AWS_MAX_ATTEMPTS": "2"}
 
-    def start(self, *arguments: str, port: int | None = None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, port: int | None = None, before: str = "") -> subprocess.Popen[str]:
+        """The command; ``before`` are statements in front of it."""
+        code = f"{before}\nfrom qvl.command import main; main()"
         return subprocess.Popen(
-            [*QVL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            cwd=ROOT, env=self.environment(port),
-        )  # fmt: skip
+            [sys.executable, "-c", code, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            cwd=ROOT,
+            env=self.environment(port),
+        )
 
     def qvl(self, *arguments: str, port: int | None = None) -> str:
         """The command to its end, which must be a good one."""
@@ -138,7 +146,9 @@ def test_a_store_that_goes_away_is_one_line_and_the_same_command_goes_on(
     bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
     with faulty_proxy(bucket.server) as port:
-        process = bucket.start("curate", "run", str(many_units), "--output", bucket.out, port=port)
+        process = bucket.start(
+            "curate", "run", str(many_units), "--output", bucket.out, port=port, before=SHORT_PAUSES
+        )  # fmt: skip
         assert wait_for(lambda: bucket.manifests() >= 3, process)
         Proxy.share, Proxy.faults = 1.0, ("cut",)
     _, errors = process.communicate(timeout=HANG)
@@ -215,26 +225,14 @@ def test_of_two_drivers_at_once_one_works_and_one_is_told(bucket: Bucket, many_u
     assert bucket.hash() == undisturbed
 
 
-SHORT_LEASE = """
-import sys
-from pathlib import Path
-import qvl.pipeline.commit.lease
-qvl.pipeline.commit.lease.LEASE, qvl.pipeline.commit.lease.RENEWAL = 2.0, 0.5
-from qvl.command import main
-sys.argv = ["qvl", *sys.argv[1:]]
-main()
-"""
+SHORT_LEASE = "import qvl.pipeline.commit.lease as lease; lease.LEASE, lease.RENEWAL = 2.0, 0.5"
 
 
 def test_a_driver_that_sleeps_loses_the_output_and_does_no_harm(
     bucket: Bucket, many_units: Path, undisturbed: str
 ) -> None:
-    command = [sys.executable, "-c", SHORT_LEASE, "curate", "run", str(many_units), "--output", bucket.out]
-
     def start() -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=bucket.environment()
-        )
+        return bucket.start("curate", "run", str(many_units), "--output", bucket.out, before=SHORT_LEASE)
 
     sleeper = start()
     assert wait_for(lambda: bucket.manifests() >= 3, sleeper)
