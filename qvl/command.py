@@ -14,7 +14,7 @@ from qvl.grounding_builder import command as ground
 from qvl.model.commands import command as model
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.terminal import say, say_lines
-from qvl.pipeline.commands import curate, text
+from qvl.pipeline.commands import curate, plugin, text
 from qvl.pipeline.commands.view import command as view_command
 from qvl.synth_ocr import command as ocr
 from qvl.training.commands import evaluate, mix, train
@@ -47,6 +47,7 @@ app.add_typer(curate.app, name="curate")
 app.add_typer(ground.app, name="ground")
 app.add_typer(ocr.app, name="ocr")
 app.add_typer(text.app, name="text")
+app.add_typer(plugin.app, name="plugin")
 app.add_typer(model.app, name="model")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="eval")

@@ -39,6 +39,14 @@ def apply_column(plugin: ColumnPlugin, table: pa.Table, usable: np.ndarray) -> p
     return computed.combine_chunks().take(pa.array(place, mask=place < 0))
 
 
+def decoded(table: pa.Table) -> pa.Table:
+    """The table with text instead of dictionaries, which many functions of Arrow do not take."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(number, field.name, table[number].cast(field.type.value_type))
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """An operator with the schema of its results."""

@@ -130,7 +130,7 @@ def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
     count = text = images = 0
     for row in rows:
         batch.append(row)
-        count, text = count + 1, text + row.text_bytes
+        count, text = count + 1, text + (row.text_bytes if row.carried else len(row.caption))
         images += len(row.image) if isinstance(row.image, bytes) else 0
         if is_full(count, text):
             yield batch

@@ -166,8 +166,9 @@ class Table(Source, RecipeModel):
             caption=caption or b"",
             url=_text(record, columns.url, ""),
             locator=position,
-            carried=record.get(CARRIED) or tuple(value_of(record, each.column) for each in columns.extra.values()),
         )
+        if columns.extra:
+            row.carried = record.get(CARRIED) or tuple(value_of(record, each.column) for each in columns.extra.values())
         for name, column in columns.measures():
             value = number(value_of(record, column))
             if value is not None:

@@ -155,7 +155,8 @@ def _fill(
         row.fault = "unreadable:bad_json"
         return
     row.url = _url(record.get(columns.url) or record.get("url"))
-    row.carried = _carried(record, columns)
+    if columns.extra:
+        row.carried = _carried(record, columns)
     if columns.caption_from_record and record.get(columns.caption) is None:
         row.fault = "unreadable:no_caption_column"
     elif text is not None and not columns.caption_from_record:

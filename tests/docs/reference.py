@@ -38,6 +38,7 @@ READ = {
     "ground": "grounding.md",
     "ocr": "ocr.md",
     "text": "text.md",
+    "plugin": "plugins.md",
     "model": "model.md",
     "train": "training.md",
     "eval": "evaluation.md",

@@ -22,7 +22,7 @@ from qvl.pipeline.curate.measuring.added_columns import AddedColumns, ComputedCo
 from qvl.pipeline.curate.measuring.columns import CATEGORY, ROW_GROUP
 from qvl.pipeline.curate.measuring.manifests import ComputedManifest, Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measured import read_measured
-from qvl.pipeline.plugins.apply import apply_column
+from qvl.pipeline.plugins.apply import apply_column, decoded
 from qvl.pipeline.plugins.operators import ColumnPlugin, Plugins
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently, remove_tree
 
@@ -59,7 +59,7 @@ def _compute(task: ComputeTask, plugin: ColumnPlugin) -> ComputedManifest:
     names = list(dict.fromkeys([*plugin.reads, "fault"]))
     table = read_measured(task.out, task.unit, names, None, task.carried)
     usable = flags(pc.is_null(table["fault"]))
-    result = apply_column(plugin, _decoded(table), usable)
+    result = apply_column(plugin, decoded(table), usable)
     faults = Counter(fault for fault in result["fault"].to_pylist() if fault is not None)
     result = result.set_column(len(plugin.schema), pa.field("fault", CATEGORY), _encoded(result["fault"]))
     with attempt(task.out) as folder:
@@ -78,14 +78,6 @@ def _compute(task: ComputeTask, plugin: ColumnPlugin) -> ComputedManifest:
         fingerprint=fingerprint(task.parts(plugin)),
     )
     return create_manifest(layout.computed_manifest(plugin.name, task.unit), manifest)
-
-
-def _decoded(table: pa.Table) -> pa.Table:
-    """The table with text instead of dictionaries, which many functions of Arrow do not take."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(number, field.name, table[number].cast(field.type.value_type))
-    return table
 
 
 def _encoded(faults: pa.ChunkedArray) -> pa.Array:

@@ -138,7 +138,7 @@ def _write(task: ScanTask, target: Path) -> ScannedRows:
             image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
             faults.update(fault for fault in batch["fault"].to_pylist() if fault is not None)
             parts.append(batch)
-            text += sum(row.text_bytes for row in batch_rows)
+            text += sum(row.text_bytes if row.carried else len(row.caption) for row in batch_rows)
             if is_full(sum(map(len, parts)), text):
                 writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
                 parts, text = [], 0
