@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.base.errors import QvlError, require_utf8
 from qvl.pipeline.base.terminal import visible, visible_lines
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def exit_status(command: Callable[[], object], arguments: list[str]) -> int:
     """
     open_standard_output()
     try:
+        for argument in arguments:
+            require_utf8(argument)
         command()
         status = 0
     except SystemExit as ending:

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from qvl.pipeline.base.errors import ContractError, QvlError
+from qvl.pipeline.base.errors import ContractError, QvlError, RecipeError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -103,6 +103,24 @@ class ProcessGroup:
             dist.barrier()
 
 
+def environment_number(name: str, default: int) -> int:
+    """A number that torchrun or Ray sets in the environment. Raises RecipeError if it is none."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise RecipeError(f"{name}={text} in the environment is not a number; torchrun sets it, so unset it elsewhere")
+    return int(text)
+
+
+def _join(backend: str, timeout: timedelta | None) -> None:
+    """Join the group that the environment describes. Raises RecipeError if it describes none."""
+    try:
+        dist.init_process_group(backend, timeout=timeout)
+    except ValueError as error:
+        raise RecipeError(
+            f"no process group: {error}; torchrun sets RANK, WORLD_SIZE and MASTER_ADDR, so unset them elsewhere"
+        ) from None
+
+
 def start_training_group() -> ProcessGroup:
     """Join the processes that torchrun or Ray started, over NCCL on GPUs and Gloo on CPUs.
 
@@ -110,15 +128,15 @@ def start_training_group() -> ProcessGroup:
     """
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("MASTER_ADDR", "127.0.0.1")):
         os.environ.setdefault(name, value)
-    if os.environ["WORLD_SIZE"] == "1":
+    if environment_number("WORLD_SIZE", 1) == 1:
         os.environ.setdefault("MASTER_PORT", "0")
-    local_rank = int(os.environ["LOCAL_RANK"])
+    local_rank = environment_number("LOCAL_RANK", 0)
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        _join("nccl" if cuda else "gloo", None)
     return ProcessGroup(dist.get_rank(), dist.get_world_size(), local_rank, device)
 
 
@@ -134,13 +152,13 @@ def evaluation_group() -> Iterator[ProcessGroup]:
 
     They talk over Gloo, whatever they compute on: they exchange a few values before and after the work.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = environment_number("WORLD_SIZE", 1)
     if size == 1:
         yield ProcessGroup()
         return
-    dist.init_process_group("gloo", timeout=EVALUATION_TIMEOUT)
+    _join("gloo", EVALUATION_TIMEOUT)
     try:
-        yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+        yield ProcessGroup(dist.get_rank(), size, environment_number("LOCAL_RANK", 0))
     finally:
         dist.destroy_process_group()
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from qvl.grounding_builder.drafts.readable import readable
 from qvl.grounding_builder.sources.json_slices import slices
 from qvl.grounding_builder.sources.refcoco import GLOB_ESCAPES, coco_ids, instances, load_refs, parquet_rows
 from qvl.pipeline.base.errors import RecipeError
@@ -47,10 +48,11 @@ def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
     """The exclusion list of all benchmarks. Raises RecipeError for missing files and DataError for corrupted ones."""
     result = Exclusion(radius=spec.radius)
     for benchmark in spec.benchmarks:
-        names = [*_refs(benchmark, result, storage), *_coco(benchmark, result, storage)]
-        for path in benchmark.ids:
-            lines = storage.read(_existing(path, storage)).decode().split()
-            result.add_ids(benchmark.name, lines)
+        with readable(f"benchmark {benchmark.name}"):
+            names = [*_refs(benchmark, result, storage), *_coco(benchmark, result, storage)]
+            for path in benchmark.ids:
+                lines = storage.read(_existing(path, storage)).decode().split()
+                result.add_ids(benchmark.name, lines)
         paths = [unit.path for unit in find_units(benchmark.images, storage)] if benchmark.images else []
         if benchmark.image_folder is not None:
             paths += [posixpath.join(benchmark.image_folder, name) for name in sorted(set(names))]

@@ -67,7 +67,7 @@ class Grounding:
 
     def make(self, unit: BuildUnit) -> Iterator[BuiltRow]:
         storage, images = Storage(), Images(self.exclusion)
-        for row, draft in enumerate(self._source(unit).drafts(unit.payload, storage)):
+        for row, draft in enumerate(self._source(unit).rows(unit.payload, storage)):
             yield self._built_row(unit, row, draft, images)
 
     def _source(self, unit: BuildUnit) -> Annotations:

@@ -55,7 +55,7 @@ def load_recipe(path: Path) -> GroundingRecipe:
 def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     exclude = content.get("exclude")
     benchmarks = exclude.get("benchmarks") if isinstance(exclude, dict) else None
-    for part in [*(content.get("sources") or []), *(benchmarks or [])]:
+    for part in [part for parts in (content.get("sources"), benchmarks) if isinstance(parts, list) for part in parts]:
         for key in FILES & set(part if isinstance(part, dict) else ()):
             part[key] = anchored(part[key], folder)
     return content

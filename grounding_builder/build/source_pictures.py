@@ -29,7 +29,7 @@ class SourcePictures:
         if unit not in self._pieces:
             return None
         (source, piece), storage = self._pieces[unit], Storage()
-        for number, draft in enumerate(source.drafts(piece, storage)):
+        for number, draft in enumerate(source.rows(piece, storage)):
             if number == row:
                 return (
                     storage.read(draft.image) if isinstance(draft.image, str) and draft.image else draft.image or None

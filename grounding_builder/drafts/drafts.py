@@ -1,5 +1,6 @@
 """What every source turns an annotation into before its image is read."""
 
+import posixpath
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
+from qvl.grounding_builder.drafts.readable import readable
 from qvl.grounding_builder.drafts.regions import Boxes, regions_of
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
@@ -99,6 +101,17 @@ class Annotations(RecipeModel, ABC):
     @abstractmethod
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
         """Every input row of a part, in order."""
+
+    def rows(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
+        """The same as ``drafts``. Raises DataError for a record that cannot be read."""
+        drafts, name, number = self.drafts(piece, storage), posixpath.basename(piece.path), 0
+        while True:
+            with readable(f"{self.name}: {name}: row {number} of part {piece.number}"):
+                draft = next(drafts, None)
+            if draft is None:
+                return
+            yield draft
+            number += 1
 
     def language_of(self, text: str) -> str:
         """The prompt language of a text."""

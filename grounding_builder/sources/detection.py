@@ -11,6 +11,7 @@ import orjson
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
+from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE
 from qvl.grounding_builder.drafts.regions import fit_xywh, flags, regions_of
 from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.refcoco import coco_ids
@@ -52,9 +53,16 @@ class Detection(Annotations):
         for annotation in content["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
         for image in content["images"]:
-            yield self._image(image, by_image.pop(image["id"], []), names)
+            yield self._readable_image(image, by_image.pop(image["id"], []), names)
         for image_id, annotations in by_image.items():
             yield Draft(str(image_id), regions=len(annotations)).drop("no_image_data")
+
+    def _readable_image(self, image: Record, annotations: list[Record], names: dict[Any, str]) -> Draft:
+        """The row of an image; one whose record or annotations cannot be read is dropped."""
+        try:
+            return self._image(image, annotations, names)
+        except UNREADABLE:
+            return Draft(str(image["id"]), regions=len(annotations)).drop(BAD_RECORD)
 
     def _image(self, image: Record, annotations: list[Record], names: dict[Any, str]) -> Draft:
         size = (int(image["width"]), int(image["height"]))

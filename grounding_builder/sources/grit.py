@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
+from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE
 from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose
 from qvl.grounding_builder.sources.records import Record
@@ -26,7 +27,9 @@ from qvl.pipeline.markup.markers import has_marker
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import grounded_caption_turns
 from qvl.pipeline.sources.base import Bytes
+from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.paths import find_units
+from qvl.pipeline.sources.status_table import StatusTable, read_status_table
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.webdataset import group
 from qvl.pipeline.storage.reader import Storage
@@ -36,6 +39,7 @@ BATCH_ROWS = 1_024
 SUCCESS = "success"
 NESTED = (pa.list_(pa.list_(pa.float64())), pa.large_list(pa.large_list(pa.float64())))
 TRIMMED = " \t\r\n.,;:!?\"'()[]。，；：！？、"
+ORIGINAL = ["original_width", "original_height"]
 COLUMNS = ["key", "id", "url", "caption", "width", "height", "noun_chunks", "ref_exps", "status", "image", "jpg"]
 
 
@@ -74,11 +78,13 @@ class Grit(Annotations):
 
     def _tar(self, path: str, storage: Storage) -> Iterator[Draft]:
         """The samples in the order of the tar, then the rows that img2dataset could not download."""
-        statuses = _statuses(path, storage)
+        table = _status_table(path, storage)
+        statuses = table.records
         with storage.mapped(path) as data:
             index = index_tar(data)
             for sample in group(index.members):
-                status = statuses.pop(sample.key, {})
+                remaining = statuses.get(sample.key)
+                status = remaining.pop() if remaining else {}
                 if sample.image is None or sample.meta is None or not sample.regular:
                     yield Draft(sample.key).drop(
                         "unreadable:no_image" if sample.image is None else "unreadable:no_json"
@@ -87,15 +93,19 @@ class Grit(Annotations):
                 try:
                     record = orjson.loads(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
                 except orjson.JSONDecodeError:
+                    record = None
+                if not isinstance(record, dict):
                     yield Draft(sample.key).drop("unreadable:bad_json")
                     continue
                 start = sample.image.offset
                 yield self.draft({**status, **record, "key": sample.key}, data[start : start + sample.image.size])
-        for key, status in statuses.items():
-            outcome = str(status.get("status"))
-            yield Draft(key).drop("unreadable:missing_in_tar" if outcome == SUCCESS else f"download:{outcome}")
-        if index.fault:
-            yield Draft("").drop(f"unreadable:{index.fault}")
+        for key, remaining in statuses.items():
+            for status in reversed(remaining):
+                outcome = str(status.get("status"))
+                yield Draft(key).drop("unreadable:missing_in_tar" if outcome == SUCCESS else f"download:{outcome}")
+        for fault in (index.fault, table.fault):
+            if fault:
+                yield Draft("").drop(f"unreadable:{fault}")
 
     def _parquet(self, path: str, first: int, storage: Storage) -> Iterator[Draft]:
         with storage.local(path) as local, pq.ParquetFile(local, memory_map=True) as file:
@@ -113,12 +123,21 @@ class Grit(Annotations):
         with storage.local(path) as local, local.open("rb") as lines:
             for number, line in enumerate(lines):
                 try:
-                    yield self.draft(orjson.loads(line))
+                    record = orjson.loads(line)
                 except orjson.JSONDecodeError:
-                    yield Draft(str(number)).drop("unreadable:bad_json")
+                    record = None
+                bad = Draft(str(number)).drop("unreadable:bad_json")
+                yield self.draft(record) if isinstance(record, dict) else bad
 
     def draft(self, record: Record, image: Bytes | None = None) -> Draft:
-        """The draft of one row. GRIT's ``width`` and ``height`` are those of the original file: only their ratio is used."""
+        """The draft of one row; one whose record cannot be read is dropped."""
+        try:
+            return self._draft(record, image)
+        except UNREADABLE:
+            return Draft(str(record.get("key") or record.get("id") or "")).drop(BAD_RECORD)
+
+    def _draft(self, record: Record, image: Bytes | None) -> Draft:
+        """GRIT's ``width`` and ``height`` are those of the original file: only their ratio is used."""
         key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
         width = record.get("original_width") or record.get("width")
         height = record.get("original_height") or record.get("height")
@@ -280,14 +299,14 @@ def _rows(path: str, storage: Storage) -> int:
     with storage.local(path) as local:
         try:
             return int(pq.read_metadata(local).num_rows)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a parquet file: {error}") from None
 
 
-def _statuses(path: str, storage: Storage) -> dict[str, Record]:
-    """The rows of img2dataset's table beside a tar, by key; empty if there is no table."""
+def _status_table(path: str, storage: Storage) -> StatusTable:
+    """img2dataset's table of a tar; empty if there is none."""
     table = path.removesuffix(".tar") + ".parquet"
     if not storage.exists(table):
-        return {}
+        return StatusTable()
     with storage.local(table) as local:
-        return {str(record["key"]): record for record in pq.read_table(local).to_pylist()}
+        return read_status_table(local, [*COLUMNS, *ORIGINAL], MAX_EXPANSION)

@@ -97,6 +97,7 @@ class RefCoco(Annotations):
     def _refer(self, piece: Piece, storage: Storage) -> Iterator[tuple[Draft, str, Box]]:
         images, boxes = instances(str(self.instances))
         for key, image_id, ann_id, split, sentence in expressions(load_refs(piece.path, storage)):
+            f"{key} {sentence}".encode()  # raises ValueError: a pickle can hold text that is not Unicode
             file_name, width, height = images.get(image_id, ("", 0, 0))
             bbox = boxes.get(ann_id)
             draft = self._draft(key, split, file_name, (width, height))
@@ -143,9 +144,12 @@ def coco_ids(file_name: str) -> tuple[str, ...]:
 
 def load_refs(path: str, storage: Storage) -> list[Record]:
     """The references in a ``refs(*.p)``. Raises DataError for a pickle that would run code or has other content."""
-    refs = load_plain(storage.read(path))
+    data = storage.read(path)
+    refs = load_plain(data)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise DataError(f"{path}: not a list of references")
+    if sum(len(ref["sentences"]) for ref in refs) > len(data):  # a pickle can refer to one list many times
+        raise DataError(f"{path}: has more expressions than bytes")
     return refs
 
 

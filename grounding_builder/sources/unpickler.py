@@ -8,7 +8,11 @@ import io
 import pickle
 from typing import Any, NoReturn
 
+from qvl.pipeline.base.address_space import limited_address_space
 from qvl.pipeline.base.errors import DataError
+
+LEAST_MEMORY = 1 << 30
+MEMORY_FACTOR = 60  # bytes for each byte of a pickle; RefCOCO's files take about 25
 
 
 class PlainUnpickler(pickle.Unpickler):
@@ -22,9 +26,13 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def load_plain(data: bytes) -> Any:
-    """The content of a pickle. Raises DataError if it would run code or is corrupted."""
+    """The content of a pickle. Raises DataError if it would run code, is corrupted, or takes too much memory.
+
+    Five bytes can ask for a table of 64 GiB, so the memory of the process is limited while it loads.
+    """
     try:
-        return PlainUnpickler(io.BytesIO(data), encoding="latin1").load()
+        with limited_address_space(LEAST_MEMORY + MEMORY_FACTOR * len(data)):
+            return PlainUnpickler(io.BytesIO(data), encoding="latin1").load()
     except (pickle.UnpicklingError, EOFError, IndexError, KeyError, ValueError, UnicodeDecodeError, MemoryError, TypeError,
-            AttributeError, OverflowError) as error:  # fmt: skip
+            AttributeError, OverflowError, RecursionError) as error:  # fmt: skip
         raise DataError(f"the pickle is truncated or corrupted: {type(error).__name__} {error}") from None

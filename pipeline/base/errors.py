@@ -35,3 +35,14 @@ class ContractError(QvlError):
 
 class DataError(QvlError):
     """The data is damaged beyond what the recipe tolerates, or a file of ours is corrupted."""
+
+
+def require_utf8(name: str) -> None:
+    """Raise RecipeError for the name of a file that is not UTF-8.
+
+    Such a name fits into no manifest, ledger, index or report, and no Parquet file can be opened by it.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{name}: this name is not UTF-8; rename it") from None

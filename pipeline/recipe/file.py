@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.errors import RecipeError, require_utf8
 from qvl.pipeline.recipe.bounded_yaml import YamlFault, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,6 +29,8 @@ def read_recipe(
 
     Raises RecipeError with every mistake and its location, in one line.
     """
+    folder = path.resolve().parent
+    require_utf8(str(folder))
     try:
         content = read_yaml(path)
     except FileNotFoundError:
@@ -40,7 +42,7 @@ def read_recipe(
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with `name:` and `sources:`")
     try:
-        return model.model_validate(anchor_paths(content, path.resolve().parent))
+        return model.model_validate(anchor_paths(content, folder))
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explanation(error, kinds)}") from None
 

@@ -4,6 +4,7 @@ A pattern may contain ``*``, ``**``, ``?``, ``[ab]`` and, as is usual for WebDat
 A wildcard in square brackets (``[*]``) stands for itself. fsspec's glob does the matching; it has no braces.
 """
 
+import math
 import posixpath
 import re
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from qvl.pipeline.storage.reader import Storage
 ESCAPED = re.compile(r"\[([*?\[{])\]")
 WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")
 BRACES = re.compile(r"(?<!\[)\{([^{}]*,[^{}]*|(\d+)\.\.(\d+))\}")
+FILLED = "\0"  # in no name of a file
+RUN_OF_STARS = re.compile(rf"\*?{FILLED}[{FILLED}*]*")
 MAX_NUMBERS = 10_000_000
 
 
@@ -48,6 +51,11 @@ def expanded(pattern: str) -> Iterator[str]:
         return
     for filling in _numbers(pattern, match[2], match[3]) if match[2] else match[1].split(","):
         yield from expanded(pattern[: match.start()] + filling + pattern[match.end() :])
+
+
+def _ways(pattern: str, match: re.Match[str]) -> int:
+    """In how many ways a pair of braces can be filled."""
+    return len(_numbers(pattern, match[2], match[3])) if match[2] else match[1].count(",") + 1
 
 
 def _numbers(pattern: str, first: str, last: str) -> list[str]:
@@ -84,6 +92,8 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
 
 def _matching_files(pattern: str, storage: Storage) -> list[str]:
     """The files that a pattern names. Each way to fill its braces must match: a missing shard is a mistake."""
+    if math.prod(_ways(pattern, match) for match in BRACES.finditer(pattern)) > MAX_NUMBERS:
+        raise RecipeError(f"{pattern}: names more than {MAX_NUMBERS:,} files")
     each = dict.fromkeys(expanded(pattern))
     if len(each) > 1 and not any(match[1] for match in WILDCARD.finditer(next(iter(each)))):
         return _existing_files(pattern, [ESCAPED.sub(r"\1", path) for path in each], storage)
@@ -114,7 +124,17 @@ def _missing(path: str) -> RecipeError:
 
 
 def matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
-    """Whether a pattern would match ``path`` if that file existed. A local ``path`` is absolute with links resolved."""
+    """Whether a pattern would match ``path`` if that file existed. A local ``path`` is absolute with links resolved.
+
+    Raises RecipeError for a pattern that means nothing.
+    """
+    try:
+        return _matches(pattern, path, storage)
+    except (ValueError, re.error) as error:
+        raise RecipeError(f"{pattern}: not a pattern: {error}") from None
+
+
+def _matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
     if storage.is_local(pattern) != isinstance(path, Path):
         return False
     whole = storage.canonical(_any_filling(pattern))
@@ -126,11 +146,11 @@ def matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
 
 
 def _any_filling(pattern: str) -> str:
-    """The pattern with a star in place of each pair of braces."""
+    """The pattern with a star in place of each pair of braces; stars that meet are one."""
     count = 1
     while count:
-        pattern, count = BRACES.subn("*", pattern)
-    return pattern
+        pattern, count = BRACES.subn(FILLED, pattern)
+    return RUN_OF_STARS.sub("*", pattern)
 
 
 def owned(units: list[Unit], source: str) -> list[Unit]:

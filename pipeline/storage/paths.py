@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.base.errors import QvlError, RecipeError, require_utf8
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.storage.stores import S3, kind_of, map_in_threads, open_filesystem, request
 
@@ -158,8 +158,12 @@ AnyPath = Path | StorePath
 
 
 def parse_path(text: str | Path) -> AnyPath:
-    """The path or URL that a user typed. Raises RecipeError for a store that cannot hold outputs."""
+    """The path or URL that a user typed.
+
+    Raises RecipeError for a store that cannot hold outputs, and for a name that is not UTF-8.
+    """
     text = str(text)
+    require_utf8(str(Path(text).absolute()) if Storage().is_local(text) else text)
     if text.partition(":/")[0] in CONDITIONAL and "://" not in text:
         raise RecipeError(f"{text}: a URL has two slashes after the colon")
     if Storage().is_local(text):

@@ -6,11 +6,13 @@ a unit is read once from start to end, so that range requests would gain nothing
 
 import mmap
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qvl.pipeline.base.errors import RecipeError, require_utf8
 from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, request
 
 
@@ -33,11 +35,20 @@ class Storage:
         return str(Path(os.path.realpath(local.parent)) / local.name)
 
     def glob(self, pattern: str) -> list[str]:
-        """Sorted files that match; a pattern without wildcards that names no file gives an empty list."""
+        """Sorted files that match; a pattern without wildcards that names no file gives an empty list.
+
+        Raises RecipeError for a pattern that means nothing, such as ``a**``, and for a file whose name is not UTF-8.
+        """
         filesystem, inner = open_filesystem(pattern)
-        if self.is_local(pattern):
-            return sorted(filesystem.glob(inner))
-        found = request(pattern, lambda filesystem, inner: filesystem.glob(inner))
+        try:
+            if self.is_local(pattern):
+                found = filesystem.glob(inner)
+                for path in found:
+                    require_utf8(path)
+                return sorted(found)
+            found = request(pattern, lambda filesystem, inner: filesystem.glob(inner))
+        except (ValueError, re.error) as error:
+            raise RecipeError(f"{pattern}: not a pattern: {error}") from None
         return sorted(str(filesystem.unstrip_protocol(path)) for path in found)
 
     def size(self, path: str) -> int:

@@ -27,6 +27,7 @@ NOTICE_AFTER = 5.0  # seconds without an answer until a line on stderr says so
 CONCURRENT_REQUESTS = 16  # to one store, per process
 # seconds without an answer, or without another byte of it; FSSPEC_S3='{"config_kwargs": {"read_timeout": 60}}' changes it
 TIMEOUTS = {"connect_timeout": 10, "read_timeout": 15}
+SETTINGS = "check the settings of the store in the environment (AWS_*, FSSPEC_*, proxies) and in ~/.aws"
 S3 = ("s3", "s3a")
 # client errors that fsspec passes on without turning them into an OSError, by module
 CLIENT_ERRORS = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
@@ -49,7 +50,7 @@ def with_retries(call: Callable[[], Result]) -> Result:
         except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError):
             raise
         except _store_errors() as error:
-            line = (str(error) or type(error).__name__).splitlines()[0]
+            line = _first_line(error)
             if type(error).__name__.endswith("CredentialsError"):
                 raise QvlError(f"the store asks for credentials ({line}); docs/cluster.md says how to log in") from None
             if attempt == TRIES - 1 or time.monotonic() - start > PATIENCE:
@@ -58,6 +59,10 @@ def with_retries(call: Callable[[], Result]) -> Result:
                     "same command again when the store answers, and it continues where this run stopped"
                 ) from None
             time.sleep(FIRST_PAUSE * 2**attempt)
+        except (ValueError, TypeError) as error:
+            if type(error) not in (ValueError, TypeError):  # of the data, such as a corrupted Parquet file
+                raise
+            raise QvlError(f"the store cannot be asked: {_first_line(error)}; {SETTINGS}") from None
     raise AssertionError("unreachable")
 
 
@@ -94,6 +99,10 @@ def _raise_refusal(filesystem: Any, inner: str) -> None:
         raise
     except Exception:  # noqa: BLE001 - the error that led here is raised
         return
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
@@ -160,7 +169,7 @@ def open_filesystem(path: str) -> tuple[Any, str]:
     options = _s3_options() if path.partition("://")[0] in S3 else {}
     try:
         filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False, **options)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, TypeError) as error:
         hint = "; pip install 'qvl[s3]'" if isinstance(error, ImportError) and path.startswith("s3") else ""
         raise RecipeError(f"{path}: {str(error).splitlines()[0]}{hint}") from None
     if options:
@@ -170,7 +179,11 @@ def open_filesystem(path: str) -> tuple[Any, str]:
 
 def _s3_options() -> dict[str, Any]:
     """Time-outs of botocore's requests, which the user's configuration of fsspec may change."""
-    return {"config_kwargs": {**TIMEOUTS, **fsspec.config.conf.get("s3", {}).get("config_kwargs", {})}}
+    configured = fsspec.config.conf.get("s3", {})
+    chosen = configured.get("config_kwargs", {}) if isinstance(configured, dict) else None
+    if not isinstance(chosen, dict):
+        raise RecipeError(f"FSSPEC_S3: config_kwargs must be a mapping; {SETTINGS}")
+    return {"config_kwargs": {**TIMEOUTS, **chosen}}
 
 
 def kind_of(url: str) -> str | None:

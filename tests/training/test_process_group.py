@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from qvl.pipeline.base.errors import ContractError, DataError
+from qvl.pipeline.base.errors import ContractError, DataError, RecipeError
 from qvl.training.process_group import ProcessGroup, StopSignal, evaluation_group, require_same_plan
 from tests.training.forked import run_ranks
 
@@ -70,3 +70,22 @@ def test_the_first_signal_requests_a_stop_and_the_second_one_interrupts() -> Non
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE=x"),
+        ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1"),
+        ({"WORLD_SIZE": "2"}, "RANK expected"),
+    ],
+)
+def test_environment_when_it_describes_no_group_is_refused(
+    settings: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RecipeError, match=message), evaluation_group():
+        pass

@@ -6,6 +6,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qvl.grounding_builder.drafts.drafts import Draft
@@ -208,3 +210,20 @@ def test_images_are_read_from_the_table_or_from_a_folder(tmp_path: Path) -> None
 def test_pieces_raise_when_no_file_matches() -> None:
     with pytest.raises(RecipeError, match="no such file"):
         drafts(SOURCE)
+
+
+@pytest.mark.parametrize("damage", ["table", "column"])
+def test_status_table_when_damaged_costs_no_sample_of_the_tar(tmp_path: Path, damage: str) -> None:
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        record = json.dumps(row("a fox", ("a fox", LEFT, 0.9))).encode()
+        for name, content in (("0.jpg", jpeg(400, 200)), ("0.json", record)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    path = tmp_path / "00000.parquet"
+    far = pa.array([2**62], pa.timestamp("us", "Nowhere/Nothing"))  # neither the date nor the zone exists in Python
+    pq.write_table(pa.table({"key": ["0"], "status": ["success"], "exif": far}), path)
+    if damage == "table":
+        path.write_bytes(path.read_bytes()[:-40] + b"x" * 40)
+    verdicts = [each["verdict"] for each in make(Grit(name="grit", paths=(f"{tmp_path}/*.tar",)), tmp_path / "out")]
+    assert verdicts == ["keep", *(["unreadable:status_table:damaged"] if damage == "table" else [])]

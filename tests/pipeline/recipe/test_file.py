@@ -1,5 +1,6 @@
 """Reading recipes: paths of any kind of recipe, YAML, and mistakes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,10 @@ def test_a_mistake_is_one_line_that_names_the_file_and_the_key(tmp_path: Path, t
     assert str(caught.value).startswith(f"{tmp_path}/small.yaml: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_in_a_folder_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    with pytest.raises(RecipeError, match="this name is not UTF-8; rename it"):
+        read(folder, "name: x")

@@ -1,5 +1,6 @@
 """From patterns to units: sorted, with names and ids that do not depend on where the data is."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,3 +194,29 @@ def test_two_files_with_the_same_name_are_an_error(data: Path, storage: Storage)
 def test_a_pattern_without_matches_is_an_error_that_names_it(data: Path, storage: Storage) -> None:
     with pytest.raises(RecipeError, match="none-"):
         find_units((f"{data}/here/none-*.tar",), storage)
+
+
+def test_a_file_whose_name_is_not_utf8_is_an_error_that_names_it(tmp_path: Path, storage: Storage) -> None:
+    (tmp_path / os.fsdecode(b"a\xff.tar")).touch()
+    with pytest.raises(RecipeError, match="this name is not UTF-8; rename it"):
+        find_units((f"{tmp_path}/*.tar",), storage)
+
+
+def test_a_pattern_that_names_too_many_files_is_an_error(tmp_path: Path, storage: Storage) -> None:
+    with pytest.raises(RecipeError, match="names more than 10,000,000 files"):
+        find_units((f"{tmp_path}/" + "{0..99}" * 4,), storage)
+
+
+@pytest.mark.parametrize("pattern", ["a**", "***/b"])
+def test_a_pattern_that_means_nothing_is_an_error(tmp_path: Path, storage: Storage, pattern: str) -> None:
+    with pytest.raises(RecipeError, match="not a pattern"):
+        find_units((f"{tmp_path}/{pattern}",), storage)
+    with pytest.raises(RecipeError, match="not a pattern"):
+        matches(f"{tmp_path}/{pattern}", tmp_path / "x", storage)
+
+
+def test_braces_that_follow_each_other_are_expanded(tmp_path: Path, storage: Storage) -> None:
+    for name in ("a0.tar", "a1.tar", "b0.tar", "b1.tar"):
+        (tmp_path / name).touch()
+    units = find_units((f"{tmp_path}/" + "{a,b}{0..1}.tar",), storage)
+    assert [unit.name for unit in units] == ["a0.tar", "a1.tar", "b0.tar", "b1.tar"]
