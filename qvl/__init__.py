@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from qvl.pipeline.api.sample import ReadSample
     from qvl.pipeline.api.what_if import WhatIf
     from qvl.pipeline.base.errors import QvlError
-    from qvl.pipeline.plugins.bases import Column
+    from qvl.pipeline.plugins.bases import Column, Filter
     from qvl.pipeline.recipe.recipe import Recipe
 
-__all__ = ["Column", "Output", "QvlError", "ReadSample", "Recipe", "WhatIf", "curate", "open"]
+__all__ = ["Column", "Filter", "Output", "QvlError", "ReadSample", "Recipe", "WhatIf", "curate", "open"]
 
 _MODULES = {
     "Column": ("qvl.pipeline.plugins.bases", "Column"),
+    "Filter": ("qvl.pipeline.plugins.bases", "Filter"),
     "Output": ("qvl.pipeline.api.output", "Output"),
     "QvlError": ("qvl.pipeline.base.errors", "QvlError"),
     "ReadSample": ("qvl.pipeline.api.sample", "ReadSample"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, check_names, check_reads
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
@@ -27,7 +27,10 @@ class Curation:
         """With the plug-ins that the recipe names. Raises RecipeError for one that cannot be used."""
         plugins = load_plugins(recipe.plugins)
         names = tuple(name for plugin in plugins.columns for name in plugin.schema.names)
-        loaded = recipe.model_copy(update={"computed": names})
+        try:
+            loaded = recipe.with_plugins(names, plugins.filters)
+        except ValueError as error:
+            raise RecipeError(f"plugins: {' '.join(str(error).split())}") from None
         check_reads(loaded, plugins)
         return cls(loaded, out, plugins)
 

@@ -40,3 +40,20 @@ class Column(Operator):
         Rows that cannot be used (``fault`` in the ledger) are not in the batch; their values are null. An exception that
         only some rows cause makes these rows unreadable; one that every row causes ends the run.
         """
+
+
+class Filter(Operator):
+    """Decides which rows stay, by code. Its name (the class in snake_case) is the reason of the rows that it drops.
+
+    ``reads`` is that of ``Column``. The decisions are stored as a column of this name, which the recipe may judge otherwise:
+    ``filters: {columns: {my_filter: null}}`` below a source switches the filter off there.
+    """
+
+    reads: ClassVar[Sequence[str]]
+
+    @abstractmethod
+    def keep(self, batch: pa.RecordBatch) -> Values:
+        """True where a row stays, one value per row. Null counts as missing, which fails unless the recipe says otherwise.
+
+        Exceptions are handled as those of ``Column.apply``.
+        """

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import fingerprint
-from qvl.pipeline.plugins.bases import Column, Operator
+from qvl.pipeline.plugins.bases import Column, Filter, Operator, Values
 from qvl.pipeline.plugins.code import Code, explain, find_code
 from qvl.pipeline.recipe.plugins import PluginModule
 
@@ -65,6 +65,11 @@ class Plugins:
 
     columns: tuple[ColumnPlugin, ...] = ()
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The names of those that are filters."""
+        return tuple(plugin.name for plugin in self.columns if isinstance(plugin.open(), Decisions))
+
     def note(self) -> dict[str, JsonValue]:
         """What identifies them, by name, for the note of a recipe."""
         return {
@@ -76,6 +81,17 @@ class Plugins:
 NO_PLUGINS = Plugins()
 
 
+class Decisions(Column):
+    """The decisions of a filter as a boolean column of its name."""
+
+    def __init__(self, name: str, judge: Filter) -> None:
+        self.judge = judge
+        self.reads, self.writes, self.version = judge.reads, {name: pa.bool_()}, judge.version  # type: ignore[misc]
+
+    def apply(self, batch: pa.RecordBatch) -> Values:
+        return self.judge.keep(batch)
+
+
 def load_plugins(modules: Sequence[PluginModule]) -> Plugins:
     """Find and load what a recipe names. Raises RecipeError, with the name, for anything that cannot be used."""
     found: dict[str, ColumnPlugin] = {}
@@ -84,7 +100,11 @@ def load_plugins(modules: Sequence[PluginModule]) -> Plugins:
         kinds = {_name(kind): kind for kind in _operators(code.load())}
         unknown = sorted(set(named.parameters) - set(kinds))
         if unknown or not kinds:
-            what = f"no operator {unknown[0]}" if unknown else "no operator: no class derives from qvl.Column"
+            what = (
+                f"no operator {unknown[0]}"
+                if unknown
+                else "no operator: no class derives from qvl.Column or qvl.Filter"
+            )
             raise RecipeError(f"plugins: {code.name} has {what}{f'; it has {chr(44).join(kinds)}' if kinds else ''}")
         for name, kind in kinds.items():
             if name in found:
@@ -107,7 +127,7 @@ def _check_writes(plugins: Plugins) -> None:
                 raise RecipeError(f"plugins: {other} and {plugin.name} both write the column {name}")
 
 
-def _operators(module: ModuleType) -> list[type[Column]]:
+def _operators(module: ModuleType) -> list[type[Column] | type[Filter]]:
     """The operators that a module, or a package below it, defines itself, by name."""
     own = (
         value for _, value in sorted(vars(module).items()) if isinstance(value, type) and issubclass(value, Operator)
@@ -116,7 +136,7 @@ def _operators(module: ModuleType) -> list[type[Column]]:
     return [
         kind
         for kind in own
-        if issubclass(kind, Column)
+        if issubclass(kind, Column | Filter)
         and not isabstract(kind)
         and (kind.__module__ == names[0] or kind.__module__.startswith(names[1]))
     ]
@@ -131,9 +151,14 @@ def _name(kind: type[Operator]) -> str:
 def _open(plugin: ColumnPlugin) -> Column:
     kind = next(kind for kind in _operators(plugin.code.load()) if kind.__qualname__ == plugin.kind)
     try:
-        return kind(**orjson.loads(plugin.parameters))
+        operator = kind(**orjson.loads(plugin.parameters))
     except Exception as error:  # noqa: BLE001 - whatever a user's class raises
         raise RecipeError(f"plugins: {plugin.name}: {explain(error, plugin.code.name)}") from None
+    if isinstance(operator, Column):
+        return operator
+    if not hasattr(operator, "reads"):
+        raise RecipeError(f"plugins: {plugin.name}: `reads` must be a list of column names, such as ['caption']")
+    return Decisions(plugin.name, operator)
 
 
 def _schema(name: str, operator: Column) -> pa.Schema:

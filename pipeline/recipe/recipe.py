@@ -161,10 +161,13 @@ class Recipe(RecipeModel):
 
     @model_validator(mode="after")
     def _filters_have_bits(self) -> "Recipe":
+        self._check_bits()
+        return self
+
+    def _check_bits(self) -> None:
         most = MOST_FILTERS - len(FILTER_NAMES)
         if len(self.filtered_columns) > most:
             raise ValueError(f"filters.columns: {len(self.filtered_columns)} columns are judged, the limit is {most}")
-        return self
 
     @model_validator(mode="after")
     def _hashes_are_measured(self) -> "Recipe":
@@ -212,6 +215,17 @@ class Recipe(RecipeModel):
         """The columns that a filter over a column judges in some source, in the order of their names."""
         merged = [source.filters.over(self.filters).columns for source in self.sources]
         return tuple(sorted({name for columns in merged for name, chosen in columns.items() if chosen is not None}))
+
+    def with_plugins(self, computed: tuple[str, ...], deciding: tuple[str, ...]) -> "Recipe":
+        """This recipe with the columns that its plug-ins compute; those in ``deciding`` are judged: only true passes.
+
+        Raises ValueError for a name that cannot be that of a filter.
+        """
+        decided = Filters.model_validate({"columns": {name: {"allowed": [True]} for name in deciding}})
+        loaded = self.model_copy(update={"computed": computed, "filters": self.filters.over(decided)})
+        loaded.__dict__.pop("filtered_columns", None)  # copied with the rest, but no longer true
+        loaded._check_bits()
+        return loaded
 
     @property
     def filter_names(self) -> tuple[str, ...]:

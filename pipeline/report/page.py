@@ -42,8 +42,9 @@ def write_report(out: AnyPath, progress: RunProgress, recipe: Recipe | None = No
     dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None or read_select_summary(layout.out) is None:
         raise ContractError(f"{out}: no finished run here; `qvl curate run` creates one")
-    units = {} if recipe is None else {unit.id: unit for unit in Curation(recipe, layout.out).units()}
-    recipe = recipe or remembered_recipe(layout)
+    curation = None if recipe is None else Curation.open(recipe, layout.out)
+    units = {} if curation is None else {unit.id: unit for unit in curation.units()}
+    recipe = remembered_recipe(layout) if curation is None else curation.recipe
     gallery = Gallery(layout.out, recipe, units)
     scanned = list((layout.out / "manifests" / "scan").glob("*.json"))
     progress.stage("report", len(scanned) + 1)

@@ -45,13 +45,25 @@ def test_plugin_of_the_page_when_it_is_a_file_beside_the_recipe_judges_by_its_co
 
 
 def test_examples_when_listed_are_all_run() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"caption_shape.py", "domain.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"caption_shape.py", "domain.py", "no_advertisement.py"}
 
 
 def test_caption_shape_when_run_measures_capitals_and_sentences(tmp_path: Path) -> None:
     rows = ledger(tmp_path, str(EXAMPLES / "caption_shape.py"))
     assert [row["is_sentence"] for row in rows] == [True, False, True, False]
     assert [row["capitals"] for row in rows] == [pytest.approx(1 / 16), 1.0, 0.0, None]
+
+
+def test_no_advertisement_when_run_drops_by_its_words_in_two_languages(tmp_path: Path) -> None:
+    words = {"no_advertisement": {"words": ["LOUD", "狗"]}}
+    rows = ledger(tmp_path, {"module": str(EXAMPLES / "no_advertisement.py"), "parameters": words})
+    assert [row["verdict"] for row in rows] == ["keep", "no_advertisement", "no_advertisement", "keep"]
+
+
+def test_filter_of_the_page_when_it_is_a_file_beside_the_recipe_drops_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "my_ops.py").write_text(blocks(page("docs/plugins.md"), "python")[1])
+    rows = ledger(tmp_path, "my_ops.py")
+    assert [row["verdict"] for row in rows] == ["keep", "keep", "keep", "enough_letters"]
 
 
 def test_domain_when_run_takes_its_parameter(tmp_path: Path) -> None:
