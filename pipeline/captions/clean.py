@@ -27,8 +27,13 @@ BLOCK_LAST = "table tbody td textarea tfoot th thead title tr ul video wbr"
 BLOCK_TAGS = frozenset(f"{BLOCK} {BLOCK_MORE} {BLOCK_REST} {BLOCK_LAST}".split())
 
 # no opening tag may look past the next "<": a megabyte of unclosed tags would take quadratic time
-ELEMENT_WITH_CONTENT = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*>|<!\[CDATA\[|\]\]>", re.IGNORECASE | re.DOTALL)
+OPENING = re.compile(r"<(script|style)\b[^<>]*>|<(!--)", re.IGNORECASE)
+CLOSINGS = {
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+    "!--": re.compile("-->"),
+}
+DECLARATION = re.compile(r"<!--|<!doctype[^<>]*>|<!\[CDATA\[|\]\]>", re.IGNORECASE)
 # also a tag that the end of the caption truncates, bare or with an attribute; "if a <b then c" is not a tag
 TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(?:(?:\s[^<>]*|/)?>|(?:\s+[a-zA-Z-]+\s*=[^<>]*|\s*/?)\Z)")
 REPEATED_AMPERSAND = re.compile(r"&(?:amp;)+", re.IGNORECASE)
@@ -40,7 +45,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"[\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}\x{fff9}-\x{fffd}]", ""),
     (r"(?i)(?:\b(?:https?|ftp)://|\bwww\.)[!-~]+", " "),
     (r"(?i)\b(?:(?:IMG|DSC[NF]?|PICT)[_-]?[0-9]{3,}|P[0-9]{7})(?:[_-][0-9]+)*(?:\.[a-z]{3,4})?\b", " "),
-    (r"(?i)[^\s/]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\b", " "),
+    (r"(?i)[!-.0-~]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\b", " "),  # names are ASCII: Chinese has no blanks around them
+    (r"(?i)\.(?:jpe?g|png|gif|webp|bmp|tiff?)\b", " "),
     (r"!{2,}", "!"),
     (r"\?{2,}", "?"),
     (r"！{2,}", "！"),
@@ -111,11 +117,28 @@ def _strip_html(captions: pa.Array) -> pa.Array:
 def strip_html(text: str) -> str:
     """Text without HTML tags, comments, scripts and entities; ``a < b`` and unknown tags such as ``<box>`` are kept.
 
-    Inline tags are removed (``H<sub>2</sub>O`` becomes H2O); block tags become a blank.
+    Inline tags are removed (``H<sub>2</sub>O`` becomes H2O); block tags become a blank. Scripts, styles and comments go with
+    their content if they are closed; without an end the tag goes alone.
     """
-    text = COMMENT.sub(" ", ELEMENT_WITH_CONTENT.sub(" ", text))
-    text = TAG.sub(_tag_gap, text)
+    text = TAG.sub(_tag_gap, DECLARATION.sub(" ", _without_closed_elements(text)))
     return html.unescape(LONG_REFERENCE.sub("\ufffd", REPEATED_AMPERSAND.sub("&", text)))
+
+
+def _without_closed_elements(text: str) -> str:
+    """The text without closed scripts, styles and comments. Linear: a missing end is searched for only once."""
+    kept: list[str] = []
+    position, missing = 0, set[str]()
+    for opening in OPENING.finditer(text):
+        kind = (opening[1] or opening[2]).lower()
+        if opening.start() < position or kind in missing:
+            continue
+        closing = CLOSINGS[kind].search(text, opening.end())
+        if closing is None:
+            missing.add(kind)
+            continue
+        kept += [text[position : opening.start()], " "]
+        position = closing.end()
+    return "".join([*kept, text[position:]]) if kept else text
 
 
 def _tag_gap(match: re.Match[str]) -> str:

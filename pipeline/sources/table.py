@@ -19,7 +19,6 @@ from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, 
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
 from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
-from qvl.pipeline.sources.delimited import PLAIN, dialect_of
 from qvl.pipeline.sources.embedded_images import EmbeddedImage, embedded_image
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import CARRIED, DAMAGED, READERS, format_of, parquet_images, parquet_types
@@ -55,34 +54,19 @@ class Table(Source, RecipeModel):
         return find_units(self.paths, storage)
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        """What else a unit's columns depend on: an unusual dialect, and the names and sizes of the images in the folder.
+        """One hash over the names and sizes of the images that the table names: a changed image makes the unit stale.
 
-        The images are one hash, so that a changed image makes the unit stale; not for a remote folder, where this would be
-        too slow.
+        Not for a remote folder, where this would be too slow.
         """
-        with storage.local(unit.path) as local:
-            return [*self._unusual_dialect(unit, local), *self._image_sizes(unit, local, storage)]
-
-    def _unusual_dialect(self, unit: Unit, local: Path) -> list[Any]:
-        """The dialect of a file that version 0.1 read in another one; a new way to read a file makes its unit stale."""
-        kind = format_of(unit.name, self.format)
-        if kind not in PLAIN:
-            return []
-        try:
-            found = dialect_of(local, self._expectation(), kind)
-        except (OSError, ExpandsTooFar, *DAMAGED):
-            return []
-        return [] if found == PLAIN[kind] else [{"delimiter": found.delimiter, "quoted": found.quoted}]
-
-    def _image_sizes(self, unit: Unit, local: Path, storage: Storage) -> list[Any]:
         if self._image_column() is not None or self.image_folder is None or not storage.is_local(self.image_folder):
             return []
         digest = xxhash.xxh3_128()
         try:
-            for record in self._records(unit, local):
-                if not isinstance(record, str):
-                    name = self._embedded(record).path or ""
-                    digest.update(_named_size(name, self._file(name), storage))
+            with storage.local(unit.path) as local:
+                for record in self._records(unit, local):
+                    if not isinstance(record, str):
+                        name = self._embedded(record).path or ""
+                        digest.update(_named_size(name, self._file(name), storage))
         except (OSError, ExpandsTooFar, *DAMAGED):
             return []
         return [{"images": digest.hexdigest()}]

@@ -26,7 +26,7 @@ from qvl.pipeline.sources.base import Source, Unit, is_full
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
