@@ -9,7 +9,7 @@ of open-clip-torch, timm, ftfy, wcwidth, regex and simplejpeg. Run it in the rep
 (`qvl.pipeline.images.clip`, `qvl.pipeline.images.decode`), on crops of the corpus's paintings (longest side 512,
 JPEG quality 85). Weights are random, in bf16. `--device cpu --models tiny --pairs 16 --batch 8` is a check that it runs.
 
-Printed per model: `towers` (image and text tower on data that lies on the device), `whole` (bytes and captions to scores),
+Printed per model: `towers` (image and text tower on data that is on the device), `whole` (bytes and captions to scores),
 `decode`, `tokens`, `copy` and `text` alone, FLOPs per pair (counted by torch on one batch) and shares. `peak` is the best of
 large bf16 matrix products on the same device, and the share of a datasheet's peak follows from it.
 """

@@ -1,4 +1,4 @@
-"""Make `pipeline/captions/language.npz`, the evidence beside fastText: English words, and Han characters of two languages.
+"""Make `pipeline/captions/language.npz`, the evidence used in addition to fastText: English words, and Han characters of two languages.
 
     python benchmarks/language_build.py [--data .data/language]
 
@@ -50,7 +50,7 @@ def fetch(data: Path) -> None:
 
 
 def english_words(data: Path) -> dict[str, bytes]:
-    """SCOWL words in lower case by commonness; possessives and acronyms left out ("UN", "LA" are no English words)."""
+    """SCOWL words in lower case by commonness; possessives and acronyms left out ("UN", "LA" are not English words)."""
     lists, seen = data / "scowl/usr/share/dict/scowl", set[str]()
     found: dict[str, bytes] = {}
     for group, sizes in SIZES.items():

@@ -2,7 +2,7 @@
 
     python benchmarks/loader_peers.py LOADER FOLDER --side 224 --workers 2 --warm 320 --count 1920
 
-FOLDER holds WebDataset tars of `KEY.jpg` and `KEY.json`; for `mds` shards that `mds-convert` made of them. Every peer
+FOLDER holds WebDataset tars of `KEY.jpg` and `KEY.json`; for `mds` shards that `mds-convert` made from them. Every peer
 decodes with its own image decoder (Pillow in all three), squashes by Pillow bicubic, hands out bytes [B, S, S, 3] and texts.
 Nothing is tokenised. Each shuffles with a buffer of a thousand samples, or its own default.
 """

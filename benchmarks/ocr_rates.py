@@ -27,7 +27,7 @@ from qvl.synth_ocr.scene.render import render_scene
 
 DEMO = Path(__file__).parents[1] / "examples" / "ocr_demo.yaml"
 SCENES, MEASURED, PAGES, SCREENS, ROUNDS = 40, 60, 60, 40, 5
-# saved pages of packages besides the demo's: of ocr_packages.sh full
+# saved pages of packages in addition to the demo's, from `ocr_packages.sh full`
 SAVED = {
     "handbook_en": ("/usr/share/doc/debian-handbook/html", "en-US/*.html"),
     "handbook_zh": ("/usr/share/doc/debian-handbook/html", "zh-CN/*.html"),

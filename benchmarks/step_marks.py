@@ -50,6 +50,6 @@ class Marks:
             hidden.register_hook(lambda _: self._enter(name))
 
     def _enter(self, name: str) -> None:
-        """The backward pass leaves what stands behind a part and goes into it."""
+        """The backward pass leaves the part that follows and enters this one."""
         self.at(self.inside)
         self.inside = name

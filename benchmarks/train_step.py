@@ -178,7 +178,7 @@ def trainer(data: Path, steps: int) -> dict[str, Any]:
 
 
 def trainer_arguments(folder: str, steps: int, spec: OptimizerSpec) -> transformers.TrainingArguments:
-    """The optimizer of the stage, and nothing that takes time besides the step."""
+    """The optimizer of the stage, and nothing else that takes time."""
     return transformers.TrainingArguments(
         output_dir=folder,
         per_device_train_batch_size=ROWS,

@@ -6,7 +6,7 @@ Claim: first paint under 1 second, a filter under 1 second.
 
 A ledger is made first (not timed; columns as in ``curate_select.py``). Then the real command serves it. ``page`` is measured
 in Chromium, by the page's own clock: ``paint`` is its first contentful paint, ``funnel`` and ``rows`` are when these stand
-there, ``counts`` when the first number of rows does, ``rest`` when nothing is asked for any more (all counts beside the
+there, ``counts`` when the first number of rows does, ``rest`` when nothing is asked for any more (all counts next to the
 rows). ``questions`` are asked over HTTP, each with values that were not asked before, so that no answer is remembered.
 ``server_cpu_s`` is the processor time of the serving process: on idle cores the wall clock shows at least this divided by
 the number of threads. ``limit`` is pyarrow reading the same columns from the same files and doing nothing with them.

@@ -93,7 +93,7 @@ def img2dataset_record(row: Row, key: str) -> dict[str, Any]:
 
 
 def image_header(data: bytes) -> tuple[int | None, int | None, str | None]:
-    """Width, height and EXIF (as JSON text); nothing where the bytes are no image that Pillow would open."""
+    """Width, height and EXIF (as JSON text); nothing if Pillow cannot open the bytes as an image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             tags = image.getexif() if image.format == "JPEG" else {}  # for a PNG, getexif decodes the pixels
@@ -129,7 +129,7 @@ def parquet_record(row: Row) -> dict[str, Any]:
 
 
 def write_folder(rows: Sequence[Row], folder: Path) -> None:
-    """An image folder with `metadata.jsonl` beside it."""
+    """An image folder with `metadata.jsonl` next to it."""
     (folder / "images").mkdir(parents=True)
     with (folder / "metadata.jsonl").open("wb") as lines:
         for row, name in zip(rows, file_names(rows), strict=True):

@@ -136,7 +136,7 @@ def write_more_grit(folder: Path, photos: list[Photo]) -> None:
 
 
 def write_shard(path: Path, rows: list[Record], images: list[bytes], failed: list[Record]) -> None:
-    """As img2dataset writes it: image, text and JSON in a tar; a table of all rows beside it."""
+    """As img2dataset writes it: image, text and JSON in a tar; a table of all rows next to it."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row, data in zip(rows, images, strict=True):
             add(tar, f"{row['key']}.jpg", data)
@@ -214,7 +214,7 @@ def write_vqav2(folder: Path, photos: list[Photo]) -> None:
 
 
 def composite_questions(photo: Photo, rng: random.Random) -> list[tuple[str, str]]:
-    """What is there, what is not, what stands leftmost: true by construction."""
+    """Questions about what is there, what is not and what is leftmost; the answers are true by construction."""
     there = [each.category for each in photo.things]
     absent = [english for _, english, _ in OBJECTS if english not in there]
     chinese = [zh for _, english, zh in OBJECTS if english in there]

@@ -69,7 +69,7 @@ class _StandardOutput(io.FileIO):
 
 
 def open_standard_output() -> None:
-    """Let standard output say so when it is full, and show a name that its encoding lacks instead of failing."""
+    """Let standard output say so when it is full, and show a name that its encoding cannot express instead of failing."""
     before = sys.__stdout__
     if before is None or sys.stdout is not before:
         return

@@ -1,4 +1,4 @@
-"""Let torchvision be imported beside a torch of another build (a CPU-only one): `python scripts/patch_torchvision.py`.
+"""Make torchvision importable with a torch of another build (a CPU-only one): `python scripts/patch_torchvision.py`.
 
 open_clip and timm import torchvision for its transforms and layers, which need no compiled operator; but torchvision's own
 import asks for the names of two, and raises where its compiled library does not load. Then this declares the names, without

@@ -304,7 +304,7 @@ def _rows(path: str, storage: Storage) -> int:
 
 
 def _status_table(path: str, storage: Storage) -> StatusTable:
-    """img2dataset's table of a tar; empty if there is none."""
+    """img2dataset's table next to a tar; empty if the table does not exist."""
     table = path.removesuffix(".tar") + ".parquet"
     if not storage.exists(table):
         return StatusTable()

@@ -54,7 +54,7 @@ class Slice:
 def slices(data: memoryview, per_slice: int, key: str | None = None) -> list[Slice]:
     """Slices of ``per_slice`` elements of the top-level array or object, or of the array under a top-level ``key``.
 
-    Raises DataError if there is no such array or the file ends inside it.
+    Raises DataError if the array does not exist or the file ends inside it.
     """
     cut: list[Slice] = []
     start, count, first, mapping = -1, 0, 0, False

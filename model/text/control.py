@@ -66,7 +66,7 @@ def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
             ids += tokenizer(part, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     expected = tokenizer.decode(ids)
     if not control.keys().isdisjoint(ids) or not _same_text(str(expected), text):
-        raise ModelError(f"a control token in {text[:80]!r}")
+        raise ModelError(f"the text must not contain a control token: {text[:80]!r}")
     return ids
 
 

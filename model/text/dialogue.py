@@ -96,7 +96,7 @@ def _add_text(
 ) -> None:
     expanded, images = expand_images(text, positions)
     if images and supervised:
-        raise ModelError(f"an image inside supervised text: {text[:80]!r}")
+        raise ModelError(f"supervised text must not contain an image: {text[:80]!r}")
     encoded.images += images
     markup = (*(IMAGE_MARKUP if images else ()), *(PLACE_MARKUP if places else ()))
     encoded.add(tokenize(tokenizer, expanded, markup), supervised)

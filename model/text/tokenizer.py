@@ -93,7 +93,7 @@ def read_ranks(path: Path) -> dict[bytes, int]:
             raise ModelError(f"{path} line {number + 1}: expected `base64 {number}`")
         ranks[base64.b64decode(token)] = number
     if not all(bytes([value]) in ranks for value in range(256)):
-        raise ModelError(f"{path}: some single byte has no rank")
+        raise ModelError(f"{path}: at least one single byte has no rank")
     return ranks
 
 

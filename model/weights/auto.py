@@ -95,7 +95,7 @@ def load_processor(folder: Path) -> QwenVLProcessor:
     """The processor of a model folder, without Auto classes and so without torchvision. Raises ModelError if it has none."""
     if not (folder / "processor_config.json").is_file():
         raise ModelError(
-            f"{folder} has no processor_config.json; import it again with a tokenizer file beside the weights"
+            f"{folder} has no processor_config.json; import it again with a tokenizer file next to the weights"
         )
     values = read_json(folder / "processor_config.json")
     images, template = values["image_processor"], folder / "chat_template.jinja"

@@ -1,4 +1,4 @@
-"""The files beside the weights in a model folder: configuration, the code that reads it, tokenizer and processor."""
+"""The files next to the weights in a model folder: configuration, the code that reads it, tokenizer and processor."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -27,7 +27,7 @@ SHIPPED = (
     "image_processor",
     "processor",
 )
-"""Files that are copied beside the weights, where `trust_remote_code` finds them. They import only one another."""
+"""Files that are copied next to the weights, where `trust_remote_code` finds them. They import only one another."""
 
 NETWORK = Path(network.__file__).parent
 AUTO_MAP = {

@@ -12,13 +12,13 @@ HEAD_WIDTH = 128
 """Width of an adapter head."""
 
 END_OF_TEXT = 151643
-"""Id of the end-of-text token in the release; a tokenizer beside the weights overrides it."""
+"""Id of the end-of-text token in the release; a tokenizer next to the weights overrides it."""
 
 
 def read_json(path: Path) -> JsonObject:
     """Read a JSON object. Raises ModelError if the file is missing or is not JSON."""
     if not path.is_file():
-        raise ModelError(f"no {path.name} in {path.parent}")
+        raise ModelError(f"{path.parent} has no {path.name}")
     try:
         value: JsonObject = json.loads(path.read_text())
     except ValueError as error:

@@ -76,7 +76,7 @@ def _weight_files(folder: Path) -> list[Path]:
         files = sorted(folder.glob(pattern))
         if files:
             return files
-    raise ModelError(f"no weights in {folder}: there is no .safetensors, .bin, .pt or .pth file")
+    raise ModelError(f"{folder} has no weights: it contains no .safetensors, .bin, .pt or .pth file")
 
 
 def _open_safetensors(file: Path) -> dict[str, Stored]:
@@ -171,7 +171,7 @@ def open_all(folder: Path, names: list[str]) -> dict[str, Stored]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it replaces ``path`` when the context ends without an error."""
+    """A path next to ``path`` to write to; it replaces ``path`` when the context ends without an error."""
     part = path.with_name(path.name + ".part")
     yield part
     part.replace(path)

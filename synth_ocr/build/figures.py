@@ -24,7 +24,7 @@ class Figures:
     lost_lines: dict[str, int]  # words and lines left out of labels, by reason
     fonts: dict[str, int]  # pages by font
     fonts_used: int
-    lacking: dict[str, list[int]]  # by face: runs of text whose first character it lacks, and all runs
+    lacking: dict[str, list[int]]  # by face: runs of text whose first character it does not have, and all runs
     excluded_backgrounds: dict[str, int]  # by reason and benchmark
     han_seen: int  # different Chinese characters
     gb2312_level_1_seen: int

@@ -92,7 +92,7 @@ def read_back(out: AnyPath, pages: int) -> ReadBack:
     layout = Layout(out.resolve())
     dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
-        raise ContractError(f"{out}: there is no finished build here; `qvl ocr build` makes one")
+        raise ContractError(f"{out} has no finished build; `qvl ocr build` creates one")
     version = tesseract_version()
     if version is None:
         raise RecipeError("tesseract is not installed: sh scripts/ocr_packages.sh")

@@ -34,7 +34,7 @@ def read_fragments(shot: Shot, scale: float) -> list[Fragment]:
 
 
 def _document_origins(shot: Shot) -> dict[int, tuple[float, float]]:
-    """Where each document's (0, 0) lies in the viewport, in CSS pixels."""
+    """The position of each document's (0, 0) in the viewport, in CSS pixels."""
     documents = shot.snapshot.documents
     first_x, first_y = documents[0].scroll
     origins = {0: (-first_x, -first_y)}

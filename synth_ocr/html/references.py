@@ -26,7 +26,7 @@ MAX_NAMES = 20_000  # a page that names more is not shown the rest
 
 
 def file_path(url: str, root: Path) -> Path | None:
-    """The file of a URL, if it lies below the root."""
+    """The file of a URL, if it is below the root."""
     path = (root / unquote(urlsplit(url).path).lstrip("/")).resolve()
     return path if path.is_relative_to(root) and path.is_file() else None
 

@@ -1,6 +1,6 @@
 """The rendered tree that Chromium's DOMSnapshot.captureSnapshot describes, as typed records.
 
-The protocol stores trees as parallel arrays and texts as indices into one table of strings. The JSON is read only here.
+The protocol stores trees as parallel arrays and texts as indices into one table of strings. This module reads the JSON.
 """
 
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ def measure_line(line: Line, agreement: float, evidence: Evidence) -> Line:
 
 
 def unlabelled_share(lines: list[Line], evidence: Evidence, margin: int = 2) -> float:
-    """The share of the ink that lies in no line's box, each box grown by ``margin`` pixels."""
+    """The share of the ink that is not in any line's box, with each box grown by ``margin`` pixels."""
     total = cv2.countNonZero(evidence.mask)
     if not total:
         return 0.0

@@ -25,7 +25,7 @@ class SceneNotes:
     quality: int  # of the JPEG
     layout: str
     asked: dict[str, int]  # by requested face: runs of text that it was to draw
-    lacking: dict[str, int]  # of those, how many began with a character that the face lacks
+    lacking: dict[str, int]  # of those, how many began with a character that the font does not have
     excluded_backgrounds: list[str] = field(default_factory=list)  # file, reason, benchmarks or word
 
 

@@ -46,7 +46,7 @@ class Line:
 
 @dataclass
 class Page:
-    """``unlabelled_ink``: share of all text ink that lies in no line. ``lost``: words and lines dropped, by reason."""
+    """``unlabelled_ink``: share of all text ink that is not in any line. ``lost``: words and lines dropped, by reason."""
 
     image: Pixels  # [height, width, 3], RGB
     lines: list[Line]

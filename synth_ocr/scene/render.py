@@ -28,7 +28,7 @@ RULE_COLOR: Color = (90, 90, 90)
 
 @dataclass(frozen=True)
 class Stock:
-    """Everything that the scenes of a source are made of."""
+    """Everything from which the scenes of a source are made."""
 
     language: Language
     faces: list[Face]

@@ -134,7 +134,7 @@ class Scene(RecipeModel):
                 yield Outcome(key, str(reason))
 
     def stock(self) -> "Stock":
-        """Everything that the scenes are made of. Fonts and texts are read once per process."""
+        """Everything from which the scenes are made. Fonts and texts are read once per process."""
         from qvl.synth_ocr.scene.corpus import files_of
         from qvl.synth_ocr.scene.fonts import faces_of
         from qvl.synth_ocr.scene.render import Stock

@@ -31,7 +31,7 @@ class WarpedInk:
 
 @dataclass(frozen=True, slots=True)
 class InkExtent:
-    """Where one word's ink lies on the document, and how many pixels it covers in the image."""
+    """The position of one word's ink on the document, and how many pixels it covers in the image."""
 
     rect: Rect
     pixels: int

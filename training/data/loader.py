@@ -97,7 +97,7 @@ class Assembler(Dataset[Batch]):
     def _sample(self, ref: SampleRef) -> tuple[TokenSample, list[Picture]]:
         sample = self.encoder.encode(decode_sample(self.reader.read(ref.tar, *ref.json), ref.tar, ref.key))
         if ref.tokens and len(sample.ids) != ref.tokens:
-            raise DataError(f"{ref.key}: {len(sample.ids)} tokens, {ref.tokens} were measured")
+            raise DataError(f"{ref.key} has {len(sample.ids)} tokens, but {ref.tokens} were measured")
         return sample, [self.picture(self.reader.read(ref.tar, *ref.images[number])) for number in sample.images]
 
     def picture(self, data: bytes) -> npt.NDArray[np.uint8]:

@@ -37,7 +37,7 @@ class RejectedSample:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Where a stream stands: steps done; for packed sequences also the window, and how many of its sequences are used.
+    """The position of a stream: steps done; for packed sequences also the window, and how many of its sequences are used.
 
     ``receipt``: running xxh3-128 of the ids of all samples so far, as hex (the data receipt); empty before the first step.
     """

@@ -1,4 +1,4 @@
-"""A sample on a page: its picture with regions drawn, the question, and the expected beside the given answer."""
+"""A sample on a page: its image with the regions drawn, the question, and the expected answer next to the given one."""
 
 import io
 import re

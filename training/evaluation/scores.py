@@ -27,7 +27,7 @@ class SetScore:
     """The score of a set. ``faults``: samples that could not be asked.
 
     ``score``: 100 times the mean over samples, higher is better; ``standard_error`` is that of ``score``. ``counts``: what
-    the metric measures besides; in JSON they stand between the standard error and the groups. ``groups``: by source and
+    the metric also measures; in JSON they come between the standard error and the groups. ``groups``: by source and
     language.
     """
 
@@ -107,9 +107,11 @@ def read_result(path: Path) -> EvaluationResult:
         sets = {name: _set_score(values) for name, values in content["sets"].items()}
         return EvaluationResult(EvaluationManifest(**manifest), content["predictions"], sets)
     except FileNotFoundError:
-        raise DataError(f"{path}: not there; `qvl eval run` writes it at the end") from None
+        raise DataError(f"{path} does not exist; `qvl eval run` writes it at the end") from None
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not the scores of an evaluation ({type(error).__name__}: {error})") from None
+        raise DataError(
+            f"{path}: these are not the scores of an evaluation ({type(error).__name__}: {error})"
+        ) from None
 
 
 def _set_score(content: Mapping[str, Any]) -> SetScore:

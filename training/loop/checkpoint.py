@@ -1,7 +1,7 @@
 """Checkpoints: whole tensors under our own names, written in the background, complete only with their manifest.
 
 Rank r of R keeps every R-th tensor and writes one part. Rank 0 writes `checkpoint.json` once all parts are there. No tensor
-in them depends on R, so that a run can go on with any other number of processes. All ranks must see the folder.
+in them depends on R, so that a run can continue with any other number of processes. All ranks must see the folder.
 """
 
 import shutil
@@ -108,7 +108,7 @@ def read_checkpoint(folder: Path) -> CheckpointManifest:
     """The manifest. Raises DataError where a part is missing or truncated."""
     manifest = read_manifest(folder / MANIFEST, CheckpointManifest)
     if manifest is None:
-        raise DataError(f"{folder}: not a complete checkpoint; use an earlier one")
+        raise DataError(f"{folder} is not a complete checkpoint; use an earlier one")
     for part in manifest.parts:
         path = folder / part.file
         if not path.exists() or path.stat().st_size != part.bytes:

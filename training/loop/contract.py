@@ -35,9 +35,9 @@ def check_contract(folder: Path, model: Path, stage: StageSpec) -> None:
     allowed = {name for name in end if stage.trained_markers and name.endswith(tables)}
     broken = sorted((moved & frozen) - allowed)
     if broken:
-        raise ContractError(f"stage {stage.label} moved tensors that it freezes: {', '.join(broken[:5])}")
+        raise ContractError(f"stage {stage.label} changed tensors that it freezes: {', '.join(broken[:5])}")
     if not moved - frozen:
-        raise ContractError(f"stage {stage.label} trained for {stage.steps} steps, but no tensor moved")
+        raise ContractError(f"stage {stage.label} trained for {stage.steps} steps, but no tensor changed")
 
 
 def _part(name: str) -> str:

@@ -13,7 +13,7 @@ from qvl.pipeline.storage.atomic import replace_file
 from qvl.training.loop.records import QuarantineLine, ScoreLine, SpikeLine, StepLine
 
 LINES_WITHOUT_TERMINAL = 20
-"""Lines that a stage prints in all where there is no terminal for a progress bar."""
+"""The number of lines that a whole stage prints when it has no terminal for a progress bar."""
 
 Line = TypeVar("Line", StepLine, QuarantineLine, SpikeLine, ScoreLine)
 
@@ -39,7 +39,7 @@ class Journal(Generic[Line]):
 
 
 def read_journal(path: Path, kind: type[Line]) -> list[Line]:
-    """The lines of a journal; none where there is no file. A line that a kill has cut off is left out.
+    """The lines of a journal, empty if the file does not exist. A line that was cut off by a kill is left out.
 
     Raises DataError for a line with unknown or missing keys.
     """

@@ -31,7 +31,7 @@ class StartManifest:
 
 @dataclass(slots=True)
 class Progress:
-    """What a checkpoint keeps apart from tensors: where the stream stands, and what the policies remember.
+    """What a checkpoint keeps apart from tensors: the position of the stream, and what the policies remember.
 
     ``loss``: running mean over the ``counted`` steps that were not skipped. ``skipped``: consecutive skipped steps.
     ``samples`` and ``damaged``: read so far, and damaged among them.

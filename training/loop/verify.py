@@ -34,7 +34,7 @@ def verify(run: Path, world: int) -> list[Verified]:
     """Replay every stage that has begun, as ``world`` ranks. Raises DataError where the folder is not a run."""
     manifest = read_manifest(run / MANIFEST, RunManifest)
     if manifest is None:
-        raise DataError(f"{run}: there is no {MANIFEST}; give the --output of `qvl train run`")
+        raise DataError(f"{run} has no {MANIFEST}; give the --output of `qvl train run`")
     recipe = TrainRecipe.model_validate(manifest.recipe)
     datasets = used_datasets(recipe)
     results = []

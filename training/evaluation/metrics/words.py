@@ -35,7 +35,7 @@ CLITIC = re.compile(r"^(.+?)(n't|'s|'m|'d|'re|'ve|'ll)$")
 
 
 def words(caption: str) -> list[str]:
-    """The words that n-grams are made of."""
+    """The words from which n-grams are formed."""
     found: list[str] = []
     for token in map(str.lower, TOKEN.findall(caption.translate(PLAIN_PUNCTUATION))):
         if token in DROPPED or set(token) <= {"."} or set(token) <= {"-"}:

@@ -55,10 +55,10 @@ def read_public(public: PublicSet, kind: str = "auto") -> list[EvalSample]:
     try:
         samples = list(FORMATS[name](public, content))
     except (KeyError, TypeError, IndexError) as error:
-        raise DataError(f"{public.paths[0]}: is not in the {name} format ({type(error).__name__}: {error})") from None
+        raise DataError(f"{public.paths[0]} is not in the {name} format ({type(error).__name__}: {error})") from None
     unanswered = [sample.id for sample in samples if not sample.answers]
     if not samples:
-        raise DataError(f"{public.paths[0]}: holds no questions")
+        raise DataError(f"{public.paths[0]} contains no questions")
     if unanswered:
         raise DataError(
             f"{public.paths[0]}: {len(unanswered)} questions have no answer; a test split cannot be scored here"
@@ -96,9 +96,9 @@ def _load(path: Path) -> Any:
             return [json.loads(line) for line in text.splitlines() if line.strip()]
         return json.loads(text)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: does not exist") from None
+        raise RecipeError(f"{path} does not exist") from None
     except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from None
+        raise DataError(f"{path} is not JSON ({error})") from None
 
 
 def _texts(answer: Any) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def find_shards(location: str | Path) -> list[ShardPaths]:
         shard = ShardPaths(text, f"{text.removesuffix('.tar')}.parquet")
         lost = [file for file in (shard.tar, shard.parquet) if not storage.exists(file)]
         if lost:
-            raise DataError(f"{lost[0]}: does not exist; a tar needs its index beside it (`qvl mix index` writes one)")
+            raise DataError(f"{lost[0]}: does not exist; a tar needs its index next to it (`qvl mix index` writes one)")
         return [shard]
     dataset = open_dataset(text)
     problems = absent_files(dataset)
@@ -97,7 +97,7 @@ def _record(tar: str, data: memoryview, row: IndexRow) -> SampleRecord:
 
 
 def _sample(tar: str, row: IndexRow, record: SampleRecord) -> EvalSample | None:
-    """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it lacks."""
+    """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it does not have."""
     turns = record.turns
     if len(turns) < 2 or turns[-1].role != "assistant":
         return None

@@ -57,7 +57,7 @@ def _with_shots(sample: EvalSample, pool: list[EvalSample], shots: int, seed: in
 
 
 def _answer(example: EvalSample) -> str:
-    """The answer as it follows the example's prompt. There is no blank before a box, nor after Chinese text."""
+    """The answer as it follows the example's prompt. No space precedes it before a box or after Chinese text."""
     if example.metric == "box":
         opening = TAGS[QWEN_VL].box[0]
         written = "".join(dialects.box(box) for box in example.boxes)

@@ -168,5 +168,5 @@ def paths_of(experiment: Experiment, datasets: Mapping[str, str]) -> dict[str, s
     every = {**datasets, **experiment.datasets}
     for ask in experiment.ask:
         if ask.dataset not in every:
-            raise RecipeError(f"ask {ask.name}: there is no dataset {ask.dataset}; the datasets are {', '.join(every)}")
+            raise RecipeError(f"ask {ask.name}: unknown dataset {ask.dataset}; choose one of {', '.join(every)}")
     return {ask.dataset: every[ask.dataset] for ask in experiment.ask}

@@ -113,9 +113,7 @@ class Experiment(RecipeModel):
         known = {ask.name for ask in self.ask}
         for figure in self.figures:
             if not known.issuperset(figure.asks):
-                raise ValueError(
-                    f"figure {figure.title!r}: there are no asks {', '.join(sorted(set(figure.asks) - known))}"
-                )
+                raise ValueError(f"figure {figure.title!r}: unknown asks {', '.join(sorted(set(figure.asks) - known))}")
         return self
 
 

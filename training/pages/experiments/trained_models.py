@@ -125,7 +125,7 @@ def _train(launch: Launch, processes: int, costs: Path) -> bool:
 
 
 def _end_with_parent() -> None:
-    """End this process when the experiment is killed, so that it does not train beside the next run."""
+    """End this process when the experiment is killed, so that it does not train at the same time as the next run."""
     experiment = parent_process()
     if experiment is not None:
         experiment.join()

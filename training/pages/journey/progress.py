@@ -22,7 +22,7 @@ STAGE_NUMBER = {"language": 0, "pretrain": 1, "multitask": 2, "sft": 3}
 
 
 def teaches(stages: Mapping[str, str]) -> dict[str, str]:
-    """The name of the last stage of each kind; an earlier one stands for the model that the paper starts from."""
+    """The name of the last stage of each kind; an earlier one replaces the model that the paper starts from."""
     return {kind: label for label, kind in stages.items()}
 
 

@@ -39,7 +39,7 @@ def read_costs(file: Path) -> dict[str, Cost]:
     try:
         return TypeAdapter(dict[str, Cost]).validate_json(file.read_bytes())
     except ValidationError as error:
-        raise DataError(f"{file}: not the costs of steps ({error.errors()[0]['msg']})") from None
+        raise DataError(f"{file} does not contain the costs of steps ({error.errors()[0]['msg']})") from None
 
 
 def _write_costs(file: Path, costs: dict[str, Cost]) -> None:

@@ -1,1 +1,1 @@
-"""What a mixture holds: its figures, preflight, duplicates, differences, foreign tars, and takedowns."""
+"""What a mixture holds: its figures, preflight, duplicates, differences, third-party tars, and takedowns."""

@@ -95,7 +95,7 @@ class LanguageShare:
 
 @dataclass(frozen=True, slots=True)
 class PaperComparison:
-    """Shares of samples beside the paper's. ``languages`` is empty where the stage has no captions."""
+    """Shares of samples next to the paper's. ``languages`` is empty if the stage has no captions."""
 
     tasks: list[TaskShare]
     sources: list[SourceShare]

@@ -141,7 +141,7 @@ def _shares(values: Iterable[float]) -> list[float]:
 
 
 def _paper(cells: list[CellFigures]) -> PaperComparison:
-    """Shares of samples beside the paper's: tasks by Table 3, sources and languages of captions by Table 2."""
+    """Shares of samples next to the paper's: tasks by Table 3, sources and languages of captions by Table 2."""
     tasks: dict[str, float] = defaultdict(float)
     sources: dict[str, float] = defaultdict(float)
     languages: dict[str, float] = defaultdict(float)

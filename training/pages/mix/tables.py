@@ -22,7 +22,7 @@ HOW_COUNTED: dict[TokenSource, str] = {
 
 
 def print_stats(stats: MixFigures) -> None:
-    """Print the datasets, each stage's mixture beside the paper's, the preflight and the duplicates."""
+    """Print the datasets, each stage's mixture next to the paper's, the preflight and the duplicates."""
     console = Screen()
     for table in (_datasets(stats), *(each for stage in stats.stages for each in _stage(stage))):
         console.print(table, "")

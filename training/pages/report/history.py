@@ -49,12 +49,12 @@ def read_history(run: Path) -> History:
     """Read a run's folder. Raises DataError if it is not a run, or if no step has been logged yet."""
     manifest = read_manifest(run / "run.json", RunManifest)
     if manifest is None:
-        raise DataError(f"{run}: no run.json; this is no output of `qvl train run`")
+        raise DataError(f"{run} has no run.json, so it is not an output of `qvl train run`")
     recipe = manifest.recipe
     planned = cast(list[RecipePart], recipe["stages"])
     stages = [_stage(run, stage) for stage in planned if (run / _label(stage) / "log.jsonl").exists()]
     if not any(stage.steps for stage in stages):
-        raise DataError(f"{run}: no step was logged yet; `qvl train run` writes one line per step")
+        raise DataError(f"{run}: no step has been logged yet; `qvl train run` writes one line per step")
     steps = sum(cast(int, stage["steps"]) for stage in planned)
     return History(str(recipe["name"]), recipe, steps, [stage for stage in stages if stage.steps])
 
