@@ -8,7 +8,8 @@ decode path at least 4 times PIL and open_clip's transform per core.
 Pairs: crops of the 30 paintings of the corpus, longest side 512 or 1024, JPEG quality 85, with its captions. Weights
 are random (no published ones are needed to measure speed). Both sides read the same tar, score every pair and are
 pinned to the same cores; each runs in a process of its own, which has loaded its model and scored a few pairs before the
-clock starts. Processor seconds count on a shared machine (those of DataLoader's workers too); wall time is printed next to it.
+clock starts. Processor seconds count on a shared machine (those of DataLoader's workers too); wall time is
+printed next to it.
 """
 
 import argparse

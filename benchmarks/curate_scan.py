@@ -1,4 +1,4 @@
-"""Scan: pairs per second and core on tars of real-size photographs, compared with data-juicer and a plain loop in the same run.
+"""Scan: pairs per second and core on tars of real-size photographs, against data-juicer and a plain loop in one run.
 
 Claim: at least 8,000 pairs per CPU second, at least 20 times data-juicer's best setting (fused operators).
 

@@ -1,4 +1,4 @@
-"""Make `pipeline/captions/language.npz`, the evidence used in addition to fastText: English words, and Han characters of two languages.
+"""Make `pipeline/captions/language.npz`, evidence in addition to fastText: English words, Han characters of two languages.
 
     python benchmarks/language_build.py [--data .data/language]
 

@@ -3,12 +3,12 @@
     python benchmarks/loader.py [--rows 3000] [--rounds 3] [--sides 224 448] [--json FILE]
 
 Ours (`StepLoader`: planning, tokens, labels and pixels, by random access) against `webdataset` (in this environment),
-`megatron-energon` and `mosaicml-streaming`, which get environments of their own, separate from this repository's: `.venv-energon`
+`megatron-energon` and `mosaicml-streaming`, which get environments of their own: `.venv-energon`
 and `.venv-mds`, made here where they are absent (or by hand: `python -m venv .venv-energon; .venv-energon/bin/pip install
 torch megatron-energon==7.4.1`, and the like). The tars are our shards of the pictures of `benchmarks/photo_tars.py`
 (longest side 512, JPEG quality 85); webdataset and Energon read those very tars, MDS the same bytes converted. Two workers
 each, one thread each. Loaders take turns; per loader and side the best of the rounds in samples per CPU second (the machine
-may be shared), workers and parent together. Aim: twice the best peer. `webdataset-turbo` is not a peer as released: it has our
+may be shared), workers and parent together. Aim: twice the best peer. `webdataset-turbo` is not a peer: it has our
 decode and resize, and shows what the rest of a loader costs.
 """
 

@@ -7,7 +7,7 @@ Claims: 10 million hashes at radius 3 on two cores; growth from 1M to 10M no wor
 
 Hashes are random; a fifth are another one's with up to four bits flipped, so that there is something to find. Each size runs
 in a process of its own, so that its peak memory is its own; inside, the steps are those of the stage (tables, sort, pairs,
-greedy suppression). Processor time is what counts on a shared machine; wall time is printed next to it.
+greedy suppression). Processor time is what counts on a shared machine; wall time is printed too.
 """
 
 import argparse

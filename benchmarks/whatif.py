@@ -56,7 +56,7 @@ def finished(out: Path, rows: int, units: int) -> None:
 
 
 def seconds(out: Path, changes: list[str], repeats: int = 1) -> dict[str, float]:
-    """Wall and processor time of one question, on a newly opened output (the best of ``repeats``), and the rows that it keeps."""
+    """Wall and processor time of one question, on a new output (the best of ``repeats``), and the rows that it keeps."""
     found = []
     for _ in range(repeats):
         start, spent = time.perf_counter(), time.process_time()

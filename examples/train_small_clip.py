@@ -4,8 +4,8 @@
 
 It learns from the public-domain, CC0 and MIT packages that the shipped corpus was drawn from, WITHOUT the pictures of the
 corpus itself: none of its files and nothing whose perceptual hash is near one of them. So the corpus is held out, and the
-last line measures on it how often a true caption scores above that of another image. Needs what ``make_corpus.py`` needs and the
-extra ``clip``; about half an hour on two cores. Writes small_clip.json (architecture), small_clip.pt and training.json.
+last line measures on it how often a true caption scores above that of another image. Needs what ``make_corpus.py`` needs and
+the extra ``clip``; about half an hour on two cores. Writes small_clip.json (architecture), small_clip.pt and training.json.
 """
 
 import argparse

@@ -51,7 +51,7 @@ class LengthsTask:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """The lengths of one shard, in the order of its index. ``supervised``: tokens with a loss (column ``learnt`` of the file)."""
+    """Lengths of one shard, in index order. ``supervised``: tokens with a loss (column ``learnt`` of the file)."""
 
     tokens: npt.NDArray[np.int64]
     supervised: npt.NDArray[np.int64]

@@ -97,7 +97,7 @@ def _record(tar: str, data: memoryview, row: IndexRow) -> SampleRecord:
 
 
 def _sample(tar: str, row: IndexRow, record: SampleRecord) -> EvalSample | None:
-    """The sample, or None if it is not a question with an answer. Raises DataError if it names an image that it does not have."""
+    """The sample, or None if it is not a question with an answer. Raises DataError if it names a missing image."""
     turns = record.turns
     if len(turns) < 2 or turns[-1].role != "assistant":
         return None
