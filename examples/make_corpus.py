@@ -27,7 +27,7 @@ DOTTED = 10
 FORMATS = {
     "openclipart": ("WebDataset tars of img2dataset", "clip art; titles, descriptions, keywords"),
     "emoji": ("parquet with image bytes", "3D emoji; labels and tags, English or Chinese"),
-    "museum": ("JSONL beside an image folder", "paintings, wallpapers, workflow thumbnails"),
+    "museum": ("JSONL next to an image folder", "paintings, wallpapers, workflow thumbnails"),
 }
 
 

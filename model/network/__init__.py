@@ -1,1 +1,1 @@
-"""The network, one readable screen per part. The files that are copied beside exported weights import only one another."""
+"""The network, one readable screen per part. The files that are copied next to exported weights import only one another."""

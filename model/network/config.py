@@ -1,6 +1,6 @@
 """Configuration of Qwen-VL: vision, adapter and text, nested (paper section 2.1, table 1).
 
-The defaults describe the released 9.6B model. This file is copied beside exported weights and imports only its neighbours.
+The defaults describe the released 9.6B model. This file is copied next to exported weights and imports only its neighbours.
 """
 
 # mypy: disable-error-code="no-untyped-call"

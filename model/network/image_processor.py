@@ -1,6 +1,6 @@
 """Images to pixels exactly as in the release: RGB, bicubic resize to a square, CLIP's mean and standard deviation.
 
-Needs only Pillow and numpy. This file is copied beside exported weights.
+Needs only Pillow and numpy. This file is copied next to exported weights.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Processor: text with `<img></img>` and images -> token ids with 256 positions per image, and pixels.
 
-The chat template is ChatML with `Picture n:` (reference section 8). This file is copied beside exported weights.
+The chat template is ChatML with `Picture n:` (reference section 8). This file is copied next to exported weights.
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -1,4 +1,4 @@
-"""Write an index and ``dataset.json`` beside tars whose samples are already in our format, without copying anything."""
+"""Write an index and ``dataset.json`` next to tars whose samples are already in our format, without copying anything."""
 
 from collections import Counter
 from pathlib import Path

@@ -15,6 +15,9 @@ from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
+PART_NAMES = {"beside": "side files"}
+"""Names for people of the parts of a scan task, where they differ from those in manifests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
@@ -71,7 +74,7 @@ def outdated_units(layout: Layout[AnyPath], tasks: list[ScanTask]) -> dict[str, 
         if manifest is None:
             new[task.unit.id] = f"{name}: new input"
         elif manifest.fingerprint != fingerprint(task.parts):
-            parts = [part for part, value in task.parts.items() if manifest.parts.get(part) != value]
+            parts = [PART_NAMES.get(part, part) for part, value in task.parts.items() if manifest.parts.get(part) != value]
             changed[task.unit.id] = f"{name}: {', '.join(parts)} changed"
     scan_is_complete = layout.stage_manifest("scan").is_file()
     return {**changed, **(new if scan_is_complete else {})}

@@ -29,7 +29,7 @@ from qvl.pipeline.filters.word_count import WordCount
 
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,66}$")]
 MOST_FILTERS = 31  # bits of a mask, without that of a fault
-# verdicts that are no filter's: a filter over a column cannot have their names
+# verdicts that do not come from a filter: a filter over a column cannot have their names
 OTHER_VERDICTS = frozenset(
     [
         "keep",

@@ -83,7 +83,7 @@ class ColumnFilter(Filter):
         return column
 
     def _between(self, column: pa.Array) -> pa.BooleanArray:
-        """Whether the numbers are in the bounds; a bound of integers that is no integer is the next one inside."""
+        """Whether the numbers are in bounds; a fractional bound of an integer column is moved to the next integer inside."""
         kind = column.type
         if pa.types.is_floating(kind):
             return between(column, self.minimum, self.maximum)

@@ -1,4 +1,4 @@
-"""Lineage in both directions: where a sample comes from and lies; why a source row was dropped, and what beat it."""
+"""Lineage in both directions: where a sample came from and is stored; why a source row was dropped, and what replaced it."""
 
 from dataclasses import asdict, dataclass
 
@@ -27,7 +27,7 @@ OWN_FIELDS = ("id", "verdict", "failed", "row")  # columns of the ledger that a 
 
 @dataclass(frozen=True, slots=True)
 class ShardPosition:
-    """Where a sample lies: the tar below the output, and byte offsets and sizes in it."""
+    """Where a sample is: the tar below the output, and byte offsets and sizes in it."""
 
     tar: str
     offset: int
@@ -147,7 +147,7 @@ def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
 
 
 def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown | None:
-    """Where a kept row lies, by its key in the shards' indexes, or when it was taken down. None before pack has run."""
+    """Where a kept row is, by its key in the shards' indexes, or when it was taken down. None before pack has run."""
     dataset = read_manifest(layout.dataset, DatasetManifest)
     if dataset is None:
         return None

@@ -78,7 +78,7 @@ class CellIndex:
 
 
 def _labels(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """The label number of each row, and the labels; the last one, ``unknown``, stands for null."""
+    """The label number of each row, and the labels; the last one, ``unknown``, means null."""
     array = column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.cast(pa.string()).dictionary_encode()

@@ -20,13 +20,13 @@ MAX_PIXELS = 16_384 * RESIZE_STEP**2
 
 
 def to_cell(fraction: float, scale: int) -> int:
-    """The integer that stands for a fraction, clamped to 0..scale. Raises ValueError for NaN."""
+    """The integer that represents a fraction, clamped to 0..scale. Raises ValueError for NaN."""
     cell = round(scale * fraction)
     return cell if 0 <= cell <= scale else (0 if cell < 0 else scale)
 
 
 def from_cell(value: float, scale: int) -> float:
-    """The fraction that an integer stands for."""
+    """The fraction that an integer represents."""
     return value / scale
 
 

@@ -1,6 +1,6 @@
 """The source of plug-ins: found once, identified by its bytes, and carried with the tasks to the workers that run it.
 
-A file beside the recipe is a module of its own. Of an installed package all files belong to the source. What a worker loads
+A file next to the recipe is a module of its own. Of an installed package all files belong to the source. What a worker loads
 is what the driver found, whatever that worker has installed.
 """
 

@@ -178,11 +178,11 @@ def _schema(name: str, operator: Column) -> pa.Schema:
         )
     bad = next((each for each in writes if not isinstance(each, str) or COLUMN_NAME.fullmatch(each) is None), None)
     if bad is not None:
-        raise RecipeError(f"plugins: {name}: {bad} is no name of a column; use letters, digits and _")
+        raise RecipeError(f"plugins: {name}: {bad} is not a valid column name; use letters, digits and _")
     try:
         return pa.schema(
             (column, kind if isinstance(kind, pa.DataType) else pa.type_for_alias(kind))
             for column, kind in writes.items()
         )
     except (ValueError, TypeError, pa.ArrowException):
-        raise RecipeError(f"plugins: {name}: `writes` has a value that is no Arrow type") from None
+        raise RecipeError(f"plugins: {name}: `writes` has a value that is not an Arrow type") from None

@@ -1,4 +1,4 @@
-"""The part of a recipe that names plug-ins: files beside it, entry points or modules, each with parameters."""
+"""The part of a recipe that names plug-ins: files next to it, entry points or modules, each with parameters."""
 
 from typing import Any
 

@@ -84,7 +84,7 @@ def _grouped(verdicts: Counter[str]) -> Counter[str]:
 
 
 def against_paper(figures: Figures, recipe: Recipe) -> Table2Comparison:
-    """Rows in, rows kept and their share, by source, beside the row of Table 2 that the recipe names."""
+    """Rows in, rows kept and their share, by source, next to the row of Table 2 that the recipe names."""
     rows = []
     for source in recipe.sources:
         counts, paper = figures.verdicts.get(source.name, Counter()), source.table2
@@ -170,7 +170,7 @@ def number_chart(tally: Tally, threshold: NumberThreshold) -> NumberChart:
 
 
 def _folded(counts: np.ndarray, low: int, high: int) -> list[int]:
-    """Counts of the bins around edges[low:high]; what lies outside is added to the two open bins."""
+    """Counts of the bins around edges[low:high]; what is outside is added to the two open bins."""
     inner: list[int] = counts[low : high + 1].tolist()
     inner[0] += int(counts[:low].sum())
     inner[-1] += int(counts[high + 1 :].sum())

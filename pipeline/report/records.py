@@ -41,7 +41,7 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class TotalRow:
-    """Our rows in total, beside the paper's total."""
+    """Our rows in total, next to the paper's total."""
 
     original: int
     cleaned: int
@@ -51,7 +51,7 @@ class TotalRow:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """Our rows of a source, beside the paper's row that the recipe names for it."""
+    """Our rows of a source, next to the paper's row that the recipe names for it."""
 
     source: str
     original: int

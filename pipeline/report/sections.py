@@ -82,11 +82,11 @@ def _left(left: int, dropped: int) -> Html:
 
 
 def against_paper(report: Report) -> Section:
-    """Our figures beside the paper's Table 2."""
+    """Our figures and the paper's Table 2."""
     rows = [[row.source, *_paper_cells(row)] for row in report.table2.rows]
     rows.append(["total", *_paper_cells(report.table2.total)])
     head = ["source", "original", "cleaned", "remaining", "paper's dataset", "original", "cleaned", "remaining"]
-    lead = "What our cleaning leaves, beside Table 2 of the Qwen-VL paper (stage 1: 5B pairs before, 1.4B after, 28%)."
+    lead = "What our cleaning leaves compared with Table 2 of the Qwen-VL paper (stage 1: 5B pairs before, 1.4B after, 28%)."
     named = any(row.paper for row in report.table2.rows)
     note = "" if named else "This recipe names no row of Table 2 for its sources; only the paper's total is shown."
     grid = table(head, rows, ".numbers.last.full")

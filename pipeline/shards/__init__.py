@@ -1,1 +1,1 @@
-"""WebDataset shards with an index beside each: writing, reading, order of samples, mixtures."""
+"""WebDataset shards with an index next to each: writing, reading, order of samples, mixtures."""

@@ -29,7 +29,7 @@ class CutShard:
 
 
 def cut_shard(tar: Path, target: Path, rows: set[int]) -> CutShard:
-    """Write ``tar`` without the samples at ``rows`` to ``target``, with its index beside it.
+    """Write ``tar`` without the samples at ``rows`` to ``target``, with its index next to it.
 
     Raises DataError if the index does not cover the tar without gaps.
     """

@@ -97,7 +97,7 @@ def _sized(size: int) -> tuple[bytes, int]:
 
 
 class ShardWriter:
-    """Writes ``path`` (a tar) and, if the context ends without an error, its index beside it as ``.parquet``."""
+    """Writes ``path`` (a tar) and, if the context ends without an error, its index next to it as ``.parquet``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -148,7 +148,7 @@ def is_full(rows: int, text: int) -> bool:
 
 
 def unit_fault(why: str) -> Row:
-    """The row that stands for all rows of a unit that could not be read."""
+    """The row that represents all rows of a unit that could not be read."""
     return Row(key="", fault=f"unreadable:{why}")
 
 

@@ -21,7 +21,7 @@ ROW_BYTES = 256  # what a row costs besides its values
 MAX_EXPANSION = 100  # times the size of the file
 LEAST_BUDGET = 256 << 20  # bytes that any file may expand to
 DICTIONARY_PAGE = 2
-TOO_LARGE = object()  # stands for a value over its limit
+TOO_LARGE = object()  # replaces a value over its limit
 
 
 class ExpandsTooFar(Exception):

@@ -30,7 +30,7 @@ def declared_type(text: str) -> pa.DataType:
         return pa.type_for_alias(name)
     except ValueError:
         raise ValueError(
-            f"{text} is no type; use string, int64, float32, bool, date32, list<string> or the like"
+            f"{text} is not a type; use string, int64, float32, bool, date32, list<string> or the like"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """From glob patterns to units: sorted, named below the fixed folder of their pattern, and each file only once.
 
 A pattern may contain ``*``, ``**``, ``?``, ``[ab]`` and, as is usual for WebDataset, ``{00000..00099}`` and ``{a,b}``.
-A wildcard in square brackets (``[*]``) stands for itself. fsspec's glob does the matching; it has no braces.
+A wildcard in square brackets (``[*]``) matches itself. fsspec's glob does the matching; it has no braces.
 """
 
 import math

@@ -135,7 +135,7 @@ def _require_types(path: Path, expected: Expectation, schema: pa.Schema) -> None
         kind = schema.field(columns.caption).type
         fields = [f"{columns.caption}.{kind.field(i).name}" for i in range(kind.num_fields)]
         hint = f"name one of its fields: {', '.join(fields)}" if pa.types.is_struct(kind) else "name a column of text"
-        raise RecipeError(f"{path.name}: column {columns.caption} has type {kind}, which is no caption; {hint}")
+        raise RecipeError(f"{path.name}: column {columns.caption} has type {kind}, which cannot be a caption; {hint}")
 
 
 def _is_nested(kind: pa.DataType) -> bool:

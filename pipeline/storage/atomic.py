@@ -11,7 +11,7 @@ from qvl.pipeline.storage.paths import AnyPath, StorePath
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A private path beside ``path`` to write to; it becomes ``path`` when the context ends without an error.
+    """A private path next to ``path`` to write to; it becomes ``path`` when the context ends without an error.
 
     The private name is unique, so that processes that write the same file at the same time do not meet. Folders that are
     missing are created.

@@ -17,7 +17,7 @@ from qvl.pipeline.storage.paths import AnyPath
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A file beside the journal that replaces ``target``, a path below the output. Without ``staged``, target is deleted."""
+    """A file that replaces ``target``, a path below the output, or deletes it if ``staged`` is None."""
 
     staged: str | None
     target: str

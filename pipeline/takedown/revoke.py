@@ -1,6 +1,6 @@
 """Takedown: samples leave the shards that hold them; all other shards keep their bytes.
 
-New files are first written into a folder beside the output's own. A journal, created in one step, then lists what replaces
+New files are first written into a folder next to the output's own. A journal, created in one step, then lists what replaces
 what. If the takedown is killed before the journal exists, nothing has changed; if later, the next call finishes the work.
 The record of what was taken down is replaced by the same journal, so a sample is out of the shards if and only if it is on
 record. Other traces of a sample in the output are removed as well: its bytes in a build's units and the page with pictures.

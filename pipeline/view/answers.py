@@ -175,7 +175,7 @@ class Answers:
         return RowsPage(listed, following.next, following.share)
 
     def _with_previews(self, query: Query, found: list[str], listed: list[Record]) -> list[Record]:
-        """Rows with what their cards show beside columns: texts, outlines, origins."""
+        """Rows with what their cards show next to columns: texts, outlines, origins."""
         if query.table.name == "rows" and self._output.stored is None:
             return detail.build_cards(self._output, query.cursor, listed)
         if query.table.name == "samples":

@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlugin:
-    """The findings about one operator. ``notes`` are no mistakes but worth knowing."""
+    """The findings about one operator. ``notes`` are not mistakes, but worth knowing."""
 
     name: str
     fingerprint: str

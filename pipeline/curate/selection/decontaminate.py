@@ -77,7 +77,7 @@ def benchmark_identity(benchmark: Benchmark) -> str:
 
 
 def benchmarks_identity(recipe: Recipe) -> dict[str, list[int | str | None]]:
-    """For each benchmark of a recipe, by name, its radius and the hash of what it holds, wherever it lies."""
+    """For each benchmark of a recipe, by name, its radius and the hash of what it holds, wherever it is stored."""
     return {benchmark.name: [benchmark.radius, benchmark_identity(benchmark)] for benchmark in recipe.decontaminate}
 
 

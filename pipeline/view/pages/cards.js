@@ -51,7 +51,7 @@ export function badge(verdict) {
   return verdict === undefined ? null : el(verdict === "keep" ? "span.verdict.keep" : "span.verdict.drop", {}, untrusted(words(verdict), 60));
 }
 
-// open(row) runs on a click; extra is shown beside the verdict
+// open(row) runs on a click; extra is shown next to the verdict
 export function card(row, open, { of = table().name, extra = null, number = 0 } = {}) {
   const why = unseen(of, row);
   const size = row.width ? `${count(row.width)}\u00a0×\u00a0${count(row.height)}` : "";

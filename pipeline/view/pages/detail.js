@@ -97,7 +97,7 @@ function turns(sample) {
   }));
 }
 
-// a model's answer beside the expected one, as evaluation stores it
+// a model's answer next to the expected one, as evaluation stores it
 function predicted(row) {
   const { prompt, prediction, answers, score, metric, fault } = row.columns;
   if (prediction === undefined) return null;

@@ -1,4 +1,4 @@
-// Rows under the filters, as cards or as a table, with facets beside them; scrolling down loads more.
+// Rows under the filters, as cards or as a table, with facets next to them; scrolling down loads more.
 import { bars } from "./charts.js";
 import { badge, card } from "./cards.js";
 import { count, el, many, percent, shown, words } from "./dom.js";

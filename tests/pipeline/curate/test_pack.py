@@ -20,6 +20,6 @@ def test_pack_when_an_image_changed_after_scan_raises(data: Path, out: Path, tmp
 
 
 def test_pack_when_an_image_is_gone_after_scan_raises(data: Path, out: Path) -> None:
-    with pytest.raises(StaleError, match=r"disk/t.jsonl: beside changed"):
+    with pytest.raises(StaleError, match=r"disk/t.jsonl: side files changed"):
         (data / "disk" / "3.jpg").unlink()
         curate(data, out)

@@ -96,7 +96,7 @@ def test_run_when_a_status_file_changed_is_refused_until_fresh(
         path.write_text('{"count": 40}')
     else:
         path.unlink()
-    with pytest.raises(StaleError, match=r"00000\.tar: beside changed"):
+    with pytest.raises(StaleError, match=r"00000\.tar: side files changed"):
         curate(data, out)
 
 
@@ -132,7 +132,7 @@ def test_run_when_images_of_a_table_changed_is_refused_until_fresh(change: str, 
         (data / "disk" / "5.jpg").unlink()
     else:
         (data / "disk" / "5.jpg").write_bytes(hidden if change == "added" else jpeg(77, 90, 60))
-    with pytest.raises(StaleError, match=r"disk/t.jsonl: beside changed"):
+    with pytest.raises(StaleError, match=r"disk/t.jsonl: side files changed"):
         curate(data, tmp_path / "o")
     found = curate(data, tmp_path / "o", fresh=True)
     assert found.hash == curate(data, tmp_path / "clean").hash

@@ -60,8 +60,12 @@ def test_fingerprint_when_source_version_or_parameters_change_is_another_and_fol
         (HOST.replace('reads = ["url"]', 'reads = "url"'), {}, "host: `reads` must be a list of column names"),
         (HOST.replace('reads = ["url"]', "reads = []"), {}, "host: `reads` must be a list of column names"),
         (HOST.replace('{"host": "string"}', "{}"), {}, "host: `writes` must map names"),
-        (HOST.replace('"host": "string"', '"host": "strin"'), {}, "host: `writes` has a value that is no Arrow type"),
-        (HOST.replace('"host": "string"', '"a host": "string"'), {}, "a host is no name of a column"),
+        (
+            HOST.replace('"host": "string"', '"host": "strin"'),
+            {},
+            "host: `writes` has a value that is not an Arrow type",
+        ),
+        (HOST.replace('"host": "string"', '"a host": "string"'), {}, "a host is not a valid column name"),
         (HOST + HOST.replace("class Host", "class Other"), {}, "host and other both write the column host"),
     ],
 )

@@ -33,7 +33,7 @@ class Run:
 
 
 def write_source(folder: Path, rows: list[dict[str, Any]], files: dict[str, bytes]) -> dict[str, Any]:
-    """A JSONL file beside its images, and how a recipe reads it."""
+    """A JSONL file next to its images, and how a recipe reads it."""
     (folder / "images").mkdir(parents=True)
     for name, data in files.items():
         (folder / "images" / name).write_bytes(data)

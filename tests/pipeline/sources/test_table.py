@@ -81,7 +81,7 @@ def test_a_caption_column_that_is_a_list_or_an_object_is_refused(
     tmp_path: Path, storage: Storage, values: pa.Array, hint: str
 ) -> None:
     path = write_parquet(tmp_path, {"text": values, "jpg": [jpeg(0), jpeg(1)]})
-    with pytest.raises(RecipeError, match=rf"column text has type .*, which is no caption; {hint}"):
+    with pytest.raises(RecipeError, match=rf"column text has type .*, which cannot be a caption; {hint}"):
         read_all(in_table(path, caption="text", image="jpg"), storage)
 
 

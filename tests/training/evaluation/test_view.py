@@ -35,7 +35,7 @@ def evaluated(out: Path, samples: Sequence[EvalSample], texts: dict[str, str]) -
 
 @pytest.fixture
 def asked(grounding_shards: Path, tmp_path: Path) -> tuple[Path, Path, list[EvalSample]]:
-    """A copy of the grounding demo, an evaluation beside it, and what was asked."""
+    """A copy of the grounding demo, an evaluation next to it, and what was asked."""
     data = Path(shutil.copytree(grounding_shards, tmp_path / "grounding"))
     samples = list(read_shards(find_shards(data), ["grounding", "caption"]))[:40]
     return data, evaluated(tmp_path / "eval" / "small", samples, {"referring": "<box>(0,0),(500,500)</box>"}), samples

@@ -1,4 +1,4 @@
-"""Marker rows: they train beside a frozen language model, and a folded model computes the same."""
+"""Marker rows: they train next to a frozen language model, and a folded model computes the same."""
 
 from pathlib import Path
 

@@ -136,14 +136,14 @@ def _readable(reason: str) -> str:
 
 def _mix(results: JourneyResults) -> Section:
     lead = (
-        "What each stage trained on, beside the paper: captions of stage 1 by source and language (Table 2), samples of "
+        "What each stage trained on and the paper's: captions of stage 1 by source and language (Table 2), samples of "
         "stage 2 by task (Table 3)."
     )
     stages = results.mix.stages
     taught = set(teaches({stage.label: stage.stage for stage in results.recipe.stages}).values())
     shown = [_stage_mix(stage, stage.name in taught) for stage in stages]
     legend = reference_legend("share here", "the paper's share")
-    return section("mix", "The mix beside Tables 2 and 3", lead, legend, *shown, link="The mix")
+    return section("mix", "The mix compared with Tables 2 and 3", lead, legend, *shown, link="The mix")
 
 
 def _stage_mix(stage: StageMix, compared: bool) -> Html:
@@ -191,9 +191,9 @@ def _scores(results: JourneyResults) -> Section:
     lead = (
         "Every model answers the same held-out questions, about images, dialogues and texts that no stage trains on. The "
         "outlined cell is the stage in which the paper expects the gain: captions in stage 1, reading and grounding in "
-        "stage 2, dialogues in stage 3. Stage 0 is not in the paper: it stands for the pretrained model that the paper "
+        "stage 2, dialogues in stage 3. Stage 0 is not in the paper: it replaces the pretrained model that the paper "
         "starts from. Changes are over the same samples, ± standard error; two standard errors count as a change. The "
-        "increase of a loss beside another picture is what the model gains from looking."
+        "increase of a loss with another picture is what the model gains from looking."
     )
     about_loss = (
         "Loss per token of the true answer, ± standard error; lower is better. It improves before answers become right."

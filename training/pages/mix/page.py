@@ -76,11 +76,11 @@ def _paper(stage: StageMix) -> Html:
     paper, charts = stage.paper, []
     if stage.stage in (None, "multitask"):
         tasks = [_bar(row.name or row.task, row.share, row.paper) for row in paper.tasks]
-        charts.append(bar_chart("Samples by task, beside Table 3", tasks))
+        charts.append(bar_chart("Samples by task compared with Table 3", tasks))
     if stage.stage in (None, "pretrain") and paper.languages:
         sources = [_bar(row.name or row.source, row.share, row.paper) for row in paper.sources]
         languages = [_bar(row.language, row.share, row.paper) for row in paper.languages]
-        captions = bar_chart("Captions by source, beside Table 2", sources)
+        captions = bar_chart("Captions by source compared with Table 2", sources)
         charts.append(tag("div", captions, bar_chart("Captions by language", languages)))
     if not charts:
         return Html()

@@ -115,14 +115,14 @@ def _cells(stage: StageMix) -> Table:
 
 def _paper(stage: StageMix) -> list[Table]:
     paper = stage.paper
-    tasks = new_table("Samples by task, beside Table 3 (stage 2)", ["task", "in the paper"], ["here", "paper", "times"])
+    tasks = new_table("Samples by task and Table 3 (stage 2)", ["task", "in the paper"], ["here", "paper", "times"])
     for row in paper.tasks:
         ratio = "" if not row.paper else f"{row.share / row.paper:.2f}"
         tasks.add_row(row.task, row.name or "–", percent(row.share), percent(row.paper), ratio)
     found = [tasks] if stage.stage in (None, "multitask") else []
     if stage.stage in (None, "pretrain") and paper.languages:
         captions = new_table(
-            "Captions, beside Table 2 (stage 1)", ["source or language", "in the paper"], ["here", "paper"]
+            "Captions compared with Table 2 (stage 1)", ["source or language", "in the paper"], ["here", "paper"]
         )
         for source in paper.sources:
             captions.add_row(source.source, source.name or "–", percent(source.share), percent(source.paper))

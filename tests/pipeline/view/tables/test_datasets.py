@@ -1,4 +1,4 @@
-"""What stands beside an output: mixtures, bare folders of shards, outputs on stores."""
+"""What stands next to an output: mixtures, bare folders of shards, outputs on stores."""
 
 import os
 import shutil
@@ -84,7 +84,7 @@ def test_a_file_that_names_no_datasets_is_refused(tmp_path: Path, text: str) -> 
 def test_a_mixture_reads_no_other_folder(curated: Curated, tmp_path: Path) -> None:
     (tmp_path / "mix.yaml").write_text(f"datasets: {{pairs: {{path: {curated[0]}}}}}\n")
     output = Output.open(tmp_path / "mix.yaml")
-    inside = next((curated[0] / "ledger").glob("*.parquet"))  # beside the shards, not among them
+    inside = next((curated[0] / "ledger").glob("*.parquet"))  # next to the shards, not among them
     with pytest.raises(duckdb.PermissionException, match="disabled by configuration"):
         output.database.cursor().execute(f"SELECT * FROM '{inside}'")
 
