@@ -59,7 +59,7 @@ def test_encode_raises_when_images_are_unpaired_or_supervised(tokenizer: PreTrai
         encode_plain(tokenizer, [("<img>0 the", False)])
     with pytest.raises(ModelError, match="unpaired image tags"):
         encode_plain(tokenizer, [("the <imgpad>", False)])
-    with pytest.raises(ModelError, match="inside supervised text"):
+    with pytest.raises(ModelError, match="must not contain an image"):
         encode_chatml(tokenizer, [("assistant", "<img>0</img>")])
 
 

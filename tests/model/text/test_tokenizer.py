@@ -169,7 +169,7 @@ def test_read_ranks_raises_when_the_file_is_corrupted(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="line 10"):
         read_ranks(tmp_path / "gap")
     (tmp_path / "short").write_bytes(b"\n".join(lines[:99]))
-    with pytest.raises(ModelError, match="some single byte has no rank"):
+    with pytest.raises(ModelError, match="at least one single byte has no rank"):
         read_ranks(tmp_path / "short")
 
 

@@ -34,9 +34,9 @@ def test_result_when_read_back_is_equal_and_counts_stand_before_groups(tmp_path:
 
 def test_read_result_when_the_file_is_missing_or_damaged_names_it(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    with pytest.raises(DataError, match=r"scores\.json: not there"):
+    with pytest.raises(DataError, match=r"scores\.json does not exist"):
         read_result(path)
     for content in ("{", "[]", json.dumps({**result_json(RESULT), "more": 1}), json.dumps({"sets": {}})):
         path.write_text(content)
-        with pytest.raises(DataError, match=r"scores\.json: not the scores"):
+        with pytest.raises(DataError, match=r"scores\.json: these are not the scores"):
             read_result(path)

@@ -9,5 +9,5 @@ from qvl.training.loop.verify import verify
 
 
 def test_verify_when_the_folder_is_not_a_run_says_which_folder_it_needs(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no run\.json; give the --output of `qvl train run`"):
+    with pytest.raises(DataError, match=r"has no run\.json; give the --output of `qvl train run`"):
         verify(tmp_path, 1)

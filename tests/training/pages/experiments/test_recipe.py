@@ -45,7 +45,7 @@ def test_overrides_when_the_key_is_unknown_are_refused_unless_it_is_a_dataset() 
     [
         ("arms: {a: {}}", "arm a has no `model`, and there is no `training` recipe"),
         ("arms: {a: {model: m, set: {seed: 1}}}", "`set` would change nothing"),
-        ("arms: {a: {model: m}}\nfigures: [{title: t, asks: [other]}]", "there are no asks other"),
+        ("arms: {a: {model: m}}\nfigures: [{title: t, asks: [other]}]", "unknown asks other"),
         ("arms: {a: {model: m}}\nfigures: [{title: t, x: area, lines: ask}]", "needs `lines: arm`"),
         ("arms: {a: {model: m}}\nseed: [1]", "seed: unknown key"),
         ("arms: {a: {model: m, x: 1}, b: {model: n}}", "give all of them one, or none"),

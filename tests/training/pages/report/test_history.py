@@ -43,7 +43,7 @@ def test_read_history_when_the_folder_is_not_a_run_says_why(tmp_path: Path) -> N
         read_history(tmp_path)
     write_run(tmp_path, {"sft": 3})
     (tmp_path / "sft" / "log.jsonl").unlink()
-    with pytest.raises(DataError, match="no step was logged"):
+    with pytest.raises(DataError, match="no step has been logged"):
         read_history(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(DataError, match=r"run\.json: Invalid JSON.*; delete it and run the same command again"):
