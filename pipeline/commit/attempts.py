@@ -26,7 +26,8 @@ def attempt(out: AnyPath) -> Iterator[Path]:
             yield Path(private)
         return
     folder = Layout(out).attempts / uuid.uuid4().hex
-    folder.mkdir(parents=True)
+    folder.parent.mkdir(exist_ok=True)  # not the output: one that was moved or deleted must not come back empty
+    folder.mkdir()
     try:
         yield folder
     finally:

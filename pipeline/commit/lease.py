@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Self
 
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.records import decode, encode
 from qvl.pipeline.storage.paths import StorePath
+from qvl.pipeline.storage.temporary import machine, started
 
 LEASE = 60.0  # seconds without renewal after which an owner counts as dead
 RENEWAL = 10.0  # seconds between renewals
@@ -47,7 +47,7 @@ class Owner:
     @classmethod
     def this_process(cls) -> Self:
         process = os.getpid()
-        return cls(_machine(), process, _started(process), socket.gethostname(), uuid.uuid4().hex)
+        return cls(machine(), process, started(process), socket.gethostname(), uuid.uuid4().hex)
 
 
 @dataclass
@@ -139,8 +139,8 @@ def _acquire(folder: StorePath) -> Lease:
 def _refuse_living(path: StorePath, age: float) -> None:
     """Raise QvlError unless the owner has released the output, is known to be dead, or let its lease expire."""
     owner = decode(Owner, path.read_bytes(), str(path))
-    here = owner.machine == _machine() != ""
-    dead = here and _started(owner.process) != owner.started
+    here = owner.machine == machine() != ""
+    dead = here and started(owner.process) != owner.started
     if not (owner.released or dead or age > LEASE):
         raise QvlError(
             f"{path.parent.parent}: another run (process {owner.process} on {owner.host}) is writing here; wait "
@@ -166,21 +166,3 @@ def _store_time(folder: StorePath) -> datetime:
         ) from None
     probe.unlink(missing_ok=True)
     return now
-
-
-def _machine() -> str:
-    """This machine since it booted, and its namespace of process ids; empty if the system does not report them."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _started(process: int) -> str:
-    """When a process of this machine started, which tells apart two processes with one id; empty if there is none."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return ""
-    state, *rest = stat.rpartition(")")[2].split()
-    return "" if state == "Z" else rest[18]

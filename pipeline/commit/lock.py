@@ -4,19 +4,22 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.lease import hold
 from qvl.pipeline.storage.paths import AnyPath, StorePath
+from qvl.pipeline.storage.temporary import remove_abandoned
 
 
 @contextmanager
 def output_lock(out: AnyPath) -> Iterator[Callable[[], None]]:
     """Hold an output for one run. Raises QvlError at once if another run holds it (on a disk: a run on this machine).
 
-    Yields a check that raises QvlError once the lock is lost. Only a lock on a store can be lost
-    (``qvl.pipeline.commit.lease``); a lock on a disk ends with its process.
+    Yields a check that raises QvlError once the lock is lost: on a store to another run (``qvl.pipeline.commit.lease``), on
+    a disk because the output folder was moved or deleted. Temporary files of processes that have ended are removed.
     """
     if isinstance(out, StorePath):
         with hold(out) as check:
@@ -36,4 +39,27 @@ def output_lock(out: AnyPath) -> Iterator[Callable[[], None]]:
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
-        yield lambda: None
+        remove_abandoned(out)
+        yield from _while_there(out, file)
+
+
+def _while_there(out: Path, lock: TextIO) -> Iterator[Callable[[], None]]:
+    """Yield the check that the output is still where it was. An error that arises because it is not is reported as that."""
+
+    def check() -> None:
+        try:
+            there = os.path.samestat(Layout(out).lock.stat(), os.fstat(lock.fileno()))
+        except OSError:
+            there = False
+        if not there:
+            raise QvlError(
+                f"{out}: the output folder was moved or deleted while this run wrote to it; move it back and run the same "
+                "command again, which continues where this run stopped, or begin a new output"
+            )
+
+    try:
+        yield check
+    except (OSError, QvlError):
+        check()
+        raise
+    check()

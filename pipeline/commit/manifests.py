@@ -6,8 +6,6 @@ second attempt that comes to other bytes is a ContractError. On a store the excl
 """
 
 import json
-import os
-import uuid
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
@@ -16,7 +14,9 @@ from pydantic import JsonValue
 from qvl.pipeline.base.errors import ContractError, DataError
 from qvl.pipeline.commit.records import Record, decode, encode
 from qvl.pipeline.storage.atomic import sync
+from qvl.pipeline.storage.exclusive import take_name
 from qvl.pipeline.storage.paths import AnyPath, StorePath
+from qvl.pipeline.storage.temporary import temporary_name
 
 REDO = "; delete it and run the same command again; that work is done again"
 
@@ -48,11 +48,11 @@ def _create(path: AnyPath, data: bytes) -> bytes:
     if isinstance(path, StorePath):
         return path.create(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = temporary_name(path)
     try:
         temporary.write_bytes(data)
         sync(temporary)
-        os.link(temporary, path)
+        take_name(temporary, path)
         sync(path.parent)
     except FileExistsError:
         return path.read_bytes()

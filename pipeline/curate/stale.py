@@ -74,7 +74,9 @@ def outdated_units(layout: Layout[AnyPath], tasks: list[ScanTask]) -> dict[str, 
         if manifest is None:
             new[task.unit.id] = f"{name}: new input"
         elif manifest.fingerprint != fingerprint(task.parts):
-            parts = [PART_NAMES.get(part, part) for part, value in task.parts.items() if manifest.parts.get(part) != value]
+            parts = [
+                PART_NAMES.get(part, part) for part, value in task.parts.items() if manifest.parts.get(part) != value
+            ]
             changed[task.unit.id] = f"{name}: {', '.join(parts)} changed"
     scan_is_complete = layout.stage_manifest("scan").is_file()
     return {**changed, **(new if scan_is_complete else {})}

@@ -1,12 +1,12 @@
 """Replacing a file in one step: a reader, and a run after a crash, sees the old bytes or the new ones, never a part."""
 
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from qvl.pipeline.storage.paths import AnyPath, StorePath
+from qvl.pipeline.storage.temporary import temporary_name
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
     missing are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     try:
         yield temporary
         temporary.replace(path)

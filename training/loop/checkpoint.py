@@ -19,6 +19,7 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.manifests import create_manifest, read_manifest
 from qvl.pipeline.storage.atomic import replacing, sync
+from qvl.pipeline.storage.temporary import remove_abandoned
 from qvl.training.loop.records import CheckpointManifest, CheckpointPart
 
 MANIFEST = "checkpoint.json"
@@ -76,6 +77,7 @@ class Checkpoints:
         if (folder / MANIFEST).exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
         names = [f"part-{rank:05d}-of-{self.world:05d}-{manifest.attempt}.safetensors" for rank in range(self.world)]
         with replacing(folder / names[self.rank]) as part:
             save_file(own, part)
