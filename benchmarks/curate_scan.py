@@ -40,7 +40,7 @@ def scan(tars: list[Path]) -> dict[str, float]:
             scan_unit(task)
         tasks = Curation(recipe(tars), folder / "out").scan_tasks()
         wall, cpu = time.perf_counter(), time.process_time()
-        rows = sum(scan_unit(task)["rows"] for task in tasks)
+        rows = sum(scan_unit(task).rows for task in tasks)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     finally:
         shutil.rmtree(folder)

@@ -19,7 +19,7 @@ from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.parsing import tag_pairs, unclosed
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.sources.tar_members import group
 from qvl.pipeline.storage.reader import Storage
 
 LOCATIONS_SHOWN = 3
@@ -197,7 +197,7 @@ def _shard(path: Path, report: LintReport) -> Iterator[LintRecord]:
         index = index_tar(data)
         if index.fault:
             report.add("unreadable", path.name, index.fault)
-        for sample in group(index.members):
+        for sample in group(index.members).samples:
             location = f"{path.name}:{sample.key}"
             if sample.meta is None:
                 report.add("unreadable", location, "no JSON")

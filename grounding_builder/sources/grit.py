@@ -31,7 +31,7 @@ from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.status_table import StatusTable, read_status_table
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.sources.tar_members import group
 from qvl.pipeline.storage.reader import Storage
 
 ROWS_PER_PIECE = 20_000
@@ -82,7 +82,7 @@ class Grit(Annotations):
         statuses = table.records
         with storage.mapped(path) as data:
             index = index_tar(data)
-            for sample in group(index.members):
+            for sample in group(index.members).samples:
                 remaining = statuses.get(sample.key)
                 status = remaining.pop() if remaining else {}
                 if sample.image is None or sample.meta is None or not sample.regular:

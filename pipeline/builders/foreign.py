@@ -27,7 +27,7 @@ from qvl.pipeline.shards.manifests import DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import Sample
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.sources.webdataset import TarSample, group
+from qvl.pipeline.sources.tar_members import TarSample, group
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.takedown.journal import finish_takedown
@@ -133,7 +133,7 @@ def convert_tar(task: ConvertTask) -> None:
         if index.fault:
             raise DataError(f"{task.tar}: {index.fault}; fetch it again, or leave it out")
         task.left_out.unlink(missing_ok=True)
-        commit_shard(task.out, task.name, _samples(task, group(index.members), data), task.fingerprint)
+        commit_shard(task.out, task.name, _samples(task, group(index.members).samples, data), task.fingerprint)
 
 
 def _samples(task: ConvertTask, samples: Iterable[TarSample], data: memoryview) -> Iterator[Sample]:

@@ -20,7 +20,7 @@ from qvl.pipeline.markup.turns import Turns, caption_turns
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
 from qvl.pipeline.sources.tar_index import Member
-from qvl.pipeline.sources.webdataset import TarSample
+from qvl.pipeline.sources.tar_members import TarSample
 
 MAX_TEXT = 16 << 20  # bytes of a .json or .txt member
 DECODED = frozenset(("jpeg", "png", "webp", "gif", "bmp"))

@@ -29,7 +29,7 @@ BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetec
 # settings of a source that version 0.1 did not have, with their defaults: outputs of that version stay valid
 ADDED_SETTINGS = {
     **{"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS},
-    **dict.fromkeys(("delimiter", "quote", "encoding"), None),
+    **dict.fromkeys(("delimiter", "quote", "encoding", "members"), None),
 }
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 

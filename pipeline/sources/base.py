@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -62,6 +63,15 @@ class Row:
         return len(self.caption) + (carried_bytes(self.carried) if self.carried else 0)
 
 
+@dataclass(slots=True)
+class Seen:
+    """What a reader counts next to its rows: files that are no rows, by reason, and samples without a picture or a text."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    samples: int = 0
+    unpaired: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ImageReference:
     """How a source finds the image of a scanned row again. ``size`` is in bytes."""
@@ -92,8 +102,10 @@ class Source(ABC):
         return pa.schema([])
 
     @abstractmethod
-    def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
+    def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
         """All rows of a unit in the order of the file, in batches. Images are views that are valid until the next batch.
+
+        What is in the file but is no row is counted in ``seen``.
 
         If a unit cannot be read to its end, its last row has an empty key and a fault that says why.
         """

@@ -15,7 +15,18 @@ from pydantic import Field
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
-from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.base import (
+    Bytes,
+    ImageReference,
+    Row,
+    Seen,
+    Source,
+    Unit,
+    batches,
+    caption_of,
+    number,
+    unit_fault,
+)
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
 from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
@@ -82,7 +93,7 @@ class Table(Source, RecipeModel):
             for (name, column), kind in zip(extra.items(), held, strict=True)
         )
 
-    def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
+    def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
         try:
             with storage.local(unit.path) as local:
                 records = enumerate(self._records(unit, local))

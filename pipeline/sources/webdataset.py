@@ -5,52 +5,46 @@ too, so that every url that img2dataset was given has a verdict.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
 import pyarrow as pa
 from pydantic import Field
 
+from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.sources.base import Bytes, ImageReference, Row, Source, Unit, batches, caption_of, number, unit_fault
+from qvl.pipeline.sources.base import (
+    Bytes,
+    ImageReference,
+    Row,
+    Seen,
+    Source,
+    Unit,
+    batches,
+    caption_of,
+    number,
+    unit_fault,
+)
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.carried import Carried
 from qvl.pipeline.sources.columns import PRESETS, Column, Columns, Preset
+from qvl.pipeline.sources.json_tables import parse_json
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.status_table import BAD_CELL, Record, StatusTable, read_status_table, stated_count
-from qvl.pipeline.sources.tar_index import Member, index_tar
+from qvl.pipeline.sources.tar_index import Member, TarIndex, index_tar
+from qvl.pipeline.sources.tar_members import Grouped, Members, TarSample, group
 from qvl.pipeline.storage.reader import Storage
 
-IMAGE, TEXT, META, OTHER = "image", "text", "meta", "other"
-EXTENSIONS = {
-    **dict.fromkeys(
-        ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "img", "image"], IMAGE
-    ),
-    **dict.fromkeys(("txt", "caption", "text"), TEXT),
-    "json": META,
-    **dict.fromkeys(["cls", "npy", "pt", "pth", "pyd"], OTHER),
-}
+COMPRESSED_NAMES = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst")
 MAX_TEXT_BYTES = 64 << 20
 MAX_STATS_BYTES = 16 << 20
 MAX_UNACCOUNTED_ROWS = 1_000_000
 
 
-@dataclass(slots=True)
-class TarSample:
-    """The members of a tar that share a key."""
-
-    key: str
-    image: Member | None = None
-    text: Member | None = None
-    meta: Member | None = None
-    regular: bool = True
-
-
 class WebDataset(Source, RecipeModel):
     """Tars named by glob patterns, relative to the recipe's folder, or fsspec URLs.
 
+    ``members``: which endings of member names are pictures, captions and records, and where the key of a name ends.
     ``max_expansion``: how many times the size of a status table its rows may take.
     ``max_unaccounted_rows``: how many rows of one tar may be known only from its statistics.
     """
@@ -59,12 +53,19 @@ class WebDataset(Source, RecipeModel):
     paths: tuple[str, ...] = Field(min_length=1)
     preset: Preset = "img2dataset"
     columns: Columns = Columns()
+    members: Members | None = None
     max_image_bytes: int = 100_000_000
     max_expansion: int = Field(default=MAX_EXPANSION, ge=1)
     max_unaccounted_rows: int = Field(default=MAX_UNACCOUNTED_ROWS, ge=0)
 
     def units(self, storage: Storage) -> list[Unit]:
-        return find_units(self.paths, storage)
+        units = find_units(self.paths, storage)
+        for unit in units:
+            if unit.path.lower().endswith(COMPRESSED_NAMES):
+                raise RecipeError(
+                    f"{unit.path}: tars that are compressed with gzip or the like are not read; unpack it to .tar"
+                )
+        return units
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
         paths = (_sibling(unit, ".parquet"), _sibling(unit, "_stats.json"))
@@ -73,10 +74,10 @@ class WebDataset(Source, RecipeModel):
     def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
         return self.columns.declared()
 
-    def read(self, unit: Unit, storage: Storage) -> Iterator[Sequence[Row]]:
+    def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
         try:
             with storage.mapped(unit.path) as data:
-                yield from batches(self._rows(data, unit, storage))
+                yield from batches(self._rows(data, unit, storage, Seen() if seen is None else seen))
         except OSError as error:
             yield [unit_fault(f"unit:{type(error).__name__}")]
 
@@ -89,13 +90,15 @@ class WebDataset(Source, RecipeModel):
             for image in wanted:
                 yield image.row, data[image.locator : image.locator + image.size]
 
-    def _rows(self, data: memoryview, unit: Unit, storage: Storage) -> Iterator[Row]:
+    def _rows(self, data: memoryview, unit: Unit, storage: Storage, seen: Seen) -> Iterator[Row]:
         index = index_tar(data)
+        found = group(index.members, self.members)
+        _note(seen, index, found)
         columns = self.columns.over(PRESETS[self.preset])
         table = self._status_table(unit, columns, storage)
         statuses = table.records
         measures = columns.measures()
-        for sample in group(index.members):
+        for sample in found.samples:
             remaining = statuses.get(sample.key)
             status = remaining.pop() if remaining else None
             row = Row(sample.key, locator=sample.image.offset if sample.image else -1, fault=self._fault(sample))
@@ -104,6 +107,8 @@ class WebDataset(Source, RecipeModel):
             yield row
         if index.fault:
             yield unit_fault(index.fault)
+        elif not found.samples and found.left_out:
+            yield unit_fault("no_samples")
         for key, remaining in statuses.items():
             for status in reversed(remaining):
                 yield _row_without_sample(key, status, index.fault, columns)
@@ -134,7 +139,7 @@ class WebDataset(Source, RecipeModel):
 
     def _fault(self, sample: TarSample) -> str | None:
         if not sample.regular:
-            return "unreadable:not_a_file"
+            return "unreadable:sparse_member" if sample.sparse else "unreadable:not_a_file"
         if sample.image is None:
             return "unreadable:no_image"
         if sample.image.size > self.max_image_bytes:
@@ -143,6 +148,13 @@ class WebDataset(Source, RecipeModel):
         if (text is not None and text.size > MAX_TEXT_BYTES) or (meta is not None and meta.size > MAX_TEXT_BYTES):
             return "unreadable:text_too_large"
         return None
+
+
+def _note(seen: Seen, index: TarIndex, found: Grouped) -> None:
+    """Count the members that are in no sample, and the samples that have only a picture or only a text."""
+    seen.left_out.update(index.left_out + found.left_out)
+    seen.samples += len(found.samples)
+    seen.unpaired += sum([(each.image is None) != (each.text is None and each.meta is None) for each in found.samples])
 
 
 def _fill(
@@ -175,40 +187,13 @@ def _fill(
             row.numbers[name] = value
 
 
-def group(members: list[Member]) -> list[TarSample]:
-    """Group members into samples by key; a second image, text or JSON of a key starts a new sample."""
-    open_samples: dict[str, TarSample] = {}
-    samples: list[TarSample] = []
-    for member in members:
-        key, kind = split_name(member.name)
-        sample = open_samples.get(key)
-        if sample is None or (kind != OTHER and getattr(sample, kind) is not None):
-            sample = open_samples[key] = TarSample(key)
-            samples.append(sample)
-        if kind != OTHER:
-            setattr(sample, kind, member)
-        if not member.regular:
-            sample.regular = False
-    return samples
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Key and kind of a member. Only a known extension is removed at the last dot, so that keys may contain dots."""
-    stem, dot, extension = name.rpartition(".")
-    kind = EXTENSIONS.get(extension) or EXTENSIONS.get(extension.lower())
-    if dot and kind is not None:
-        return stem, kind
-    folder, slash, base = name.rpartition("/")
-    return folder + slash + base.partition(".")[0], OTHER
-
-
 def _record(data: memoryview, meta: Member | None, status: Record) -> Record | None:
     """The sample's JSON, completed by its row of img2dataset's table; None if the JSON is not an object."""
     if meta is None:
         return status
     try:
-        record = orjson.loads(data[meta.offset : meta.offset + meta.size])
-    except orjson.JSONDecodeError:
+        record = parse_json(data[meta.offset : meta.offset + meta.size])
+    except ValueError:
         return None
     if not isinstance(record, dict):
         return None

@@ -13,6 +13,8 @@ class ScanManifest:
 
     ``faults`` counts the unusable rows by fault. ``parts`` are the things that the columns depend on, by name, so that a
     later run can say which of them changed. ``carried`` names the types of the carried columns (absent without any).
+    ``left_out`` counts what the file has next to its rows, such as folders and unknown files, and ``unpaired`` the samples
+    with only a picture or only a text, where these are most of the file (both absent without any).
     """
 
     unit: str
@@ -25,6 +27,8 @@ class ScanManifest:
     parts: Parts
     fingerprint: str
     carried: dict[str, str] | None = None
+    left_out: dict[str, int] | None = None
+    unpaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

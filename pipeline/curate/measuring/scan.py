@@ -22,11 +22,11 @@ from qvl.pipeline.curate.measuring.manifests import Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
-from qvl.pipeline.sources.base import Source, Unit, is_full
+from qvl.pipeline.sources.base import Seen, Source, Unit, is_full
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
 
-SCAN_VERSION = 2
+SCAN_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class ScannedRows:
     image_bytes: int
     faults: dict[str, int]
     carried: dict[str, str] | None
+    seen: Seen
 
 
 @lru_cache(maxsize=2)
@@ -103,6 +104,8 @@ def scan_unit(task: ScanTask) -> ScanManifest:
         parts=task.parts,
         fingerprint=fingerprint(task.parts),
         carried=counted.carried,
+        left_out=dict(sorted(counted.seen.left_out.items())) or None,
+        unpaired=counted.seen.unpaired if 2 * counted.seen.unpaired > counted.seen.samples else 0,
     )
     return create_manifest(layout.unit_manifest(task.unit.id), manifest)
 
@@ -125,6 +128,7 @@ def _write(task: ScanTask, target: Path) -> ScannedRows:
     """Write the columns of a unit to a parquet file."""
     rows, image_bytes = 0, 0
     faults: Counter[str] = Counter()
+    seen = Seen()
     model = language_model(task.language_model)
     parts: list[pa.RecordBatch] = []
     text = 0
@@ -132,7 +136,7 @@ def _write(task: ScanTask, target: Path) -> ScannedRows:
     added = {ledger_name(field.name): field.type for field in carried}
     schema = pa.schema([*COLUMNS, *added.items()])
     with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=CATEGORY_COLUMNS) as writer:
-        for batch_rows in task.source.read(task.unit, Storage()):
+        for batch_rows in task.source.read(task.unit, Storage(), seen):
             batch = with_carried(measure(batch_rows, rows, task.clean, model), batch_rows, carried)
             rows += len(batch)
             image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
@@ -145,4 +149,4 @@ def _write(task: ScanTask, target: Path) -> ScannedRows:
         if parts:
             writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
     types = {name: str(kind) for name, kind in added.items()} or None
-    return ScannedRows(rows, image_bytes, dict(sorted(faults.items())), types)
+    return ScannedRows(rows, image_bytes, dict(sorted(faults.items())), types, seen)

@@ -8,6 +8,7 @@ from qvl.pipeline.commit.manifests import committed_manifest, restate_manifest
 from qvl.pipeline.curate.measuring.added_columns import check_types
 from qvl.pipeline.curate.measuring.manifests import ScanManifest, ScanSummary
 from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
+from qvl.pipeline.curate.measuring.scan_warnings import scan_warnings
 from qvl.pipeline.curate.measuring.tolerance import check_tolerance, check_units, is_broken
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath, map_concurrently
@@ -34,6 +35,8 @@ def run_scan(
     layout = Layout(out)
     paths = [layout.unit_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(out, lambda path: committed_manifest(path, ScanManifest), paths)
+    for line in scan_warnings(manifests):
+        progress.warn(line)
     check_tolerance(recipe, manifests)
     summary = ScanSummary(
         units=len(manifests),

@@ -6,7 +6,8 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.recipe.recipe import Recipe
 
-UNIT_FAULTS = frozenset(("unit", "truncated_tar", "damaged_tar", "not_a_tar", "damaged_table", "expands_too_far"))
+TAR_FAULTS = ("truncated_tar", "damaged_tar", "not_a_tar", "compressed_tar", "no_samples")
+UNIT_FAULTS = frozenset((*TAR_FAULTS, "unit", "damaged_table", "expands_too_far"))
 
 
 def check_tolerance(recipe: Recipe, units: list[ScanManifest]) -> None:

@@ -9,13 +9,13 @@ from qvl.pipeline.builders.foreign_samples import LeftOutError, Provenance, fore
 from qvl.pipeline.markup.turns import Turn
 from qvl.pipeline.shards.writer import Sample
 from qvl.pipeline.sources.tar_index import index_tar
-from qvl.pipeline.sources.webdataset import group
+from qvl.pipeline.sources.tar_members import group
 from tests.pipeline.builders.foreign_tars import png, write_tar
 
 
 def convert(folder: Path, *members: tuple[str, bytes]) -> Sample:
     data = memoryview(write_tar(folder / "0.tar", members).read_bytes())
-    (sample,) = group(index_tar(data).members)
+    (sample,) = group(index_tar(data).members).samples
     return foreign_sample(Provenance("cats-000000", "cats", "0.tar"), 7, sample, data, "auto")
 
 

@@ -1,10 +1,15 @@
 """WebDataset tars: the layout of img2dataset, other layouts, and hostile files."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
+import subprocess
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +17,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from qvl.pipeline.sources.base import ImageReference
+from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.sources.base import ImageReference, Seen
 from qvl.pipeline.sources.columns import Columns
-from qvl.pipeline.sources.webdataset import WebDataset, split_name
+from qvl.pipeline.sources.webdataset import WebDataset
 from qvl.pipeline.storage.reader import Storage
 from tests.pipeline.samples import faults, jpeg, read_all, tar_bytes, write_img2dataset
 from tests.pipeline.sources.tar_rows import row, rows_in, rows_of
@@ -63,28 +70,6 @@ def test_members_are_grouped_in_any_order(tmp_path: Path, storage: Storage) -> N
     assert rows[0].url == "u"
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "kind"),
-    [
-        ("a.jpg", "a", "image"),
-        ("a.JPG", "a", "image"),
-        ("a.b.c.Jpeg", "a.b.c", "image"),
-        ("dir.v1/a.png", "dir.v1/a", "image"),
-        ("a.webp", "a", "image"),
-        ("a.txt", "a", "text"),
-        ("a.json", "a", "meta"),
-        ("a.cls", "a", "other"),
-        ("a.mp3", "a", "other"),
-        ("dir.v1/readme", "dir.v1/readme", "other"),
-        ("/etc/passwd", "/etc/passwd", "other"),
-        ("../../a.jpg", "../../a", "image"),
-        (".jpg", "", "image"),
-    ],
-)
-def test_names_split_into_key_and_kind(name: str, key: str, kind: str) -> None:
-    assert split_name(name) == (key, kind)
-
-
 def test_keys_may_contain_dots_and_endings_may_be_upper_case(tmp_path: Path, storage: Storage) -> None:
     rows = rows_in(tmp_path, [("v1.2.a.JPG", jpeg(0)), ("v1.2.a.TXT", b"A"), ("v1.2.b.JPEG", jpeg(1))], storage)
     assert [(r.key, r.caption, r.fault) for r in rows] == [("v1.2.a", b"A", None), ("v1.2.b", b"", None)]
@@ -110,7 +95,7 @@ def test_a_caption_that_is_not_text_is_a_fault(tmp_path: Path, storage: Storage,
     ]
 
 
-@pytest.mark.parametrize("meta", [b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 5_000, b'{"caption": "\\ud800"}'])
+@pytest.mark.parametrize("meta", [b"{", b"[1]", b"null", b'"x"', b"\xff", b"[" * 5_000])
 def test_bad_json_is_a_fault_of_its_own_row(tmp_path: Path, storage: Storage, meta: bytes) -> None:
     members = [("a.jpg", jpeg(0)), ("a.json", meta), ("b.jpg", jpeg(1)), ("b.json", b"{}")]
     assert faults(rows_in(tmp_path, members, storage)) == {"a": "unreadable:bad_json", "b": None}
@@ -259,3 +244,85 @@ def test_images_of_a_remote_tar_are_the_same_by_ranges_or_from_the_whole_file(
         image.row: rows[image.row]["image"] for image in wanted
     }
     memory.rm("/remote", recursive=True)
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b'"\\ud800"', b"123456789012345678901234567890"])
+def test_a_value_that_json_does_not_allow_when_read_costs_itself_and_not_the_row(
+    tmp_path: Path, storage: Storage, value: bytes
+) -> None:
+    meta = b'{"similarity": ' + value + b', "URL": "u", "caption": "from the record"}'
+    members = [("a.jpg", jpeg(0)), ("a.txt", b"a dog"), ("a.json", meta)]
+    (found,) = rows_in(tmp_path, members, storage, preset="laion")
+    assert (found.fault, found.caption, found.url) == (None, b"a dog", "u")
+    assert found.numbers == ({"clip": float(value)} if value.isdigit() else {})
+
+
+def gnu_tar(folder: Path, *options: str) -> Path:
+    """A tar of three BMP pictures with runs of zeros and their captions, written by GNU tar."""
+    files = folder / "files"
+    files.mkdir()
+    for number in range(3):
+        buffer = io.BytesIO()
+        image = Image.new("RGB", (300, 200))
+        image.putpixel((number, 100), (255, 0, 0))
+        image.save(buffer, "BMP")
+        with (files / f"s{number}.bmp").open("wb") as target:
+            body = buffer.getvalue()
+            for start in range(0, len(body), 4096):
+                piece = body[start : start + 4096]
+                target.seek(start)
+                if any(piece):
+                    target.write(piece)
+            target.truncate(len(body))
+        (files / f"s{number}.txt").write_text("a red dot")
+    path = folder / "x.tar"
+    subprocess.run(["tar", *options, "-cf", str(path), "-C", str(files), "."], check=True)
+    return path
+
+
+def test_labels_and_folders_of_gnu_tar_when_read_are_counted_and_are_no_rows(tmp_path: Path, storage: Storage) -> None:
+    source, seen = WebDataset(paths=(str(gnu_tar(tmp_path, "--format=gnu", "-V", "mylabel")),)), Seen()
+    rows = [row for unit in source.units(storage) for batch in source.read(unit, storage, seen) for row in batch]
+    assert sorted((row.key, row.fault) for row in rows) == [("./s0", None), ("./s1", None), ("./s2", None)]
+    assert seen.left_out == {"folders": 1, "volume_labels": 1}
+
+
+@pytest.mark.parametrize("form", [("--format=gnu",), ("--format=posix",), ("--format=posix", "--sparse-version=0.1")])
+def test_sparse_pictures_when_read_are_rows_that_say_so(
+    tmp_path: Path, storage: Storage, form: tuple[str, ...]
+) -> None:
+    rows = rows_of(gnu_tar(tmp_path, "--sparse", *form), storage)
+    assert sorted((row.key, row.fault) for row in rows) == [(f"./s{n}", "unreadable:sparse_member") for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("compress", "name"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")]
+)
+def test_a_compressed_tar_when_read_is_one_fault_that_names_the_compression(
+    tmp_path: Path, storage: Storage, compress: Callable[[bytes], bytes], name: str
+) -> None:
+    (tmp_path / "x.tar").write_bytes(compress(tar_bytes([("a.jpg", jpeg(0)), ("a.txt", b"a dog")])))
+    assert faults(rows_of(tmp_path / "x.tar", storage)) == {"": f"unreadable:compressed_tar:{name}"}
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tgz", "X.TAR.ZST"])
+def test_a_name_of_a_compressed_tar_when_listed_is_refused_before_anything_is_read(
+    tmp_path: Path, storage: Storage, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(RecipeError, match="compressed"):
+        WebDataset(paths=(str(tmp_path / name),)).units(storage)
+
+
+def test_a_tar_of_files_that_are_no_samples_when_read_is_a_fault(tmp_path: Path, storage: Storage) -> None:
+    rows = rows_in(tmp_path, [("a.mp3", b"x"), ("LICENSE", b"x")], storage)
+    assert faults(rows) == {"": "unreadable:no_samples"}
+
+
+def test_member_names_of_a_recipe_when_read_give_pictures_captions_and_records(
+    tmp_path: Path, storage: Storage
+) -> None:
+    members = [("0.png", jpeg(0)), ("0.cap", b"a cat"), ("0.info.json", b'{"url": "u"}'), ("0.txt", b"not this")]
+    (tmp_path / "x.tar").write_bytes(tar_bytes(members))
+    (found,) = rows_of(tmp_path / "x.tar", storage, members={"caption": "cap", "record": "info.json"})
+    assert (found.key, found.image, found.caption, found.url) == ("0", jpeg(0), b"a cat", "u")

@@ -17,7 +17,7 @@ from qvl.pipeline.curate.measuring.scan import ScanTask, scan_unit, scanned_unit
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.sources import base
 from qvl.pipeline.storage.reader import Storage
-from tests.pipeline.samples import jpeg, write_img2dataset
+from tests.pipeline.samples import jpeg, tar_bytes, write_img2dataset
 
 
 @pytest.fixture
@@ -85,3 +85,16 @@ def test_columns_of_a_table_have_the_same_bytes_wherever_images_divide_its_batch
     divided = Curation(recipe, tmp_path / "divided").scan_tasks()[0]
     assert len(list(divided.source.read(divided.unit, Storage()))) > 5
     assert scan_unit(divided) == whole
+
+
+def test_scan_unit_when_most_members_have_no_partner_counts_them_and_the_files_that_are_no_rows(tmp_path: Path) -> None:
+    members = [("0.png", jpeg(0)), ("0.caption.txt", b"a"), ("1.jpg", jpeg(1)), ("1.txt", b"b"), ("._1.jpg", b"x")]
+    (tmp_path / "x.tar").write_bytes(tar_bytes(members))
+    usual = {"kind": "webdataset", "paths": [str(tmp_path / "x.tar")]}
+    found = []
+    for number, read in enumerate([usual, {**usual, "members": {"key": "first_dot"}}]):
+        recipe = Recipe.model_validate({"name": "r", "sources": [{"name": "web", "read": read}]})
+        (tmp_path / f"out{number}").mkdir()
+        manifest = scan_unit(Curation(recipe, tmp_path / f"out{number}").scan_tasks()[0])
+        found.append((manifest.rows, manifest.unpaired, manifest.left_out))
+    assert found == [(3, 2, {"system_files": 1}), (2, 0, {"system_files": 1})]
