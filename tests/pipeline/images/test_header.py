@@ -5,15 +5,18 @@ import struct
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from qvl.pipeline.images.decode import decode_pixels
 from qvl.pipeline.images.header import MAX_BLOCKS, HeaderError, ImageHeader, read_header
 from tests.pipeline.samples import encoded, jpeg, picture
 
-REASONS = {"empty", "not_an_image", "damaged_header", "truncated", "too_many_blocks"}
+SIZES = {"truncated", "too_many_blocks", "too_many_pixels"}
+REASONS = {"empty", "not_an_image", "damaged_header", "format:heic", "format:jxl", *SIZES}
 
 
 def frames(mode: str = "RGB") -> dict[str, object]:
@@ -188,12 +191,6 @@ def test_read_header_when_sides_are_impossible_reports_a_damaged_header(width: i
         read_header(data[:16] + struct.pack(">II", width, height) + data[24:])
 
 
-@pytest.mark.parametrize(("kind", "name"), [("tiff", "tiff"), ("ico", "ico"), ("jpeg2000", "jp2"), ("avif", "avif")])
-def test_read_header_when_the_format_is_not_supported_names_it_without_a_size(kind: str, name: str) -> None:
-    found = read_header(encoded(picture(32, 32), kind))
-    assert (found.format, found.width, found.height) == (name, 0, 0)
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -262,3 +259,15 @@ def test_header_when_a_file_has_millions_of_blocks_is_given_up(name: str) -> Non
 def test_header_when_segments_are_padded_with_fill_bytes_is_read() -> None:
     data = encoded(picture(), "jpeg")
     assert read_header(data[:2] + b"\xff" * 5_000 + data[2:]) == read_header(data)
+
+
+@pytest.mark.parametrize("stray", [b"\0", b"\x01\x02\x03", b"\xff\0\xff\0", b"\0" * 10_000, b"\xff\xff\0\xff"])
+@pytest.mark.parametrize("at", ["before the first table", "before the scan"])
+def test_read_header_when_stray_bytes_are_between_segments_reads_what_the_decoder_reads(stray: bytes, at: str) -> None:
+    data = jpeg(3)
+    position = data.index(b"\xff\xdb" if at == "before the first table" else b"\xff\xda")
+    odd = data[:position] + stray + data[position:]
+    assert read_header(odd) == read_header(data)
+    assert decode_pixels(odd).tobytes() == np.asarray(Image.open(io.BytesIO(data))).tobytes()
+    with pytest.raises(HeaderError, match="truncated"):
+        read_header(odd[:-200])

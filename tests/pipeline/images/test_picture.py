@@ -16,7 +16,10 @@ def test_picture_has_the_bytes_with_their_size_and_hash() -> None:
     assert picture(JPEG) == Picture("jpg", JPEG, 50, 20, 1, xxhash.xxh3_128_hexdigest(JPEG))
 
 
-@pytest.mark.parametrize(("kind", "extension"), [("png", "png"), ("webp", "webp"), ("gif", "gif"), ("bmp", "bmp")])
+@pytest.mark.parametrize(
+    ("kind", "extension"),
+    [*((kind, kind) for kind in ("png", "webp", "gif", "bmp", "avif", "tiff")), ("jpeg2000", "jp2")],
+)
 def test_picture_has_the_extension_of_its_format(kind: str, extension: str) -> None:
     found = picture(samples.encoded(samples.picture(), kind))
     assert isinstance(found, Picture) and found.extension == extension
@@ -35,7 +38,7 @@ def test_picture_keeps_the_stored_size_when_exif_turns_it() -> None:
         (b"", "unreadable:empty"),
         (b"<html>", "unreadable:not_an_image"),
         (JPEG[:-200], "unreadable:truncated"),
-        (samples.encoded(samples.picture(), "tiff"), "unreadable:format"),
+        (b"\0\0\0\x18ftypheic" + bytes(12), "unreadable:format:heic"),
     ],
 )
 def test_picture_when_the_bytes_cannot_be_used_gives_the_reason(data: bytes, reason: str) -> None:
