@@ -19,6 +19,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,11 +179,12 @@ def refcoco(folder: Path, scale: float) -> Result:
     rows = sum(1 for piece in source.pieces(Storage()) for _ in source.drafts(piece, Storage()))
     strings, clock = clock.seconds(), Clock()
     builder = Grounding("bench", (source,), Exclusion())
+    (folder / "out").mkdir()
     made = make_unit(MakeTask(folder / "out", builder, builder.units()[0]))
     committed = clock.seconds()
     times = {"to strings s": strings[0], "to strings processor s": strings[1]}
     times |= {"to committed samples s": committed[0], "to committed samples processor s": committed[1]}
-    return {"expressions": rows, "samples": made["samples"], **times}
+    return {"expressions": rows, "samples": made.samples, **times}
 
 
 def vg_region(image: int, number: int, rng: random.Random) -> dict[str, Any]:
@@ -236,12 +238,11 @@ PARTS: dict[str, Callable[[Path, float], Result]] = {
 }
 
 
-def measured(name: str, scale: float, queue: "multiprocessing.Queue[Result]") -> None:
+def measured(name: str, scale: float) -> Result:
     """Run one part in a folder of its own; adds the peak of anonymous memory."""
     with tempfile.TemporaryDirectory(prefix="qvl-bench-") as folder:
         result = PARTS[name](Path(folder), scale)
-    result["peak GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    queue.put(result)
+    return {**result, "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
 def main() -> None:
@@ -249,13 +250,10 @@ def main() -> None:
     parser.add_argument("--only", choices=sorted(PARTS))
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     for name in [options.only] if options.only else PARTS:
-        queue: multiprocessing.Queue[Result] = context.Queue()
-        worker = context.Process(target=measured, args=(name, options.scale, queue))
-        worker.start()
-        print(json.dumps({"part": name, **{key: round(value, 2) for key, value in queue.get().items()}}))
-        worker.join()
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            result = pool.submit(measured, name, options.scale).result()
+        print(json.dumps({"part": name, **{key: round(value, 2) for key, value in result.items()}}))
 
 
 if __name__ == "__main__":

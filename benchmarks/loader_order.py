@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from qvl.pipeline.shards.reader import Dataset, open_dataset
 from qvl.pipeline.shards.writer import INDEX
 from qvl.training.data.parts import MixPart, mix_parts
 from qvl.training.data.schedule import Schedule
-from qvl.training.data.steps import STREAM_START, StreamState
+from qvl.training.data.steps import STREAM_START
 from qvl.training.recipe import StageSpec
 
 SAMPLE_BYTES = 45_000
@@ -129,7 +130,7 @@ def measure(folder: Path, batch: int) -> dict[str, Any]:
     for _ in range(STEPS - 1):
         following = schedule.plan(following, 0, 64).after
     behind = time.perf_counter()
-    resumed = Schedule(stage(batch), parts(dataset, batch), SEED).plan(StreamState(step=LATER), 0, 64)
+    resumed = Schedule(stage(batch), parts(dataset, batch), SEED).plan(replace(STREAM_START, step=LATER), 0, 64)
     end = time.perf_counter()
     return {
         "samples": dataset.samples,

@@ -20,7 +20,6 @@ from qvl.pipeline.images.picture import Picture, picture, read_picture
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.storage.reader import Storage
 
-GROUNDING_VERSION = 2
 RECENT_IMAGES = 8  # consecutive rows often share an image
 CORNERS = struct.Struct("<4d")
 WORD_LIST = pa.list_(pa.string())
@@ -58,9 +57,10 @@ class Grounding:
 
     def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
         piece: Piece = unit.payload
+        source = self._source(unit)
         return {
-            "version": GROUNDING_VERSION,
-            "source": self._source(unit).model_dump(mode="json", exclude=set(FILES)),
+            "version": source.version,
+            "source": source.model_dump(mode="json", exclude={*FILES, "box_test"}),
             "input": piece.identity,
             "exclusion": self.exclusion.fingerprint,
         }

@@ -5,11 +5,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from qvl.grounding_builder.drafts.readable import readable
+from qvl.grounding_builder.drafts.box_reading import ReadingTest
+from qvl.grounding_builder.drafts.readable import readable, text_of
 from qvl.grounding_builder.drafts.regions import Boxes, regions_of
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
@@ -84,14 +85,19 @@ class Annotations(RecipeModel, ABC):
     """A named source of annotations.
 
     ``language``: the language of its texts; ``auto`` decides by the share of Han characters. ``markup``: what happens to
-    text that contains training markers. ``per_image``: the most phrases of one image that become ``referring`` and
-    ``region_caption`` samples, each of which contains a copy of the image.
+    text that contains training markers. ``box_test``: refuse files whose boxes contradict their format and fit another
+    reading (corners in place of width and height, fractions in place of pixels). ``per_image``: the most phrases of one
+    image that become ``referring`` and ``region_caption`` samples, each of which contains a copy of the image.
     """
+
+    version: ClassVar[int] = 2
+    """Raised when rows of the same file get other samples or verdicts."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
     language: Literal["en", "zh", "auto"] = "auto"
     markup: Literal["drop", "escape"] = "drop"
     boxes: Boxes = Boxes()
+    box_test: bool = True
     per_image: int | None = Field(default=None, ge=1)
 
     @abstractmethod
@@ -113,13 +119,21 @@ class Annotations(RecipeModel, ABC):
             yield draft
             number += 1
 
+    def check_boxes(
+        self, test: ReadingTest, path: str, remedy: str = "the boxes are not as this format has them"
+    ) -> None:
+        """Raises DataError if the boxes of a file contradict their declared reading and fit another one."""
+        if self.box_test:
+            name = f"{self.name}: {posixpath.basename(path)}"
+            test.check(name, f"{remedy}, or box_test: false if the file is right as it is")
+
     def language_of(self, text: str) -> str:
         """The prompt language of a text."""
         return prompt_language(text) if self.language == "auto" else self.language
 
     def plain(self, text: str) -> str | None:
         """The text on one line, safe to train on; None if it contains markers and the recipe drops such rows."""
-        text = BLANKS.sub(" ", text).strip()
+        text = BLANKS.sub(" ", text_of(text)).strip()
         if not has_marker(text):
             return text
         return markers.escape(text) if self.markup == "escape" else None

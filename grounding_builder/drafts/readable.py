@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 
@@ -9,6 +10,27 @@ from qvl.pipeline.base.errors import DataError
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, pa.ArrowException)
 BAD_RECORD = "unreadable:bad_record"
+
+
+class Unusable(ValueError):
+    """A field of a record cannot be used; ``reason`` is the verdict of its row."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def text_of(value: Any) -> str:
+    """A text; null is an empty one. Raises Unusable for anything else, and for text that is not Unicode."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable(BAD_RECORD)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unusable(BAD_RECORD) from None
+    return value
 
 
 @contextmanager

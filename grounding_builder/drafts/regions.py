@@ -58,14 +58,6 @@ def fit(corners: Box, width: float, height: float, rule: Boxes) -> Box | str:
     return box
 
 
-def fit_xywh(bbox: list[float], width: float, height: float, rule: Boxes) -> Box | str:
-    """``fit`` for a box given as x, y, width, height. The far corner is x + w, not x + w - 1."""
-    if len(bbox) != 4:
-        return "box:malformed"
-    x, y, w, h = bbox
-    return fit((x, y, x + w, y + h), width, height, rule)
-
-
 def covers(box: Box, rule: Boxes) -> bool:
     """Whether the box covers nearly the whole image."""
     return (box[2] - box[0]) * (box[3] - box[1]) >= rule.whole_image

@@ -4,7 +4,6 @@ Spans index the original caption in characters (code points) and are stored as f
 before its phrases are cut out. An input row is a caption.
 """
 
-import posixpath
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
@@ -15,14 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from qvl.grounding_builder.drafts.box_reading import Reading, ReadingTest
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE
+from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE, Unusable
 from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
-from qvl.grounding_builder.drafts.spans import Span, choose
+from qvl.grounding_builder.drafts.spans import Span, choose, escaped, text_fault, trimmed
+from qvl.grounding_builder.sources.fields import image_path, printable
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
-from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.markers import has_marker
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import grounded_caption_turns
@@ -37,8 +37,8 @@ from qvl.pipeline.storage.reader import Storage
 ROWS_PER_PIECE = 20_000
 BATCH_ROWS = 1_024
 SUCCESS = "success"
+READING = Reading("xyxy", "fraction")
 NESTED = (pa.list_(pa.list_(pa.float64())), pa.large_list(pa.large_list(pa.float64())))
-TRIMMED = " \t\r\n.,;:!?\"'()[]。，；：！？、"
 ORIGINAL = ["original_width", "original_height"]
 COLUMNS = ["key", "id", "url", "caption", "width", "height", "noun_chunks", "ref_exps", "status", "image", "jpg"]
 
@@ -69,14 +69,16 @@ class Grit(Annotations):
         return found
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
+        test = ReadingTest(READING)
         if piece.path.endswith(".tar"):
-            yield from self._tar(piece.path, storage)
+            yield from self._tar(piece.path, storage, test)
         elif piece.path.endswith(".parquet"):
-            yield from self._parquet(piece.path, piece.payload, storage)
+            yield from self._parquet(piece.path, piece.payload, storage, test)
         else:
-            yield from self._jsonl(piece.path, storage)
+            yield from self._jsonl(piece.path, storage, test)
+        self.check_boxes(test, piece.path)
 
-    def _tar(self, path: str, storage: Storage) -> Iterator[Draft]:
+    def _tar(self, path: str, storage: Storage, test: ReadingTest) -> Iterator[Draft]:
         """The samples in the order of the tar, then the rows that img2dataset could not download."""
         table = _status_table(path, storage)
         statuses = table.records
@@ -98,7 +100,7 @@ class Grit(Annotations):
                     yield Draft(sample.key).drop("unreadable:bad_json")
                     continue
                 start = sample.image.offset
-                yield self.draft({**status, **record, "key": sample.key}, data[start : start + sample.image.size])
+                yield self.draft({**status, **record, "key": sample.key}, test, data[start : start + sample.image.size])
         for key, remaining in statuses.items():
             for status in reversed(remaining):
                 outcome = str(status.get("status"))
@@ -107,7 +109,7 @@ class Grit(Annotations):
             if fault:
                 yield Draft("").drop(f"unreadable:{fault}")
 
-    def _parquet(self, path: str, first: int, storage: Storage) -> Iterator[Draft]:
+    def _parquet(self, path: str, first: int, storage: Storage, test: ReadingTest) -> Iterator[Draft]:
         with storage.local(path) as local, pq.ParquetFile(local, memory_map=True) as file:
             unread = {"noun_chunks"} if self.phrases == "ref_exps" else set()
             columns = [name for name in COLUMNS if name in file.schema_arrow.names and name not in unread]
@@ -117,9 +119,9 @@ class Grit(Annotations):
                 seen += len(batch)
                 if start < end:
                     for record in _records(batch.slice(start, end - start)):
-                        yield self.draft(record, _cell(record.get("image") or record.get("jpg")))
+                        yield self.draft(record, test, _cell(record.get("image") or record.get("jpg")))
 
-    def _jsonl(self, path: str, storage: Storage) -> Iterator[Draft]:
+    def _jsonl(self, path: str, storage: Storage, test: ReadingTest) -> Iterator[Draft]:
         with storage.local(path) as local, local.open("rb") as lines:
             for number, line in enumerate(lines):
                 try:
@@ -127,27 +129,31 @@ class Grit(Annotations):
                 except orjson.JSONDecodeError:
                     record = None
                 bad = Draft(str(number)).drop("unreadable:bad_json")
-                yield self.draft(record) if isinstance(record, dict) else bad
+                yield self.draft(record, test) if isinstance(record, dict) else bad
 
-    def draft(self, record: Record, image: Bytes | None = None) -> Draft:
-        """The draft of one row; one whose record cannot be read is dropped."""
+    def draft(self, record: Record, test: ReadingTest, image: Bytes | None = None) -> Draft:
+        """The draft of one row; one whose record cannot be read is dropped. Its boxes are added to ``test``."""
         try:
-            return self._draft(record, image)
-        except UNREADABLE:
-            return Draft(str(record.get("key") or record.get("id") or "")).drop(BAD_RECORD)
+            return self._draft(record, test, image)
+        except UNREADABLE as error:
+            reason = error.reason if isinstance(error, Unusable) else BAD_RECORD
+            return Draft(printable(record.get("key") or record.get("id"))).drop(reason)
 
-    def _draft(self, record: Record, image: Bytes | None) -> Draft:
+    def _draft(self, record: Record, test: ReadingTest, image: Bytes | None) -> Draft:
         """GRIT's ``width`` and ``height`` are those of the original file: only their ratio is used."""
         key, caption = str(record.get("key") or record.get("id") or ""), record.get("caption")
         width = record.get("original_width") or record.get("width")
         height = record.get("original_height") or record.get("height")
         size = (int(width), int(height)) if width and height else None
-        source: str | Bytes = image if image is not None else posixpath.join(self.image_folder or "", f"{key}.jpg")
+        source: str | Bytes = image if image is not None else image_path(self.image_folder or "", f"{key}.jpg")
         draft = Draft(key, None, source, _ids(record), size, True, str(record.get("url") or ""))
         if image is None and record.get("status", SUCCESS) != SUCCESS:
             return draft.drop(f"download:{record['status']}")
         try:
-            spans = self._spans(draft, caption or "", _annotations(record, self.phrases))
+            rows = _annotations(record, self.phrases)
+            if size is not None and not test.full:
+                test.add_all([row[2:6] for row in rows if isinstance(row, list)], size)
+            spans = self._spans(draft, caption or "", rows)
         except (TypeError, ValueError, OverflowError):
             return draft.drop("unreadable:bad_spans")
         if not caption:
@@ -177,7 +183,7 @@ class Grit(Annotations):
                 draft.lost.append("box:malformed")
                 continue
             start, end = trimmed(caption, int(row[0]), int(row[1]))
-            reason = _text_fault(caption, start, end) or ("low_score" if row[6] < self.min_score else None)
+            reason = text_fault(caption, start, end) or ("low_score" if row[6] < self.min_score else None)
             box = reason or fit((row[2], row[3], row[4], row[5]), 1.0, 1.0, rule)
             if isinstance(box, str):
                 draft.lost.append(box)
@@ -219,43 +225,6 @@ class Grit(Annotations):
         for span in list(phrases.values())[: self.per_image]:
             items += both_ways(caption[span.start : span.end], span.boxes, language, self.tasks)
         return items
-
-
-def trimmed(caption: str, start: int, end: int) -> tuple[int, int]:
-    """The span without blanks and punctuation at its ends. A span outside the caption is returned unchanged."""
-    if not 0 <= start < end <= len(caption):
-        return start, end
-    while start < end and caption[start] in TRIMMED:
-        start += 1
-    while end > start and caption[end - 1] in TRIMMED:
-        end -= 1
-    return start, end
-
-
-def _text_fault(caption: str, start: int, end: int) -> str | None:
-    if start == end:
-        return "empty_phrase"
-    if not 0 <= start < end <= len(caption):
-        return "span:outside"
-    inside = (start > 0 and _same_word(caption[start - 1 : start + 1])) or _same_word(caption[end - 1 : end + 1])
-    return "span:inside_word" if inside else None
-
-
-def _same_word(pair: str) -> bool:
-    """Whether two adjacent characters belong to one word; always False in scripts without blanks between words."""
-    return len(pair) == 2 and pair.isalnum() and max(pair) < "\u2e80"
-
-
-def escaped(caption: str, spans: list[Span]) -> tuple[str, list[Span]]:
-    """The caption with its markers escaped, and the spans moved to match."""
-    pieces, moved, position, length = [], [], 0, 0
-    for span in spans:
-        before, phrase = markers.escape(caption[position : span.start]), markers.escape(caption[span.start : span.end])
-        start = length + len(before)
-        moved.append(Span(start, start + len(phrase), span.boxes, span.score))
-        pieces += [before, phrase]
-        length, position = start + len(phrase), span.end
-    return "".join([*pieces, markers.escape(caption[position:])]), moved
 
 
 def _annotations(record: Record, phrases: str) -> list[list[float]]:

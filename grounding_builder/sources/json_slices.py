@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import xxhash
 
 from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.sources.json_tables import parse_json
 
 CHUNK = 8 << 20
 KEY_REACH = 256  # a bracket's key must be within this many bytes before it
@@ -46,8 +46,8 @@ class Slice:
         """The elements as a list, or as a dict if ``mapping``. Raises DataError if they are not JSON."""
         opening, closing = (b"{", b"}") if self.mapping else (b"[", b"]")
         try:
-            return orjson.loads(opening + bytes(data[self.start : self.end]) + closing)
-        except orjson.JSONDecodeError as error:
+            return parse_json(opening + bytes(data[self.start : self.end]) + closing)
+        except ValueError as error:
             raise DataError(f"bytes {self.start} to {self.end} are not JSON: {error}") from None
 
 

@@ -5,28 +5,50 @@ Boxes are x, y, width, height in pixels of ``image_data.json``. Regions have the
 images. An input row is a region, the objects with one name in an image, or a question.
 """
 
-import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-import orjson
 from pydantic import Field
 
+from qvl.grounding_builder.drafts.box_reading import Reading, ReadingTest, four_numbers
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.regions import fit_xywh, flags
+from qvl.grounding_builder.drafts.readable import BAD_RECORD, text_of
+from qvl.grounding_builder.drafts.regions import fit, flags
+from qvl.grounding_builder.sources.fields import (
+    drafts_or_bad,
+    far_corner,
+    identity,
+    image_path,
+    printable,
+    side,
+)
 from qvl.grounding_builder.sources.json_slices import Slice, slices
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.coordinates import Box, box_iou
 from qvl.pipeline.markup.turns import vqa_turns
+from qvl.pipeline.sources.delimited import BOM
+from qvl.pipeline.sources.json_tables import parse_json
 from qvl.pipeline.storage.reader import Storage
 
 IMAGES_PER_PIECE = 1_000
 NOISE = re.compile(r"[^\w\s]|\b(?:a|an|the)\b")
 FILES = ("regions", "objects", "questions")
+KEYS = {"regions": "regions", "objects": "objects", "questions": "qas"}
+READING = Reading("xywh", "pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the rows of one image share: the records of all images, the test of the boxes, the boxes kept for each phrase."""
+
+    images: dict[str, Record]
+    test: ReadingTest
+    kept: dict[str, list[Box]] = field(default_factory=dict)
 
 
 class VisualGenome(Annotations):
@@ -62,46 +84,54 @@ class VisualGenome(Annotations):
         return found
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
-        images = image_data(self.image_data)
+        images, test = image_data(self.image_data), ReadingTest(READING)
         name, part = piece.payload
         readers = {"regions": self._regions, "objects": self._objects, "questions": self._questions}
         for element in elements(part, piece.path, storage):
-            yield from readers[name](element, images)
+            if not isinstance(element, dict) or not isinstance(element.get(KEYS[name]), list):
+                yield Draft(printable(_image_id(element))).drop(BAD_RECORD)
+                continue
+            yield from readers[name](element, Known(images, test))
+        self.check_boxes(test, piece.path)
 
-    def _draft(self, key: Any, image_id: int, images: dict[int, Record], boxes: int) -> Draft:
-        record = images.get(image_id)
-        if record is None:
-            return Draft(str(key), regions=boxes).drop("no_image_data")
-        path = posixpath.join(self.image_folder, *record["url"].split("/")[-2:])
-        size = (int(record["width"]), int(record["height"]))
-        return Draft(str(key), None, path, vg_ids(record), size, url=record["url"], regions=boxes)
+    def _draft(self, key: Any, image_id: str | None, known: Known, boxes: int) -> Draft:
+        record = known.images.get(image_id or "")
+        if record is None or not record.get("url"):
+            return Draft(printable(key), regions=boxes).drop("no_image_data")
+        url = text_of(record["url"])
+        path = image_path(self.image_folder, "/".join(url.split("/")[-2:]))
+        size = side(record.get("width")), side(record.get("height"))
+        return Draft(printable(key), None, path, vg_ids(record), size, url=url, regions=boxes)
 
-    def _regions(self, element: Record, images: dict[int, Record]) -> Iterator[Draft]:
-        image_id = element["image_id"] if "image_id" in element else element["id"]
-        kept: dict[str, list[Box]] = {}
+    def _regions(self, element: Record, known: Known) -> Iterator[Draft]:
+        image_id = _image_id(element)
         for region in element["regions"]:
-            draft = self._draft(region["region_id"], image_id, images, 1)
-            corners = [region["x"], region["y"], region["width"], region["height"]]
-            self._phrase(draft, region["phrase"], [corners], kept)
-            yield draft
+            key = region.get("region_id") if isinstance(region, dict) else ""
+            yield from drafts_or_bad(key, 1, self._region, region, image_id, known)
 
-    def _objects(self, element: Record, images: dict[int, Record]) -> Iterator[Draft]:
+    def _region(self, region: Record, image_id: str | None, known: Known) -> list[Draft]:
+        draft = self._draft(region.get("region_id"), image_id, known, 1)
+        self._phrase(draft, text_of(region.get("phrase")), [_numbers(region, "width", "height")], known)
+        return [draft]
+
+    def _objects(self, element: Record, known: Known) -> Iterator[Draft]:
         """All objects of an image with the same name are one row: an expression with several boxes."""
         named: dict[str, list[Record]] = {}
         for item in element["objects"]:
-            names = item.get("names") or [item.get("name", "")]
-            named.setdefault(str(names[0]), []).append(item)
-        kept: dict[str, list[Box]] = {}
+            if not isinstance(item, dict):
+                yield Draft("", regions=1).drop(BAD_RECORD)
+                continue
+            named.setdefault(_name(item), []).append(item)
         for name, objects in named.items():
-            draft = self._draft(objects[0]["object_id"], element["image_id"], images, len(objects))
-            corners = [
-                [o["x"], o["y"], o["w"] if "w" in o else o["width"], o["h"] if "h" in o else o["height"]]
-                for o in objects
-            ]
-            self._phrase(draft, name, corners, kept)
-            yield draft
+            key = objects[0].get("object_id")
+            yield from drafts_or_bad(key, len(objects), self._object, name, objects, _image_id(element), known)
 
-    def _phrase(self, draft: Draft, text: str, corners: list[list[float]], kept: dict[str, list[Box]]) -> None:
+    def _object(self, name: str, objects: list[Record], image_id: str | None, known: Known) -> list[Draft]:
+        draft = self._draft(objects[0].get("object_id"), image_id, known, len(objects))
+        self._phrase(draft, name, [_numbers(item, "w", "h") for item in objects], known)
+        return [draft]
+
+    def _phrase(self, draft: Draft, text: str, found: list[list[Any] | None], known: Known) -> None:
         """Fill in the samples of a phrase. Boxes that repeat an earlier one of the same phrase in the image are merged."""
         phrase = self.plain(text)
         if draft.verdict is None and not phrase:
@@ -109,10 +139,11 @@ class VisualGenome(Annotations):
         if draft.verdict is not None or not phrase:
             return
         width, height = draft.size or (0, 0)
-        same = kept.setdefault(normalised(phrase), [])
+        same = known.kept.setdefault(normalised(phrase), [])
         boxes: list[Box] = []
-        for corner in corners:
-            box = fit_xywh(corner, width, height, self.boxes) if width > 0 and height > 0 else "size_mismatch"
+        for values in found:
+            known.test.add(values, (width, height))
+            box = self._box(values, width, height)
             if isinstance(box, str):
                 draft.lost.append(box)
             elif any(box_iou(box, other) >= self.merge_overlap for other in same):
@@ -123,18 +154,48 @@ class VisualGenome(Annotations):
         if not boxes:
             draft.drop(draft.lost[0])
             return
-        if self.per_image is not None and sum(map(bool, kept.values())) > self.per_image:
+        if self.per_image is not None and sum(map(bool, known.kept.values())) > self.per_image:
             draft.drop("per_image")
             return
         draft.flags = flags(boxes, self.boxes)
         draft.items = both_ways(phrase.rstrip("."), boxes, self.language_of(phrase), self.tasks)
 
-    def _questions(self, element: Record, images: dict[int, Record]) -> Iterator[Draft]:
+    def _box(self, values: list[Any] | None, width: int, height: int) -> Box | str:
+        if width <= 0 or height <= 0:
+            return "size_mismatch"
+        numbers = four_numbers(values)
+        return numbers if isinstance(numbers, str) else fit(far_corner(numbers), width, height, self.boxes)
+
+    def _questions(self, element: Record, known: Known) -> Iterator[Draft]:
         for qa in element["qas"]:
-            draft = self._draft(qa["qa_id"], qa["image_id"], images, 0)
-            if draft.verdict is None:
-                fill_vqa(self, draft, qa["question"], qa["answer"])
-            yield draft
+            key = qa.get("qa_id") if isinstance(qa, dict) else ""
+            yield from drafts_or_bad(key, 0, self._question, qa, known)
+
+    def _question(self, qa: Record, known: Known) -> list[Draft]:
+        draft = self._draft(qa.get("qa_id"), identity(qa.get("image_id")), known, 0)
+        if draft.verdict is None:
+            fill_vqa(self, draft, text_of(qa.get("question")), text_of(qa.get("answer")))
+        return [draft]
+
+
+def _image_id(element: Any) -> str | None:
+    if not isinstance(element, dict):
+        return None
+    return identity(element["image_id"] if "image_id" in element else element.get("id"))
+
+
+def _numbers(record: Record, width: str, height: str) -> list[Any] | None:
+    """x, y, width, height as they are in a record; None if one of them is absent."""
+    found = [record.get("x"), record.get("y"), record.get(width, record.get("width")),
+             record.get(height, record.get("height"))]  # fmt: skip
+    return None if None in found else found
+
+
+def _name(item: Record) -> str:
+    """The first name of an object; empty if it has none."""
+    names = item.get("names") or [item.get("name")]
+    name = names[0] if isinstance(names, list) else None
+    return name if isinstance(name, str) else ""
 
 
 def fill_vqa(source: Annotations, draft: Draft, question: str, answer: str) -> None:
@@ -156,20 +217,24 @@ def normalised(phrase: str) -> str:
 
 def vg_ids(record: Record) -> tuple[str, ...]:
     """All ids by which a benchmark may refer to the image."""
-    ids: tuple[str, ...] = (f"vg:{record['image_id']}",)
+    ids: tuple[str, ...] = (f"vg:{identity(record['image_id'])}",)
     for key, prefix in (("coco_id", "coco"), ("flickr_id", "flickr")):
-        if record.get(key) is not None:
+        if identity(record.get(key)) is not None:
             ids += (f"{prefix}:{int(record[key])}",)
     return ids
 
 
 @lru_cache(maxsize=2)
-def image_data(path: str) -> dict[int, Record]:
+def image_data(path: str) -> dict[str, Record]:
     """The records of ``image_data.json`` by image id. Raises DataError."""
     try:
-        return {record["image_id"]: record for record in orjson.loads(Storage().read(path))}
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        content = parse_json(bytes(Storage().read(path)).removeprefix(BOM))
+    except ValueError as error:
         raise DataError(f"{path}: not Visual Genome's image_data.json: {error}") from None
+    if not isinstance(content, list):
+        raise DataError(f"{path}: not Visual Genome's image_data.json: it is not a list of images")
+    records = (record for record in content if isinstance(record, dict))
+    return {found: record for record in records if (found := identity(record.get("image_id"))) is not None}
 
 
 def elements(part: Slice, path: str, storage: Storage) -> Any:

@@ -5,18 +5,21 @@ Of VQAv2's ten answers per question the most confident one is used (paper, appen
 
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task
+from qvl.grounding_builder.drafts.readable import text_of
+from qvl.grounding_builder.sources.fields import drafts_or_bad, identity, image_path, printable
 from qvl.grounding_builder.sources.json_slices import slices
 from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.refcoco import coco_ids
 from qvl.grounding_builder.sources.visual_genome import elements, fill_vqa, image_data, vg_ids
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
+from qvl.pipeline.sources.delimited import BOM
+from qvl.pipeline.sources.json_tables import parse_json
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.storage.reader import Storage
 
@@ -74,22 +77,33 @@ class Vqa(Annotations):
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
         if self.set == "ai2d":
-            content = orjson.loads(storage.read(piece.path))
+            content: Any = parse_json(bytes(storage.read(piece.path)).removeprefix(BOM))
+            image = content["imageName"]
+            records: Iterable[tuple[Any, Any]] = [
+                (question, (image, row)) for question, row in content["questions"].items()
+            ]
         else:
             content = elements(piece.payload, piece.path, storage)
-        if self.set == "vqav2":
-            content = _joined(content, str(self.answers), storage)
-        for question in READERS[self.set](content):
-            ids = question.ids + coco_ids(question.image)
-            if self.set == "gqa" and self.image_data is not None:
-                record = image_data(self.image_data).get(_number(question.image))
-                ids += vg_ids(record) if record else ()
-            draft = Draft(question.key, None, posixpath.join(self.image_folder, question.image), ids)
-            if question.split not in ("", self.split):
-                draft.drop(NOT_TRAIN)
-            else:
-                fill_vqa(self, draft, question.question, question.answer)
-            yield draft
+            if self.set == "vqav2":
+                content = _joined(content, str(self.answers), storage)
+            records = content.items() if isinstance(content, dict) else enumerate(content)
+        images = image_data(self.image_data) if self.set == "gqa" and self.image_data is not None else {}
+        for key, record in records:
+            yield from drafts_or_bad(key, 0, self._rows, key, record, images)
+
+    def _rows(self, key: Any, record: Record, images: dict[str, Record]) -> list[Draft]:
+        """The rows of a record. Raises if one of its questions cannot be read."""
+        return [self._row(question, images) for question in READERS[self.set](key, record)]
+
+    def _row(self, question: Question, images: dict[str, Record]) -> Draft:
+        ids = question.ids + coco_ids(question.image)
+        record = images.get(posixpath.splitext(question.image)[0])
+        ids += vg_ids(record) if record else ()
+        draft = Draft(printable(question.key), None, image_path(self.image_folder, question.image), ids)
+        if question.split not in ("", self.split):
+            return draft.drop(NOT_TRAIN)
+        fill_vqa(self, draft, text_of(question.question), text_of(question.answer))
+        return draft
 
 
 def most_confident(answers: list[Record]) -> str:
@@ -105,77 +119,67 @@ def most_frequent(answers: list[str]) -> str:
     return Counter(answers).most_common(1)[0][0] if answers else ""
 
 
-def _joined(questions: list[Record], path: str, storage: Storage) -> Iterator[Record]:
+def _joined(questions: list[Any], path: str, storage: Storage) -> Iterator[Any]:
     """VQAv2's questions joined with their annotations, which are read in slices of the same size."""
-    wanted = {question["question_id"] for question in questions}
-    found: dict[int, Record] = {}
+    wanted = {_question_id(question) for question in questions} - {None}
+    found: dict[str | None, Record] = {}
     with storage.mapped(path) as data:
         for part in slices(data, QUESTIONS_PER_PIECE, "annotations"):
-            found |= {a["question_id"]: a for a in part.parse(data) if a["question_id"] in wanted}
+            found |= {_question_id(a): a for a in part.parse(data) if _question_id(a) in wanted}
             if len(found) == len(wanted):
                 break
     for question in questions:
-        yield {**found.get(question["question_id"], {}), **question}
+        yield {**found.get(_question_id(question), {}), **question} if isinstance(question, dict) else question
 
 
-def _vqav2(rows: list[Record]) -> Iterator[Question]:
-    for row in rows:
-        image = f"COCO_train2014_{row['image_id']:012d}.jpg"
-        yield Question(str(row["question_id"]), image, row["question"], most_confident(row.get("answers", [])))
+def _question_id(record: Any) -> str | None:
+    return identity(record.get("question_id")) if isinstance(record, dict) else None
 
 
-def _gqa(rows: dict[str, Record]) -> Iterator[Question]:
-    for key, row in rows.items():
-        yield Question(key, f"{row['imageId']}.jpg", row["question"], row.get("answer", ""))
+def _vqav2(_key: Any, row: Record) -> Iterator[Question]:
+    image = f"COCO_train2014_{row['image_id']:012d}.jpg"
+    yield Question(str(row["question_id"]), image, row["question"], most_confident(row.get("answers", [])))
 
 
-def _textvqa(rows: list[Record]) -> Iterator[Question]:
-    for row in rows:
-        answer = most_frequent(row.get("answers", []))
-        ids = (f"openimages:{row['image_id']}",)
-        yield Question(
-            str(row["question_id"]), f"{row['image_id']}.jpg", row["question"], answer, row.get("set_name", ""), ids
-        )
+def _gqa(key: Any, row: Record) -> Iterator[Question]:
+    yield Question(key, f"{row['imageId']}.jpg", row["question"], row.get("answer", ""))
 
 
-def _docvqa(rows: list[Record]) -> Iterator[Question]:
-    for row in rows:
-        answer = (row.get("answers") or [""])[0]
-        yield Question(str(row["questionId"]), row["image"], row["question"], answer, row.get("data_split", ""))
+def _textvqa(_key: Any, row: Record) -> Iterator[Question]:
+    image, answer = row["image_id"], most_frequent(row.get("answers", []))
+    ids = (f"openimages:{image}",)
+    yield Question(str(row["question_id"]), f"{image}.jpg", row["question"], answer, row.get("set_name", ""), ids)
 
 
-def _chartqa(rows: list[Record]) -> Iterator[Question]:
-    for number, row in enumerate(rows):
-        yield Question(f"{row['imgname']}-{number}", row["imgname"], row["query"], str(row["label"]))
+def _docvqa(_key: Any, row: Record) -> Iterator[Question]:
+    answer = (row.get("answers") or [""])[0]
+    yield Question(str(row["questionId"]), row["image"], row["question"], answer, row.get("data_split", ""))
 
 
-def _ocrvqa(rows: dict[str, Record]) -> Iterator[Question]:
-    for key, row in rows.items():
-        image = key + posixpath.splitext(row["imageURL"])[1]
-        split = "train" if row["split"] == OCRVQA_TRAIN else "evaluation"
-        for number, (question, answer) in enumerate(zip(row["questions"], row["answers"], strict=False)):
-            yield Question(f"{key}-{number}", image, question, answer, split)
+def _chartqa(number: Any, row: Record) -> Iterator[Question]:
+    yield Question(f"{row['imgname']}-{number}", row["imgname"], row["query"], str(row["label"]))
 
 
-def _ai2d(content: Record) -> Iterator[Question]:
+def _ocrvqa(key: Any, row: Record) -> Iterator[Question]:
+    image = key + posixpath.splitext(row["imageURL"])[1]
+    split = "train" if row["split"] == OCRVQA_TRAIN else "evaluation"
+    for number, (question, answer) in enumerate(zip_longest(row["questions"], row["answers"])):
+        yield Question(f"{key}-{number}", image, question, answer, split)
+
+
+def _ai2d(question: Any, content: tuple[str, Record]) -> Iterator[Question]:
     """The choices become part of the question; the answer is the text of the correct choice."""
-    for question, row in content["questions"].items():
-        texts = [str(text) for text in row["answerTexts"]]
-        with_options = f"{question} Options: {'; '.join(texts)}."
-        yield Question(row["questionId"], content["imageName"], with_options, texts[row["correctAnswer"]])
+    image, row = content
+    texts = [str(text) for text in row["answerTexts"]]
+    with_options = f"{question} Options: {'; '.join(texts)}."
+    yield Question(row["questionId"], image, with_options, texts[row["correctAnswer"]])
 
 
-def _dvqa(rows: list[Record]) -> Iterator[Question]:
-    for row in rows:
-        yield Question(str(row["question_id"]), row["image"], row["question"], str(row["answer"]))
+def _dvqa(_key: Any, row: Record) -> Iterator[Question]:
+    yield Question(str(row["question_id"]), row["image"], row["question"], str(row["answer"]))
 
 
-def _number(image: str) -> int:
-    stem = posixpath.splitext(image)[0]
-    return int(stem) if stem.isdigit() else -1
-
-
-READERS: dict[Set, Callable[[Any], Iterator[Question]]] = {
+READERS: dict[Set, Callable[[Any, Any], Iterator[Question]]] = {
     "vqav2": _vqav2, "gqa": _gqa, "textvqa": _textvqa, "docvqa": _docvqa, "chartqa": _chartqa, "ocrvqa": _ocrvqa,
     "ai2d": _ai2d, "dvqa": _dvqa,
 }  # fmt: skip

@@ -40,7 +40,7 @@ CONTENT: dict[str, Any] = {
     "refs": [{
         "ref_id": 1, "image_id": 1, "ann_id": 7, "split": "train",
         "sentences": [{"sent_id": 1, "sent": "the cat"}, {"sent_id": 2, "sent": "cat"}],
-    }],
+    }, {"ref_id": 2, "image_id": 1, "ann_id": 7, "split": "train", "sentences": [{"sent_id": 3, "sent": "it"}]}],
     "visual_genome": [{"id": 1, "regions": [
         {"region_id": n, "x": 2, "y": 2, "width": 20, "height": 20, "phrase": f"a cat {n}"} for n in range(2)
     ]}],
@@ -127,6 +127,42 @@ def damaged(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     return contents
 
 
+@st.composite
+def damaged_in_a_record(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    name = draw(st.sampled_from(FILES[kind]))
+    path: KeyPath = draw(st.sampled_from([path for path in paths(CONTENT[name]) if path and in_a_record(name, path)]))
+    value = draw(st.sampled_from((DROPPED, REPEATED, *VALUES)))
+    return {**CONTENT, name: changed(CONTENT[name], path, value)}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_annotations_when_one_record_is_damaged_keep_the_file(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp(kind)
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(damaged_in_a_record(kind))
+    def check(contents: dict[str, Any]) -> None:
+        status = exit_status(build_rows(kind, contents, folder), [])
+        assert status == 0, capsys.readouterr().err
+
+    check()
+
+
+ROWS = {
+    "detection": ("annotations", "images"), "refs": (), "refcoco": ("annotations", "images"), "visual_genome": (),
+    "objects": (),
+    "image_data": (), "grit": (), "vqav2": ("questions",), "answers": ("annotations",), "gqa": (), "textvqa": ("data",),
+    "docvqa": ("data",), "chartqa": (), "ocrvqa": (), "ai2d": ("questions",), "dvqa": (),
+}  # fmt: skip
+
+
+def in_a_record(name: str, path: KeyPath) -> bool:
+    """Whether a path leads into one of a file's records, so that a fault there may cost no other record."""
+    return path[0] in ROWS[name] and len(path) > 1 if ROWS[name] else len(path) > 0
+
+
 def check_rows(kind: str, contents: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = exit_status(build_rows(kind, contents, folder), [])
     error = capsys.readouterr().err
@@ -164,7 +200,7 @@ def test_category_when_a_list_costs_the_row_of_its_image(tmp_path: Path) -> None
     contents = copy.deepcopy(CONTENT)
     contents["detection"]["annotations"][1]["category_id"] = [3]
     rows = build_rows("detection", contents, tmp_path)()
-    assert [row.verdict for row in rows] == ["unreadable:bad_record", "no_regions", "no_image_data"]
+    assert [row.verdict for row in rows] == ["no_category", "no_regions", "no_image_data"]
 
 
 @pytest.mark.parametrize(

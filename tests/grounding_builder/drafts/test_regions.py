@@ -2,7 +2,7 @@
 
 import pytest
 
-from qvl.grounding_builder.drafts.regions import Boxes, covers, fit, fit_xywh, flags
+from qvl.grounding_builder.drafts.regions import Boxes, covers, fit, flags
 from qvl.pipeline.markup.coordinates import Box
 
 NAN = float("nan")
@@ -30,12 +30,6 @@ NAN = float("nan")
 def test_fit_clips_a_box_or_names_the_reason(corners: Box, expected: Box | str) -> None:
     """The annotated size is 400 x 200 pixels."""
     assert fit(corners, 400, 200, Boxes()) == expected
-
-
-def test_fit_xywh_ends_at_x_plus_width() -> None:
-    assert fit_xywh([100, 50, 200, 100], 400, 200, Boxes()) == (0.25, 0.25, 0.75, 0.75)
-    assert fit_xywh([1, 2, 3], 400, 200, Boxes()) == "box:malformed"
-    assert fit_xywh([1, 2, -3, 4], 400, 200, Boxes()) == "box:swapped"
 
 
 def test_collapsed_and_whole_image_boxes_are_flagged_or_dropped() -> None:

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from qvl.grounding_builder.drafts.box_reading import ReadingTest
 from qvl.grounding_builder.drafts.drafts import Draft
-from qvl.grounding_builder.sources.grit import Grit, trimmed
+from qvl.grounding_builder.drafts.spans import trimmed
+from qvl.grounding_builder.sources.grit import READING, Grit
 from qvl.pipeline.base.errors import RecipeError
 from tests.grounding_builder.helpers import answers, drafts, jpeg, make, samples, table
 
@@ -30,7 +32,7 @@ def row(caption: str, *spans: tuple[Any, tuple[float, ...], float], **more: Any)
 
 
 def draft_of(record: dict[str, Any], source: Grit = SOURCE) -> Draft:
-    draft = source.draft(record)
+    draft = source.draft(record, ReadingTest(READING))
     assert draft.verdict is None or len(draft.lost) == draft.regions
     return draft
 
