@@ -155,7 +155,9 @@ def test_stages_when_chained_train_their_parts_and_move_nothing_that_they_freeze
     noted["tensors"]["model.vision_tower.conv1.weight"] = "another"
     (run / "sft" / "start.json").write_text(json.dumps(noted))
     broken = qvl("train", "run", str(recipe), "-o", str(run), "--loader-workers", "0")
-    assert broken.returncode == 2 and "changed tensors that it freezes: model.vision_tower.conv1.weight" in broken.stderr
+    assert (
+        broken.returncode == 2 and "changed tensors that it freezes: model.vision_tower.conv1.weight" in broken.stderr
+    )
     assert not (run / "sft" / "model").exists()
 
 
