@@ -70,7 +70,7 @@ def _refs(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator
             result.add_ids(benchmark.name, [i for name in names for i in coco_ids(name)])
             yield from names
             continue
-        numbers = sorted({ref["image_id"] for ref in load_refs(path, storage) if ref["split"] != "train"})
+        numbers = sorted({str(int(ref["image_id"])) for ref in load_refs(path, storage) if ref["split"] != "train"})
         result.add_ids(benchmark.name, [f"coco:{number}" for number in numbers])
         if benchmark.image_folder is not None:
             if benchmark.instances is None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qvl.grounding_builder.drafts.drafts import Draft
-from qvl.grounding_builder.drafts.readable import Unusable, text_of
+from qvl.grounding_builder.drafts.readable import Unusable
 from qvl.grounding_builder.sources.fields import drafts_or_bad, identity, image_path, image_size, printable, side
 from qvl.pipeline.storage.reader import Storage
 from tests.grounding_builder.helpers import jpeg
@@ -49,13 +49,6 @@ def test_image_size_when_not_annotated_comes_from_the_header(tmp_path: Path) -> 
     assert image_size(10, "20", path, Storage()) == (10, 20)
     with pytest.raises(Unusable, match="image_missing"):
         image_size(None, None, str(tmp_path / "b.jpg"), Storage())
-
-
-def test_text_of_when_null_is_empty_and_when_not_text_is_unusable() -> None:
-    assert text_of(None) == "" and text_of("a") == "a"
-    for value in (1, ["a"], "\ud800"):
-        with pytest.raises(Unusable):
-            text_of(value)
 
 
 def test_drafts_or_bad_when_a_row_fails_gives_its_reason_for_every_box() -> None:
