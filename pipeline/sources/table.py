@@ -6,7 +6,7 @@ A line that cannot be parsed becomes a row with a fault; the other lines are rea
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from gzip import BadGzipFile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
 from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.embedded_images import EmbeddedImage, embedded_image
+from qvl.pipeline.sources.image_files import file_in
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import CARRIED, DAMAGED, READERS, format_of, parquet_images, parquet_types
 from qvl.pipeline.sources.table_records import Expectation, Format, Record, value_of
@@ -215,19 +216,7 @@ class Table(Source, RecipeModel):
         columns = self.all_columns()
         if self.image_folder is None or (columns.path is None and columns.image is None):
             raise RecipeError("a table needs `columns: {image: ...}`, or `columns: {path: ...}` with `image_folder:`")
-        if not name or "\0" in name or "\\" in name:
-            return None
-        if ".." in PurePosixPath(name).parts or "://" in name:
-            return None
-        folder = self.image_folder.removeprefix("file://")
-        if "://" in folder:
-            return f"{folder.rstrip('/')}/{name}" if not name.startswith("/") else None
-        root = Path(folder).resolve()
-        try:
-            target = (root / name).resolve()
-        except RuntimeError:  # a cycle of symbolic links
-            return None
-        return str(target) if target.is_relative_to(root) else None
+        return file_in(self.image_folder, name)
 
 
 def _named_size(name: str, path: str | None, storage: Storage) -> bytes:

@@ -51,7 +51,15 @@ def ledger(out: Path) -> list[dict[str, Any]]:
 
 
 def test_pages_of_sources_when_listed_are_tested_and_in_the_index() -> None:
-    assert {*CURATED, *GROUNDED, "synthdog", "common_crawl_pdf", "common_crawl_html", "dialogues"} == PAGES
+    assert {
+        *CURATED,
+        *GROUNDED,
+        "synthdog",
+        "common_crawl_pdf",
+        "common_crawl_html",
+        "dialogues",
+        "interleaved",
+    } == PAGES
     index = page("docs/sources/README.md")
     assert all(f"({name}.md)" in index for name in PAGES)
 
@@ -118,6 +126,16 @@ def test_texts_and_dialogues_in_the_described_layouts_when_built_are_kept(tmp_pa
     dataset = json.loads(run("text", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
     names = ("books", "articles", "messages", "conversations", "places")
     assert dataset["lineage"]["verdicts"] == {key: {"keep": 1} for key in names}
+
+
+def test_interleaved_documents_in_the_described_layouts_when_built_are_kept(tmp_path: Path) -> None:
+    recipe = written("interleaved", tmp_path)
+    tiny_datasets.interleaved(tmp_path)
+    Exclusion().write(tmp_path / "exclusion.parquet")
+    dataset = json.loads(run("text", "build", str(recipe), "--output", str(tmp_path / "out"), "--json"))["dataset"]
+    assert dataset["lineage"]["verdicts"] == {key: {"keep": 1} for key in ("obelics", "omnicorpus", "mmc4")}
+    assert sum(row["images"] for row in ledger(tmp_path / "out")) == 5
+    assert [row["lost_images"] for row in ledger(tmp_path / "out")] == [0, 0, 1]  # mmc4, obelics, omnicorpus
 
 
 def test_document_with_latin_extended_letters_when_built_is_dropped(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pymupdf
 
 from tests.grounding_builder.helpers import dump
+from tests.pipeline.builders.text.interleaved_files import mmc4, obelics
 from tests.pipeline.samples import jpeg, tar_bytes
 
 CAPTION = "A red fox sleeps beside the old stone wall"
@@ -202,3 +203,25 @@ def dialogues(folder: Path) -> None:
     answer = "<ref>The fox</ref><box>(100,100),(500,600)</box>"
     grounded = [{"from": "human", "value": "<image>\nWhere is it?"}, {"from": "gpt", "value": answer}]
     dump(folder / "places.jsonl", {"image": "a.jpg", "conversations": grounded})
+
+
+def interleaved(folder: Path) -> None:
+    """A document of each dataset: two of MMC4 and OBELICS with two pictures, one of OmniCorpus with a lost picture."""
+    addresses = [f"https://example.org/{number}.jpg" for number in range(3)]
+    obelics(
+        folder / "obelics" / "part-0.parquet", [([addresses[0], None, addresses[1]], [None, "Between them.", None])]
+    )
+    obelics(folder / "omnicorpus" / "part-0.parquet", [([addresses[2], None, addresses[0]], [None, "After it.", None])])
+    (folder / "mmc4").mkdir()
+    mmc4(folder / "mmc4" / "docs.jsonl", [(["One.", "Two."], [("1.jpg", 1), ("2.jpg", 0)])])
+    for name, numbers in (("obelics", (0, 1)), ("omnicorpus", (2,))):
+        members = []
+        for number in numbers:
+            meta = json.dumps({"url": addresses[number]}).encode()
+            members += [(f"{number:09d}.jpg", jpeg(number, 200, 160)), (f"{number:09d}.json", meta)]
+        tars = folder / f"{name}-tars" / "part-0"
+        tars.mkdir(parents=True)
+        (tars / "00000.tar").write_bytes(tar_bytes(members))
+    (folder / "mmc4-images").mkdir()
+    for number in (1, 2):
+        (folder / "mmc4-images" / f"{number}.jpg").write_bytes(jpeg(number, 200, 160))

@@ -1,4 +1,4 @@
-"""The builder of text and dialogues: files become units, drafts become ledger rows and samples."""
+"""The builder of text, dialogues and interleaved documents: files become units, drafts become ledger rows and samples."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
+from qvl.pipeline.builders.text.interleaved import Interleaved
 from qvl.pipeline.builders.text.recipe import Source, TextRecipe
 from qvl.pipeline.builders.text.source import FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
@@ -26,6 +27,11 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("turns", pa.int32()),
     ("images", pa.int32()),
 ]
+LEFT_OUT: list[tuple[str, pa.DataType]] = [  # pictures of an interleaved document that are in none of its samples
+    ("lost_images", pa.int32()),  # missing or unreadable
+    ("small_images", pa.int32()),  # too small or too narrow
+    ("surplus_images", pa.int32()),  # without a text in their sample
+]
 
 
 @dataclass
@@ -41,7 +47,8 @@ class TextBuilder:
     columns: list[tuple[str, pa.DataType]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.name, self.columns = self.recipe.name, COLUMNS
+        documents = any(isinstance(source, Interleaved) for source in self.recipe.sources)
+        self.name, self.columns = self.recipe.name, [*COLUMNS, *(LEFT_OUT if documents else [])]
 
     def units(self) -> list[BuildUnit]:
         storage = Storage()
@@ -66,10 +73,12 @@ class TextBuilder:
         hits = (self.exclusion.by_image(picture.data, picture.sha) for picture in draft.pictures)
         hit = next((hit for hit in hits if hit is not None), None)
         if draft.verdict != KEEP or hit is not None:
-            return BuiltRow(hit.verdict if hit is not None else draft.verdict, draft.key)
-        images = tuple(SampleImage(p.extension, p.data, p.width, p.height) for p in draft.pictures)
-        samples, sha = [], draft.pictures[0].sha if len(draft.pictures) == 1 else ""
-        for number, turns in enumerate(draft.samples):
+            verdict = hit.verdict if hit is not None else draft.verdict
+            return BuiltRow(verdict, draft.key, columns=draft.columns)
+        samples = []
+        for number, (turns, pictures) in enumerate(zip(draft.samples, draft.pictures_of_samples(), strict=True)):
+            images = tuple(SampleImage(p.extension, p.data, p.width, p.height) for p in pictures)
+            sha = pictures[0].sha if len(pictures) == 1 else ""
             record = SampleRecord(
                 id=f"{sample_id(unit.id, row)}-{number}",
                 source=unit.source,
@@ -84,7 +93,8 @@ class TextBuilder:
             "language": draft.language,
             "characters": sum(len(turn.text) for turns in draft.samples for turn in turns),
             "turns": sum(map(len, draft.samples)),
-            "images": len(images),
+            "images": len(draft.pictures),
+            **draft.columns,
         }
         return BuiltRow(KEEP, draft.key, samples, columns)
 

@@ -7,19 +7,20 @@ from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.text.chat import Chat
+from qvl.pipeline.builders.text.interleaved import Interleaved
 from qvl.pipeline.builders.text.plain import PlainText
 from qvl.pipeline.builders.text.source import FILES
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.recipe import SourceName
 
-Source = Annotated[PlainText | Chat, Field(discriminator="kind")]
+Source = Annotated[PlainText | Chat | Interleaved, Field(discriminator="kind")]
 
 
 class TextRecipe(RecipeModel):
     """A dataset called ``name``, built from ``sources``.
 
-    ``exclusion``: a list of benchmark images (written by ``qvl ground exclude`` or ``qvl curate hash``); dialogues about one
-    of them are dropped.
+    ``exclusion``: a list of benchmark images (written by ``qvl ground exclude`` or ``qvl curate hash``); dialogues and
+    documents with one of them are dropped.
     """
 
     name: SourceName
@@ -45,6 +46,6 @@ def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     sources = content.get("sources")
     for part in sources if isinstance(sources, list) else []:
         if isinstance(part, dict):
-            part.setdefault("image_folder", ".") if part.get("kind") == "chat" else None
+            part.setdefault("image_folder", ".") if part.get("kind") in ("chat", "interleaved") else None
             part |= {key: anchored(part[key], folder) for key in FILES & part.keys()}
     return content | {key: anchored(content[key], folder) for key in ("exclusion",) if key in content}

@@ -30,7 +30,7 @@ PER_SOURCE = 8
 SIDE = 150
 SHOWN = 450
 SUPERVISED = ("assistant", "text")  # roles whose text is trained on
-NAMES = {"text": "Pure text", "chat": "Dialogues"}
+NAMES = {"text": "Pure text", "chat": "Dialogues", "interleaved": "Interleaved documents"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""What both kinds of text sources share: their files, what text is safe to train on, and what a row becomes."""
+"""What all kinds of text sources share: their files, what text is safe to train on, and what a row becomes."""
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,14 +18,17 @@ from qvl.pipeline.markup.turns import Turns
 from qvl.pipeline.recipe.recipe import SourceName
 from qvl.pipeline.storage.reader import Storage
 
-FILES = frozenset(("paths", "image_folder"))  # recipe keys that contain paths, which are not part of fingerprints
+FILES = frozenset(
+    ("paths", "image_folder", "image_tars")
+)  # recipe keys that contain paths, which are not part of fingerprints
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One input row: ``keep`` with the turns of its samples, or the reason for its drop.
 
-    A dialogue is one sample; ``pictures`` and ``regions`` are its images and regions.
+    A dialogue is one sample; ``pictures`` and ``regions`` are its images and regions. Where a row becomes several samples
+    with pictures, ``shares`` says how many of them each sample has, in order. ``columns`` are further values for the ledger.
     """
 
     key: str
@@ -33,6 +37,15 @@ class Draft:
     language: str = "en"
     pictures: list[Picture] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+    shares: tuple[int, ...] | None = None
+    columns: Mapping[str, int] = field(default_factory=dict)
+
+    def pictures_of_samples(self) -> list[list[Picture]]:
+        """The pictures of each sample."""
+        if self.shares is None:
+            return [self.pictures] * len(self.samples)
+        ends = [*itertools.accumulate(self.shares)]
+        return [self.pictures[end - share : end] for share, end in zip(self.shares, ends, strict=True)]
 
 
 class TextSource(RecipeModel, ABC):

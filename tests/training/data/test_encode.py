@@ -63,6 +63,23 @@ def test_chatml_all_turns_every_task_but_pure_text_into_a_dialogue(tokenizer: Pr
     assert "<|im_end|>" not in supervised(both.encode(of_task("text", 1).record), tokenizer)
 
 
+def test_texts_of_an_interleaved_document_have_a_loss_and_its_pictures_have_none(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    turns = (
+        Turn("user", "<img>0</img>\n"),
+        Turn("text", "blue"),
+        Turn("user", "\n<img>1</img>\n<img>2</img>\n"),
+        Turn("text", "red"),
+    )
+    record = replace(of_task("vqa", 1).record, task="interleaved", turns=turns)
+    for stage in ("chat", "all"):
+        sample = encoder(tokenizer, chatml=stage).encode(record)
+        assert sample.images == (0, 1, 2)
+        assert (sample.ids == tokenizer.convert_tokens_to_ids("<imgpad>")).sum() == 3 * POSITIONS
+        assert supervised(sample, tokenizer) == "bluered<|endoftext|>"
+
+
 def test_a_long_page_is_truncated_after_a_whole_record(tokenizer: PreTrainedTokenizerFast) -> None:
     page = of_task("ocr", 0).record
     page = replace(page, turns=ocr_turns([(f"line {number}", LINE) for number in range(50)], "en"), regions=REGIONS)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.builders.builder import ledger_schema
 from qvl.pipeline.builders.text.builder import text_builder
 from qvl.pipeline.builders.text.recipe import load_recipe
+from tests.pipeline.builders.text.interleaved_files import obelics, png
 
 
 def write_recipe(folder: Path, more: str = "") -> Path:
@@ -42,3 +44,27 @@ def test_text_builder_raises_when_the_exclusion_list_is_missing(tmp_path: Path) 
     path.write_text("name: x\nexclusion: none.parquet\nsources: [{name: a, kind: text, paths: [a]}]")
     with pytest.raises(RecipeError, match="qvl ground exclude"):
         text_builder(load_recipe(path))
+
+
+def test_make_when_a_document_becomes_two_samples_gives_each_its_own_pictures(tmp_path: Path) -> None:
+    texts = [None, "A" * 90, None, "B" * 90, None]
+    obelics(tmp_path / "docs" / "a.parquet", [(["0.png", None, "1.png", None, "gone.png"], texts)])
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        (tmp_path / "images" / f"{number}.png").write_bytes(png(number))
+    path = tmp_path / "r.yaml"
+    source = "{name: a, kind: interleaved, paths: [docs/*.parquet], image_folder: images, characters: 100}"
+    path.write_text(f"name: x\nsources: [{source}]")
+    builder = text_builder(load_recipe(path))
+    (unit,) = builder.units()
+    (row,) = builder.make(unit)
+    assert [[image.data for image in sample.images] for sample in row.samples] == [[png(0)], [png(1)]]
+    assert [sample.record.task for sample in row.samples] == ["interleaved"] * 2
+    assert [sample.record.turns[0].text for sample in row.samples] == ["<img>0</img>\n"] * 2
+    assert {name: row.columns[name] for name in ("images", "lost_images")} == {"images": 2, "lost_images": 1}
+    assert set(row.columns) <= set(ledger_schema(builder).names)
+
+
+def test_ledger_of_a_recipe_without_documents_has_no_columns_of_documents(tmp_path: Path) -> None:
+    builder = text_builder(load_recipe(write_recipe(tmp_path)))
+    assert "lost_images" not in ledger_schema(builder).names
