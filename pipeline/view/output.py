@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
@@ -21,13 +21,16 @@ from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.revoked import RevokedSample, read_revoked
 from qvl.pipeline.sources.base import Bytes, Unit
+from qvl.pipeline.view.tables.columns import Kind
 from qvl.pipeline.view.tables.conditions import combined
 from qvl.pipeline.view.tables.database import Database
 from qvl.pipeline.view.tables.datasets import RelatedDatasets, related_datasets
+from qvl.pipeline.view.tables.faults import Faults, inside
 from qvl.pipeline.view.tables.queries import Query, Span
-from qvl.pipeline.view.tables.tables import Kind, Table, tables_of
+from qvl.pipeline.view.tables.tables import Table, tables_of
 
 UNIT = re.compile(r"[A-Za-z0-9_-]{1,200}")
+Content = TypeVar("Content")
 
 
 EVALUATION_FILES = ("predictions.parquet", "scores.json")  # written last
@@ -72,12 +75,14 @@ class TableContent:
 class OutputContent:
     """What the pages know of an output.
 
-    ``absent``: a line for each dataset that was not found; ``pictures``: whether dropped rows have pictures; ``order``: all
-    reasons in the order in which they judge; ``rules``: those of duplicate rules.
+    ``absent``: a line for each dataset that was not found; ``faults``: one for each file that cannot be shown.
+    ``pictures``: whether dropped rows have pictures; ``order``: all reasons in the order in which they judge; ``rules``:
+    those of duplicate rules.
     """
 
     name: str
     absent: list[str]
+    faults: list[str]
     hash: str | None
     samples: int | None
     bytes: int | None
@@ -96,46 +101,58 @@ class Output:
     layout: Layout
     inputs: UserInputs = field(default_factory=UserInputs)
     spans: dict[tuple[str, str], Span] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
 
     @classmethod
     def open(cls, out: Path, inputs: UserInputs | None = None) -> "Output":
         """Open an output and its database. Raises DataError if the folder holds no output."""
         output = cls(Layout(out.resolve()), inputs or UserInputs())
-        output.database.cursor().close()
+        if not output.tables:
+            why = "; ".join([*output.faults.lines, *output.related.missing][:5])
+            raise DataError(f"{out}: {why or 'no finished output here; `qvl curate run` or a build creates one'}")
         return output
 
     @cached_property
     def dataset(self) -> DatasetManifest | None:
         """``dataset.json``, or None before pack."""
-        return read_manifest(self.layout.dataset, DatasetManifest) if self.layout.out.is_dir() else None
+        return self._read(self.layout.dataset, lambda path: read_manifest(path, DatasetManifest), None)
 
     @cached_property
     def stored(self) -> Recipe | None:
         """The recipe that the output saved, without folders; None for a build."""
-        if not self.layout.out.is_dir() or read_select_summary(self.layout.out) is None:
+        out, summary = self.layout.out, self.layout.stage_manifest("select")
+        if self._read(summary, lambda _: read_select_summary(out), None) is None:
             return None
-        return stored_recipe(self.layout.out)[0]
+        return self._read(self.layout.recipe, lambda _: stored_recipe(out)[0], None)
 
     @cached_property
     def revoked(self) -> dict[str, RevokedSample]:
         """Records of samples that were taken down, by id."""
-        return read_revoked(self.layout.revoked) if self.layout.out.is_dir() else {}
+        return self._read(self.layout.revoked, read_revoked, {})
+
+    def _read(self, path: Path, read: Callable[[Path], Content], otherwise: Content) -> Content:
+        """What ``read`` makes of a file of the output; if it cannot be read, ``otherwise``, and a fault."""
+        if not self.layout.out.is_dir():
+            return otherwise
+        return self.faults.read(path.name, lambda: read(inside(self.layout.out, path)), otherwise)
 
     @cached_property
     def related(self) -> RelatedDatasets:
         """Datasets that the output refers to."""
-        return related_datasets(self.layout.out, self.inputs.data)
+        return related_datasets(self.layout.out, self.inputs.data, self.faults)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """Every table by name."""
-        return {table.name: table for table in tables_of(self.layout, self.related)}
+        """Every table that can be read, by name."""
+        found = tables_of(self.layout, self.related, self.faults)
+        added = [self.faults.read(table.name, partial(self.database.add, table, self.faults), None) for table in found]
+        return {table.name: table for table in added if table is not None}
 
     @cached_property
     def database(self) -> Database:
-        """DuckDB over the tables."""
+        """DuckDB, to which ``tables`` adds them."""
         folders = [Path(dataset.folder) for dataset in self.related.mixture.values()]
-        return Database([self.layout.out, *folders], self.tables.values())
+        return Database([self.layout.out, *folders])
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -162,7 +179,8 @@ class Output:
     def unit(self, name: str) -> ScanManifest | BuiltUnitManifest:
         """The manifest of a unit. Raises DataError for an unknown name: names come from the address."""
         kind: type[ScanManifest | BuiltUnitManifest] = BuiltUnitManifest if self.stored is None else ScanManifest
-        manifest = read_manifest(self.layout.unit_manifest(name), kind) if UNIT.fullmatch(name) else None
+        path = self.layout.unit_manifest(name)
+        manifest = read_manifest(inside(self.layout.out, path), kind) if UNIT.fullmatch(name) else None
         if manifest is None:
             raise DataError(f"the output has no input file {name[:80]}")
         return manifest
@@ -172,7 +190,7 @@ class Output:
         paths = [self.layout.dataset, self.layout.stage_manifest("select"), self.layout.revoked]
         paths += [self.layout.out / name for name in EVALUATION_FILES]
         paths += [Path(dataset.folder) / "dataset.json" for dataset in self.related.mixture.values()]
-        return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
+        return tuple(map(_modified, paths))
 
     def content(self, cursor: Any) -> OutputContent:
         """What the pages need before all other questions."""
@@ -181,6 +199,7 @@ class Output:
         return OutputContent(
             name=dataset.name if dataset is not None else stored_name,
             absent=list(self.related.missing),
+            faults=list(self.faults.lines),
             hash=None if dataset is None else dataset.hash,
             samples=None if dataset is None else dataset.samples,
             bytes=None if dataset is None else dataset.bytes,
@@ -194,5 +213,13 @@ class Output:
 
     def _table(self, cursor: Any, table: Table) -> TableContent:
         columns = [ColumnContent(each.name, each.kind, each.integer, each.charted) for each in table.columns]
-        number = self.query(cursor, table.name, []).run("SELECT count(*) FROM {table} WHERE {where}")[0][0]
+        count = partial(self.query(cursor, table.name, []).run, "SELECT count(*) FROM {table} WHERE {where}")
+        number = self.faults.read(table.name, count, [(0,)])[0][0]
         return TableContent(table.name, table.title, table.key, table.predicted, columns, number)
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

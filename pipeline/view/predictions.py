@@ -12,9 +12,9 @@ from qvl.pipeline.shards.sample import decode_sample
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.samples import outline, plain_words
+from qvl.pipeline.view.tables.columns import quoted
 from qvl.pipeline.view.tables.database import rows
 from qvl.pipeline.view.tables.queries import Query, Record
-from qvl.pipeline.view.tables.tables import quoted
 
 INDEXED = ["key", "image_offsets", "image_sizes", "json_offset", "json_size"]
 LOOKED_AT, SHOWN, OUTLINES, OTHERS = 4_000, 160, 60, 12

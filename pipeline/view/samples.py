@@ -11,9 +11,10 @@ from qvl.pipeline.images.thumbnail import NoThumbnail
 from qvl.pipeline.markup.markers import image_numbers, image_slot
 from qvl.pipeline.markup.parsing import tag_pairs
 from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.view.tables.columns import FILE_COLUMN, quoted
 from qvl.pipeline.view.tables.database import rows
+from qvl.pipeline.view.tables.faults import inside
 from qvl.pipeline.view.tables.queries import Record
-from qvl.pipeline.view.tables.tables import inside
 
 FIELDS = (
     "key", "source", "task", "language", "image_offsets", "image_sizes", "json_offset", "json_size", "widths",
@@ -64,7 +65,7 @@ def _stored(cursor: Any, condition: str, values: tuple[Any, ...], most: int = OF
     names = [name.strip('"') for name in FIELDS]
     found = rows(
         cursor,
-        f"SELECT filename, {', '.join(FIELDS)} FROM samples WHERE {condition} ORDER BY key LIMIT {most}",
+        f"SELECT {quoted(FILE_COLUMN)}, {', '.join(FIELDS)} FROM samples WHERE {condition} ORDER BY key LIMIT {most}",
         values,
     )
     return [StoredSample(Path(row[0]), dict(zip(names, row[1:], strict=True))) for row in found]

@@ -9,8 +9,9 @@ const sum = (list) => list.reduce((total, each) => total + each, 0);
 export function overview(main, signal) {
   const query = { table: table().name, f: state.f }, charted = table().columns.filter((each) => each.charted);
   const tiles = el("div.tiles"), body = el("div");
+  const hidden = output.faults.length ? el("details.note", {}, el("summary", {}, `${many(output.faults.length, "file")} cannot be shown`), el("ul", {}, output.faults.map((line) => el("li", {}, untrusted(line, 400))))) : null;
   const lost = output.absent.length ? el("details.note", {}, el("summary", {}, `${many(output.absent.length, "dataset")} not found`), el("ul", {}, output.absent.map((line) => el("li", {}, untrusted(line, 400))))) : null;
-  main.replaceChildren(...[filterBar(), lost, tiles, body].filter(Boolean));
+  main.replaceChildren(...[filterBar(), hidden, lost, tiles, body].filter(Boolean));
   const parts = [];
   // the funnel is requested first and alone, so that its answer does not wait for the parts below
   const tell = (total) => tiles.replaceChildren(...summary(total));

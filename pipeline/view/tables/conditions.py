@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qvl.pipeline.base.errors import QvlError
-from qvl.pipeline.view.tables.tables import Column, Kind, Table
+from qvl.pipeline.view.tables.columns import Column, Kind
+from qvl.pipeline.view.tables.tables import Table
 
 NUMBERS: tuple[str, ...] = ("in", "is", "not", "none", "some")
 OPERATORS: dict[Kind, tuple[str, ...]] = {

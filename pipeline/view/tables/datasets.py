@@ -4,16 +4,18 @@ Folders that the user names (``--data``) are trusted. Folders that files of the 
 there, and pictures at offsets that an index lists.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.recipe.bounded_yaml import YamlFault, read_yaml
 from qvl.pipeline.shards.reader import Dataset, open_dataset
+from qvl.pipeline.view.tables.faults import Faults, inside
 
 RECORDED = "images.json"  # written by an evaluation: the folders of its images
 RECIPE_FILES = ("recipe.yaml", "run.json")
@@ -32,16 +34,19 @@ class RelatedDatasets:
     missing: tuple[str, ...] = ()
 
 
-def related_datasets(out: Path, data: tuple[Path, ...] = ()) -> RelatedDatasets:
-    """The datasets that an output, a folder of shards or a recipe refers to. Raises DataError for a damaged file."""
+def related_datasets(out: Path, data: tuple[Path, ...], faults: Faults) -> RelatedDatasets:
+    """The datasets that an output, a folder of shards or a recipe refers to.
+
+    Raises DataError if ``out`` itself is a file that cannot be read as a recipe.
+    """
     mixture, missing = dict[str, Dataset](), list[str]()
-    for name, path in _named(out).items():
+    named = _named_by_file(out) if out.is_file() else faults.read(out.name, lambda: _named(out), dict[str, str]())
+    for name, path in named.items():
         # if a dataset has moved, a folder of the same name in --data replaces it
-        found = [
-            each for each in (Path(path), *(each for each in data if each.name == Path(path).name)) if _is_dataset(each)
-        ]
-        if found:
-            mixture[name] = open_dataset(str(found[-1].resolve()))
+        moved = [each for each in data if each.name == Path(path).name]
+        found = faults.read(f"dataset {name}", partial(_first_dataset, [*moved[::-1], Path(path)]), None)
+        if found is not None:
+            mixture[name] = found
         else:
             missing.append(f"dataset {name}: {path} was not found; name its folder with --data FOLDER")
     user_folders = tuple(folder.resolve() for each in data for folder in (each, each / "shards") if folder.is_dir())
@@ -50,20 +55,28 @@ def related_datasets(out: Path, data: tuple[Path, ...] = ()) -> RelatedDatasets:
     return RelatedDatasets(mixture, tuple(each for each in folders if each.is_dir()), user_folders, tuple(missing))
 
 
+def _first_dataset(folders: Sequence[Path]) -> Dataset | None:
+    found = next((folder for folder in folders if _is_dataset(folder)), None)
+    return None if found is None else open_dataset(str(found.resolve()))
+
+
 def _is_dataset(folder: Path) -> bool:
     return any((each / "dataset.json").is_file() for each in (folder, folder / "shards"))
 
 
+def _named_by_file(recipe: Path) -> dict[str, str]:
+    """Folders of datasets by name, from a recipe file."""
+    found = _datasets(recipe)
+    if not found:
+        raise DataError(f"{recipe} does not name any datasets; to view a curation, give its output")
+    return found
+
+
 def _named(out: Path) -> dict[str, str]:
-    """Folders of datasets by name, from a recipe file, a run that saved one, or a bare folder of shards."""
-    if out.is_file():
-        found = _datasets(out)
-        if not found:
-            raise DataError(f"{out} does not name any datasets; to view a curation, give its output")
-        return found
+    """Folders of datasets by name, from a run that saved its recipe, or a bare folder of shards."""
     if (out / "dataset.json").is_file():
         return {out.name: str(out)}
-    return next((_datasets(out / name) for name in RECIPE_FILES if (out / name).is_file()), {})
+    return next((_datasets(inside(out, out / name)) for name in RECIPE_FILES if (out / name).is_file()), {})
 
 
 def _datasets(path: Path) -> dict[str, str]:
@@ -81,8 +94,8 @@ def _datasets(path: Path) -> dict[str, str]:
 
 def _recorded(out: Path) -> list[str]:
     try:
-        content = orjson.loads((out / RECORDED).read_bytes())
+        content = orjson.loads(inside(out, out / RECORDED).read_bytes())
         listed = [str(folder) for folder in content["folders"]]
         return [folder for folder in listed if "://" not in folder and "\0" not in folder]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (QvlError, OSError, ValueError, KeyError, TypeError):
         return []  # not an evaluation, or one by a version that did not record this

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qvl.pipeline.view.tables.columns import Column, quoted
 from qvl.pipeline.view.tables.conditions import BadQuery, Condition
 from qvl.pipeline.view.tables.database import reading, rows
 from qvl.pipeline.view.tables.histogram import Axis, axis_of
-from qvl.pipeline.view.tables.tables import Column, Table, quoted
+from qvl.pipeline.view.tables.tables import Table
 
 GROUPS = 2_000
 PAGE, MAX_OFFSET = 60, 1_000_000
@@ -40,7 +41,7 @@ class Query:
 
     def run(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run ``statement`` with ``{table}`` and ``{where}`` filled in; ``values`` precede those of the condition."""
-        table = reading(self.files) if self.files else quoted(self.table.name)
+        table = reading(self.table, self.files) if self.files else quoted(self.table.name)
         filled = statement.replace("{table}", table).replace("{where}", self.condition.sql)
         return rows(self.cursor, filled, (*values, *self.condition.values))
 
@@ -228,7 +229,7 @@ def keys(query: Query, order: Column | None, descending: bool, offset: int) -> l
         raise BadQuery(f"only the first {MAX_OFFSET:,} rows can be paged through; use filters to see others")
     by = ""
     if order is not None:  # ties in file order, so that pages follow each other
-        by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST, filename, file_row_number"
+        by = f"ORDER BY {order.sql} {'DESC' if descending else 'ASC'} NULLS LAST, {query.table.position}"
     key = query.table.column(query.table.key).sql
     found = query.run(f"SELECT {key} FROM {{table}} WHERE {{where}} {by} LIMIT {PAGE} OFFSET {offset}")
     return [str(row[0]) for row in found]

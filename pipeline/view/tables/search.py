@@ -11,9 +11,10 @@ from itertools import accumulate
 from time import monotonic
 from typing import Any
 
+from qvl.pipeline.view.tables.columns import FILE_COLUMN, Column, quoted
 from qvl.pipeline.view.tables.conditions import BadQuery, Condition
 from qvl.pipeline.view.tables.queries import PAGE, Query, RowCount, facets
-from qvl.pipeline.view.tables.tables import Column, Table
+from qvl.pipeline.view.tables.tables import Table
 
 AT_ONCE = 48 << 20  # bytes of files that one statement reads
 SECONDS = 0.4  # after which the answer so far is returned
@@ -89,14 +90,15 @@ class Search:
         """Keys of at most one page of rows after a position (``FILE:ROW``, or empty), in file order."""
         start, row = _parsed(position)
         began, found, key = monotonic(), list[str](), query.table.column(query.table.key).sql
+        file, row_column = quoted(FILE_COLUMN), quoted(query.table.row_column)
         for numbers in self._parts(start):
             part = self._of(query, numbers)
             if row and numbers[0] == start:
                 first = str(self.table.files[start])
-                behind = f"({part.condition.sql}) AND NOT (filename = ? AND file_row_number < ?)"
+                behind = f"({part.condition.sql}) AND NOT ({file} = ? AND {row_column} < ?)"
                 part = replace(part, condition=Condition(behind, (*part.condition.values, first, row)))
             room = PAGE - len(found)
-            listed = part.run(f"SELECT {key}, filename, file_row_number FROM {{table}} WHERE {{where}} LIMIT {room}")
+            listed = part.run(f"SELECT {key}, {file}, {row_column} FROM {{table}} WHERE {{where}} LIMIT {room}")
             at = {str(self.table.files[n]): n for n in numbers}
             found += [str(each[0]) for each in listed]
             self.hits |= {at[each[1]] for each in listed}

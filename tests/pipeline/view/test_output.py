@@ -16,6 +16,7 @@ from qvl.pipeline.shards.manifests import DatasetManifest, ShardEntry
 from qvl.pipeline.view.answers import Answers
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.tables.datasets import RelatedDatasets
+from qvl.pipeline.view.tables.faults import Faults
 from qvl.pipeline.view.tables.tables import tables_of
 from qvl.pipeline.view.whatif import WhatIf, dedup_rules, filter_thresholds
 
@@ -43,8 +44,9 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
     shard = ShardEntry("../../secret", 1, 1, 1, "h", "h")
     dataset = DatasetManifest("x", "f", 1, 1, {}, {}, {}, "h", (shard,), {"units": []})
     Layout(tmp_path / "out").dataset.write_bytes(encode(dataset))
-    with pytest.raises(DataError, match="outside"):
-        tables_of(Layout(tmp_path / "out"), RelatedDatasets({}))
+    faults = Faults()
+    assert tables_of(Layout(tmp_path / "out"), RelatedDatasets({}), faults) == []
+    assert faults.lines == ["secret.parquet cannot be shown: secret.parquet is outside of the output"]
 
 
 def test_what_if_is_exact_and_writes_nothing(

@@ -18,6 +18,7 @@ from qvl.pipeline.takedown.revoke import revoke
 from qvl.pipeline.view.output import Output, UserInputs
 from qvl.pipeline.view.pictures import picture
 from qvl.pipeline.view.tables.datasets import related_datasets
+from qvl.pipeline.view.tables.faults import Faults
 from qvl.pipeline.view.tables.queries import counts, keys
 from tests.s3_server import environment, filesystem, s3_server
 from tests.served import ROOT, served
@@ -71,7 +72,7 @@ def test_a_bare_folder_of_shards(curated: Curated, tmp_path: Path) -> None:
 )
 def test_recorded_folders_that_are_none(tmp_path: Path, text: str, known: int) -> None:
     (tmp_path / "images.json").write_text(text)
-    assert len(related_datasets(tmp_path).folders) == known
+    assert len(related_datasets(tmp_path, (), Faults()).folders) == known
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "datasets: 3", "datasets: {a: 3, b: {}}", "\x00"])

@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qvl.pipeline.view.output import Output
+from qvl.pipeline.view.tables.columns import Column
 from qvl.pipeline.view.tables.histogram import axis_of
 from qvl.pipeline.view.tables.queries import Facets, Query, RowCount, counts, facets, histogram, total
-from qvl.pipeline.view.tables.tables import Column, Table
+from qvl.pipeline.view.tables.tables import Table
 
 whole = st.integers(-(10**6), 10**9)
 real = st.floats(-1e6, 1e9, allow_nan=False).map(lambda value: round(value, 4))
