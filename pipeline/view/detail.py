@@ -10,7 +10,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.view import predictions, samples
 from qvl.pipeline.view.output import Output
 from qvl.pipeline.view.pictures import split
-from qvl.pipeline.view.tables.conditions import Condition
+from qvl.pipeline.view.tables.conditions import BadQuery, Condition
 from qvl.pipeline.view.tables.queries import Query, Record, keys, records, total
 
 TEXT = 20_000
@@ -235,6 +235,8 @@ def duplicates(query: Query, key: str, record: Record) -> DuplicateMembers | Non
 
 def clusters(query: Query, rule: str, offset: int) -> Clusters:
     """The largest duplicate clusters of a rule, each with the kept row and a few others, and all sizes."""
+    if not query.table.has("dup_of"):
+        raise BadQuery(f"{query.table.name} does not hold duplicates")
     condition = query.condition
     of_rule = f"({condition.sql}) AND dup_of IS NOT NULL AND verdict = ?"
     chosen = replace(query, condition=Condition(of_rule, (*condition.values, rule)), files=())

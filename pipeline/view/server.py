@@ -17,9 +17,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qvl.pipeline.base.errors import QvlError
+from qvl.pipeline.base.errors import DataError, QvlError
 from qvl.pipeline.html.document import STYLE_FILE
 from qvl.pipeline.view.answers import Answers
+from qvl.pipeline.view.tables.faults import UNREADABLE, reason
 
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "qvl_view"
@@ -148,6 +149,8 @@ async def _answered(request: Request, work: Callable[[Answers, Any], Response]) 
             return _refused(error)
         except answers.Interrupted:
             return Response(status_code=499)
+        except UNREADABLE as error:  # the files of the output are untrusted: any of them may hold anything
+            return _refused(DataError(f"the output cannot be read: {reason(error)}"))
 
     job = asyncio.ensure_future(run_in_threadpool(run))
     try:

@@ -15,7 +15,10 @@ import pyarrow as pa
 from qvl.pipeline.base.errors import DataError, QvlError
 
 # what our own readers, Arrow, DuckDB and the system raise for a file that is not what it should be
-UNREADABLE = (QvlError, OSError, ValueError, OverflowError, RecursionError, pa.ArrowException, duckdb.Error)
+UNREADABLE = (
+    *(QvlError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    *(pa.ArrowException, duckdb.Error),
+)
 LONGEST = 300
 
 Read = TypeVar("Read")
@@ -41,6 +44,8 @@ class Faults:
 def reason(error: BaseException) -> str:
     """The first line of an error, without the types of Arrow and DuckDB."""
     text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
+    if isinstance(error, TypeError | LookupError | AttributeError):
+        text = f"unexpected content ({type(error).__name__}: {text})"
     return (text.splitlines() or [type(error).__name__])[0][:LONGEST]
 
 
