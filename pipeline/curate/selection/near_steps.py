@@ -7,6 +7,7 @@ partition of one table; the last step holds the near pairs alone.
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
@@ -20,7 +21,8 @@ from qvl.pipeline.curate.selection.step_files import (
     load_part,
 )
 from qvl.pipeline.curate.selection.task import SelectTask
-from qvl.pipeline.duplicates.near import PAIR, Table, greedy_suppression, mixed, table_pairs, tables, unique_pairs
+from qvl.pipeline.duplicates.near import PAIR, Table, mixed, table_pairs, tables, unique_pairs
+from qvl.pipeline.duplicates.near_rows import Indices, suppress
 from qvl.pipeline.duplicates.rules import LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
 from qvl.pipeline.recipe.recipe import NearDuplicate
@@ -113,38 +115,15 @@ def suppress_near(task: SelectTask) -> ArrayManifest:
 def near_losers(rows: np.ndarray, pairs: np.ndarray, tint: int) -> np.ndarray:
     """The losers (LOSER) among key records, given the near pairs of their hashes; sorted by (group, row)."""
     rows = rows[np.lexsort([rows["row"], rows["group"], ~rows["rank"]])]  # the best first
-    better, worse = row_pairs(rows["low"], pairs)
     tints = rows["high"] ^ mixed(rows["low"])
-    alike = tint_distance(tints[better], tints[worse]) <= tint
-    if "language" in (rows.dtype.names or ()):
-        alike &= rows["language"][better] == rows["language"][worse]
-    lost, keepers = greedy_suppression(better[alike], worse[alike], len(rows))
+    languages = rows["language"] if "language" in (rows.dtype.names or ()) else None
+
+    def alike(one: Indices, other: Indices) -> npt.NDArray[np.bool_]:
+        near = tint_distance(tints[one], tints[other]) <= tint
+        return near if languages is None else near & (languages[one] == languages[other])
+
+    lost, keepers = suppress(rows["low"], pairs, alike)
     result = np.empty(len(lost), LOSER)
     result["group"], result["row"] = rows["group"][lost], rows["row"][lost]
     result["keeper_group"], result["keeper_row"] = rows["group"][keepers], rows["row"][keepers]
     return result[np.lexsort([result["row"], result["group"]])]
-
-
-def row_pairs(hashes: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of hashes (PAIR) to pairs of row indices, the smaller index first; sorted, each pair once.
-
-    Every row with the one hash is paired with every row with the other. Example: rows 0 and 2 have hash A, rows 1, 3 and 4
-    have hash B, and (A, B) is near. That gives 2 * 3 pairs; pair number ``within`` joins row ``within // 3`` of A and row
-    ``within % 3`` of B: (0, 1), (0, 3), (0, 4), (2, 1), (2, 3), (2, 4), of which (2, 1) becomes (1, 2). A hash paired with
-    itself gives each pair in both orders and each row with itself; both are removed.
-    """
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    first_low, first_high = (np.searchsorted(ordered, pairs[side], side="left") for side in ("low", "high"))
-    last_low, last_high = (np.searchsorted(ordered, pairs[side], side="right") for side in ("low", "high"))
-    highs = last_high - first_high
-    counts = (last_low - first_low) * highs
-    which = np.repeat(np.arange(len(pairs)), counts)  # the pair of hashes that each pair of rows comes from
-    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    one = order[first_low[which] + within // np.maximum(highs[which], 1)]
-    other = order[first_high[which] + within % np.maximum(highs[which], 1)]
-    better, worse = np.minimum(one, other), np.maximum(one, other)
-    proper = better < worse
-    width = max(1, len(hashes))
-    both = np.unique(better[proper] * width + worse[proper])  # a pair of indices as one number
-    return both // width, both % width

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import qvl.pipeline.duplicates.rules
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import sample_id
-from qvl.pipeline.curate.selection.near_steps import row_pairs
-from qvl.pipeline.duplicates.near import PAIR
 from tests.pipeline.curate.selection.look_rows import Plain, a_recipe, make_units, run_select_steps, write_columns
 
 
@@ -108,15 +105,3 @@ def test_steps_when_a_partition_is_lost_rebuild_it_with_the_same_bytes(
 def test_recipe_when_a_rule_needs_scores_that_are_off_is_refused(more: Plain, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         a_recipe(**more)
-
-
-def test_row_pairs_when_two_hashes_are_near_joins_every_row_of_the_one_with_every_row_of_the_other() -> None:
-    a, b = 5, 9
-    hashes = np.array([a, b, a, b, b], np.uint64)
-    better, worse = row_pairs(hashes, np.array([(a, b)], PAIR))
-    assert list(zip(better.tolist(), worse.tolist(), strict=True)) == [(0, 1), (0, 3), (0, 4), (1, 2), (2, 3), (2, 4)]
-
-
-def test_row_pairs_when_a_hash_is_near_itself_joins_each_pair_of_its_rows_once() -> None:
-    better, worse = row_pairs(np.array([5, 5, 5], np.uint64), np.array([(5, 5)], PAIR))
-    assert list(zip(better.tolist(), worse.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 2)]
