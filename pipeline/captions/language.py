@@ -9,7 +9,9 @@ The rule:
 3. Latin: one logistic function (`LATIN_WEIGHTS`) weighs fastText's first answer, the shares of letters in common, less
    common and rare English words, function words of English and of related languages, accents and length. Captions that
    consist of common English words skip fastText if they are long enough.
-4. A script other than Latin decides if it has at least a fifth of the letters, since its letters say more.
+4. Latin that is no text is ``und``: codes (IMG_2034, WH-1000XM4), whatever the words say; and where it is not English, names
+   with numbers (Canon EOS 5D Mark IV), and what fastText takes for a language that is never written in Latin letters.
+5. A script other than Latin decides if it has at least a fifth of the letters, since its letters say more.
 
 The measurements and the tuning are in `benchmarks/results/language.md`. `benchmarks/language_build.py` builds
 `pipeline/captions/language.npz`; the sources and their licences are in `pipeline/captions/language.NOTICE`.
@@ -29,7 +31,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.recipe.recipe import BUNDLED_LANGUAGE_MODEL
 
-RULE_VERSION = "1"
+RULE_VERSION = "2"
 DATA_FILE = "language.npz"
 
 HEAD = 160  # only so many characters are read: enough for the language; fastText takes 0.4 microseconds per character
@@ -50,6 +52,9 @@ SURE_SHARE = 0.85
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 SPACES = {c: " " for c in range(128) if not chr(c).isalpha() and chr(c) != "'"}
+PIECE = re.compile(r"[^\W_]+")  # a run of letters and digits
+NUMERAL = re.compile(r"\d")
+WRITTEN = re.compile(r"(?:^|[\W_])[^\W\d_]*[a-z][^\W\d_]*(?:$|[\W_])")  # letters alone, and not capitals alone
 KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 ENGLISH = "a an the of and is in on with for to at by as from or it this that his her no are not you i"
@@ -60,6 +65,13 @@ NEIGHBOURS = """
     dos lo gli uno di della dei delle e per che è alla da dal sul nel os um uma na não em com ao het een van op
     met voor te aan uit naar niet om door ett och på för är det till av af til
 """  # French, German, Spanish, Italian, Portuguese, Dutch, Swedish, without those that are also English
+# languages of fastText's model that are not written in Latin letters
+OTHER_SCRIPTS = """
+    am ar arz as av azb ba be bg bh bn bo bpy bxr ce ckb cv dty dv el fa gom gu he hi hy ja ka kk km kn ko krc kv ky lez lo
+    lrc mai mhr mk ml mn mr mrj my myv mzn ne new or os pa pnb ps ru rue sa sah sd si ta te tg th tt tyv ug uk ur wuu xal
+    xmf yi yue zh
+"""
+NEVER_LATIN = frozenset(OTHER_SCRIPTS.split())
 COMMON, MIDDLING, RARE, UNKNOWN, ENGLISH_FUNCTION, FOREIGN_FUNCTION = range(6)
 
 Predict = Callable[[str], tuple[str, float]]
@@ -155,6 +167,12 @@ def surely_english(letters: list[int], accents: bool) -> bool:
         return False
     total = sum(letters)
     return total >= SURE_LETTERS and letters[COMMON] + letters[ENGLISH_FUNCTION] >= SURE_SHARE * total
+
+
+def is_name(line: str) -> bool:
+    """Whether a line is like the name of a product: no piece in small letters, and one in capitals or with digits."""
+    pieces = PIECE.findall(line)
+    return any(piece.isupper() and len(piece) > 1 for piece in pieces) and not any(piece.islower() for piece in pieces)
 
 
 class LanguageModel:
@@ -253,11 +271,25 @@ class LanguageModel:
         letters, accents = self.letters_by_group(line)
         if surely_english(letters, accents):
             return "en", english_probability(letters, accents, 1.0)
+        numbered = NUMERAL.search(line) is not None
+        if numbered and self.is_code(line):
+            return "und", 0.0
         code, probability = self._predict(line)
         english = english_probability(letters, accents, probability if code == "en" else -probability)
         if english >= 0.5:
             return "en", english
-        return ("und", 1.0 - probability) if code in ("en", "zh", "ja", "ko") else (code, probability)
+        if code == "en" or code in NEVER_LATIN:
+            return "und", 1.0 - probability
+        if numbered and not accents and not letters[FOREIGN_FUNCTION] and is_name(line):
+            return "und", 0.0
+        return code, probability
+
+    def is_code(self, line: str) -> bool:
+        """Whether each piece of a line with a digit has a digit itself or is an abbreviation: capitals that are no word."""
+        return WRITTEN.search(line) is None and not any(
+            piece.isalpha() and not (piece.isupper() and self._words.get(piece.lower(), RARE) in (RARE, UNKNOWN))
+            for piece in PIECE.findall(line)
+        )
 
     def letters_by_group(self, line: str) -> tuple[list[int], bool]:
         """Letters in words of each group (`COMMON` .. `FOREIGN_FUNCTION`), and whether a word has letters outside ASCII."""

@@ -10,8 +10,12 @@ from qvl.pipeline.filters.base import Filter, among, between
 
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]  # ISO 639; some models add the script
 
+UNDECIDED = "und"
+
 
 class Language(Filter):
+    """``und`` in ``allowed`` keeps what has no language, such as codes and names of products, whatever its probability."""
+
     reads: ClassVar[tuple[str, ...]] = ("language", "language_probability")
 
     allowed: tuple[Code, ...] = Field(default=("en", "zh"), min_length=1)
@@ -19,4 +23,7 @@ class Language(Filter):
 
     def keep(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         wanted = among(batch["language"], self.allowed)
-        return pc.and_kleene(wanted, between(batch["language_probability"], self.minimum_probability, None))
+        sure = between(batch["language_probability"], self.minimum_probability, None)
+        if UNDECIDED in self.allowed:
+            sure = pc.or_kleene(sure, among(batch["language"], (UNDECIDED,)))
+        return pc.and_kleene(wanted, sure)

@@ -99,6 +99,39 @@ def test_measure_when_there_are_no_letters_is_undecided(measure: Measure) -> Non
     assert probabilities.tolist() == [0.0] * 6
 
 
+CODES = """IMG_2034|DSC00012|DSC_0042.JPG|20190412_153045|SKU-12345-AB|WH-1000XM4|P1010234|XJ-9 B2C|BMW X5 M50d|HP 304XL
+ISBN 978-3-16-148410-0|A1B2 C3D4"""
+NAMES = "Canon EOS 5D Mark IV|Makita DHP482Z|Bosch GSR 12V-15 FC|Seat Ibiza 1.0 TSI|Volvo XC90 T8"
+
+
+@pytest.mark.parametrize("texts", [CODES.replace("\n", "|").split("|"), NAMES.split("|")])
+def test_measure_when_a_caption_is_a_code_or_the_name_of_a_product_is_undecided(
+    measure: Measure, texts: list[str]
+) -> None:
+    codes, _ = measure(texts)
+    assert dict(zip(texts, codes, strict=True)) == dict.fromkeys(texts, "und")
+
+
+def test_measure_when_a_code_is_in_a_sentence_recognizes_the_language(measure: Measure) -> None:
+    texts = {
+        "Canon EOS 5D Mark IV camera on a table": "en",
+        "Man with iPhone 12": "en",
+        "photo 1": "en",
+        "Kleid Gr. 38 aus Baumwolle in Blau": "de",
+        "Familie: 2 Erwachsene, 1 Kind": "de",
+        "Canon EOS 5D 单反相机": "zh",
+    }
+    assert dict(zip(texts, measure(list(texts))[0], strict=True)) == texts
+
+
+def test_measure_when_letters_are_latin_never_names_a_language_of_another_script(
+    model: LanguageModel, measure: Measure
+) -> None:
+    texts = ["Canon EOS 5D Mark IV", "grillo", "peilipallo", "riskaka", "knytnæve"]
+    assert not {model.first_answer(text)[0] for text in texts}.isdisjoint(language.NEVER_LATIN)
+    assert language.NEVER_LATIN.isdisjoint(measure(texts)[0])
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3])
 def test_measure_accepts_batches_of_any_size(measure: Measure, size: int) -> None:
     texts = ["grinning face", "Die Katze auf dem Dach", "一只鸽子。"][:size]
