@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprint, merkle_root
+from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.commit.records import encode
 from qvl.pipeline.images.header import HeaderError, read_header
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardEntry
@@ -18,6 +19,7 @@ from qvl.pipeline.shards.writer import BLOCK, INDEX, IndexRow
 from qvl.pipeline.sources.tar_index import Member, index_tar
 from qvl.pipeline.storage.atomic import replace_file, replacing
 from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.takedown.journal import finish_takedown
 
 FIELDS = ("id", "source", "task", "language", "turns", "origin")
 
@@ -53,7 +55,8 @@ def _members(tar: Path, data: memoryview) -> list[Member]:
 def index_beside(folder: Path, name: str) -> DatasetManifest:
     """Write the indexes, then ``dataset.json``, and return the latter.
 
-    Raises DataError for samples that are not in our format, and RecipeError for a table that is not one of our indexes.
+    Raises DataError for samples that are not in our format, RecipeError for a table that is not one of our indexes, and
+    QvlError if another command writes to the folder.
     """
     tars = tars_of(folder)
     for tar in tars:
@@ -62,6 +65,12 @@ def index_beside(folder: Path, name: str) -> DatasetManifest:
             raise RecipeError(
                 f"{existing} is not one of our indexes and would be overwritten; move it, or use --output"
             )
+    with output_lock(folder):
+        finish_takedown(folder)
+        return _index_tars(tars, folder, name)
+
+
+def _index_tars(tars: list[Path], folder: Path, name: str) -> DatasetManifest:
     shards, counts = [], {kind: Counter[str]() for kind in COUNTED}
     for tar in tars:
         before = file_identity(Storage(), str(tar))

@@ -35,11 +35,15 @@ def attempt(out: AnyPath) -> Iterator[Path]:
 
 
 def clear_attempts(out: AnyPath) -> None:
-    """Remove what killed attempts left behind. Call this only while holding the output's lock."""
+    """Remove what killed attempts left behind. Call this only while holding the output's lock.
+
+    The folder of attempts remains, so that every finished output has it, whether or not its last run made an attempt.
+    """
     if isinstance(out, StorePath):
         out.abort_uploads()
         return
     shutil.rmtree(Layout(out).attempts, ignore_errors=True)
+    Layout(out).attempts.mkdir(exist_ok=True)
 
 
 def publish(written: Path, final: AnyPath, digest: str) -> None:

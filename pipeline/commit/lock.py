@@ -53,8 +53,8 @@ def _while_there(out: Path, lock: TextIO) -> Iterator[Callable[[], None]]:
             there = False
         if not there:
             raise QvlError(
-                f"{out}: the output folder was moved or deleted while this run wrote to it; move it back and run the same "
-                "command again, which continues where this run stopped, or begin a new output"
+                f"{out}: the output folder was moved or deleted while this run wrote to it; move it back, in the "
+                "place of what may be there now, and run the same command again, which continues where this run stopped"
             )
 
     try:
