@@ -32,6 +32,7 @@ from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.embedded_images import EmbeddedImage, embedded_image
 from qvl.pipeline.sources.image_files import file_in
+from qvl.pipeline.sources.partitions import Partition, partition_of
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import CARRIED, DAMAGED, READERS, format_of, parquet_images, parquet_types
 from qvl.pipeline.sources.table_records import Expectation, Format, Record, value_of
@@ -66,10 +67,14 @@ class Table(Source, RecipeModel):
         return find_units(self.paths, storage)
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
-        """One hash over the names and sizes of the images that the table names: a changed image makes the unit stale.
+        """The columns that folders give, and a hash over the names and sizes of the images that the table names.
 
-        Not for a remote folder, where this would be too slow.
+        A changed image makes the unit stale. Images of a remote folder have no part in this, which would be too slow.
         """
+        partition = self._partition(unit)
+        return [*([{"partition": partition}] if partition else []), *self._named_images(unit, storage)]
+
+    def _named_images(self, unit: Unit, storage: Storage) -> list[Any]:
         if self._image_column() is not None or self.image_folder is None or not storage.is_local(self.image_folder):
             return []
         digest = xxhash.xxh3_128()
@@ -88,7 +93,7 @@ class Table(Source, RecipeModel):
         if all(column.type is not None for column in extra.values()) or format_of(unit.name, self.format) != "parquet":
             return self.columns.declared()
         with storage.local(unit.path) as local:
-            held = parquet_types(local, [column.column for column in extra.values()])
+            held = parquet_types(local, [column.column for column in extra.values()], self._partition(unit))
         return pa.schema(
             (name, kind if column.type is None else declared_type(column.type))
             for (name, column), kind in zip(extra.items(), held, strict=True)
@@ -119,7 +124,7 @@ class Table(Source, RecipeModel):
     def _wanted_images(self, unit: Unit, local: Path, wanted: set[int]) -> Iterator[tuple[int, EmbeddedImage]]:
         column = self._image_column()
         if column is not None and format_of(unit.name, self.format) == "parquet":
-            for row, value in parquet_images(local, str(column), wanted, self._expectation()):
+            for row, value in parquet_images(local, str(column), wanted, self._expectation(unit)):
                 yield row, embedded_image(value)
             return
         for row, record in enumerate(self._records(unit, local)):
@@ -127,12 +132,20 @@ class Table(Source, RecipeModel):
                 yield row, self._embedded(record)
 
     def _records(self, unit: Unit, local: Path) -> Iterator[Record | str]:
-        return READERS[format_of(unit.name, self.format)](local, self._expectation())
+        expected = self._expectation(unit)
+        records = READERS[format_of(unit.name, self.format)](local, expected)
+        if not expected.partition:
+            return records
+        return (record if isinstance(record, str) else {**expected.partition, **record} for record in records)
+
+    def _partition(self, unit: Unit) -> Partition:
+        """The columns that the recipe names and the folders of a file give."""
+        return partition_of(unit.path, {name for name in self.all_columns().named() if isinstance(name, str)})
 
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns
 
-    def _expectation(self) -> Expectation:
+    def _expectation(self, unit: Unit) -> Expectation:
         columns = self.all_columns()
         named = [getattr(self.columns, name) for name in CHECKED if getattr(self.columns, name) is not None]
         return Expectation(
@@ -145,6 +158,7 @@ class Table(Source, RecipeModel):
             delimiter=self.delimiter,
             quote=self.quote,
             encoding=self.encoding,
+            partition=self._partition(unit),
         )
 
     def _image_column(self) -> Column | None:

@@ -19,6 +19,7 @@ from qvl.pipeline.sources.carried import arrow_cells, carried_type
 from qvl.pipeline.sources.columns import Column
 from qvl.pipeline.sources.delimited import read_delimited
 from qvl.pipeline.sources.json_tables import read_coco, read_json, read_json_lines, read_sbu
+from qvl.pipeline.sources.partitions import Partition
 from qvl.pipeline.sources.table_records import Expectation, Format, Reader, Record, require_columns
 
 DAMAGED = (pa.ArrowInvalid, EOFError, zlib.error, UnicodeDecodeError)
@@ -51,15 +52,26 @@ def format_of(name: str, named: Format | None) -> Format:
 def read_parquet_table(path: Path, expected: Expectation) -> Iterator[Record | str]:
     """A record for each row, with the columns that the recipe names; a cell with a Hugging Face image is a mapping."""
     with bounded_parquet(path, expected.max_expansion) as file:
-        present = file.schema.names
-        require_columns(path, expected, present)
+        require_columns(path, expected, file.schema.names)
         _require_types(path, expected, file.schema)
+        present = [*file.schema.names, *expected.partition]
         used = [name for name in map(str, expected.columns.used()) if _column_of(name, present) in present]
         extra = [str(carried.column) for carried in expected.columns.extra.values()]
-        for batch in file.batches(list(dict.fromkeys(_column_of(name, present) for name in (*used, *extra)))):
+        held = dict.fromkeys(_column_of(name, present) for name in (*used, *extra))
+        for stored in file.batches(
+            [name for name in held if name not in expected.partition or name in file.schema.names]
+        ):
+            batch = _with_partition(stored, expected.partition)
             values = [_values(batch, name, expected) for name in used]
             rows = (dict(zip(used, row, strict=True)) for row in zip(*values, strict=True))
             yield from _with_carried(rows, [_nested(batch, name) for name in extra]) if extra else rows
+
+
+def _with_partition(batch: pa.RecordBatch, partition: Partition) -> pa.RecordBatch:
+    for name, value in partition.items():
+        if name not in batch.schema.names:
+            batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(batch)))
+    return batch
 
 
 def _with_carried(rows: Iterator[Record], columns: list[pa.Array]) -> Iterator[Record]:
@@ -67,14 +79,15 @@ def _with_carried(rows: Iterator[Record], columns: list[pa.Array]) -> Iterator[R
         yield {**row, CARRIED: carried}
 
 
-def parquet_types(path: Path, columns: Sequence[Column]) -> list[pa.DataType]:
+def parquet_types(path: Path, columns: Sequence[Column], partition: Partition) -> list[pa.DataType]:
     """The types with which columns of a Parquet file are carried; null for a file that cannot be read."""
     try:
         with bounded_parquet(path, MAX_EXPANSION) as file:
             empty = file.schema.empty_table().to_batches() or [pa.RecordBatch.from_pylist([], schema=file.schema)]
     except (OSError, ExpandsTooFar, pa.ArrowInvalid):
         return [pa.null()] * len(columns)
-    return [carried_type(_nested(empty[0], str(name)).type) for name in columns]
+    batch = _with_partition(empty[0], partition)
+    return [carried_type(_nested(batch, str(name)).type) for name in columns]
 
 
 def _column_of(name: str, present: Sequence[str]) -> str:

@@ -1,13 +1,14 @@
 """What a reader of table files gets and gives: the recipe's expectation of a file, and records."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.columns import Column, Columns
+from qvl.pipeline.sources.partitions import Partition
 
 Format = Literal["parquet", "jsonl", "json", "tsv", "csv", "sbu", "coco"]
 Record = dict[Any, Any]
@@ -20,7 +21,7 @@ class Expectation:
     ``header``: whether the first line holds names (None: unless columns are positions). ``by_path``: images are files that
     the table names. ``required``: columns that the recipe itself names; those of a preset may be missing.
     ``max_expansion``: how many times its size a Parquet or gzip file may expand to. ``delimiter``, ``quote`` and
-    ``encoding`` are None where the file decides.
+    ``encoding`` are None where the file decides. ``partition``: columns that the folders of the file give.
     """
 
     columns: Columns
@@ -32,6 +33,7 @@ class Expectation:
     delimiter: str | None = None
     quote: bool | None = None
     encoding: str | None = None
+    partition: Partition = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[Column]:
@@ -55,6 +57,7 @@ def require_columns(path: Path, expected: Expectation, present: Sequence[Column]
 
     Of the columns of a preset only the caption and the image are required.
     """
+    present = [*present, *expected.partition]
     missing = [str(name) for name in expected.wanted if not has_column(present, name)]
     if missing:
         raise RecipeError(f"{path.name}: no column {', '.join(missing)}; it has {', '.join(map(str, present))}{hint}")

@@ -29,8 +29,17 @@ CONCURRENT_REQUESTS = 16  # to one store, per process
 TIMEOUTS = {"connect_timeout": 10, "read_timeout": 15}
 SETTINGS = "check the settings of the store in the environment (AWS_*, FSSPEC_*, proxies) and in ~/.aws"
 S3 = ("s3", "s3a")
+PACKAGES = {
+    **dict.fromkeys(S3, "; pip install 'qvl[s3]'"),
+    "hf": "; pip install huggingface_hub",
+}
 # client errors that fsspec passes on without turning them into an OSError, by module
-CLIENT_ERRORS = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
+CLIENT_ERRORS = {
+    **{"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"},
+    **dict.fromkeys(("httpx", "httpx2"), "HTTPError"),
+}
+# answers of the Hugging Face Hub that another try does not change
+FINAL = frozenset(("OfflineModeIsEnabled", "GatedRepoError", "RepositoryNotFoundError", "RevisionNotFoundError"))
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,6 +62,8 @@ def with_retries(call: Callable[[], Result]) -> Result:
             line = _first_line(error)
             if type(error).__name__.endswith("CredentialsError"):
                 raise QvlError(f"the store asks for credentials ({line}); docs/cluster.md says how to log in") from None
+            if type(error).__name__ in FINAL:
+                raise QvlError(f"the Hugging Face Hub cannot be asked: {line}") from None
             if attempt == TRIES - 1 or time.monotonic() - start > PATIENCE:
                 raise QvlError(
                     f"the store failed {attempt + 1} times in a row, the last time with: {line}; nothing is lost: run the "
@@ -170,7 +181,8 @@ def open_filesystem(path: str) -> tuple[Any, str]:
     try:
         filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False, **options)
     except (ImportError, ValueError, TypeError) as error:
-        hint = "; pip install 'qvl[s3]'" if isinstance(error, ImportError) and path.startswith("s3") else ""
+        missing = isinstance(error, ImportError)
+        hint = next((text for start, text in PACKAGES.items() if missing and path.startswith(f"{start}://")), "")
         raise RecipeError(f"{path}: {str(error).splitlines()[0]}{hint}") from None
     if options:
         filesystem.retries = 1  # of time-outs, each of which botocore has repeated already

@@ -51,7 +51,7 @@ def test_carried_column_when_a_value_does_not_fit_has_null_for_it_alone(
 
 @pytest.mark.parametrize("text", ["strin", "list<>", "", "list<strin>"])
 def test_recipe_when_a_declared_type_is_unknown_names_it(text: str) -> None:
-    with pytest.raises(ValueError, match="is no type"):
+    with pytest.raises(ValueError, match="is not a type"):
         Columns.model_validate({"extra": {"x": {"column": "x", "type": text}}})
 
 
