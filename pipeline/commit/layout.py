@@ -67,6 +67,13 @@ class Layout(Generic[P_co]):
     def columns(self, unit: str) -> P_co:
         return self._at("columns", f"{unit}.parquet")
 
+    def texts(self, unit: str) -> P_co:
+        """The texts of the rows of a unit whose source has several captions."""
+        return self._at("texts", f"{unit}.parquet")
+
+    def text_scores(self, unit: str) -> P_co:
+        return self._at("text_scores", f"{unit}.parquet")
+
     def made(self, unit: str) -> P_co:
         return self._at("made", f"{unit}.tar")
 

@@ -36,8 +36,9 @@ def discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
     plugins = [path.name for path in folder.glob("*")] if folder.is_dir() else []
 
     def discard_unit(unit: str) -> None:
-        for path in (layout.unit_manifest(unit), layout.columns(unit), layout.scores(unit), layout.embeddings(unit)):
-            path.unlink(missing_ok=True)
+        of_unit = (layout.unit_manifest, layout.columns, layout.texts, layout.scores, layout.text_scores)
+        for path_of in (*of_unit, layout.embeddings):
+            path_of(unit).unlink(missing_ok=True)
         for plugin in plugins:
             layout.computed_manifest(plugin, unit).unlink(missing_ok=True)
             layout.computed(plugin, unit).unlink(missing_ok=True)

@@ -11,9 +11,11 @@ from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.scan_stage import scan_root
+from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.curate.pack import PackTask, pack_shard
 from qvl.pipeline.curate.recipe_note import recipe_note
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, SelectSummary
+from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.dataset import committed_shard, finish
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.order import ShardPlan, shard_plans, windows
@@ -29,6 +31,12 @@ def plan_shards(curation: Curation, ledgers: list[LedgerManifest], units: list[U
     pack = curation.recipe.pack
     order = windows(pack.seed, pack.window_units, [(unit.id, kept.get(unit.id, 0)) for unit in units])
     return shard_plans(curation.recipe.name, pack.shard_rows, order)
+
+
+def meta_names(recipe: Recipe, source: str) -> tuple[str, ...]:
+    """What the samples of a source have in ``meta``, by name."""
+    columns = recipe.source(source).read.columns
+    return (*columns.extra, *([CAPTION_FROM] if columns.captions else []))
 
 
 def pack_tasks(
@@ -53,7 +61,7 @@ def pack_tasks(
     for plan in plan_shards(curation, ledgers, units):
         needed = {name: by_id[name] for window in plan.windows for name in window.units}
         sources = {unit.source: readers[unit.source] for unit in needed.values()}
-        carried = {name: tuple(recipe.source(name).read.columns.extra) for name in sources}
+        carried = {name: meta_names(recipe, name) for name in sources}
         tasks.append(PackTask(curation.out, plan, needed, sources, carried, recipe.pack.seed, plan.fingerprint(stage)))
     return tasks
 

@@ -78,9 +78,9 @@ def _scan_sample(recipe: Recipe, task: ScanTask) -> ScanSample:
     start = time.process_time()
     for batch in reader(recipe.source(task.unit.source)).read(task.unit, Storage()):
         if sample.rows == 0:  # the first rows also pay for everything that is set up once
-            measure(batch[:8], 0, task.clean, model)
+            measure(batch[:8], 0, task.clean, model, task.source.caption_names())
             start = time.process_time()
-        measure(batch, sample.rows, task.clean, model)
+        measure(batch, sample.rows, task.clean, model, task.source.caption_names())
         sample.rows += len(batch)
         sample.seconds = time.process_time() - start
         sample.image_bytes += sum(len(row.image) for row in batch if row.image is not None)

@@ -26,12 +26,13 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
         mode="json",
         exclude={
             **{"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES},
-            **{"decontaminate": True, "dedup": True, "plugins": True},
+            **{"decontaminate": True, "dedup": True, "plugins": True, "caption": True},
         },
     )
     sources: dict[str, JsonValue] = {
         source.name: {
-            **source.model_dump(mode="json", exclude={"name", "read", "table2"}),
+            **source.model_dump(mode="json", exclude={"name", "read", "table2", "caption"}),
+            **_caption(recipe, source.name),
             "read": reading(source),
             "filters": recipe.filters_of(source.name).model_dump(mode="json", exclude_none=True),
         }
@@ -41,6 +42,12 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
     dedup = recipe.duplicate_settings()
     own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.columns else {}
     return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup, **own}
+
+
+def _caption(recipe: Recipe, source: str) -> RecipeNote:
+    """How the rows of a source get their text, for a source with several captions."""
+    rule = recipe.caption_of(source)
+    return {} if rule is None else {"caption": rule.model_dump(mode="json", exclude_defaults=True)}
 
 
 def write_recipe_note(recipe: Recipe, out: AnyPath, plugins: Plugins = NO_PLUGINS) -> None:

@@ -12,6 +12,7 @@ from qvl.pipeline.builders.pack import WINDOW_UNITS
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScanManifest
+from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, audit_shards, require, require_bytes, require_found
 from qvl.pipeline.finished.expected_samples import BuiltSamples, ExpectedSamples, IndexedSamples, KeptRows, SamplesLeft
@@ -88,6 +89,8 @@ def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
         manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
         scanned = require_found(manifest, f"{unit}: its scan manifest is missing")
         require_bytes(layout.columns(unit), scanned.hash)
+        if scanned.texts is not None:
+            require_bytes(layout.texts(unit), scanned.texts)
         require_bytes(layout.ledger(unit), stated.hash)
         for plugin in plugins:
             computed = read_manifest(layout.computed_manifest(plugin, unit), ComputedManifest)
@@ -107,9 +110,13 @@ def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
 
 
 def _carried(dataset: DatasetManifest) -> dict[str, tuple[str, ...]]:
-    """The columns that each source carries into ``meta``, by the recipe in dataset.json."""
+    """What the samples of each source have in ``meta``, by the recipe in dataset.json."""
     sources: dict[str, Any] = cast(dict[str, Any], dataset.lineage["recipe"])["sources"]
-    return {name: tuple(source["read"].get("columns", {}).get("extra", ())) for name, source in sources.items()}
+    columns = {name: source["read"].get("columns", {}) for name, source in sources.items()}
+    return {
+        name: (*each.get("extra", ()), *([CAPTION_FROM] if each.get("captions") else []))
+        for name, each in columns.items()
+    }
 
 
 def _of_build(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectation:

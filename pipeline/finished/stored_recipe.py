@@ -14,9 +14,10 @@ NO_WEIGHTS = {"model": "-", "pretrained": "-"}
 
 
 def _no_reader(source: dict[str, Any]) -> dict[str, Any]:
-    """A reader of nothing that names the columns which the source carries along."""
+    """A reader of nothing that names the columns which the source carries along, and its texts."""
     columns = source.get("read", {}).get("columns", {})
-    return {**NO_READER, "columns": {"extra": columns["extra"]}} if columns.get("extra") else NO_READER
+    named = {name: columns[name] for name in ("extra", "captions") if columns.get(name)}
+    return {**NO_READER, "columns": named} if named else NO_READER
 
 
 def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:

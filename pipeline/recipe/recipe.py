@@ -13,6 +13,7 @@ from qvl.pipeline.filters import FILTER_NAMES, MOST_FILTERS, Filters
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.markup import Markup
 from qvl.pipeline.filters.no_caption import NoCaption
+from qvl.pipeline.recipe.caption import Caption
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.plugins import PluginModule
@@ -46,7 +47,8 @@ class SourceSpec(RecipeModel):
     """A named source: how to read it, and its own settings.
 
     ``priority``: of two equal rows, the one from the source with the higher priority is kept. ``academic``: several
-    captions of one image are reduced to the longest (paper, appendix A).
+    captions of one image are reduced to the longest (paper, appendix A). ``caption`` chooses among the texts of a row if the
+    source has several; by default as the recipe's.
     """
 
     name: SourceName
@@ -54,6 +56,7 @@ class SourceSpec(RecipeModel):
     priority: int = Field(default=0, ge=0, le=65_535)
     academic: bool = False
     filters: Filters = Filters()
+    caption: Caption | None = None
     table2: Table2 | None = None
 
 
@@ -134,6 +137,7 @@ class Recipe(RecipeModel):
     clean: Clean = Clean()
     language_model: str = BUNDLED_LANGUAGE_MODEL
     filters: Filters = Filters()
+    caption: Caption | None = None
     score: Score | None = None
     decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
     dedup: Dedup = Dedup()
@@ -170,6 +174,24 @@ class Recipe(RecipeModel):
             raise ValueError(f"filters.columns: {len(self.filtered_columns)} columns are judged, the limit is {most}")
 
     @model_validator(mode="after")
+    def _captions_can_be_chosen(self) -> "Recipe":
+        texts = {source.name: tuple(source.read.columns.captions) for source in self.sources}
+        every = {name for names in texts.values() for name in names}
+        if self.caption is not None:
+            _check_named(self.caption, every, "caption")
+        for source in self.sources:
+            if source.caption is not None:
+                _check_named(source.caption, set(texts[source.name]), f"caption of source {source.name}")
+            rule = self.caption_of(source.name)
+            if rule is None:
+                continue
+            if not rule.candidates(texts[source.name]):
+                raise ValueError(f"caption: source {source.name} has none of {', '.join(rule.named)}")
+            if rule.best == "clip" and (self.score is None or self.score.clip is None):
+                raise ValueError("caption.best: clip needs `score: {clip: ...}`")
+        return self
+
+    @model_validator(mode="after")
     def _hashes_are_measured(self) -> "Recipe":
         hashed = self.score is not None and self.score.phash is not None
         if self.dedup.near_duplicate is not None and not hashed:
@@ -191,6 +213,15 @@ class Recipe(RecipeModel):
 
     def source(self, name: str) -> SourceSpec:
         return next(source for source in self.sources if source.name == name)
+
+    def caption_of(self, source: str) -> Caption | None:
+        """How a row of a source gets its text; None for a source whose rows have one caption."""
+        spec = self.source(source)
+        return (spec.caption or self.caption or Caption()) if spec.read.columns.captions else None
+
+    def has_captions(self) -> bool:
+        """Whether the rows of some source have several texts."""
+        return any(source.read.columns.captions for source in self.sources)
 
     def languages(self) -> frozenset[str]:
         """All languages that the language filters of the sources allow; empty if a source has no such filter."""
@@ -245,6 +276,14 @@ class Recipe(RecipeModel):
         if chosen.no_caption is None and (length is None or not length.minimum):
             added["no_caption"] = NoCaption()
         return chosen.model_copy(update=added) if added else chosen
+
+
+def _check_named(rule: Caption, known: set[str], where: str) -> None:
+    if not known:
+        raise ValueError(f"{where}: there is nothing to choose; name several texts with `columns: {{captions: ...}}`")
+    unknown = [name for name in rule.named if name not in known]
+    if unknown:
+        raise ValueError(f"{where}: there is no text {unknown[0]}; there are {', '.join(sorted(known))}")
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -310,7 +349,8 @@ def check_output(recipe: Recipe, out: AnyPath) -> None:
             raise RecipeError(f"--output {out}: {folder} is a file; name a folder")
     layout = Layout(out.resolve())
     names = (layout.shard(f"{recipe.name}-000000"), layout.index(f"{recipe.name}-000000"))
-    written = (*names, layout.dataset, layout.recipe, layout.ledger("x"), layout.columns("x"), layout.scores("x"))
+    of_units = (layout.ledger, layout.columns, layout.texts, layout.scores, layout.text_scores)
+    written = (*names, layout.dataset, layout.recipe, *(path_of("x") for path_of in of_units))
     for source in recipe.sources:
         for pattern in source.read.paths:
             caught = next((path for path in written if matches(pattern, path, Storage())), None)

@@ -70,6 +70,7 @@ def remembered_recipe(layout: Layout[AnyPath]) -> Recipe:
     sources = [{"name": name, **source} for name, source in stored["sources"].items()]
     for source in sources:
         source["read"] = {**source["read"], "paths": ["unknown"]}
+        source.get("caption", {}).pop("best", None)  # which would ask for the models
     return Recipe.model_validate({**stored, "sources": sources})
 
 

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
@@ -20,6 +20,7 @@ Bytes = bytes | memoryview
 ROWS_PER_BATCH = 2_048
 TEXT_PER_BATCH = 16 << 20  # bytes of captions and carried values
 IMAGES_PER_BATCH = 256 << 20  # bytes of images that are in memory; views of a file are not
+MAX_TEXTS = 1_000  # of a list in one row
 REFERENCE_COLUMNS = ["row", "locator", "image_bytes"]  # columns of scan, in the order of an ImageReference
 
 
@@ -40,12 +41,22 @@ class Unit:
         return f"{self.source}-{xxhash.xxh3_64_hexdigest(self.name.encode('utf-8', 'surrogateescape'))[:12]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One of several texts of a row: the recipe's name of its column, and its index in a list; -1 if there is no list."""
+
+    name: str
+    index: int
+    data: bytes
+
+
 @dataclass
 class Row:
     """One input row as it was read. ``fault`` is the reason why it cannot be used, or None.
 
     ``locator`` is how the source finds the image again (a byte offset or a row number). ``numbers`` holds values that the
-    source provides already measured (``clip``, ``nsfw``, ...), ``carried`` those of ``extra``, in its order.
+    source provides already measured (``clip``, ``nsfw``, ...), ``carried`` those of ``extra``, in its order. ``texts``
+    are the captions of a source that has several, the first of which is also ``caption``.
     """
 
     key: str
@@ -56,11 +67,15 @@ class Row:
     fault: str | None = None
     numbers: dict[str, float] = field(default_factory=dict)
     carried: Carried = ()
+    texts: tuple[Text, ...] = ()
 
     @property
     def text_bytes(self) -> int:
         """What the row takes of a batch besides its image."""
-        return len(self.caption) + (carried_bytes(self.carried) if self.carried else 0)
+        if not self.carried and not self.texts:
+            return len(self.caption)
+        texts = sum([len(text.data) for text in self.texts]) if self.texts else len(self.caption)
+        return texts + (carried_bytes(self.carried) if self.carried else 0)
 
 
 @dataclass(slots=True)
@@ -100,6 +115,10 @@ class Source(ABC):
     def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
         """Names and types of the columns that are carried along, in the order of ``Row.carried``. Cheap."""
         return pa.schema([])
+
+    def caption_names(self) -> tuple[str, ...]:
+        """The names of the texts of a row, in the recipe's order; none where a row has one caption."""
+        return ()
 
     @abstractmethod
     def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
@@ -142,7 +161,7 @@ def batches(rows: Iterator[Row]) -> Iterator[Sequence[Row]]:
     count = text = images = 0
     for row in rows:
         batch.append(row)
-        count, text = count + 1, text + (row.text_bytes if row.carried else len(row.caption))
+        count, text = count + 1, text + (row.text_bytes if row.carried or row.texts else len(row.caption))
         images += len(row.image) if isinstance(row.image, bytes) else 0
         if is_full(count, text):
             yield batch
@@ -171,6 +190,23 @@ def caption_of(value: Any) -> bytes | None:
     if value is None:
         return b""
     return value if isinstance(value, bytes) else None
+
+
+def texts_of(values: Iterable[tuple[str, Any]]) -> tuple[Text, ...] | None:
+    """The texts of a row, from its values by name: text, or lists of texts. Empty and missing ones are no texts.
+
+    None for a row with a value of another type, and for one with more than MAX_TEXTS texts.
+    """
+    found: list[Text] = []
+    for name, value in values:
+        elements = enumerate(value) if isinstance(value, list | tuple) else ((-1, value),)
+        for index, element in elements:
+            data = caption_of(element)
+            if data is None or index >= MAX_TEXTS:
+                return None
+            if data:
+                found.append(Text(name, index, data))
+    return tuple(found)
 
 
 def number(value: Any) -> float | None:

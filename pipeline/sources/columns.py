@@ -15,6 +15,7 @@ Column = str | int
 Preset = Literal["img2dataset", "laion", "laion_coco", "coyo", "datacomp", "cc3m", "cc12m", "sbu", "coco"]
 
 MEASURES = ("clip", "nsfw", "watermark", "aesthetic")
+CaptionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 CarriedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$")]
 
 
@@ -46,7 +47,8 @@ class Columns(RecipeModel):
 
     ``a.b`` is the field ``b`` of the column ``a``. ``image`` and ``path`` may name a column of Hugging Face images, whose
     cells have bytes, the path of a file, or both. ``extra`` maps names to further columns, which are carried unchanged into
-    the ledger and the samples.
+    the ledger and the samples. ``captions`` names several texts of a row instead of ``caption``; a column may hold a list of
+    texts, and in a tar ``.ENDING`` is the member with that ending.
     """
 
     caption: Column | None = None
@@ -60,14 +62,22 @@ class Columns(RecipeModel):
     aesthetic: Column | None = None
     caption_from_record: bool = False  # in a tar: use the caption column even if there is a .txt
     extra: dict[CarriedName, CarriedColumn] = Field(default_factory=dict)
+    captions: dict[CaptionName, Column] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
-    def _without_empty_extra(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """``extra`` is left out where it is empty: version 0.1 did not know it."""
+    def _without_empty_mappings(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """``extra`` and ``captions`` are left out where they are empty: version 0.1 did not know them."""
         content: dict[str, Any] = usual(self)
-        if not content.get("extra"):
-            content.pop("extra", None)
+        for name in ("extra", "captions"):
+            if not content.get(name):
+                content.pop(name, None)
         return content
+
+    @model_validator(mode="after")
+    def _one_kind_of_captions(self) -> "Columns":
+        if self.captions and (self.caption is not None or self.caption_from_record):
+            raise ValueError("name either one `caption` or several `captions`")
+        return self
 
     @field_validator("caption", "url", "key", "image", "path", *MEASURES, mode="before")
     @classmethod
@@ -91,14 +101,14 @@ class Columns(RecipeModel):
 
     def used(self) -> list[Column]:
         """Every column whose values qvl itself uses."""
-        chosen = (
-            getattr(self, name) for name in type(self).model_fields if name not in ("caption_from_record", "extra")
-        )
-        return [column for column in chosen if column is not None]
+        others = ("caption_from_record", "extra", "captions")
+        chosen = (getattr(self, name) for name in type(self).model_fields if name not in others)
+        return list(dict.fromkeys([*(column for column in chosen if column is not None), *self.captions.values()]))
 
     def over(self, preset: "Columns") -> "Columns":
         """This map, completed by the preset."""
-        return Columns(**{**preset.model_dump(), **self.model_dump(exclude_unset=True)})
+        usual = preset.model_dump(exclude={"caption", "caption_from_record"} if self.captions else None)
+        return Columns(**{**usual, **self.model_dump(exclude_unset=True)})
 
 
 PRESETS: dict[Preset, Columns] = {

@@ -21,10 +21,12 @@ from qvl.pipeline.sources.base import (
     Row,
     Seen,
     Source,
+    Text,
     Unit,
     batches,
     caption_of,
     number,
+    texts_of,
     unit_fault,
 )
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
@@ -99,6 +101,9 @@ class Table(Source, RecipeModel):
             for (name, column), kind in zip(extra.items(), held, strict=True)
         )
 
+    def caption_names(self) -> tuple[str, ...]:
+        return tuple(self.columns.captions)
+
     def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
         try:
             with storage.local(unit.path) as local:
@@ -152,7 +157,10 @@ class Table(Source, RecipeModel):
             columns,
             self.header,
             by_path=self.image_folder is not None and columns.path is not None,
-            required=(*named, *(carried.column for carried in self.columns.extra.values())),
+            required=(
+                *(*named, *self.columns.captions.values()),
+                *(carried.column for carried in self.columns.extra.values()),
+            ),
             max_image_bytes=self.max_image_bytes,
             max_expansion=self.max_expansion,
             delimiter=self.delimiter,
@@ -170,12 +178,18 @@ class Table(Source, RecipeModel):
         if isinstance(record, str):
             return Row(key=str(position), fault=f"unreadable:{record}")
         columns = self.all_columns()
-        caption = caption_of(value_of(record, columns.caption))
+        texts: tuple[Text, ...] | None = ()
+        if columns.captions:
+            texts = texts_of((name, value_of(record, column)) for name, column in columns.captions.items())
+            caption = None if texts is None else texts[0].data if texts else b""
+        else:
+            caption = caption_of(value_of(record, columns.caption))
         row = Row(
             key=_text(record, columns.key, str(position)),
             caption=caption or b"",
             url=_text(record, columns.url, ""),
             locator=position,
+            texts=texts or (),
         )
         if columns.extra:
             row.carried = record.get(CARRIED) or tuple(value_of(record, each.column) for each in columns.extra.values())

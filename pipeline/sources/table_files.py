@@ -144,6 +144,15 @@ def _require_types(path: Path, expected: Expectation, schema: pa.Schema) -> None
         hint = "name a column with one image a row" if _is_nested(kind) else "set `columns: {image: ...}`"
         if not any(fits(kind) for fits in HOLDS_BYTES):
             raise RecipeError(f"{path.name}: column {image} has type {kind}, which cannot hold image bytes; {hint}")
+    for name in columns.captions.values():
+        kind = schema.field(name).type if name in schema.names else pa.string()
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+            kind = kind.value_type
+        if _is_nested(kind):
+            kind = schema.field(name).type
+            raise RecipeError(
+                f"{path.name}: column {name} has type {kind}, which holds neither text nor a list of texts"
+            )
     if columns.caption in schema.names and _is_nested(schema.field(columns.caption).type):
         kind = schema.field(columns.caption).type
         fields = [f"{columns.caption}.{kind.field(i).name}" for i in range(kind.num_fields)]

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.columns import COLUMNS
+from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.score_columns import SCORES
+from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.plugins.operators import Plugins
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.sources.base import Row
@@ -25,6 +26,9 @@ OF_THE_LEDGER = ("id", "source", "verdict", "failed", "dup_of")
 OF_PAGES = ("fails", "shorter_side", "pixels", "aspect_ratio", "filename", "file_row_number")
 NOT_JUDGED = frozenset(("row", "locator", "fault", "score_state"))
 TAKEN = frozenset(name.casefold() for name in (*OF_THE_LEDGER, *COLUMNS.names, *SCORES.names, *OF_PAGES))
+
+
+NONE_CHOSEN = pa.schema([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,19 @@ class ComputedColumns:
 class AddedColumns:
     """The added columns of a run. ``carried`` are in the files of scan; a unit whose source has no such column has nulls.
 
-    ``identity`` is the hash of what plug-ins computed, None without plug-ins.
+    ``identity`` is the hash of what plug-ins computed, None without plug-ins. ``chosen`` names the chosen text of each row
+    where some source has several.
     """
 
     carried: pa.Schema
     computed: tuple[ComputedColumns, ...] = ()
     identity: str | None = None
+    chosen: pa.Schema = NONE_CHOSEN
 
     @property
     def schema(self) -> pa.Schema:
         """All added columns, in the order of the ledger."""
-        return pa.schema([*self.carried, *(field for each in self.computed for field in each.schema)])
+        return pa.schema([*self.carried, *(field for each in self.computed for field in each.schema), *self.chosen])
 
 
 NOTHING_ADDED = AddedColumns(pa.schema([]))
@@ -62,7 +68,7 @@ def ledger_name(name: str) -> str:
 
 def check_names(recipe: Recipe) -> None:
     """Raise RecipeError if two different carried columns would have one name in the ledger."""
-    seen: dict[str, str] = {}
+    seen: dict[str, str] = {CAPTION_FROM: CAPTION_FROM} if recipe.has_captions() else {}
     for name in (name for source in recipe.sources for name in source.read.columns.extra):
         other = seen.setdefault(ledger_name(name).casefold(), name)
         if other != name:
@@ -86,7 +92,7 @@ def check_reads(recipe: Recipe, plugins: Plugins) -> None:
 
 def added_names(recipe: Recipe) -> list[str]:
     """The names in the ledger of all columns that the recipe adds."""
-    return [*carried_names(recipe), *recipe.computed]
+    return [*carried_names(recipe), *recipe.computed, *([CAPTION_FROM] if recipe.has_captions() else [])]
 
 
 def carried_names(recipe: Recipe) -> list[str]:
@@ -153,7 +159,9 @@ def check_types(units: Iterable[ScanManifest]) -> dict[str, ScanManifest]:
 def added_columns(recipe: Recipe, out: AnyPath, scanned: list[ScanManifest]) -> AddedColumns:
     """The added columns of a run whose units are scanned. Raises DataError where their types differ."""
     known = check_types(scanned)
-    return AddedColumns(pa.schema((name, _type(out, known.get(name), name)) for name in carried_names(recipe)))
+    carried = pa.schema((name, _type(out, known.get(name), name)) for name in carried_names(recipe))
+    chosen = pa.schema([(CAPTION_FROM, CATEGORY)]) if recipe.has_captions() else NONE_CHOSEN
+    return AddedColumns(carried, chosen=chosen)
 
 
 def _type(out: AnyPath, unit: ScanManifest | None, name: str) -> pa.DataType:

@@ -125,7 +125,7 @@ def with_computed(carried: AddedColumns, plugins: Plugins, computed: list[Comput
     """The added columns of a run, with those of its plug-ins."""
     root = merkle_root(f"{each.plugin} {each.unit} {each.hash}" for each in computed) if plugins.columns else None
     columns = tuple(ComputedColumns(each.name, each.schema) for each in plugins.columns)
-    return AddedColumns(carried.carried, columns, root)
+    return replace(carried, computed=columns, identity=root)
 
 
 def with_plugin_faults(scanned: list[ScanManifest], computed: list[ComputedManifest]) -> list[ScanManifest]:

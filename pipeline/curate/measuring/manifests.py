@@ -14,7 +14,8 @@ class ScanManifest:
     ``faults`` counts the unusable rows by fault. ``parts`` are the things that the columns depend on, by name, so that a
     later run can say which of them changed. ``carried`` names the types of the carried columns (absent without any).
     ``left_out`` counts what the file has next to its rows, such as folders and unknown files, and ``unpaired`` the samples
-    with only a picture or only a text, where these are most of the file (both absent without any).
+    with only a picture or only a text, where these are most of the file (both absent without any). ``texts`` is the hash of
+    the file of texts (absent where a row has one caption).
     """
 
     unit: str
@@ -29,6 +30,11 @@ class ScanManifest:
     carried: dict[str, str] | None = None
     left_out: dict[str, int] | None = None
     unpaired: int = 0
+    texts: str | None = None
+
+    def hashes(self) -> list[str]:
+        """The hashes of the files of the unit."""
+        return [self.hash, *([self.texts] if self.texts is not None else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class ScoreManifest:
 
     ``weights`` holds the hash of each CLIP model's weights (absent without CLIP), ``embeddings`` the hash of the file of
     image vectors (absent where the recipe does not keep them). ``parts`` are the things that the scores depend on.
+    ``texts`` is the hash of the scores of texts (absent where a row has one caption).
     """
 
     unit: str
@@ -76,6 +83,7 @@ class ScoreManifest:
     fingerprint: str
     weights: dict[str, str] | None = None
     embeddings: str | None = None
+    texts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

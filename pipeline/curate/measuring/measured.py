@@ -3,22 +3,38 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns, ComputedColumns, with_nulls
+from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.columns import CATEGORY, read_columns
-from qvl.pipeline.curate.measuring.score_columns import SCORES, unscored
+from qvl.pipeline.curate.measuring.score_columns import SCORED, SCORES, unscored
+from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.recipe.score import Score
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
 
 
 def read_measured(
-    out: AnyPath, unit: str, names: list[str], score: Score | None, added: AddedColumns = NOTHING_ADDED
+    out: AnyPath,
+    unit: str,
+    names: list[str],
+    score: Score | None,
+    added: AddedColumns = NOTHING_ADDED,
+    choice: TextChoice | None = None,
 ) -> pa.Table:
     """These columns of a unit, in one table. A value that was not measured is null; ``score_state`` says why.
 
-    ``clip`` is the score of the model of the row's language where the recipe measures it.
+    ``clip`` is the score of the model of the row's language where the recipe measures it. With a ``choice`` the columns that
+    are measured of a text are those of the text that it chooses; without ``score`` it chooses as if nothing had been scored.
     """
+    if choice is not None:
+        return _of_chosen_texts(out, unit, names, score, added, choice)
+    if added.chosen and CAPTION_FROM in names:
+        others = [name for name in names if name != CAPTION_FROM]
+        table = read_measured(out, unit, others or ["row"], score, added)
+        field = added.chosen.field(CAPTION_FROM)
+        return table.append_column(field, pa.nulls(len(table), field.type)).select(names)
     computed = {name for each in added.computed for name in each.schema.names}
     scanned = {name for name in names if name not in SCORES.names and name not in computed}
     clip = score is not None and score.clip is not None and "clip" in names
@@ -37,6 +53,25 @@ def read_measured(
     if clip:
         by_language = pc.coalesce(table["clip_chinese"], table["clip_english"])
         table = table.set_column(table.column_names.index("clip"), "clip", by_language)
+    return table.select(names)
+
+
+def _of_chosen_texts(
+    out: AnyPath, unit: str, names: list[str], score: Score | None, added: AddedColumns, choice: TextChoice
+) -> pa.Table:
+    of_texts = [name for name in names if name in choice.columns]
+    others = [name for name in names if name not in choice.columns]
+    asks_state = bool(of_texts) and score is not None and choice.has_scores
+    wanted = [*others, *(["score_state"] if asks_state and "score_state" not in others else [])]
+    table = read_measured(out, unit, wanted or ["row"], score, added)
+    if not of_texts:
+        return table.select(names)
+    without_scores = None
+    if asks_state:
+        without_scores = flags(pc.not_equal(table["score_state"].cast(pa.string()), SCORED))
+    chosen = choice.read(out, unit, of_texts, without_scores)
+    for name in of_texts:
+        table = table.append_column(chosen.schema.field(name), chosen[name])
     return table.select(names)
 
 

@@ -70,7 +70,7 @@ def sample_rows() -> pa.Table:
         Row(f"{n:05d}", f"{CAPTIONS[n % len(CAPTIONS)]} {n // 60 or ''}".encode(), URLS[n % 5], pictures[n % 3], n)
         for n in range(SAMPLE_ROWS)
     ]
-    batch = measure(rows, 0, Clean(), language_model(BUNDLED_LANGUAGE_MODEL))
+    batch = measure(rows, 0, Clean(), language_model(BUNDLED_LANGUAGE_MODEL)).rows
     return pa.Table.from_batches([batch])
 
 

@@ -1,6 +1,7 @@
 """Stage scan: one pass over a unit's bytes writes its columns and its manifest."""
 
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +18,10 @@ from qvl.pipeline.commit.fingerprint import file_hash, file_identity, fingerprin
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.added_columns import ledger_name, with_carried
-from qvl.pipeline.curate.measuring.columns import CATEGORY_COLUMNS, COLUMNS, ROW_GROUP
+from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS, ROW_GROUP
 from qvl.pipeline.curate.measuring.manifests import Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measure import measure
+from qvl.pipeline.curate.measuring.texts import TEXTS
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
 from qvl.pipeline.sources.base import Seen, Source, Unit, is_full
@@ -77,7 +79,7 @@ def scan_task(recipe: Recipe, source: SourceSpec, unit: Unit, out: AnyPath, stor
 def scanned_unit(task: ScanTask) -> ScanManifest | None:
     """The manifest of a unit that has been scanned already, or None."""
     layout, unit = Layout(task.out), task.unit.id
-    files = [layout.columns(unit)]
+    files = [layout.columns(unit), *([layout.texts(unit)] if task.source.caption_names() else [])]
     return read_committed(layout.unit_manifest(unit), fingerprint(task.parts), files, ScanManifest)
 
 
@@ -88,11 +90,14 @@ def scan_unit(task: ScanTask) -> ScanManifest:
         return committed
     layout = Layout(task.out)
     with attempt(task.out) as folder:
-        written = folder / "columns.parquet"
-        counted = _write(task, written)
+        written, texts = folder / "columns.parquet", folder / "texts.parquet"
+        counted = _write(task, written, texts)
         _refuse_changed(task)
-        digest = file_hash(written)
+        digest, of_texts = file_hash(written), None
         publish(written, layout.columns(task.unit.id), digest)
+        if task.source.caption_names():
+            of_texts = file_hash(texts)
+            publish(texts, layout.texts(task.unit.id), of_texts)
     manifest = ScanManifest(
         unit=task.unit.id,
         source=task.unit.source,
@@ -106,6 +111,7 @@ def scan_unit(task: ScanTask) -> ScanManifest:
         carried=counted.carried,
         left_out=dict(sorted(counted.seen.left_out.items())) or None,
         unpaired=counted.seen.unpaired if 2 * counted.seen.unpaired > counted.seen.samples else 0,
+        texts=of_texts,
     )
     return create_manifest(layout.unit_manifest(task.unit.id), manifest)
 
@@ -124,29 +130,64 @@ def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     return parts[0] if len(parts) == 1 else pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
 
-def _write(task: ScanTask, target: Path) -> ScannedRows:
-    """Write the columns of a unit to a parquet file."""
+def _writer(target: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    categories = [field.name for field in schema if field.type == CATEGORY]
+    return pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=categories)
+
+
+def _write_parts(*parts: "_Parts | None") -> int:
+    """Write what has been collected. Returns 0, the bytes of text that are left."""
+    for each in parts:
+        if each is not None:
+            each.write()
+    return 0
+
+
+class _Parts:
+    """Batches on their way to a parquet file, which are joined before they are written."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._parts: list[pa.RecordBatch] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._parts.append(batch)
+
+    def write(self) -> None:
+        if self._parts:
+            self._writer.write_batch(_joined(self._parts), row_group_size=ROW_GROUP)
+            self._parts = []
+
+
+def _write(task: ScanTask, target: Path, texts_target: Path) -> ScannedRows:
+    """Write the columns of a unit to a parquet file, and those of its texts to another if its rows have several."""
     rows, image_bytes = 0, 0
     faults: Counter[str] = Counter()
     seen = Seen()
     model = language_model(task.language_model)
-    parts: list[pa.RecordBatch] = []
+    names = task.source.caption_names()
     text = 0
     carried = task.source.carried(task.unit, Storage())
     added = {ledger_name(field.name): field.type for field in carried}
     schema = pa.schema([*COLUMNS, *added.items()])
-    with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=CATEGORY_COLUMNS) as writer:
+    with ExitStack() as stack:
+        parts = _Parts(stack.enter_context(_writer(target, schema)))
+        texts = _Parts(stack.enter_context(_writer(texts_target, TEXTS))) if names else None
         for batch_rows in task.source.read(task.unit, Storage(), seen):
-            batch = with_carried(measure(batch_rows, rows, task.clean, model), batch_rows, carried)
+            measured = measure(batch_rows, rows, task.clean, model, names)
+            batch = with_carried(measured.rows, batch_rows, carried)
             rows += len(batch)
             image_bytes += pc.sum(batch["image_bytes"]).as_py() or 0
             faults.update(fault for fault in batch["fault"].to_pylist() if fault is not None)
-            parts.append(batch)
-            text += sum(row.text_bytes if row.carried else len(row.caption) for row in batch_rows)
-            if is_full(sum(map(len, parts)), text):
-                writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
-                parts, text = [], 0
-        if parts:
-            writer.write_batch(_joined(parts), row_group_size=ROW_GROUP)
+            parts.add(batch)
+            if texts is not None and measured.texts is not None:
+                texts.add(measured.texts)
+            text += sum(row.text_bytes if row.carried or row.texts else len(row.caption) for row in batch_rows)
+            if is_full(len(parts), text):
+                text = _write_parts(parts, texts)
+        _write_parts(parts, texts)
     types = {name: str(kind) for name, kind in added.items()} or None
     return ScannedRows(rows, image_bytes, dict(sorted(faults.items())), types, seen)

@@ -50,4 +50,4 @@ def run_scan(
 
 def scan_root(scanned: list[ScanManifest]) -> str:
     """The Merkle root of all scanned columns."""
-    return merkle_root(f"{unit.unit} {unit.hash}" for unit in scanned)
+    return merkle_root(" ".join([unit.unit, *unit.hashes()]) for unit in scanned)

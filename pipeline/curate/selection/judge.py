@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
-from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.step_files import commit_array
@@ -28,7 +27,7 @@ def judge(task: SelectTask) -> ArrayManifest:
             filters = task.recipe.filters_of(source)
             needed = {name for _, _, chosen in filters.active() for name in chosen.judged_columns}
             needed |= {"fault"} if task.recipe.score is None else {"fault", "score_state"}
-            tables = [read_measured(task.out, unit, sorted(needed), task.recipe.score, task.added) for unit in units]
+            tables = [task.read(unit, source, sorted(needed)) for unit in units]
             columns = pa.concat_tables(tables).combine_chunks()
             parts.append(judge_rows(columns, filters, scored_bits(filters, task.recipe.score)))
         return np.concatenate(parts)

@@ -9,8 +9,6 @@ import pyarrow.compute as pc
 import xxhash
 
 from qvl.pipeline.base.arrays import flags, hash_words
-from qvl.pipeline.curate.measuring.columns import read_columns
-from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.step_files import DividedArray, commit_divided_array, commit_losers, load_part
@@ -57,7 +55,7 @@ def row_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start: 
     if rule.near is not None:
         return look_keys(task, unit, source, kept, start)
     names = ["image_hash", "text_hash", "width", "height", "characters", "language"]
-    columns = read_columns(task.out, unit, names if rule.per_language else names[:-1])
+    columns = task.read(unit, source, names if rule.per_language else names[:-1])
     image, text = hash_words(columns["image_hash"]), hash_words(columns["text_hash"])
     words = {"image": image, "text": text, "pair": image ^ (text * MIX)}[rule.key][kept]
     if rule.sources is not None:
@@ -79,7 +77,7 @@ def look_keys(task: SelectTask, unit: str, source: str, kept: np.ndarray, start:
     """
     rule, names = task.duplicate_rule, ["phash", "phash_tint", "phash_spread", "width", "height", "characters"]
     names += ["language"] if rule.per_language else []
-    columns = read_measured(task.out, unit, names, task.recipe.score)
+    columns = task.read(unit, source, names)
     near = rule.near
     spread = columns["phash_spread"].combine_chunks().to_numpy(zero_copy_only=False)  # NaN where there is no hash
     kept = kept[spread[kept] >= np.float32(near.minimum_spread if near else 0)]

@@ -15,6 +15,7 @@ from qvl.pipeline.commit.fingerprint import fingerprint
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, restate_manifest
 from qvl.pipeline.curate.measuring.added_columns import AddedColumns
+from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.measuring.score import ScoreTask
 from qvl.pipeline.curate.measuring.score_stage import score_identity
@@ -40,14 +41,21 @@ def select_fingerprint(
     return fingerprint(
         {
             "version": SELECT_VERSION,
-            "units": [[unit.unit, unit.hash] for unit in scanned],
+            "units": [[unit.unit, *unit.hashes()] for unit in scanned],
             "filters": judged,
             "dedup": recipe.duplicate_settings(),
             "scores": scores,
             "benchmarks": benchmarks_identity(recipe),
             **({"computed": computed} if computed is not None else {}),
+            **({"captions": _chosen(recipe)} if recipe.has_captions() else {}),
         }
     )
+
+
+def _chosen(recipe: Recipe) -> dict[str, object]:
+    """How the rows of each source get their text."""
+    choices = {source.name: TextChoice.of(recipe, source.name) for source in recipe.sources}
+    return {name: choice.identity() for name, choice in choices.items() if choice is not None}
 
 
 def run_select(

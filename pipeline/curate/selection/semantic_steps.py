@@ -13,7 +13,6 @@ import xxhash
 
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.columns import read_columns
 from qvl.pipeline.curate.selection.groups import Group
 from qvl.pipeline.curate.selection.key_steps import fill_positions, language_keys
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
@@ -115,7 +114,7 @@ def records_by_cell(task: SelectTask, group: Group, codes: np.ndarray) -> np.nda
         kept = codes[start + rows] == KEEP_CODE
         part = np.zeros(int(kept.sum()), cell_record(centres.shape[1]))
         if len(part):
-            columns = read_columns(task.out, unit, ["width", "height", "characters", "language"])
+            columns = task.read(unit, source, ["width", "height", "characters", "language"])
             if task.duplicate_rule.per_language:
                 part["language"] = language_keys(columns["language"])[rows[kept]]
             part["vector"] = vectors[kept]

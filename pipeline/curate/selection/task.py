@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns
+from qvl.pipeline.curate.measuring.chosen import TextChoice
+from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules, partitions
 from qvl.pipeline.recipe.recipe import Recipe
@@ -30,6 +34,11 @@ class SelectTask:
     @property
     def group(self) -> Group:
         return self.groups[self.number]
+
+    def read(self, unit: str, source: str, names: list[str]) -> pa.Table:
+        """These columns of a unit as the filters judge them: those of a text are of the text that the recipe chooses."""
+        choice = TextChoice.of(self.recipe, source)
+        return read_measured(self.out, unit, names, self.recipe.score, self.added, choice)
 
     @property
     def rows(self) -> int:

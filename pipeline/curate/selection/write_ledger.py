@@ -14,7 +14,6 @@ from qvl.pipeline.commit.fingerprint import file_hash
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import create_manifest, read_committed
 from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS, ROW_GROUP
-from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.measuring.score_columns import SCORES
 from qvl.pipeline.curate.selection.judge import FAULT_BIT
 from qvl.pipeline.curate.selection.language_losses import LanguageVerdicts, count_by_language
@@ -80,8 +79,8 @@ def _languages(task: SelectTask, judged: list[pa.Table]) -> LanguageVerdicts | N
 
 def _publish(task: SelectTask, unit: str, table: pa.Table, folder: Path) -> str:
     """Write the ledger of a unit. Returns the hash of its file."""
-    written = folder / f"{unit}.parquet"
-    pq.write_table(table, written, compression="lz4", use_dictionary=LEDGER_CATEGORIES, row_group_size=ROW_GROUP)
+    written, categories = folder / f"{unit}.parquet", [*LEDGER_CATEGORIES, *task.added.chosen.names]
+    pq.write_table(table, written, compression="lz4", use_dictionary=categories, row_group_size=ROW_GROUP)
     digest = file_hash(written)
     publish(written, Layout(task.out).ledger(unit), digest)
     return digest
@@ -90,7 +89,7 @@ def _publish(task: SelectTask, unit: str, table: pa.Table, folder: Path) -> str:
 def _unit_table(task: SelectTask, unit: str, source: str, verdicts: Verdicts) -> pa.Table:
     added = task.added.schema
     names = [*COLUMNS.names, *SCORES.names, *added.names]
-    columns = read_measured(task.out, unit, names, task.recipe.score, task.added)
+    columns = task.read(unit, source, names)
     benchmarks = tuple(benchmark.name for benchmark in task.recipe.decontaminate)
     by_code = pa.array(verdict_names(task.rules, benchmarks, task.recipe.filter_names), pa.string()).take(
         pa.array(verdicts.codes)

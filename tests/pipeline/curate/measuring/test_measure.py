@@ -56,7 +56,7 @@ def table(rows: Sequence[Row], model: LanguageModel, sizes: Sequence[int] = ()) 
     for size in [*sizes, len(rows)]:
         part = rows[at : at + size]
         if part:
-            batch = measure(part, at, Clean(), model)
+            batch = measure(part, at, Clean(), model).rows
             assert batch.schema == COLUMNS
             result.extend(batch.to_pylist())
         at += size

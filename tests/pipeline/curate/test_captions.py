@@ -1,0 +1,61 @@
+"""Rows with several captions, from a CSV to shards: which text each row gets, and what is known of it afterwards."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.finished.audit import audit
+from tests.pipeline.curate.captioned_run import ROWS, curate, make_table, rows
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("captions")
+    make_table(folder)
+    return folder
+
+
+def ledger(out: Path) -> pa.Table:
+    ((_, found),) = read_ledger(out)
+    return found
+
+
+def samples(out: Path) -> dict[str, dict[str, Any]]:
+    """Every sample of the shards by its id."""
+    found = {}
+    for path in sorted((out / "shards").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar.getmembers():
+                if member.name.endswith(".json"):
+                    file = tar.extractfile(member)
+                    assert file is not None
+                    sample = json.loads(file.read())
+                    found[sample["id"]] = sample
+    return found
+
+
+def test_order_when_a_text_is_missing_or_fails_takes_the_next(table: Path, tmp_path: Path) -> None:
+    dataset = curate(table, tmp_path / "out", {"order": ["alt", "recaption"]})
+    found = ledger(tmp_path / "out")
+    kept = samples(tmp_path / "out")
+    assert len(found) == ROWS
+    for number, (row, name, verdict, caption) in enumerate(
+        zip(rows(), *(found[name].to_pylist() for name in ("caption_from", "verdict", "caption")), strict=True)
+    ):
+        good = {"alt": len(row["TEXT"]) >= 6, "recaption": len(row["top_caption"]) >= 6}
+        expected = next((each for each in ("alt", "recaption") if good[each]), None)
+        assert (verdict == "keep") == (expected is not None), number
+        if expected is not None:
+            text = row["TEXT" if expected == "alt" else "top_caption"]
+            assert (name, caption) == (expected, text)
+            sample = kept[found["id"][number].as_py()]
+            assert sample["meta"] == {"caption_from": expected}
+            assert sample["turns"][-1]["text"].strip() == text
+    assert dataset.samples == found["verdict"].to_pylist().count("keep") == len(kept)
+    assert set(found["caption_from"].to_pylist()) == {"alt", "recaption"}
+    assert audit(tmp_path / "out").discrepancy is None
