@@ -26,8 +26,7 @@ def attempt(out: AnyPath) -> Iterator[Path]:
             yield Path(private)
         return
     folder = Layout(out).attempts / uuid.uuid4().hex
-    folder.parent.mkdir(exist_ok=True)  # not the output: one that was moved or deleted must not come back empty
-    folder.mkdir()
+    folder.mkdir(parents=True)
     try:
         yield folder
     finally:

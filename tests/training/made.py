@@ -66,7 +66,6 @@ def write_dataset(out: Path, name: str, samples: list[Sample], shard_rows: int =
         ShardPlan(f"{name}-{at:06d}", first, min(first + shard_rows, len(samples)), ())
         for at, first in enumerate(range(0, len(samples), shard_rows))
     ]
-    out.mkdir(parents=True, exist_ok=True)
     for plan in plans:
         commit_shard(out, plan.name, samples[plan.first : plan.last], "made")
     finish(name, out, plans, len(samples), {"made": name})
