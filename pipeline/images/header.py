@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import DataError
-from qvl.pipeline.images.rare_formats import FormatError, format_of, measure
+from qvl.pipeline.images.rare_formats import FormatError, Measured, format_of, measure
 
-FRAME = struct.Struct(">HHB")
+FRAME = struct.Struct(">BHHB")
 SEGMENT = struct.Struct(">BBH")
 JPEG_END = b"\xff\xd9"
 MAX_SIDE = 2**31 - 1
@@ -23,6 +23,8 @@ MAX_BLOCKS = 1_000_000  # segments, chunks, sub-blocks or fill bytes of one file
 MAX_STRAY = 4_096  # bytes between two segments that are looked at together
 JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_UNDECODABLE = frozenset((0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF))  # hierarchical, and arithmetic lossless
+PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
 
@@ -46,7 +48,7 @@ def read_header(data: bytes | memoryview) -> ImageHeader:
     """Header of a whole image file.
 
     Raises HeaderError("empty" | "not_an_image" | "damaged_header" | "truncated" | "too_many_blocks" | "too_many_pixels" |
-    "format:heic" | "format:jxl"), the last two for formats that cannot be decoded.
+    "format:heic" | "format:jxl" | ...), the last for what the loader cannot decode.
     """
     if len(data) == 0:
         raise HeaderError("empty")
@@ -76,9 +78,11 @@ def _jpeg(data: bytes | memoryview) -> ImageHeader:
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif_orientation(bytes(data[at + 10 : at + 2 + length]))
         at += 2 + length
-    height, width, components = FRAME.unpack_from(data, at + 3 - length)
+    precision, height, width, components = FRAME.unpack_from(data, at + 2 - length)
     if width == 0 or height == 0 or components not in JPEG_MODES:
         raise HeaderError("damaged_header")
+    if precision != 8 or marker in JPEG_UNDECODABLE:
+        raise HeaderError("format:jpeg")
     if data[-2:] != JPEG_END and not _ends_later(data, at):
         raise HeaderError("truncated")
     return ImageHeader("jpeg", width, height, JPEG_MODES[components], orientation)
@@ -142,7 +146,9 @@ def _exif_orientation(tiff: bytes) -> int:
 def _png(data: bytes | memoryview) -> ImageHeader:
     """Reads chunk by chunk up to IEND, which detects truncation without decoding. Bytes after IEND are ignored."""
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or data[12:16] != b"IHDR" or colour not in PNG_MODES:
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or data[12:16] != b"IHDR":
+        raise HeaderError("damaged_header")
+    if depth not in PNG_DEPTHS.get(colour, ()):
         raise HeaderError("damaged_header")
     seen, orientation, at, kind, blocks = set(), 1, 8, b"", _block_counter()
     while kind != b"IEND":
@@ -230,6 +236,7 @@ def _bmp(data: bytes | memoryview) -> ImageHeader:
         raise HeaderError("damaged_header")
     if size > len(data):
         raise HeaderError("truncated")
+    _measured(data, "bmp")  # the decoder knows which of its many kinds it reads
     return ImageHeader("bmp", width, abs(height), "RGB")
 
 
@@ -237,8 +244,12 @@ def _other(data: bytes | memoryview) -> ImageHeader:
     name = format_of(data)
     if name is None:
         raise HeaderError("not_an_image")
+    found = _measured(data, name)
+    return ImageHeader(name, found.width, found.height, found.mode, found.orientation, found.animated)
+
+
+def _measured(data: bytes | memoryview, name: str) -> Measured:
     try:
-        found = measure(data, name)
+        return measure(data, name)
     except FormatError as error:
         raise HeaderError(str(error)) from None
-    return ImageHeader(name, found.width, found.height, found.mode, found.orientation, found.animated)

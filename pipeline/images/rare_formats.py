@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from qvl.pipeline.images.decode import opaque
+
 MAGIC = (
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
@@ -27,7 +29,7 @@ AVIF_BRANDS = frozenset((b"avif", b"avis"))
 HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 ANY_BRANDS = frozenset((b"mif1", b"msf1", b"mif2", b"miaf"))  # the format is among the compatible brands
 MAX_BRANDS = 64
-DECODERS = {"tiff": "TIFF", "ico": "ICO", "jp2": "JPEG2000", "avif": "AVIF"}
+DECODERS = {"bmp": "BMP", "tiff": "TIFF", "ico": "ICO", "jp2": "JPEG2000", "avif": "AVIF"}
 ORIENTATION = 0x0112
 JP2_END = b"\xff\xd9"
 
@@ -83,6 +85,7 @@ def measure(data: bytes | memoryview, name: str) -> Measured:
             mode = image.mode
             if name == "tiff":  # its header says little: how pixels are compressed, and where, is free
                 image.load()
+            opaque(Image.new(mode, (1, 1)))
     except Image.DecompressionBombError:
         raise FormatError("too_many_pixels") from None
     except Exception:  # noqa: BLE001 - the decoders raise many classes for damaged files

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from qvl.pipeline.images.decode import decode_pixels
+from qvl.pipeline.images.decode import PixelError, decode_pixels
 from qvl.pipeline.images.header import MAX_BLOCKS, HeaderError, ImageHeader, read_header
 from tests.pipeline.samples import encoded, jpeg, picture
 
 SIZES = {"truncated", "too_many_blocks", "too_many_pixels"}
-REASONS = {"empty", "not_an_image", "damaged_header", "format:heic", "format:jxl", *SIZES}
+REASONS = {"empty", "not_an_image", "damaged_header", "format:heic", "format:jxl", "format:jpeg", *SIZES}
 
 
 def frames(mode: str = "RGB") -> dict[str, object]:
@@ -271,3 +271,24 @@ def test_read_header_when_stray_bytes_are_between_segments_reads_what_the_decode
     assert decode_pixels(odd).tobytes() == np.asarray(Image.open(io.BytesIO(data))).tobytes()
     with pytest.raises(HeaderError, match="truncated"):
         read_header(odd[:-200])
+
+
+def changed(data: bytes, at: int, value: bytes) -> bytes:
+    return data[:at] + value + data[at + len(value) :]
+
+
+UNDECODABLE = {
+    "jpeg of 12 bits": changed(jpeg(0), jpeg(0).index(b"\xff\xc0") + 4, b"\x0c"),
+    "hierarchical jpeg": changed(jpeg(0), jpeg(0).index(b"\xff\xc0"), b"\xff\xc5"),
+    "palette of 16 bits": png(3, 16),
+    "bmp of a jpeg": changed(encoded(picture(), "bmp"), 30, b"\4"),
+    "bmp of 7 bits": changed(encoded(picture(), "bmp"), 28, b"\7"),
+}
+
+
+@pytest.mark.parametrize("name", UNDECODABLE)
+def test_read_header_when_the_decoder_does_not_read_this_kind_refuses_it(name: str) -> None:
+    with pytest.raises(HeaderError):
+        read_header(UNDECODABLE[name])
+    with pytest.raises(PixelError):
+        decode_pixels(UNDECODABLE[name])

@@ -99,3 +99,10 @@ def test_a_picture_of_too_many_pixels_when_measured_is_refused(monkeypatch: pyte
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(FormatError, match="too_many_pixels"):
         measure(encoded(picture(40, 30), "tiff"), "tiff")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "F", "CMYK", "YCbCr", "LAB", "RGBA"])
+def test_a_tiff_in_any_colours_when_its_header_is_accepted_can_be_decoded(mode: str) -> None:
+    data = encoded(Image.new(mode, (40, 30)), "tiff")
+    assert read_header(data).width == 40
+    assert decode_pixels(data).shape == (30, 40, 3)
