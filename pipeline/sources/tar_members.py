@@ -123,9 +123,13 @@ def _usual(members: Iterable[Member]) -> Grouped:
     found = Grouped()
     unknown: list[tuple[str, Member]] = []
     for member in members:
-        key, kind = split_name(member.name)
-        if kind == UNKNOWN or "._" in member.name or "__MACOSX" in member.name:
-            if _is_of_a_system(member.name):
+        name = member.name
+        key, dot, ending = name.rpartition(".")
+        kind = EXTENSIONS.get(ending, UNKNOWN)
+        if kind == UNKNOWN or not dot:
+            key, kind = split_name(name)
+        if kind == UNKNOWN or ("_" in name and ("._" in name or "__MACOSX" in name)):
+            if _is_of_a_system(name):
                 found.left_out["system_files"] += 1
                 continue
             if kind == UNKNOWN:

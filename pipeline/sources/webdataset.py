@@ -154,7 +154,8 @@ def _note(seen: Seen, index: TarIndex, found: Grouped) -> None:
     """Count the members that are in no sample, and the samples that have only a picture or only a text."""
     seen.left_out.update(index.left_out + found.left_out)
     seen.samples += len(found.samples)
-    seen.unpaired += sum([(each.image is None) != (each.text is None and each.meta is None) for each in found.samples])
+    alone = [each for each in found.samples if each.image is None or (each.text is None and each.meta is None)]
+    seen.unpaired += sum((each.image is None) != (each.text is None and each.meta is None) for each in alone)
 
 
 def _fill(
