@@ -18,6 +18,7 @@ from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.parsing import tag_pairs, unclosed
+from qvl.pipeline.sources.json_tables import parse_writable
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.tar_members import group
 from qvl.pipeline.storage.reader import Storage
@@ -202,10 +203,14 @@ def _shard(path: Path, report: LintReport) -> Iterator[LintRecord]:
             if sample.meta is None:
                 report.add("unreadable", location, "no JSON")
                 continue
-            row = orjson.loads(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
+            try:
+                texts = _texts(parse_writable(data[sample.meta.offset : sample.meta.offset + sample.meta.size]))
+            except (TypeError, KeyError, AttributeError, ValueError):
+                report.add("unreadable", location)
+                continue
             image = sample.image
             images = [NamedImage(image.name, bytes(data[image.offset : image.offset + image.size]))] if image else []
-            yield LintRecord(location, _texts(row), images)
+            yield LintRecord(location, texts, images)
 
 
 def print_report(path: Path, report: LintReport) -> None:

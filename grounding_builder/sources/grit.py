@@ -28,6 +28,7 @@ from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import grounded_caption_turns
 from qvl.pipeline.sources.base import Bytes
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
+from qvl.pipeline.sources.json_tables import parse_writable
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.status_table import StatusTable, read_status_table
 from qvl.pipeline.sources.tar_index import index_tar
@@ -93,8 +94,8 @@ class Grit(Annotations):
                     )
                     continue
                 try:
-                    record = orjson.loads(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
-                except orjson.JSONDecodeError:
+                    record = parse_writable(data[sample.meta.offset : sample.meta.offset + sample.meta.size])
+                except ValueError:
                     record = None
                 if not isinstance(record, dict):
                     yield Draft(sample.key).drop("unreadable:bad_json")
@@ -125,8 +126,8 @@ class Grit(Annotations):
         with storage.local(path) as local, local.open("rb") as lines:
             for number, line in enumerate(lines):
                 try:
-                    record = orjson.loads(line)
-                except orjson.JSONDecodeError:
+                    record = parse_writable(line)
+                except ValueError:
                     record = None
                 bad = Draft(str(number)).drop("unreadable:bad_json")
                 yield self.draft(record, test) if isinstance(record, dict) else bad

@@ -19,11 +19,11 @@ from qvl.pipeline.markup.markers import has_marker
 from qvl.pipeline.markup.turns import Turns, caption_turns
 from qvl.pipeline.shards.sample import Origin, Sample, SampleImage, SampleRecord
 from qvl.pipeline.shards.writer import EXTENSIONS
+from qvl.pipeline.sources.json_tables import parse_writable
 from qvl.pipeline.sources.tar_index import Member
 from qvl.pipeline.sources.tar_members import TarSample
 
 MAX_TEXT = 16 << 20  # bytes of a .json or .txt member
-DECODED = frozenset(("jpeg", "png", "webp", "gif", "bmp"))
 Language = Literal["auto", "en", "zh"]
 
 
@@ -79,8 +79,8 @@ def _json(member: Member | None, data: memoryview) -> JsonObject:
     if member.size > MAX_TEXT:
         raise LeftOutError("text_too_large")
     try:
-        content = orjson.loads(data[member.offset : member.offset + member.size])
-    except orjson.JSONDecodeError:
+        content = parse_writable(data[member.offset : member.offset + member.size])
+    except ValueError:
         raise LeftOutError("bad_json") from None
     if isinstance(content, list):  # a conversation without an object around it
         return {"conversations": content}
@@ -106,8 +106,6 @@ def _image(member: Member, data: memoryview) -> SampleImage:
         header = read_header(image)
     except HeaderError as error:
         raise LeftOutError(f"image:{error}") from None
-    if header.format not in DECODED:
-        raise LeftOutError(f"image:{header.format}")
     return SampleImage(EXTENSIONS.get(header.format, header.format), image, header.width, header.height)
 
 

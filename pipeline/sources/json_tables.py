@@ -30,6 +30,34 @@ def parse_json(data: bytes | memoryview) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def parse_writable(data: bytes | memoryview) -> Any:
+    """A JSON value as ``parse_json`` reads it, but null for a text with a lone surrogate, so that it can be written again.
+
+    Raises ValueError if the data is no JSON.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return _writable(parse_json(data))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _writable(inner) for key, inner in value.items() if _writable(key) is not None}
+    if isinstance(value, list):
+        return [_writable(inner) for inner in value]
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return None
+    return value
+
+
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 20 else float(digits)
 

@@ -33,6 +33,9 @@ ENDINGS: dict[str, Format] = {
     ".tsv": "tsv",
     ".csv": "csv",
 }
+ONE_IMAGE = (
+    "name a column with one image a row; documents with several are read by `qvl text build` (`kind: interleaved`)"
+)
 HOLDS_BYTES = (
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
@@ -141,7 +144,7 @@ def _require_types(path: Path, expected: Expectation, schema: pa.Schema) -> None
         kind = schema.field(image).type
         kind = kind.field("bytes").type if _is_hugging_face_image(kind) else kind
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        hint = "name a column with one image a row" if _is_nested(kind) else "set `columns: {image: ...}`"
+        hint = ONE_IMAGE if _is_nested(kind) else "set `columns: {image: ...}`"
         if not any(fits(kind) for fits in HOLDS_BYTES):
             raise RecipeError(f"{path.name}: column {image} has type {kind}, which cannot hold image bytes; {hint}")
     for name in columns.captions.values():

@@ -11,6 +11,7 @@ from qvl.grounding_builder.command import app
 from qvl.grounding_builder.lint import lint_file
 from qvl.pipeline.base.errors import DataError, RecipeError
 from tests.grounding_builder.helpers import jpeg
+from tests.pipeline.samples import tar_bytes
 
 
 def lint(path: Path, *texts: str, **more: Any) -> dict[str, int]:
@@ -59,6 +60,14 @@ def test_lint_counts_unreadable_records_and_raises_on_unreadable_files(tmp_path:
         lint_file(file.with_suffix(".json"))
     with pytest.raises(RecipeError, match="no such file"):
         lint_file(tmp_path / "none.json")
+
+
+def test_lint_when_a_sample_of_a_tar_has_bad_json_counts_it_and_goes_on(tmp_path: Path) -> None:
+    good = json.dumps({"turns": [{"role": "user", "text": "<box>(3,2),(1,4)</box>"}]}).encode()
+    members = [("a.json", b"{"), ("b.json", b"[1]"), ("c.json", good), ("._c.json", b"\0")]
+    (tmp_path / "x.tar").write_bytes(tar_bytes(members))
+    found = lint_file(tmp_path / "x.tar").findings
+    assert {kind: finding.count for kind, finding in found.items()} == {"unreadable": 2, "swapped": 1}
 
 
 def test_lint_command_exits_with_1_when_something_is_wrong(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def _row(batch: pa.RecordBatch, row: int) -> JsonObject | UnreadableRow:
         return {name: batch[name][row].as_py() for name in batch.schema.names}
     except UnicodeDecodeError:
         return UnreadableRow("invalid_utf8")
+    except (ValueError, ArithmeticError, pa.ArrowException):  # a value that Python lacks, such as a far date
+        return UnreadableRow("bad_value")
 
 
 def key_of(row: JsonObject, number: int) -> str:

@@ -52,6 +52,8 @@ def test_foreign_sample_of_a_dialogue_puts_an_unmentioned_image_before_the_first
         ([("a.png", png(1)), ("a.txt", b"\xff")], "not_utf8"),
         ([("a.png", png(1)), ("a.txt", b"a <box> in it")], "markup"),
         ([("a.png", png(1)), ("a.json", b"{")], "bad_json"),
+        ([("a.png", png(1)), ("a.json", b'{"caption": "\\ud800"}')], "no_caption"),
+        ([("a.png", b"\0\0\0\x18ftypheic" + bytes(12)), ("a.txt", b"x")], "image:format:heic"),
         ([("a.png", png(1)), ("a.json", b'{"turns": []}')], "own_format"),
         ([("a.png", b"no image"), ("a.txt", b"x")], "image:not_an_image"),
         ([("a.png", png(1)), ("a.json", talk("<image><image>", "Two."))], "image_count"),
@@ -63,3 +65,10 @@ def test_foreign_sample_raises_with_the_reason_when_it_cannot_be_converted(
 ) -> None:
     with pytest.raises(LeftOutError, match=f"^{reason}$"):
         convert(tmp_path, *members)
+
+
+def test_foreign_sample_when_its_json_has_a_number_that_json_does_not_allow_is_converted(tmp_path: Path) -> None:
+    sample = convert(
+        tmp_path, ("a.png", png(1)), ("a.json", b'{"caption": "a cat", "similarity": NaN, "x": "\\ud800"}')
+    )
+    assert sample.record.turns[-1].text == " a cat"

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.sources.columns import Columns
-from qvl.pipeline.sources.json_tables import parse_json, read_coco, read_json, read_json_lines
+from qvl.pipeline.sources.json_tables import parse_json, parse_writable, read_coco, read_json, read_json_lines
 from qvl.pipeline.sources.table_records import Expectation
 
 EXPECTED = Expectation(Columns(caption="text", path="file"), None, True)
@@ -79,3 +80,21 @@ def test_parse_json_of_any_bytes_gives_a_value_or_value_error(data: bytes) -> No
 def test_parse_json_when_nested_too_deeply_raises_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"too deeply|not|Expecting|recursion"):
         parse_json(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'{"a": "\\ud800", "b": ["x", "\\ud800"], "c": NaN}', {"a": None, "b": ["x", None], "c": None}),
+        (b'{"\\ud800": 1, "b": 2, "c": NaN}', {"b": 2, "c": None}),
+    ],
+)
+def test_parse_writable_gives_a_value_that_can_be_written_again(data: bytes, value: object) -> None:
+    assert orjson.loads(orjson.dumps(parse_writable(data))) == value
+
+
+@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b'{"a": NaN' + b', "b": [' * 900 + b"]" * 900 + b"}", b"\xff"])
+def test_parse_writable_when_it_is_no_json_raises(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_writable(data)

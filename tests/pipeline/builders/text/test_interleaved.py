@@ -1,10 +1,13 @@
 """Interleaved documents: verdicts, pictures that are lost or left out, and how long documents are divided."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from qvl.pipeline.builders.text.interleaved import Interleaved, cut
 from qvl.pipeline.builders.text.source import Draft
@@ -166,6 +169,28 @@ def test_more_pictures_than_a_sample_may_have_when_no_text_is_between_them_are_s
     (draft,) = drafts(folder / "a.parquet", images=2)
     assert [picture.data for picture in draft.pictures] == [png(6)]
     assert draft.columns["surplus_images"] == 6
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["0.png", "A text.", "<img>"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["bytes", "path", "image_name"]), inner)
+    ),
+    max_leaves=6,
+)
+LISTS = st.lists(VALUES, max_size=4) | VALUES
+KEYS = ("images", "texts", "text_list", "image_info", "id", "general_metadata")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.dictionaries(st.sampled_from(KEYS), LISTS), min_size=1, max_size=4))
+def test_any_rows_when_read_have_one_draft_each_and_only_kept_ones_have_samples(
+    folder: Path, rows: list[dict[str, Any]]
+) -> None:
+    (folder / "any.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = drafts(folder / "any.jsonl", minimum_images=0)
+    assert len(found) == len(rows)
+    assert all(bool(draft.samples) == (draft.verdict == "keep") for draft in found)
 
 
 def shown(number: int) -> Picture:
