@@ -5,8 +5,8 @@ names other endings, or webdataset's rule: the key ends at the first dot of the 
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -50,13 +50,15 @@ class Members(RecipeModel):
 
     ``image``, ``caption`` and ``record`` list the endings of each kind, the preferred one first; a kind that is not named
     keeps its usual endings. ``key`` says where a name divides into key and ending: at a ``known_ending``, or, as webdataset
-    does, at the ``first_dot`` of the base name.
+    does, at the ``first_dot`` of the base name. ``pictures``: of several pictures of a sample, the ``first`` is a row, or
+    ``each`` is one, with the caption and the record of the sample.
     """
 
     key: Literal["known_ending", "first_dot"] = "known_ending"
     image: Endings | None = None
     caption: Endings | None = None
     record: Endings | None = None
+    pictures: Literal["first", "each"] = "first"
 
     @model_validator(mode="after")
     def _one_kind_each(self) -> "Members":
@@ -177,32 +179,43 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + base.partition(".")[0], UNKNOWN
 
 
-class _NamedGroups:
-    """Grouping by the names of a recipe.
+@dataclass(slots=True)
+class _Open:
+    """A sample that is being filled: the rank of its member of each kind, the endings so far, and all of its pictures."""
 
-    For the open sample of each key, ``_ranks`` holds the rank of its member of each kind, ``_seen`` the endings so far.
-    """
+    sample: TarSample
+    ranks: dict[str, int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    pictures: list[Member] = field(default_factory=list)
+
+
+class _NamedGroups:
+    """Grouping by the names of a recipe. ``_open`` holds the last sample of each key, ``_all`` every one in order."""
 
     def __init__(self, names: Members) -> None:
-        self._endings, self._first_dot = names.endings(), names.key == "first_dot"
-        self._open: dict[str, TarSample] = {}
-        self._ranks: dict[str, dict[str, int]] = {}
-        self._seen: dict[str, set[str]] = {}
-        self._found = Grouped()
+        self._endings, self._first_dot, self._each = names.endings(), names.key == "first_dot", names.pictures == "each"
+        self._open: dict[str, _Open] = {}
+        self._all: list[_Open] = []
+        self._left_out: Counter[str] = Counter()
 
     def grouped(self, members: Iterable[Member]) -> Grouped:
         unknown: list[tuple[str, Member]] = []
         for member in members:
             if _is_of_a_system(member.name):
-                self._found.left_out["system_files"] += 1
+                self._left_out["system_files"] += 1
                 continue
             key, written, ending = self.split(member.name)
             if ending.kind == UNKNOWN:
                 unknown.append((key, member))
             else:
                 self._add(key, written, ending, member)
-        _attach(unknown, self._open, self._found)
-        return self._found
+        samples = {key: each.sample for key, each in self._open.items()}
+        found = Grouped([each.sample for each in self._all], self._left_out)
+        _attach(unknown, samples, found)
+        if self._each:
+            found.samples = [one for each in self._all for one in _with_each(each.sample, each.pictures)]
+            del found.left_out[f"further_{FURTHER[IMAGE]}"]
+        return found
 
     def split(self, name: str) -> tuple[str, str, Ending]:
         """Key, ending as written in lower case, and what it means."""
@@ -214,19 +227,28 @@ class _NamedGroups:
         return folder + slash + ".".join(parts[:cut]), ".".join(parts[cut:]).lower(), meaning
 
     def _add(self, key: str, written: str, ending: Ending, member: Member) -> None:
-        sample = self._open.get(key)
-        if sample is None or written in self._seen[key]:
-            sample = self._open[key] = TarSample(key)
-            self._ranks[key], self._seen[key] = {}, set()
-            self._found.samples.append(sample)
-        self._seen[key].add(written)
+        found = self._open.get(key)
+        if found is None or written in found.seen:
+            found = self._open[key] = _Open(TarSample(key))
+            self._all.append(found)
+        found.seen.add(written)
         if not member.regular:
-            _mark(sample, member)
+            _mark(found.sample, member)
         if ending.kind == OTHER:
             return
-        rank = self._ranks[key].get(ending.kind)
+        if ending.kind == IMAGE:
+            found.pictures.append(member)
+        rank = found.ranks.get(ending.kind)
         if rank is not None:
-            self._found.left_out[f"further_{FURTHER[ending.kind]}"] += 1
+            self._left_out[f"further_{FURTHER[ending.kind]}"] += 1
         if rank is None or ending.rank < rank:
-            self._ranks[key][ending.kind] = ending.rank
-            setattr(sample, ending.kind, member)
+            found.ranks[ending.kind] = ending.rank
+            setattr(found.sample, ending.kind, member)
+
+
+def _with_each(sample: TarSample, pictures: list[Member]) -> Iterator[TarSample]:
+    """A sample for each of its pictures, or the sample itself if it has none."""
+    for picture in pictures:
+        yield replace(sample, image=picture)
+    if not pictures:
+        yield sample

@@ -86,6 +86,17 @@ def test_several_pictures_of_a_key_when_named_are_one_sample_with_the_preferred_
     assert found.left_out == {"further_images": 2}
 
 
+def test_several_pictures_of_a_key_when_each_is_asked_for_are_a_sample_each_with_the_same_caption() -> None:
+    found = grouped("0.left.jpg", "0.txt", "0.right.jpg", "1.txt", "2.jpg", key="first_dot", pictures="each")
+    assert [parts(sample)[:3] for sample in found.samples] == [
+        ["0", "0.left.jpg", "0.txt"],
+        ["0", "0.right.jpg", "0.txt"],
+        ["1", None, "1.txt"],
+        ["2", "2.jpg", None],
+    ]
+    assert not found.left_out
+
+
 def test_a_longer_ending_that_is_named_when_split_takes_precedence() -> None:
     found = grouped("a.b.caption.txt", "a.b.JPG", "c.txt", caption=["Caption.TXT", ".txt"])
     assert [parts(sample)[:3] for sample in found.samples] == [
