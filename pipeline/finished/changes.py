@@ -46,7 +46,7 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
 
     ``FILTER.KEY=VALUE`` changes the filter of every source that has it, or of all sources if none has it. With ``SOURCE.``
     in front it changes that of one source. ``FILTER=null`` switches it off. ``dedup.KEY=VALUE`` changes a duplicate rule.
-    FILTER is also any column, which needs no filter in the recipe.
+    FILTER is also any column, which needs no filter in the recipe. ``caption.KEY=VALUE`` changes which text a row gets.
     """
     columns = known_columns(recipe) - set(FILTER_NAMES)
     content = recipe.model_dump(mode="json", exclude={"filters"})
@@ -58,6 +58,8 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         path = change.name.split(".")
         if path[0] == "dedup" and len(path) > 1:
             _set(content["dedup"], path[1:], change.value, change.text)
+        elif "caption" in path[:2] and (len(path) > 1 or path[0] not in filters):
+            _change_caption(content["sources"], recipe, path, change)
         else:
             named = {*FILTER_NAMES, *columns, "columns"}
             own = [path.pop(0)] if _names_source(path, filters, named) else []
@@ -76,6 +78,31 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         raise RecipeError(f"{'.'.join(map(str, first['loc'][2:]))}: {first['msg']}") from None
     check_filtered_columns(changed)
     return changed
+
+
+def _change_caption(sources: list[Settings], recipe: Recipe, path: list[str], change: Change) -> None:
+    """Change how rows get their text: of the source that the path names, or else of every source with several captions."""
+    own, setting = (path[:1], path[2:]) if path[0] != "caption" else ([], path[1:])
+    if not setting:
+        raise RecipeError(f"{change.text}: name a setting, for example caption.order=[recaption, alt]")
+    rules = {
+        source.name: recipe.caption_of(source.name)
+        for source in recipe.sources
+        if source.name in (own or [source.name])
+    }
+    chosen = {name: rule for name, rule in rules.items() if rule is not None}
+    if not chosen:
+        raise RecipeError(f"{change.text}: no source {'of that name ' if own else ''}has several captions")
+    for source in sources:
+        rule = chosen.get(str(source["name"]))
+        if rule is not None:
+            before = source.get("caption")
+            settings: Settings = dict(before) if isinstance(before, dict) else rule.model_dump(mode="json")
+            _set(settings, setting, change.value, change.text)
+            if change.value is not None and setting[0] in ("mix", "order", "best"):  # one decides, not several
+                for other in {"mix": ("order", "best"), "order": ("mix",), "best": ("mix",)}[setting[0]]:
+                    settings.pop(other, None)
+            source["caption"] = settings
 
 
 def _value(change: str, text: str) -> JsonValue:

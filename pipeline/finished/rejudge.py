@@ -8,12 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
+from qvl.pipeline.curate.measuring.chosen import TextChoice
+from qvl.pipeline.curate.measuring.score_columns import SCORED
 from qvl.pipeline.curate.selection.judge import first_failed, scored_bits
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.verdict_index import UNSCORED, VerdictIndex
 from qvl.pipeline.images.decode import BAD_PIXELS
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.storage.paths import AnyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,33 @@ class UnitVerdicts:
 
 
 def changed_filters(old: Recipe, new: Recipe, source: str) -> list[tuple[int, str, Filter]]:
-    """Bit, name and settings of the active filters of a source that differ from the old recipe's."""
+    """Bit, name and settings of the active filters of a source that differ from the old recipe's.
+
+    Those that judge a text are among them where a row has several: the row may get another text.
+    """
     before = {name: chosen for _, name, chosen in old.filters_of(source).active()}
-    return [entry for entry in new.filters_of(source).active() if before.get(entry[1]) != entry[2]]
+    choice = TextChoice.of(new, source)
+    of_texts = choice.columns if choice is not None else frozenset()
+    return [
+        entry
+        for entry in new.filters_of(source).active()
+        if before.get(entry[1]) != entry[2] or of_texts & set(entry[2].judged_columns)
+    ]
+
+
+def with_chosen_texts(table: pa.Table, out: AnyPath, unit: str, choice: TextChoice | None) -> pa.Table:
+    """A unit's ledger with the columns of the texts that ``choice`` chooses; as it is where a row has one caption."""
+    names = [] if choice is None else [name for name in table.column_names if name in choice.columns]
+    if choice is None or not names:
+        return table
+    unscored = None
+    if choice.has_scores:
+        unscored = flags(pc.not_equal(table["score_state"].cast(pa.string()), SCORED))
+    chosen = choice.read(out, unit, names, unscored)
+    for name in names:
+        field = chosen.schema.field(name)
+        table = table.set_column(table.schema.get_field_index(name), field, chosen[name])
+    return table
 
 
 def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts: VerdictIndex) -> UnitVerdicts:
@@ -81,6 +108,8 @@ def failed_bits(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple
 def _needs_scores(recipe: Recipe, source: str) -> bool:
     """True if a verdict of this source depends on what stage score measures."""
     compares_looks = recipe.dedup.near_duplicate is not None or any(b.radius is not None for b in recipe.decontaminate)
+    rule = recipe.caption_of(source)
+    compares_looks = compares_looks or (rule is not None and rule.best == "clip")
     return compares_looks or bool(scored_bits(recipe.filters_of(source), recipe.score))
 
 

@@ -18,6 +18,7 @@ from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.commit.attempts import attempt, publish
 from qvl.pipeline.commit.fingerprint import file_hash, fingerprint
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.columns import read_columns
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.curate.selection.key_steps import row_keys
@@ -83,14 +84,14 @@ class StoredColumns:
 
     def ledgers(self, columns: Iterable[str]) -> Iterable[pa.Table]:
         """These ledger columns of every unit, in order."""
-        return self.over_units(columns, lambda _, table: table)
+        return self.over_units(columns, lambda *unit: unit[2])
 
-    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
-        """``function`` of each unit's source and of these ledger columns, in threads. Results come in order."""
+    def over_units(self, columns: Iterable[str], function: Callable[[str, str, pa.Table], Result]) -> Iterator[Result]:
+        """``function`` of each unit, of its source and of these ledger columns, in threads. Results come in order."""
         names, layout = sorted(set(columns)), Layout(self.out)
 
         def one(unit: tuple[str, str]) -> Result:
-            return function(unit[1], read_parquet(layout.ledger(unit[0]), names))
+            return function(*unit, read_parquet(layout.ledger(unit[0]), names))
 
         with ThreadPoolExecutor(THREADS) as threads:
             yield from threads.map(one, self.units)
@@ -110,7 +111,9 @@ class StoredColumns:
         """The files of the cache that hold the candidates of a rule, in the order of ``DuplicateCandidates.PARTS``."""
         chosen = SelectTask(self.out, recipe, self.fingerprint, 0, rule).duplicate_rule
         priorities = {source.name: source.priority for source in recipe.sources}
-        name = fingerprint([self.fingerprint, _what_can_meet(chosen), priorities])
+        choices = [TextChoice.of(recipe, source.name) for source in recipe.sources]
+        texts = [choice.identity() for choice in choices if choice is not None]
+        name = fingerprint([self.fingerprint, _what_can_meet(chosen), priorities, *texts])
         return [self.out / "whatif" / f"{name}-{part}.npy" for part in DuplicateCandidates.PARTS]
 
     def find_candidates(self, recipe: Recipe, rule: int) -> DuplicateCandidates:

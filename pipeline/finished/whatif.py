@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from qvl.pipeline.finished.rejudge import UnitVerdicts, changed_filters, judge_again
+from qvl.pipeline.curate.measuring.chosen import TextChoice
+from qvl.pipeline.finished.rejudge import UnitVerdicts, changed_filters, judge_again, with_chosen_texts
 from qvl.pipeline.finished.rerun_duplicates import rerun_duplicate_rules
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED, CellIndex, VerdictIndex
@@ -132,8 +133,9 @@ def whatif(stored: StoredColumns, changed: Recipe, by: Iterable[str] = ("source"
     dimensions = tuple(by)
     verdicts, cells = VerdictIndex.of(changed.filter_names), CellIndex(dimensions)
 
-    def answer_unit(source: str, table: pa.Table) -> UnitAnswer:
-        judged = judge_again(table, source, stored.recipe, changed, verdicts)
+    def answer_unit(unit: str, source: str, table: pa.Table) -> UnitAnswer:
+        texts = with_chosen_texts(table, stored.out, unit, TextChoice.of(changed, source))
+        judged = judge_again(texts, source, stored.recipe, changed, verdicts)
         return UnitAnswer(judged, cells.cell_numbers(table, source), cells.source_numbers(source, len(table)))
 
     units = list(stored.over_units(_needed_columns(stored, changed, dimensions), answer_unit))

@@ -36,7 +36,7 @@ class CachedRun(StoredColumns):
         """The columns that the last question read, by unit: while a slider moves, the next question reads the same."""
         return {}
 
-    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
+    def over_units(self, columns: Iterable[str], function: Callable[[str, str, pa.Table], Result]) -> Iterator[Result]:
         """As in ``StoredColumns``, but columns are read once, unless there are more than ``KEPT_ROWS`` rows."""
         if self.rows > KEPT_ROWS:
             yield from super().over_units(columns, function)
@@ -44,10 +44,10 @@ class CachedRun(StoredColumns):
         names = tuple(sorted(set(columns)))
         if names not in self.tables:
             self.tables.clear()
-            self.tables[names] = list(super().over_units(names, lambda _, table: table))
-        sources = (source for _, source in self.units)
+            self.tables[names] = list(super().over_units(names, lambda *unit: unit[2]))
+        units, sources = zip(*self.units, strict=True) if self.units else ((), ())
         with ThreadPoolExecutor(THREADS) as threads:
-            yield from threads.map(function, sources, self.tables[names])
+            yield from threads.map(function, units, sources, self.tables[names])
 
     def missing(self, recipe: Recipe) -> list[int]:
         """Rules whose candidates have not been searched for."""
@@ -77,7 +77,7 @@ class RunWithoutDuplicates(StoredColumns):
 
     run: StoredColumns
 
-    def over_units(self, columns: Iterable[str], function: Callable[[str, pa.Table], Result]) -> Iterator[Result]:
+    def over_units(self, columns: Iterable[str], function: Callable[[str, str, pa.Table], Result]) -> Iterator[Result]:
         """The columns of the run."""
         yield from self.run.over_units(columns, function)
 

@@ -10,6 +10,9 @@ import pytest
 
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.audit import audit
+from qvl.pipeline.finished.changes import apply_changes
+from qvl.pipeline.finished.stored_columns import StoredColumns
+from qvl.pipeline.finished.whatif import whatif
 from tests.pipeline.curate.captioned_run import ROWS, curate, make_table, rows
 
 
@@ -59,3 +62,42 @@ def test_order_when_a_text_is_missing_or_fails_takes_the_next(table: Path, tmp_p
     assert dataset.samples == found["verdict"].to_pylist().count("keep") == len(kept)
     assert set(found["caption_from"].to_pylist()) == {"alt", "recaption"}
     assert audit(tmp_path / "out").discrepancy is None
+
+
+RULES: list[dict[str, Any]] = [
+    {"order": ["alt", "recaption"]},
+    {"order": ["recaption"]},
+    {"language": ["zh"]},
+    {"best": "characters"},
+    {"mix": {"alt": 0.5, "recaption": 0.5}, "seed": 3},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids="-".join)
+def test_whatif_when_the_choice_changes_counts_what_a_run_of_it_does(
+    table: Path, tmp_path: Path, rule: dict[str, Any]
+) -> None:
+    base = {"filters": {"text_length": {"minimum": 6}}, "dedup": {"repeated_text": 1}}
+    curate(table, tmp_path / "one", {"order": ["recaption", "alt"]}, **base)
+    curate(table, tmp_path / "other", rule, **base)
+    stored = StoredColumns.open(tmp_path / "one")
+    changes = [f"caption.{name}={json.dumps(value)}" for name, value in rule.items()]
+    answer = whatif(stored, apply_changes(stored.recipe, changes))
+    assert [answer.verdicts.name(code) for code in answer.after.tolist()] == ledger(tmp_path / "other")[
+        "verdict"
+    ].to_pylist()
+    filtered = apply_changes(stored.recipe, [*changes, "text_length.minimum=30"])
+    base["filters"] = {"text_length": {"minimum": 30}}
+    curate(table, tmp_path / "third", rule, **base)
+    expected = ledger(tmp_path / "third")["verdict"].to_pylist()
+    answer = whatif(stored, filtered)
+    assert [answer.verdicts.name(code) for code in answer.after.tolist()] == expected
+    assert {"keep", "text_length"} <= set(expected)
+
+
+def test_mix_when_the_same_rows_are_read_again_draws_the_same_texts(table: Path, tmp_path: Path) -> None:
+    rule = {"mix": {"alt": 0.3, "recaption": 0.7}}
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert curate(table, first, rule).hash == curate(table, second, rule).hash
+    assert ledger(first)["caption_from"].to_pylist() == ledger(second)["caption_from"].to_pylist()
+    assert len(set(ledger(first)["caption_from"].to_pylist())) == 2

@@ -30,7 +30,7 @@ def test_ledgers_hold_every_row_once_in_the_order_of_units(stored: StoredColumns
 
 
 def test_over_units_gives_the_source_of_each_unit(stored: StoredColumns) -> None:
-    found = list(stored.over_units(["source"], lambda source, table: (source, set(table["source"].to_pylist()))))
+    found = list(stored.over_units(["source"], lambda _, source, table: (source, set(table["source"].to_pylist()))))
     assert [source for source, _ in found] == [source for _, source in stored.units]
     assert all(sources == {source} for source, sources in found)
 

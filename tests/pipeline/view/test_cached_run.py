@@ -27,7 +27,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 def widths(run: StoredColumns) -> list[tuple[str, list[int | None]]]:
-    return list(run.over_units(["width"], lambda source, table: (source, table["width"].to_pylist())))
+    return list(run.over_units(["width"], lambda _, source, table: (source, table["width"].to_pylist())))
 
 
 def test_columns_when_asked_for_again_are_not_read_again(stored: StoredColumns, run: CachedRun, tmp_path: Path) -> None:
