@@ -108,8 +108,6 @@ def failed_bits(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple
 def _needs_scores(recipe: Recipe, source: str) -> bool:
     """True if a verdict of this source depends on what stage score measures."""
     compares_looks = recipe.dedup.near_duplicate is not None or any(b.radius is not None for b in recipe.decontaminate)
-    rule = recipe.caption_of(source)
-    compares_looks = compares_looks or (rule is not None and rule.best == "clip")
     return compares_looks or bool(scored_bits(recipe.filters_of(source), recipe.score))
 
 

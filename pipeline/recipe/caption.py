@@ -25,7 +25,7 @@ class Caption(RecipeModel):
     """
 
     order: Annotated[tuple[CaptionName, ...], BeforeValidator(_listed)] = ()
-    best: Literal["clip", "characters", "words", "language_probability"] | None = None
+    best: Literal["characters", "words", "language_probability"] | None = None
     language: Annotated[tuple[Code, ...], BeforeValidator(_listed)] = ()
     mix: dict[CaptionName, Share] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0, lt=2**63)

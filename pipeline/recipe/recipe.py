@@ -177,6 +177,10 @@ class Recipe(RecipeModel):
     def _captions_can_be_chosen(self) -> "Recipe":
         texts = {source.name: tuple(source.read.columns.captions) for source in self.sources}
         every = {name for names in texts.values() for name in names}
+        if every and self.score is not None and self.score.clip is not None:
+            raise ValueError(
+                "score.clip: rows with several `captions` cannot be scored by CLIP yet; leave out one of them"
+            )
         if self.caption is not None:
             _check_named(self.caption, every, "caption")
         for source in self.sources:
@@ -187,8 +191,6 @@ class Recipe(RecipeModel):
                 continue
             if not rule.candidates(texts[source.name]):
                 raise ValueError(f"caption: source {source.name} has none of {', '.join(rule.named)}")
-            if rule.best == "clip" and (self.score is None or self.score.clip is None):
-                raise ValueError("caption.best: clip needs `score: {clip: ...}`")
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ class Columns(RecipeModel):
     ``a.b`` is the field ``b`` of the column ``a``. ``image`` and ``path`` may name a column of Hugging Face images, whose
     cells have bytes, the path of a file, or both. ``extra`` maps names to further columns, which are carried unchanged into
     the ledger and the samples. ``captions`` names several texts of a row instead of ``caption``; a column may hold a list of
-    texts, and in a tar ``.ENDING`` is the member with that ending.
+    texts. In a tar they are keys of the sample's JSON.
     """
 
     caption: Column | None = None

@@ -23,6 +23,7 @@ from qvl.pipeline.sources.base import (
     batches,
     caption_of,
     number,
+    texts_of,
     unit_fault,
 )
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
@@ -73,6 +74,9 @@ class WebDataset(Source, RecipeModel):
 
     def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
         return self.columns.declared()
+
+    def caption_names(self) -> tuple[str, ...]:
+        return tuple(self.columns.captions)
 
     def read(self, unit: Unit, storage: Storage, seen: Seen | None = None) -> Iterator[Sequence[Row]]:
         try:
@@ -170,7 +174,13 @@ def _fill(
     row.url = _url(record.get(columns.url) or record.get("url"))
     if columns.extra:
         row.carried = _carried(record, columns)
-    if columns.caption_from_record and record.get(columns.caption) is None:
+    if columns.captions:
+        texts = texts_of((name, record.get(column)) for name, column in columns.captions.items())
+        if texts is None:
+            row.fault = "unreadable:bad_caption"
+            return
+        row.texts, row.caption = texts, texts[0].data if texts else b""
+    elif columns.caption_from_record and record.get(columns.caption) is None:
         row.fault = "unreadable:no_caption_column"
     elif text is not None and not columns.caption_from_record:
         row.caption = bytes(data[text.offset : text.offset + text.size])

@@ -14,6 +14,7 @@ from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
 from tests.pipeline.curate.captioned_run import ROWS, curate, make_table, rows
+from tests.pipeline.samples import jpeg, tar_bytes
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,19 @@ def test_mix_when_the_same_rows_are_read_again_draws_the_same_texts(table: Path,
     assert curate(table, first, rule).hash == curate(table, second, rule).hash
     assert ledger(first)["caption_from"].to_pylist() == ledger(second)["caption_from"].to_pylist()
     assert len(set(ledger(first)["caption_from"].to_pylist())) == 2
+
+
+def test_captions_when_a_column_of_a_tar_is_a_list_choose_one_element(tmp_path: Path) -> None:
+    members = []
+    for i in range(6):
+        record = {"five": ["a dog", f"a brown dog number {i} on a lawn"], "alt": None if i else 7}
+        members += [(f"{i}.jpg", jpeg(i)), (f"{i}.json", json.dumps(record).encode())]
+    (tmp_path / "a.tar").write_bytes(tar_bytes(members))
+    columns = {"captions": {"alt": "alt", "five": "five"}}
+    source = {"name": "web", "read": {"kind": "webdataset", "paths": ["a.tar"], "columns": columns}}
+    tolerance = {"unreadable_rows": 0.5}
+    curate(tmp_path, tmp_path / "out", None, sources=[source], tolerance=tolerance)
+    found = ledger(tmp_path / "out")
+    assert found["verdict"].to_pylist() == ["unreadable:bad_caption", *["keep"] * 5]
+    assert found["caption_from"].to_pylist()[1:] == ["five.1"] * 5
+    assert audit(tmp_path / "out").discrepancy is None

@@ -26,6 +26,12 @@ def test_candidates_when_the_rule_names_none_are_all() -> None:
     assert Caption(mix={"a": 1, "b": 2}).candidates(["b", "a"]) == ("a", "b")
 
 
+def test_recipe_when_captions_would_be_scored_refuses() -> None:
+    score = {"clip": {"english": {"model": "ViT-B-32", "pretrained": "x"}}}
+    with pytest.raises(ValueError, match="cannot be scored by CLIP yet"):
+        recipe({"captions": TWO}, score=score)
+
+
 @pytest.mark.parametrize(
     ("columns", "caption", "message"),
     [
@@ -34,7 +40,7 @@ def test_candidates_when_the_rule_names_none_are_all() -> None:
         ({"captions": TWO}, {"order": ["alt", "alt"]}, "order names alt twice"),
         ({"captions": TWO}, {"mix": {"alt": 0}}, "greater than 0"),
         ({"captions": TWO}, {"mix": {"alt": 1}, "best": "words"}, "draws the order itself"),
-        ({"captions": TWO}, {"best": "clip"}, "best: clip needs"),
+        ({"captions": TWO}, {"best": "clip"}, "'characters', 'words' or 'language_probability'"),
         ({"captions": TWO, "caption": "TEXT"}, {}, "either one `caption` or several"),
     ],
 )

@@ -67,7 +67,6 @@ def test_choose_texts_when_a_text_fails_its_filters_takes_the_next_and_else_the_
 def test_choose_texts_when_scored_judges_the_score_of_each_text() -> None:
     made = choice({}, {"clip": {"minimum": 0.2}}, CLIP)
     assert chosen(TWO, made) == [1, 2]
-    assert chosen(TWO, choice({"best": "clip"}, score=CLIP)) == [1, 2]
 
 
 def test_choose_texts_when_a_row_has_no_scores_prefers_a_text_that_passes_the_other_filters() -> None:
