@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.whatif import whatif
 from tests.pipeline.curate.captioned_run import ROWS, curate, make_table, rows
+from tests.pipeline.curate.small_run import files
 from tests.pipeline.samples import jpeg, tar_bytes
 
 
@@ -118,3 +120,29 @@ def test_captions_when_a_column_of_a_tar_is_a_list_choose_one_element(tmp_path: 
     assert found["verdict"].to_pylist() == ["unreadable:bad_caption", *["keep"] * 5]
     assert found["caption_from"].to_pylist()[1:] == ["five.1"] * 5
     assert audit(tmp_path / "out").discrepancy is None
+
+
+class StopsAfter(SerialPool):
+    """Runs a number of tasks, then fails as a killed process does: what is committed stays."""
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__()
+        self.left = tasks
+
+    def map(self, function: Any, tasks: Any, needs: Any = None) -> Any:
+        for task in tasks:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield from super().map(function, [task])
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 4, 5])
+def test_run_when_stopped_anywhere_is_finished_to_the_same_bytes(table: Path, tmp_path: Path, tasks: int) -> None:
+    rule = {"mix": {"alt": 0.3, "recaption": 0.7}}
+    curate(table, tmp_path / "whole", rule)
+    with pytest.raises(KeyboardInterrupt):
+        curate(table, tmp_path / "out", rule, pool=StopsAfter(tasks))
+    curate(table, tmp_path / "out", rule)
+    whole = {name: data for name, data in files(tmp_path / "whole").items() if not name.startswith("report")}
+    assert {name: data for name, data in files(tmp_path / "out").items() if not name.startswith("report")} == whole
