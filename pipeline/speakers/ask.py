@@ -108,8 +108,8 @@ class Asking:
         total = len(found.by_key)
         if failure and found.failed > max(FEW, self.speaker.failures * total):
             raise ServiceError(
-                f"{found.failed} of {total} questions of speaker {self.speaker.name} failed for good, which is more than its "
-                f"`failures` {self.speaker.failures}; the last one with: {failure}; {CONTINUE}"
+                f"{found.failed} of {total} questions of speaker {self.speaker.name} failed for good, which is more than "
+                f"its `failures` {self.speaker.failures}; the last one with: {failure}; {CONTINUE}"
             )
 
 

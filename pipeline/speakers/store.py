@@ -62,14 +62,14 @@ class SqliteStore:
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Reply]:
         wanted = list(dict.fromkeys(keys))
-        found: dict[bytes, Reply] = {}
-        for start in range(0, len(wanted), KEYS_PER_QUERY):
-            part = wanted[start : start + KEYS_PER_QUERY]
-            query = f"select key, reply from answers where key in ({', '.join('?' * len(part))})"
-            with self._reading:
-                rows = self._guarded(lambda: self._connection.execute(query, part).fetchall())
-            found |= {bytes(key): decode(Reply, bytes(reply), str(self.path)) for key, reply in rows}
-        return found
+        starts = range(0, len(wanted), KEYS_PER_QUERY)
+        rows = [row for start in starts for row in self._rows(wanted[start : start + KEYS_PER_QUERY])]
+        return {bytes(key): decode(Reply, bytes(reply), str(self.path)) for key, reply in rows}
+
+    def _rows(self, keys: list[bytes]) -> list[tuple[bytes, bytes]]:
+        query = f"select key, reply from answers where key in ({', '.join('?' * len(keys))})"
+        with self._reading:
+            return self._guarded(lambda: self._connection.execute(query, keys).fetchall())
 
     def add(self, key: bytes, reply: Reply) -> Reply:
         stored = None
