@@ -23,11 +23,15 @@ CONTINUE = "run the same command again, and it continues where this run stopped"
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one task needs while it runs, or what a pool has: CPUs, GPUs, and memory in bytes (0: not reserved)."""
+    """What one task needs while it runs, or what a pool has: CPUs, GPUs, and memory in bytes (0: not reserved).
+
+    ``at_once`` limits how many such tasks run at the same time in the whole cluster (0: as many as there is room for).
+    """
 
     cpus: float = 1
     gpus: float = 0
     memory: int = 0
+    at_once: int = 0
 
 
 ONE_CPU = Resources()
@@ -137,10 +141,14 @@ class RayPool:
 
 
 def tasks_in_flight(needs: Resources, cluster: Resources) -> int:
-    """How many tasks to keep submitted: ``QUEUE_FACTOR`` times as many as the cluster can run at once, and at least that."""
+    """How many tasks to keep submitted: ``QUEUE_FACTOR`` times as many as the cluster can run at once, and at least that.
+
+    Where only so many may run at once, no others wait in the queue.
+    """
     pairs = ((cluster.cpus, needs.cpus), (cluster.gpus, needs.gpus), (cluster.memory, needs.memory))
     running = min((total // each for total, each in pairs if each), default=1)
-    return max(1, int(running)) * QUEUE_FACTOR
+    queued = max(1, int(running)) * QUEUE_FACTOR
+    return min(queued, needs.at_once) if needs.at_once else queued
 
 
 def _ray_options(needs: Resources) -> dict[str, float | None]:

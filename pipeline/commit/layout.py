@@ -49,6 +49,17 @@ class Layout(Generic[P_co]):
     def computed(self, plugin: str, unit: str) -> P_co:
         return self._at("computed", plugin, f"{unit}.parquet")
 
+    def spoken_manifest(self, speaker: str, unit: str) -> P_co:
+        return self._at("manifests", "spoken", speaker, f"{unit}.json")
+
+    def spoken(self, speaker: str, unit: str) -> P_co:
+        return self._at("spoken", speaker, f"{unit}.parquet")
+
+    @property
+    def answers(self) -> P_co:
+        """The store of answers of a run whose recipe names no other."""
+        return self._at("answers")
+
     def scores(self, unit: str) -> P_co:
         return self._at("scores", f"{unit}.parquet")
 

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, check_names, check_reads
+from qvl.pipeline.curate.measuring.added_columns import (
+    check_filtered_columns,
+    check_names,
+    check_prompts,
+    check_reads,
+)
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
 from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins, load_plugins
 from qvl.pipeline.recipe.recipe import Recipe, reader
@@ -49,6 +54,7 @@ class Curation:
         """A task for each unit, in the same order. Looks at every input file."""
         check_names(self.recipe)
         check_filtered_columns(self.recipe)
+        check_prompts(self.recipe)
         storage, units = Storage(), self.units()
         language_model(self.recipe.language_model)  # loaded before several threads ask for it
 

@@ -17,7 +17,7 @@ def discard_shards(layout: Layout[AnyPath]) -> None:
     layout.report.with_suffix(".json").unlink(missing_ok=True)
     for folder in ("manifests/pack", "shards"):
         remove_tree(layout.out / folder)
-    for stage in ("select", "score", "scan"):
+    for stage in ("select", "speak", "score", "scan"):
         layout.stage_manifest(stage).unlink(missing_ok=True)
     for folder in ("manifests/select", "select", "manifests/score"):
         remove_tree(layout.out / folder)
@@ -30,10 +30,9 @@ def discard_results(layout: Layout[AnyPath]) -> None:
 
 
 def discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
-    """Remove the columns, scores and vectors of units, and what plug-ins computed. Call it after ``discard_results``."""
+    """Remove what was measured of units, computed by plug-ins and said by speakers; after ``discard_results``."""
 
-    folder = layout.out / "manifests" / "computed"
-    plugins = [path.name for path in folder.glob("*")] if folder.is_dir() else []
+    plugins, speakers = (_folders(layout.out / "manifests" / stage) for stage in ("computed", "spoken"))
 
     def discard_unit(unit: str) -> None:
         of_unit = (layout.unit_manifest, layout.columns, layout.texts, layout.scores, layout.text_scores)
@@ -42,5 +41,12 @@ def discard_units(layout: Layout[AnyPath], units: Iterable[str]) -> None:
         for plugin in plugins:
             layout.computed_manifest(plugin, unit).unlink(missing_ok=True)
             layout.computed(plugin, unit).unlink(missing_ok=True)
+        for speaker in speakers:
+            layout.spoken_manifest(speaker, unit).unlink(missing_ok=True)
+            layout.spoken(speaker, unit).unlink(missing_ok=True)
 
     map_concurrently(layout.out, discard_unit, list(units))
+
+
+def _folders(folder: AnyPath) -> list[str]:
+    return [path.name for path in folder.glob("*")] if folder.is_dir() else []

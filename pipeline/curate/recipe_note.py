@@ -20,13 +20,13 @@ WEIGHT_FILES = {"clip": {"english": {"model", "pretrained"}, "chinese": {"model"
 def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
     """The part of a recipe that alters data: no folders, tolerances or notes; sources by name, each with all its filters.
 
-    Plug-ins are in it by name, with what identifies them.
+    Plug-ins are in it by name and speakers in their order, with what identifies them.
     """
     content: RecipeNote = recipe.model_dump(
         mode="json",
         exclude={
             **{"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES},
-            **{"decontaminate": True, "dedup": True, "plugins": True, "caption": True},
+            **dict.fromkeys(("decontaminate", "dedup", "plugins", "caption", "speakers", "answers"), True),
         },
     )
     sources: dict[str, JsonValue] = {
@@ -41,6 +41,8 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
     benchmarks: dict[str, JsonValue] = {name: [*each] for name, each in benchmarks_identity(recipe).items()}
     dedup = recipe.duplicate_settings()
     own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.columns else {}
+    if recipe.speakers:
+        own["speakers"] = [{"name": speaker.name, **speaker.identity()} for speaker in recipe.speakers]
     return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup, **own}
 
 

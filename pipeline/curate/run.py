@@ -1,4 +1,4 @@
-"""A curation from start to end: scan, score, select and pack, one after the other, each resumed from its manifests."""
+"""A curation from start to end: scan, score, speak, select and pack, one after the other, each resumed by its manifests."""
 
 from qvl.pipeline.base.pool import GuardedPool, Pool
 from qvl.pipeline.base.progress import RunProgress
@@ -15,6 +15,7 @@ from qvl.pipeline.curate.measuring.tolerance import check_tolerance
 from qvl.pipeline.curate.pack_stage import pack_tasks, run_pack
 from qvl.pipeline.curate.recipe_note import write_recipe_note
 from qvl.pipeline.curate.selection.select_stage import run_select
+from qvl.pipeline.curate.speaking.speak_stage import run_speak, with_speakers
 from qvl.pipeline.curate.stale import discard_stale, refuse_stale
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.shards.manifests import DatasetManifest
@@ -50,13 +51,16 @@ def _run_stages(
     computed = run_computed(out, curation.plugins, scanned, carried, pool, progress)
     check_tolerance(recipe, with_plugin_faults(scanned, computed))
     added = with_computed(carried, curation.plugins, computed)
-    check_filters(recipe, added)
+    check_filters(recipe, with_speakers(added, recipe))
     scoring = score_tasks(recipe, out, units, scanned, added)
     if scores_are_outdated(scoring, fresh):
         discard_results(curation.layout)
         scanned = run_scan(recipe, out, tasks, pool, progress)
     scored = run_score(scoring, pool, progress)
-    check_tolerance(recipe, with_pixel_faults(with_plugin_faults(scanned, computed), scored))
+    readable = with_pixel_faults(with_plugin_faults(scanned, computed), scored)
+    check_tolerance(recipe, readable)
+    added, spoken = run_speak(recipe, out, units, (scanned, computed, scored), added, pool, progress)
+    check_tolerance(recipe, spoken.with_faults(readable))
     selected, ledgers = run_select(recipe, out, scanned, scoring, added, pool, progress)
     packing = pack_tasks(curation, units, ledgers, selected.fingerprint)
     return run_pack(curation, scanned, selected, packing, pool, progress)

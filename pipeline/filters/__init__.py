@@ -118,6 +118,11 @@ class Filters(RecipeModel):
             columns[name] = _over(chosen, columns.get(name))
         return Filters(**merged, columns=columns)
 
+    def without(self, columns: Iterable[str]) -> "Filters":
+        """These filters, those over the named columns switched off; every filter keeps its bit."""
+        off = dict.fromkeys(set(columns) & set(self.columns))
+        return self.model_copy(update={"columns": {**self.columns, **off}}) if off else self
+
     def among(self, columns: Iterable[str]) -> "Filters":
         """These filters with a bit for each of the named columns, whether or not they judge it."""
         known = {name: self.columns.get(name) for name in columns}

@@ -14,6 +14,7 @@ from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScanManifest
 from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
+from qvl.pipeline.curate.speaking.manifests import SpokenManifest
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, audit_shards, require, require_bytes, require_found
 from qvl.pipeline.finished.expected_samples import BuiltSamples, ExpectedSamples, IndexedSamples, KeptRows, SamplesLeft
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
@@ -83,7 +84,8 @@ def _expectation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
 def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectation:
     """Verdicts of all units, counted from their ledgers, and the shards that follow from them."""
     by_source: dict[str, Counter[str]] = {}
-    plugins = cast(dict[str, Any], dataset.lineage["recipe"]).get("plugins", {})
+    recipe = cast(dict[str, Any], dataset.lineage["recipe"])
+    plugins, speakers = recipe.get("plugins", {}), [speaker["name"] for speaker in recipe.get("speakers", [])]
     kept: list[tuple[str, int]] = []
     for unit, stated in ledger_units(layout.out).items():
         manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
@@ -96,6 +98,10 @@ def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
             computed = read_manifest(layout.computed_manifest(plugin, unit), ComputedManifest)
             found = require_found(computed, f"{unit}: the manifest of what plug-in {plugin} computed is missing")
             require_bytes(layout.computed(plugin, unit), found.hash)
+        for speaker in speakers:
+            spoken = read_manifest(layout.spoken_manifest(speaker, unit), SpokenManifest)
+            said = require_found(spoken, f"{unit}: the manifest of what speaker {speaker} said is missing")
+            require_bytes(layout.spoken(speaker, unit), said.hash)
         table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned.rows
         require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
         require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.score_columns import SCORED
-from qvl.pipeline.curate.selection.judge import first_failed, scored_bits
+from qvl.pipeline.curate.selection.judge import first_failed, has_no_answer, scored_bits, spoken_bits
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.verdict_index import UNSCORED, VerdictIndex
 from qvl.pipeline.images.decode import BAD_PIXELS
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.speakers import NOT_ASKED
 from qvl.pipeline.storage.paths import AnyPath
 
 
@@ -80,6 +81,11 @@ def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts
         if _needs_scores(new, source):
             never_scored = _where(states, lambda state: state.startswith("not_scored:"))
             after[never_scored & passes_cheap] = verdicts.code(UNSCORED)
+    unseen, unasked = _unspoken(table, source, new, failed)
+    fault &= ~unseen
+    unseen &= failed == 0
+    after[unseen] = before[unseen]
+    after[unasked & ~fault & (after == 0)] = verdicts.code(UNSCORED)
     after[fault] = before[fault]
     contaminated = _where(stored, lambda verdict: verdict.startswith("benchmark:")) & (after == 0)
     after[contaminated] = before[contaminated]
@@ -97,12 +103,28 @@ def failed_bits(table: pa.Table, source: str, old: Recipe, new: Recipe) -> tuple
         if name in old_bits:  # filters over columns may have other bits than in the run
             failed |= (stored >> np.uint32(old_bits[name]) & np.uint32(1)) << np.uint32(bit)
     missing = np.zeros(len(table), bool)
+    spoken = spoken_bits(new.filters_of(source), new.speakers)
     for bit, _, chosen in changed_filters(old, new, source):
         passed = chosen.keep(table)
-        missing |= flags(pc.is_null(passed))
         mask = np.uint32(1 << bit)
-        failed = (failed & ~mask) | np.where(flags(pc.fill_null(passed, False)), np.uint32(0), mask)
+        answered = np.ones(len(table), bool)
+        for state in (state for state, bits in spoken.items() if bits & mask):
+            answered &= ~has_no_answer(table[state])
+        missing |= flags(pc.is_null(passed)) & answered
+        failed = (failed & ~mask) | np.where(flags(pc.fill_null(passed, False)) | ~answered, np.uint32(0), mask)
     return failed, missing
+
+
+def _unspoken(table: pa.Table, source: str, new: Recipe, failed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """True for rows whose image a speaker could not be shown, and for rows that pass and lack an answer that is judged."""
+    unseen, unasked = np.zeros(len(table), bool), np.zeros(len(table), bool)
+    judged = spoken_bits(new.filters_of(source), new.speakers)
+    for speaker in new.speakers:
+        states = table[speaker.state_column].combine_chunks()
+        unseen |= _where(states, lambda state: state.startswith(BAD))
+        if speaker.state_column in judged:
+            unasked |= _where(states, lambda state: state.startswith(NOT_ASKED)) & (failed == 0)
+    return unseen, unasked
 
 
 def _needs_scores(recipe: Recipe, source: str) -> bool:

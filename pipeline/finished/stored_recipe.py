@@ -10,6 +10,7 @@ from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath
 
 NO_READER = {"kind": "webdataset", "paths": ["-"]}
+NO_ENDPOINT = "http://-"
 NO_WEIGHTS = {"model": "-", "pretrained": "-"}
 
 
@@ -38,6 +39,7 @@ def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     content["dedup"] = {"per": [], **content["dedup"]}  # not null, which would mean the default of today
     plugins = content.pop("plugins", {})
     content["computed"] = [column for plugin in plugins.values() for column in plugin["columns"]]
+    content["speakers"] = [{**speaker, "endpoint": NO_ENDPOINT} for speaker in content.get("speakers", [])]
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
     return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint

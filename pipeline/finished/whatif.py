@@ -158,6 +158,7 @@ def _needed_columns(stored: StoredColumns, changed: Recipe, dimensions: tuple[st
     columns = {"verdict", "failed", *(name for name in dimensions if name != "source")}
     if stored.recipe.score is not None:
         columns.add("score_state")
+    columns |= {speaker.state_column for speaker in stored.recipe.speakers}
     for source in {source for _, source in stored.units}:
         columns |= {
             name for _, _, chosen in changed_filters(stored.recipe, changed, source) for name in chosen.judged_columns

@@ -18,6 +18,7 @@ from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
 from qvl.pipeline.recipe.plugins import PluginModule
 from qvl.pipeline.recipe.score import Score, is_weight_file
+from qvl.pipeline.recipe.speakers import Speaker, check_speakers
 from qvl.pipeline.sources.base import Source
 from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
 from qvl.pipeline.sources.paths import escaped, matches
@@ -130,7 +131,10 @@ class Tolerance(RecipeModel):
 
 
 class Recipe(RecipeModel):
-    """One curation: from sources to a dataset called ``name``."""
+    """One curation: from sources to a dataset called ``name``.
+
+    ``answers`` is the folder or URL of the store of all that speakers said, by default ``answers`` in the output.
+    """
 
     name: SourceName
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
@@ -143,6 +147,8 @@ class Recipe(RecipeModel):
     dedup: Dedup = Dedup()
     pack: Pack = Pack()
     plugins: tuple[PluginModule, ...] = ()
+    speakers: tuple[Speaker, ...] = Field(default=(), max_length=20)
+    answers: str | None = None
     computed: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # set when the plug-ins are loaded
     tolerance: Tolerance = Tolerance()
 
@@ -151,6 +157,11 @@ class Recipe(RecipeModel):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _speakers_differ(self) -> "Recipe":
+        check_speakers(self.speakers)
         return self
 
     @model_validator(mode="after")
@@ -249,6 +260,11 @@ class Recipe(RecipeModel):
         merged = [source.filters.over(self.filters).columns for source in self.sources]
         return tuple(sorted({name for columns in merged for name, chosen in columns.items() if chosen is not None}))
 
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The columns that its speakers write, in order."""
+        return tuple(name for speaker in self.speakers for name in speaker.columns)
+
     def with_plugins(self, computed: tuple[str, ...], deciding: tuple[str, ...]) -> "Recipe":
         """This recipe with the columns that its plug-ins compute; those in ``deciding`` are judged: only true passes.
 
@@ -309,6 +325,8 @@ def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
     plugins = content.get("plugins")
     if isinstance(plugins, list):
         content["plugins"] = [_anchored_plugin(each, folder) for each in plugins]
+    if content.get("answers") is not None:
+        content["answers"] = anchored(content["answers"], folder)
     _anchor_weights(content, folder)
     if str(content.get("language_model", BUNDLED_LANGUAGE_MODEL)) != BUNDLED_LANGUAGE_MODEL:
         content["language_model"] = anchored(content["language_model"], folder)

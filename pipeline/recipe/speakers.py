@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, field_validator, model_serializer, model_
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 
+NOT_ASKED = "not_asked:"
+"""How the state of a row begins about which a speaker was not asked."""
 OWN_PARAMETERS = frozenset(("model", "messages", "stream", "n", "temperature", "max_tokens", "response_format"))
 REFUSAL = (
     r"(?i)^\W*(i['’]?m (very |so )?(sorry|unable)|i am (very |so )?(sorry|unable)|sorry\b|i (can(no|['’])t|can not) |"

@@ -14,6 +14,7 @@ from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.curate.recipe_note import read_recipe_note
 from qvl.pipeline.curate.selection.ledger import read_ledger, read_select_summary
+from qvl.pipeline.finished.stored_recipe import NO_ENDPOINT
 from qvl.pipeline.html.charts import charts_page
 from qvl.pipeline.html.document import document
 from qvl.pipeline.html.elements import Html
@@ -65,6 +66,8 @@ def remembered_recipe(layout: Layout[AnyPath]) -> Recipe:
         raise ContractError(f"{layout.recipe} is missing; `qvl curate run` writes it")
     stored.pop("plugins", None)
     stored.pop("decontaminate", None)  # saved by the hash of its content, not by its path
+    for speaker in stored.get("speakers", []):
+        speaker["endpoint"] = NO_ENDPOINT
     if stored.get("score"):
         stored["score"].pop("clip", None)
     sources = [{"name": name, **source} for name, source in stored["sources"].items()]
@@ -132,6 +135,9 @@ def portable(recipe: Recipe) -> RecipeContent:
         source["read"] = {k: v for k, v in source["read"].items() if k not in ("paths", "image_folder")}
     if "plugins" in content:
         content["plugins"] = [{**each, "module": Path(each["module"]).name} for each in content["plugins"]]
+    for speaker in content.get("speakers", []):
+        speaker.pop("endpoint")
+    content.pop("answers", None)
     if "language_model" in content:
         content["language_model"] = Path(content["language_model"]).name
     return content

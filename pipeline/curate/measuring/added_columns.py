@@ -38,24 +38,44 @@ class ComputedColumns:
     plugin: str
     schema: pa.Schema
 
+    def file(self, out: AnyPath, unit: str) -> AnyPath:
+        return Layout(out).computed(self.plugin, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenColumns:
+    """The columns of one speaker, which has files of its own."""
+
+    speaker: str
+    schema: pa.Schema
+
+    def file(self, out: AnyPath, unit: str) -> AnyPath:
+        return Layout(out).spoken(self.speaker, unit)
+
 
 @dataclass(frozen=True, slots=True)
 class AddedColumns:
     """The added columns of a run. ``carried`` are in the files of scan; a unit whose source has no such column has nulls.
 
-    ``identity`` is the hash of what plug-ins computed, None without plug-ins. ``chosen`` names the chosen text of each row
-    where some source has several.
+    ``identity`` is the hash of what plug-ins computed and speakers said, None without any. ``chosen`` names the chosen text
+    of each row where some source has several.
     """
 
     carried: pa.Schema
     computed: tuple[ComputedColumns, ...] = ()
     identity: str | None = None
     chosen: pa.Schema = NONE_CHOSEN
+    spoken: tuple[SpokenColumns, ...] = ()
+
+    @property
+    def in_files(self) -> tuple[ComputedColumns | SpokenColumns, ...]:
+        """Those that have files of their own, in the order of the ledger."""
+        return (*self.computed, *self.spoken)
 
     @property
     def schema(self) -> pa.Schema:
         """All added columns, in the order of the ledger."""
-        return pa.schema([*self.carried, *(field for each in self.computed for field in each.schema), *self.chosen])
+        return pa.schema([*self.carried, *(field for each in self.in_files for field in each.schema), *self.chosen])
 
 
 NOTHING_ADDED = AddedColumns(pa.schema([]))
@@ -76,6 +96,9 @@ def check_names(recipe: Recipe) -> None:
     for name in recipe.computed:
         if name.casefold() in TAKEN or name.casefold() in seen:
             raise RecipeError(f"plugins: the column {name} exists already; a plug-in must write one of another name")
+    for name in recipe.spoken:
+        if name.casefold() in {*TAKEN, *seen, *(each.casefold() for each in recipe.computed)}:
+            raise RecipeError(f"speakers: the column {name} exists already; give the speaker another name")
 
 
 def check_reads(recipe: Recipe, plugins: Plugins) -> None:
@@ -90,9 +113,27 @@ def check_reads(recipe: Recipe, plugins: Plugins) -> None:
             )
 
 
+def check_prompts(recipe: Recipe) -> None:
+    """Raise RecipeError for a prompt that names a column which is not there when its speaker is asked."""
+    known = set(known_columns(recipe)) - set(recipe.spoken)
+    for speaker in recipe.speakers:
+        unknown = [name for name in speaker.reads if name not in known]
+        if unknown:
+            raise RecipeError(
+                f"speakers.{speaker.name}: the prompt names {unknown[0]}, which is not a column; there are "
+                f"{', '.join(sorted(known))}"
+            )
+        known |= set(speaker.columns)
+
+
 def added_names(recipe: Recipe) -> list[str]:
     """The names in the ledger of all columns that the recipe adds."""
-    return [*carried_names(recipe), *recipe.computed, *([CAPTION_FROM] if recipe.has_captions() else [])]
+    return [
+        *carried_names(recipe),
+        *recipe.computed,
+        *recipe.spoken,
+        *([CAPTION_FROM] if recipe.has_captions() else []),
+    ]
 
 
 def carried_names(recipe: Recipe) -> list[str]:

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from qvl.pipeline.base.arrays import flags
 from qvl.pipeline.commit.layout import Layout
-from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns, ComputedColumns, with_nulls
+from qvl.pipeline.curate.measuring.added_columns import NOTHING_ADDED, AddedColumns, with_nulls
 from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.columns import CATEGORY, read_columns
 from qvl.pipeline.curate.measuring.score_columns import SCORED, SCORES, unscored
@@ -35,15 +35,15 @@ def read_measured(
         table = read_measured(out, unit, others or ["row"], score, added)
         field = added.chosen.field(CAPTION_FROM)
         return table.append_column(field, pa.nulls(len(table), field.type)).select(names)
-    computed = {name for each in added.computed for name in each.schema.names}
+    computed = {name for each in added.in_files for name in each.schema.names}
     scanned = {name for name in names if name not in SCORES.names and name not in computed}
     clip = score is not None and score.clip is not None and "clip" in names
     table = read_columns(out, unit, sorted(scanned | ({"language"} if clip else set())) or ["row"])
     for field in added.carried:
         if field.name in scanned:
             table = with_nulls(table, field)
-    for each in added.computed:
-        table = _with_computed(table, each, Layout(out).computed(each.plugin, unit), names)
+    for each in added.in_files:
+        table = _with_columns(table, each.schema, each.file(out, unit), names)
     wanted = {name for name in names if name in SCORES.names} | ({"clip_english", "clip_chinese"} if clip else set())
     if not wanted:
         return table.select(names)
@@ -75,15 +75,15 @@ def _of_chosen_texts(
     return table.select(names)
 
 
-def _with_computed(table: pa.Table, computed: ComputedColumns, path: AnyPath, names: list[str]) -> pa.Table:
-    """The table with those columns of a plug-in that are among ``names``; its faults complete those of scan."""
-    wanted = [name for name in computed.schema.names if name in names]
+def _with_columns(table: pa.Table, schema: pa.Schema, path: AnyPath, names: list[str]) -> pa.Table:
+    """The table with those columns of a plug-in or speaker that are among ``names``; its faults complete those of scan."""
+    wanted = [name for name in schema.names if name in names]
     faults = ["fault"] if "fault" in names else []
     if not wanted and not faults:
         return table
     found = read_parquet(path, [*wanted, *faults])
     for name in wanted:
-        table = table.append_column(computed.schema.field(name), found[name])
+        table = table.append_column(schema.field(name), found[name])
     if faults and found["fault"].null_count < len(found):
         both = pc.coalesce(table["fault"].cast(pa.string()), found["fault"].cast(pa.string()))
         at = table.schema.get_field_index("fault")

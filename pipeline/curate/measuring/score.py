@@ -97,7 +97,8 @@ def score_task(
         "phash": recipe.score.phash is not None,
         "clip": {name: [weights[name], model.precision] for name, model in models.items()},
     }
-    return ScoreTask(out, unit, reader(source), recipe.filters_of(source.name), recipe.score, parts, added)
+    filters = recipe.filters_of(source.name).without(recipe.spoken)
+    return ScoreTask(out, unit, reader(source), filters, recipe.score, parts, added)
 
 
 def cheap_filters(filters: Filters, score: Score) -> Iterator[tuple[int, str, Filter]]:

@@ -1,5 +1,7 @@
 """Step ``judge``: the filters, over the columns of a group. The result is a bit mask per row; no pixel is read."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +14,11 @@ from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.filters import Filters
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.score import Score
+from qvl.pipeline.recipe.speakers import NOT_ASKED, Speaker
 
 FAULT_BIT = np.uint32(1 << 31)
 NO_BITS = np.uint32(0)
+NO_SPEAKERS: Mapping[str, np.uint32] = {}
 RUN_UNITS = 32
 
 
@@ -27,9 +31,11 @@ def judge(task: SelectTask) -> ArrayManifest:
             filters = task.recipe.filters_of(source)
             needed = {name for _, _, chosen in filters.active() for name in chosen.judged_columns}
             needed |= {"fault"} if task.recipe.score is None else {"fault", "score_state"}
+            spoken = spoken_bits(filters, task.recipe.speakers)
+            needed |= set(spoken)
             tables = [task.read(unit, source, sorted(needed)) for unit in units]
             columns = pa.concat_tables(tables).combine_chunks()
-            parts.append(judge_rows(columns, filters, scored_bits(filters, task.recipe.score)))
+            parts.append(judge_rows(columns, filters, scored_bits(filters, task.recipe.score), spoken))
         return np.concatenate(parts)
 
     return commit_array(task, "judged", failed_bits)
@@ -55,8 +61,28 @@ def scored_bits(filters: Filters, score: Score | None) -> np.uint32:
     return np.uint32(sum(bits))
 
 
-def judge_rows(columns: pa.Table, filters: Filters, scored: np.uint32 = NO_BITS) -> np.ndarray:
+def spoken_bits(filters: Filters, speakers: Sequence[Speaker]) -> dict[str, np.uint32]:
+    """By the column of a speaker's state, the bits of the filters that judge what it said, where there are any."""
+    found = {}
+    for speaker in speakers:
+        bits = (1 << bit for bit, _, chosen in filters.active() if set(speaker.columns) & set(chosen.judged_columns))
+        found[speaker.state_column] = np.uint32(sum(bits))
+    return {state: bits for state, bits in found.items() if bits}
+
+
+def has_no_answer(states: pa.ChunkedArray) -> np.ndarray:
+    """True where a speaker was not asked, or could not be shown the image."""
+    texts = states.cast(pa.string())
+    unasked: np.ndarray = flags(pc.or_(pc.starts_with(texts, NOT_ASKED), pc.starts_with(texts, BAD)))
+    return unasked
+
+
+def judge_rows(
+    columns: pa.Table, filters: Filters, scored: np.uint32 = NO_BITS, spoken: Mapping[str, np.uint32] = NO_SPEAKERS
+) -> np.ndarray:
     """The failed bits (uint32) of rows given as columns. A row with a fault has ``FAULT_BIT`` and no other bit.
+
+    A row about which a speaker was not asked fails another filter, and none that judges the answer (``spoken``).
 
     A row whose pixels cannot be decoded has a fault, too, unless it fails a filter on scanned columns (one whose bit is not
     in ``scored``): what is known about a row's pixels must not change the reason for which it is dropped.
@@ -65,6 +91,8 @@ def judge_rows(columns: pa.Table, filters: Filters, scored: np.uint32 = NO_BITS)
     for bit, _, chosen in filters.active():
         passed = flags(pc.fill_null(chosen.keep(columns), False))
         failed |= (~passed).astype(np.uint32) << np.uint32(bit)
+    for state, bits in spoken.items():
+        failed[has_no_answer(columns[state])] &= ~bits
     if "score_state" in columns.column_names:
         undecodable = flags(pc.starts_with(columns["score_state"].cast(pa.string()), BAD))
         failed[undecodable & (failed & ~scored == 0)] = FAULT_BIT

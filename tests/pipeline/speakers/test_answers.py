@@ -28,7 +28,8 @@ def said(form: object, text: str, **more: object) -> Answer:
     ("text", "value"),
     [
         ("4", 4.0), (" 4.5\n", 4.5), ("**4**", 4.0), ("Score: 4", 4.0), ("评分：3分", 3.0), ("4/5", 4.0),
-        ("4 out of 5.", 4.0), ("3 points", 3.0), ("<think>2 or 5?</think>\n\n3", 3.0), ("4\nit is sharp", 4.0), ("Final score = 2", 2.0),
+        ("4 out of 5.", 4.0),
+        ("3 points", 3.0), ("<think>2 or 5?</think>\n\n3", 3.0), ("4\nit is sharp", 4.0), ("Final score = 2", 2.0),
     ],
 )  # fmt: skip
 def test_number_alone_on_its_line_is_read(text: str, value: float) -> None:
