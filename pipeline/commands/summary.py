@@ -6,6 +6,10 @@ from rich.table import Table
 
 from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.verdicts import KEEP
+from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.speaking.manifests import SpeakSummary
+from qvl.pipeline.recipe.speakers import NOT_ASKED
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.storage.paths import AnyPath
 
@@ -21,6 +25,24 @@ def print_summary(out: AnyPath, dataset: DatasetManifest, report: AnyPath) -> No
     console.print(f"hash     {dataset.hash}", soft_wrap=True)
     console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", soft_wrap=True)
     console.print(f"report   {report}", soft_wrap=True)
+    for line in speaker_lines(out):
+        console.print(line, soft_wrap=True)
+
+
+def speaker_lines(out: AnyPath) -> list[str]:
+    """A line for each speaker: its answers by state, their tokens and their cost."""
+    summary = read_manifest(Layout(out).stage_manifest("speak"), SpeakSummary)
+    lines = []
+    for each in summary.speakers if summary is not None else ():
+        states = ", ".join(
+            f"{state} {rows:,}" for state, rows in each.states.items() if not state.startswith(NOT_ASKED)
+        )
+        tokens = f"{each.prompt_tokens:,} + {each.completion_tokens:,} tokens"
+        cost = f", {each.cost:,.4f} {each.currency}" if each.cost is not None else ""
+        lines.append(
+            f"speaker  {each.name}: {states or 'nothing asked'}; {each.answers:,} different answers, {tokens}{cost}"
+        )
+    return lines
 
 
 def funnel_table(verdicts: dict[str, dict[str, int]]) -> Table:
