@@ -38,8 +38,8 @@ def server(tmp_path: Path) -> Iterator[ChatServer]:
 
 
 def data_files(out: Path) -> dict[str, bytes]:
-    """All files but the store of answers."""
-    return {name: content for name, content in files(out).items() if not name.startswith("answers/")}
+    """All files but the store of answers and the lock, which holds a process number."""
+    return {name: content for name, content in files(out).items() if not name.startswith(("answers/", ".lock"))}
 
 
 def verdicts(out: Path) -> Counter[str]:
