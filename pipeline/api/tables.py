@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.ledger import ledger_units, read_select_summary
 from qvl.pipeline.shards.manifests import DatasetManifest
@@ -27,7 +28,8 @@ class SampleRow(NamedTuple):
 def open_tables(folder: AnyPath, dataset: DatasetManifest) -> "duckdb.DuckDBPyConnection":
     """A connection in memory with the views ``ledger`` (where the output has one) and ``samples``.
 
-    Only committed files are read; other files in the output's folders do not become rows.
+    Only committed files are read; other files in the output's folders do not become rows. Raises DataError for a file that
+    is not what it should be.
     """
     import duckdb  # imports pandas where that is installed, which costs every command 0.2 seconds
 
@@ -42,7 +44,10 @@ def open_tables(folder: AnyPath, dataset: DatasetManifest) -> "duckdb.DuckDBPyCo
     for name, files in views.items():
         if files:
             listed = ", ".join(map(_literal, files))
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)")
+            try:
+                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)")
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                raise DataError(f"{folder}: the {name} cannot be read: {str(error).splitlines()[0]}") from None
     return connection
 
 
@@ -51,7 +56,16 @@ def rows_of_shard(connection: "duckdb.DuckDBPyConnection", index: str, where: st
     columns = ", ".join(["file_row_number", *SampleRow._fields[1:]])
     source = f"read_parquet({_literal(index)}, file_row_number = true)"
     found = connection.execute(f"SELECT {columns} FROM {source} WHERE ({where}) ORDER BY file_row_number").fetchall()
-    return [SampleRow(*row) for row in found]
+    rows = [SampleRow(*row) for row in found]
+    if not all(_is_possible(row) for row in rows):
+        raise DataError(f"{index}: an entry has no offsets and sizes of files in a tar")
+    return rows
+
+
+def _is_possible(row: SampleRow) -> bool:
+    spans = (row.json_offset, row.json_size, *(row.image_offsets or ()), *(row.image_sizes or ()))
+    same = row.image_offsets is not None and row.image_sizes is not None and len(row.image_offsets) == len(row.image_sizes)
+    return same and all(isinstance(number, int) and number >= 0 for number in spans)
 
 
 def _literal(path: AnyPath | str) -> str:

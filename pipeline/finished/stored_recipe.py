@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.curate.recipe_note import read_recipe_note
 from qvl.pipeline.curate.selection.ledger import read_select_summary
 from qvl.pipeline.filters import FILTER_NAMES
@@ -24,12 +24,19 @@ def _no_reader(source: dict[str, Any]) -> dict[str, Any]:
 def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     """The recipe of a finished run, without any path, and the fingerprint of its verdicts.
 
-    Raises RecipeError where select has not finished.
+    Raises RecipeError where select has not finished, and DataError if the record of the recipe is not one.
     """
     note, selected = read_recipe_note(out), read_select_summary(out)
     if note is None or selected is None:
         raise RecipeError(f"{out}: there is no finished select stage here; `qvl curate run` makes one")
-    content: dict[str, Any] = dict(note)
+    try:
+        return _without_paths(dict(note)), selected.fingerprint
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise DataError(f"{out}/recipe.json is not the record of a run: {' '.join(lines[:2])}") from None
+
+
+def _without_paths(content: dict[str, Any]) -> Recipe:
     sources = [{**source, "name": name, "read": _no_reader(source)} for name, source in content.pop("sources").items()]
     benchmarks = content.pop("decontaminate", {})
     clip = (content.get("score") or {}).get("clip") or {}
@@ -42,7 +49,7 @@ def stored_recipe(out: AnyPath) -> tuple[Recipe, str]:
     content["speakers"] = [{**speaker, "endpoint": NO_ENDPOINT} for speaker in content.get("speakers", [])]
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
-    return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists}), selected.fingerprint
+    return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists})
 
 
 def stored_filter_names(out: AnyPath) -> tuple[str, ...]:

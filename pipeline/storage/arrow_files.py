@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.storage.paths import AnyPath, StorePath
 from qvl.pipeline.storage.stores import open_filesystem, request
 
@@ -23,7 +24,16 @@ ARRAY_HEADER = 512  # bytes; more than the header of any array that we write
 
 @contextmanager
 def parquet_file(path: AnyPath) -> Iterator[Any]:
-    """An open ``pq.ParquetFile``. Raises FileNotFoundError."""
+    """An open ``pq.ParquetFile``. Raises FileNotFoundError, and DataError if the content is not what it should be."""
+    try:
+        with _opened(path) as file:
+            yield file
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
+
+
+@contextmanager
+def _opened(path: AnyPath) -> Iterator[Any]:
     if isinstance(path, Path):
         with pq.ParquetFile(path, memory_map=True) as file:
             yield file

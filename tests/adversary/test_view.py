@@ -18,6 +18,7 @@ from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.view.answers import Answers
 from qvl.pipeline.view.server import app
 from tests.adversary.mutations import DROPPED, REPEATED, changed, paths
+from tests.adversary.outputs import CONTENTS, VALUES, files_of, hostile
 from tests.pipeline.view.conftest import curated  # noqa: F401
 
 QUESTIONS = (
@@ -26,19 +27,6 @@ QUESTIONS = (
     "rows?f=verdict:is:keep&sort=width", "row?key=KEY", "row?key=KEY&table=samples", "clusters", "clusters?table=samples",
     "thresholds", "whatif?w=image_size.minimum_side=1", "searching", "scores",
 )  # fmt: skip
-VALUES: tuple[Any, ...] = (None, -1, 2**63, 1e308, "", "../../x", "a" * 2_000, [], [[]], {}, {"a": 1}, [None])
-CONTENTS = (
-    b"",
-    b"{",
-    b"[]",
-    b"3",
-    b'"x"',
-    b"null",
-    b"{}",
-    b"\xff\xfe",
-    b"[" * 100_000,
-    b'{"rows": ' + b"9" * 5_000 + b"}",
-)
 
 
 def asked(out: Path, key: str) -> dict[str, tuple[int, bytes]]:
@@ -112,18 +100,6 @@ def test_app_when_a_stray_parquet_is_in_the_output_shows_the_rest(
     assert [line.startswith("mine.parquet cannot be shown: ") for line in faults] == [True] * named
 
 
-def files_of(out: Path) -> dict[str, list[Path]]:
-    """The JSON and Parquet files of an output, by kind of content."""
-    manifests = out / "manifests"
-    return {
-        "dataset": [out / "shards" / "dataset.json"],
-        "recipe": [out / "recipe.json"],
-        "manifests": sorted(path for path in manifests.rglob("*.json")),
-        "ledger": sorted((out / "ledger").glob("*.parquet")),
-        "index": sorted((out / "shards").glob("*.parquet")),
-    }
-
-
 @pytest.mark.parametrize("kind", ["dataset", "recipe", "manifests"])
 def test_app_when_a_json_file_is_something_else_shows_the_rest(kind: str, copy: Path, key: str) -> None:
     for path in files_of(copy)[kind][:2]:
@@ -154,39 +130,6 @@ def test_app_when_a_value_of_a_json_file_is_another_shows_the_rest(kind: str, co
             path.write_text(json.dumps(content))
 
     check()
-
-
-def hostile(table: pa.Table) -> dict[str, bytes]:
-    """Parquet files in place of a table: cut, empty, of other columns, with impossible numbers."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    whole = sink.getvalue().to_pybytes()
-    numbers = [field.name for field in table.schema if pa.types.is_integer(field.type)]
-    made = {
-        "other": pa.table({"x": [1]}),
-        "no rows": table.slice(0, 0),
-        "texts": pa.table(
-            {name: [str(value)[:50] for value in table[name].to_pylist()] for name in table.column_names}
-        ),
-        "nulls": pa.table({f.name: pa.nulls(len(table), f.type) for f in table.schema}),
-    }
-    for value in (-1, 2**31 - 1):
-        columns = {
-            name: pa.array([value] * len(table)).cast(table[name].type, safe=False) if name in numbers else table[name]
-            for name in table.column_names
-        }
-        made[f"numbers {value}"] = pa.table(columns)
-    if "image_sizes" in table.column_names:
-        kind = table["image_sizes"].type
-        for name, value in (("negative", -5), ("huge", 2**40)):
-            wrong = pa.array([[value]] * len(table)).cast(kind)
-            made[name] = table.set_column(table.column_names.index("image_sizes"), "image_sizes", wrong)
-    found = {"empty": b"", "cut": whole[: len(whole) // 2], "not parquet": b"PAR1" + bytes(100) + b"PAR1"}
-    for name, content in made.items():
-        sink = pa.BufferOutputStream()
-        pq.write_table(content, sink)
-        found[name] = sink.getvalue().to_pybytes()
-    return found
 
 
 @pytest.mark.parametrize("kind", ["ledger", "index"])
