@@ -45,7 +45,9 @@ def open_tables(folder: AnyPath, dataset: DatasetManifest) -> "duckdb.DuckDBPyCo
         if files:
             listed = ", ".join(map(_literal, files))
             try:
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)")
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+                )
             except (duckdb.IOException, duckdb.InvalidInputException) as error:
                 raise DataError(f"{folder}: the {name} cannot be read: {str(error).splitlines()[0]}") from None
     return connection
@@ -55,6 +57,10 @@ def rows_of_shard(connection: "duckdb.DuckDBPyConnection", index: str, where: st
     """The rows of a shard's index for which the SQL condition ``where`` holds, in order."""
     columns = ", ".join(["file_row_number", *SampleRow._fields[1:]])
     source = f"read_parquet({_literal(index)}, file_row_number = true)"
+    present = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    missing = sorted({*SampleRow._fields[1:]} - present)
+    if missing:
+        raise DataError(f"{index}: has no column {missing[0]}")
     found = connection.execute(f"SELECT {columns} FROM {source} WHERE ({where}) ORDER BY file_row_number").fetchall()
     rows = [SampleRow(*row) for row in found]
     if not all(_is_possible(row) for row in rows):
@@ -64,7 +70,9 @@ def rows_of_shard(connection: "duckdb.DuckDBPyConnection", index: str, where: st
 
 def _is_possible(row: SampleRow) -> bool:
     spans = (row.json_offset, row.json_size, *(row.image_offsets or ()), *(row.image_sizes or ()))
-    same = row.image_offsets is not None and row.image_sizes is not None and len(row.image_offsets) == len(row.image_sizes)
+    same = (
+        row.image_offsets is not None and row.image_sizes is not None and len(row.image_offsets) == len(row.image_sizes)
+    )
     return same and all(isinstance(number, int) and number >= 0 for number in spans)
 
 

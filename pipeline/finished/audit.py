@@ -16,6 +16,7 @@ from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.curate.selection.ledger import count_verdicts, ledger_units
 from qvl.pipeline.curate.speaking.manifests import SpokenManifest
 from qvl.pipeline.finished.audit_shards import DiscrepancyError, audit_shards, require, require_bytes, require_found
+from qvl.pipeline.finished.consistent import consistent
 from qvl.pipeline.finished.expected_samples import BuiltSamples, ExpectedSamples, IndexedSamples, KeptRows, SamplesLeft
 from qvl.pipeline.shards.built_unit import BuiltUnitManifest
 from qvl.pipeline.shards.manifests import DatasetManifest
@@ -60,17 +61,22 @@ def audit(out: AnyPath) -> AuditResult:
         if dataset is None:
             raise RecipeError(f"{out}: there is no finished run here (no shards/dataset.json)")
         result = replace(result, shards=len(dataset.shards), hash=dataset.hash)
-        expected = _expectation(layout, dataset)
-        rows, kept = expected.verdicts.total(), expected.verdicts[KEEP]
-        result = replace(result, rows=rows, kept=kept, dropped=rows - kept)
-        require(not layout.takedown.is_file(), "a takedown was interrupted; the same `qvl mix revoke` finishes it")
-        left = SamplesLeft(expected.samples, frozenset(read_revoked(layout.revoked)))
-        audit_shards(layout, dataset, expected.plans, left)
-        stated = dataset.revoked
-        require(left.revoked == stated, f"{left.revoked} samples were taken down, dataset.json says {stated}")
-        return replace(result, revoked=stated)
+        with consistent(out):
+            return _recounted(layout, dataset, result)
     except (DiscrepancyError, DataError) as error:
         return replace(result, discrepancy=str(error))
+
+
+def _recounted(layout: Layout[AnyPath], dataset: DatasetManifest, result: AuditResult) -> AuditResult:
+    expected = _expectation(layout, dataset)
+    rows, kept = expected.verdicts.total(), expected.verdicts[KEEP]
+    result = replace(result, rows=rows, kept=kept, dropped=rows - kept)
+    require(not layout.takedown.is_file(), "a takedown was interrupted; the same `qvl mix revoke` finishes it")
+    left = SamplesLeft(expected.samples, frozenset(read_revoked(layout.revoked)))
+    audit_shards(layout, dataset, expected.plans, left)
+    stated = dataset.revoked
+    require(left.revoked == stated, f"{left.revoked} samples were taken down, dataset.json says {stated}")
+    return replace(result, revoked=stated)
 
 
 def _expectation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectation:

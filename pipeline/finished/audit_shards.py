@@ -13,7 +13,7 @@ from qvl.pipeline.finished.expected_samples import ExpectedSample, ExpectedSampl
 from qvl.pipeline.shards.manifests import COUNTED, DatasetManifest, ShardManifest
 from qvl.pipeline.shards.order import ShardPlan
 from qvl.pipeline.shards.sample import SampleRecord, decode_sample
-from qvl.pipeline.shards.writer import IndexRow
+from qvl.pipeline.shards.writer import INDEX, IndexRow
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath
@@ -81,7 +81,7 @@ def _require_sums(dataset: DatasetManifest, counts: Counts) -> None:
 def _audit_members(layout: Layout[AnyPath], plan: ShardPlan, expected: list[ExpectedSample], counts: Counts) -> None:
     """Compare the members and the index of a shard with the expected samples, and count the samples."""
     name = f"{plan.name}.tar"
-    index = read_parquet(layout.index(plan.name)).to_pylist()
+    index = read_parquet(layout.index(plan.name), needed=INDEX.names).to_pylist()
     same_keys = [row["key"] for row in index] == [sample.key for sample in expected]
     require(same_keys, f"{name}: its samples are not those that follow from the verdicts and the seed")
     with Storage().mapped(str(layout.shard(plan.name))) as data:

@@ -10,6 +10,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.curate.measuring.added_columns import known_columns
 from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.finished.changes import apply_changes
+from qvl.pipeline.finished.consistent import consistent
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED
 from qvl.pipeline.finished.whatif import Answer, whatif
@@ -60,6 +61,11 @@ def solve(stored: StoredColumns, targets: list[Target], threshold: str = DEFAULT
     Sources meet in the duplicate rules, so all of them are solved in turn until no value changes (at most SWEEPS times).
     Raises RecipeError for an unknown threshold or source, and for a share that is not between 0 and 1.
     """
+    with consistent(stored.out):
+        return _solved(stored, targets, threshold)
+
+
+def _solved(stored: StoredColumns, targets: list[Target], threshold: str) -> list[Solved]:
     _check(stored, targets, threshold)
     filter_name = threshold.partition(".")[0]
     grids = {target.source: stored_values(stored, target.source, filter_name) for target in targets}

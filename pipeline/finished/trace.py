@@ -14,6 +14,7 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
+from qvl.pipeline.finished.consistent import consistent
 from qvl.pipeline.finished.stored_recipe import stored_filter_names
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.revoked import read_revoked
@@ -22,6 +23,8 @@ from qvl.pipeline.storage.paths import AnyPath, map_concurrently
 
 MAX_CHAIN = 10
 SHOWN = 5
+NEEDED = ("id", "verdict", "failed", "dup_of")
+TAR_NUMBERS = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
 OWN_FIELDS = ("id", "verdict", "failed", "row")  # columns of the ledger that a trace has as fields of its own
 
 
@@ -92,7 +95,8 @@ def trace_sample(out: AnyPath, sample: str) -> Trace:
         unit, row = split_sample_id(sample)
     except ValueError:
         raise DataError(f"{sample}: not a sample id (SOURCE-HASH-ROW); for a source row use --row FILE ROW") from None
-    return _trace(_output_layout(out), unit, row, MAX_CHAIN)
+    with consistent(out):
+        return _trace(_output_layout(out), unit, row, MAX_CHAIN)
 
 
 def trace_row(out: AnyPath, file: str, row: int) -> Trace:
@@ -113,7 +117,8 @@ def trace_row(out: AnyPath, file: str, row: int) -> Trace:
     if len(found) > 1:
         raise DataError(f"{file}: which of {', '.join(found)}?")
     (unit,) = found.values()
-    return _trace(layout, unit.unit, row, MAX_CHAIN)
+    with consistent(out):
+        return _trace(layout, unit.unit, row, MAX_CHAIN)
 
 
 def _output_layout(out: AnyPath) -> Layout[AnyPath]:
@@ -128,12 +133,12 @@ def _trace(layout: Layout[AnyPath], unit: str, row: int, depth: int) -> Trace:
     manifest = read_manifest(layout.unit_manifest(unit), ScanManifest)
     if manifest is None or not layout.ledger(unit).is_file():
         raise DataError(f"{unit}: the output knows no such input file, or select has not run yet")
-    table = read_parquet(layout.ledger(unit))
+    table = read_parquet(layout.ledger(unit), needed=NEEDED)
     if not 0 <= row < len(table):
         raise DataError(f"{manifest.name} has rows 0 to {len(table) - 1}, not {row}")
     found = table.slice(row, 1)
     values = {name: json_values(found[name])[0] for name in found.column_names}
-    sample, verdict, failed, keeper = (found[name][0].as_py() for name in ("id", "verdict", "failed", "dup_of"))
+    sample, verdict, failed, keeper = (found[name][0].as_py() for name in NEEDED)
     return Trace(
         id=sample,
         file=manifest.name,
@@ -152,11 +157,10 @@ def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown
     if dataset is None:
         return None
     for shard in dataset.shards:
-        index = read_parquet(layout.index(shard.shard))
+        index = read_parquet(layout.index(shard.shard), ["key", *TAR_NUMBERS])
         found = index.filter(pc.equal(index["key"], sample)).to_pylist()
         if found:
-            names = ("offset", "size", "image_offsets", "image_sizes", "json_offset", "json_size")
-            return ShardPosition(f"shards/{shard.shard}.tar", **{name: found[0][name] for name in names})
+            return ShardPosition(f"shards/{shard.shard}.tar", **{name: found[0][name] for name in TAR_NUMBERS})
     record = read_revoked(layout.revoked).get(sample)
     if record is None:
         raise DataError(f"{sample} is kept but in no shard: run `qvl curate audit`")

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from qvl.pipeline.curate.measuring.chosen import TextChoice
+from qvl.pipeline.finished.consistent import consistent
 from qvl.pipeline.finished.rejudge import UnitVerdicts, changed_filters, judge_again, with_chosen_texts
 from qvl.pipeline.finished.rerun_duplicates import rerun_duplicate_rules
 from qvl.pipeline.finished.stored_columns import StoredColumns
@@ -129,8 +130,15 @@ class UnitAnswer:
 
 
 def whatif(stored: StoredColumns, changed: Recipe, by: Iterable[str] = ("source",)) -> Answer:
-    """What the recipe ``changed`` would keep, counted by the columns ``by``. Its sources and scores are the stored ones."""
-    dimensions = tuple(by)
+    """What the recipe ``changed`` would keep, counted by the columns ``by``. Its sources and scores are the stored ones.
+
+    Raises DataError if the files of the output contradict each other.
+    """
+    with consistent(stored.out):
+        return _answer(stored, changed, tuple(by))
+
+
+def _answer(stored: StoredColumns, changed: Recipe, dimensions: tuple[str, ...]) -> Answer:
     verdicts, cells = VerdictIndex.of(changed.filter_names), CellIndex(dimensions)
 
     def answer_unit(unit: str, source: str, table: pa.Table) -> UnitAnswer:

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.records import decode
 from qvl.pipeline.shards.manifests import DatasetManifest
+from qvl.pipeline.shards.writer import INDEX
 from qvl.pipeline.storage.reader import Storage
 
 SHARDS_KEPT_OPEN = 64
@@ -126,6 +127,12 @@ def read_index(path: str, columns: list[str]) -> pa.Table:
     filesystem, inner = fsspec.core.url_to_fs(path)
     try:
         with filesystem.open(inner, "rb") as file:
-            return pq.read_table(file, columns=columns).combine_chunks()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: the index cannot be read: {error}") from None
+            table = pq.read_table(file, columns=columns)
+            kinds = pa.schema([INDEX.field(name) for name in columns])
+            table = table.select(columns).cast(kinds).combine_chunks()
+    except (OSError, LookupError, pa.ArrowException) as error:
+        raise DataError(f"{path}: the index cannot be read: {(str(error).splitlines() or [''])[0]}") from None
+    empty = [name for name in columns if table[name].null_count]
+    if empty:
+        raise DataError(f"{path}: the index has rows without {empty[0]}")
+    return table

@@ -21,6 +21,7 @@ from qvl.pipeline.storage.reader import Storage
 
 OPEN_FILES = 256
 ATTEMPTS = 3
+CHECKED_BYTES = 16 << 20
 CACHE_BYTES = 32 << 30
 
 
@@ -49,6 +50,8 @@ class ShardBytes:
 
     def read(self, tar: str, start: int, size: int) -> bytes:
         """``size`` bytes from ``start`` of a shard. Raises DataError where the shard ends before them."""
+        if start < 0 or size < 0:
+            raise DataError(f"{tar}: {size} bytes at {start} cannot be read")
         local = tar if self._storage.is_local(tar) else self._cached(tar)
         data = self._range(tar, start, start + size) if local is None else self._pread(local, start, size)
         if len(data) != size:
@@ -56,7 +59,10 @@ class ShardBytes:
         return data
 
     def _pread(self, path: str, start: int, size: int) -> bytes:
-        return os.pread(self._descriptor(path), size, start)
+        descriptor = self._descriptor(path)
+        if size > CHECKED_BYTES:  # memory for so much is taken only if the file holds it
+            size = max(0, min(size, os.fstat(descriptor).st_size - start))
+        return os.pread(descriptor, size, start)
 
     def close(self) -> None:
         """Close all open files."""
