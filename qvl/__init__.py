@@ -17,10 +17,24 @@ if TYPE_CHECKING:
     from qvl.pipeline.api.sample import ReadSample
     from qvl.pipeline.api.what_if import WhatIf
     from qvl.pipeline.base.errors import QvlError
-    from qvl.pipeline.plugins.bases import Column, Filter
+    from qvl.pipeline.base.pool import Resources
+    from qvl.pipeline.plugins.bases import Column, Filter, Scorer, Workspace
     from qvl.pipeline.recipe.recipe import Recipe
 
-__all__ = ["Column", "Filter", "Output", "QvlError", "ReadSample", "Recipe", "WhatIf", "curate", "open"]
+__all__ = [
+    "Column",
+    "Filter",
+    "Output",
+    "QvlError",
+    "ReadSample",
+    "Recipe",
+    "Resources",
+    "Scorer",
+    "WhatIf",
+    "Workspace",
+    "curate",
+    "open",
+]
 
 _MODULES = {
     "Column": ("qvl.pipeline.plugins.bases", "Column"),
@@ -29,7 +43,10 @@ _MODULES = {
     "QvlError": ("qvl.pipeline.base.errors", "QvlError"),
     "ReadSample": ("qvl.pipeline.api.sample", "ReadSample"),
     "Recipe": ("qvl.pipeline.recipe.recipe", "Recipe"),
+    "Resources": ("qvl.pipeline.base.pool", "Resources"),
+    "Scorer": ("qvl.pipeline.plugins.bases", "Scorer"),
     "WhatIf": ("qvl.pipeline.api.what_if", "WhatIf"),
+    "Workspace": ("qvl.pipeline.plugins.bases", "Workspace"),
     "curate": ("qvl.pipeline.api.curation", "curate"),
     "open": ("qvl.pipeline.api.output", "open_output"),
 }

@@ -6,6 +6,7 @@ pool and the Ray pool give the same bytes. Results come in the order of completi
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,12 @@ class Resources:
 
 
 ONE_CPU = Resources()
+
+
+def available_threads() -> int:
+    """The processors of this worker: the number in OMP_NUM_THREADS, which Ray sets for each task, or all there are."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdecimal() and int(told) else len(os.sched_getaffinity(0))
 
 
 class Pool(Protocol):

@@ -60,6 +60,10 @@ class Layout(Generic[P_co]):
         """The store of answers of a run whose recipe names no other."""
         return self._at("answers")
 
+    def scorer_folder(self, plugin: str) -> P_co:
+        """The folder for what a scorer stores on its own, such as answers that were paid for."""
+        return self._at("scorers", plugin)
+
     def scores(self, unit: str) -> P_co:
         return self._at("scores", f"{unit}.parquet")
 

@@ -31,9 +31,10 @@ class Curation:
     def open(cls, recipe: Recipe, out: AnyPath) -> "Curation":
         """With the plug-ins that the recipe names. Raises RecipeError for one that cannot be used."""
         plugins = load_plugins(recipe.plugins)
-        names = tuple(name for plugin in plugins.columns for name in plugin.schema.names)
+        names = tuple(name for plugin in plugins.all for name in plugin.schema.names)
+        scored = tuple(name for plugin in plugins.scorers for name in plugin.schema.names)
         try:
-            loaded = recipe.with_plugins(names, plugins.filters)
+            loaded = recipe.with_plugins(names, plugins.filters, scored)
         except ValueError as error:
             raise RecipeError(f"plugins: {' '.join(str(error).split())}") from None
         check_reads(loaded, plugins)

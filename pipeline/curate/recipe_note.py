@@ -40,7 +40,7 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
     }
     benchmarks: dict[str, JsonValue] = {name: [*each] for name, each in benchmarks_identity(recipe).items()}
     dedup = recipe.duplicate_settings()
-    own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.columns else {}
+    own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.all else {}
     if recipe.speakers:
         own["speakers"] = [{"name": speaker.name, **speaker.identity()} for speaker in recipe.speakers]
     return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup, **own}

@@ -7,7 +7,7 @@ from qvl.pipeline.commit.lock import output_lock
 from qvl.pipeline.curate.curation import Curation
 from qvl.pipeline.curate.discard import discard_results
 from qvl.pipeline.curate.measuring.added_columns import added_columns, check_filters
-from qvl.pipeline.curate.measuring.computed import run_computed, with_computed, with_plugin_faults
+from qvl.pipeline.curate.measuring.computed import run_computed, with_computed, with_plugin_faults, with_scorers
 from qvl.pipeline.curate.measuring.scan import ScanTask
 from qvl.pipeline.curate.measuring.scan_stage import run_scan
 from qvl.pipeline.curate.measuring.score_stage import run_score, score_tasks, scores_are_outdated, with_pixel_faults
@@ -51,15 +51,21 @@ def _run_stages(
     computed = run_computed(out, curation.plugins, scanned, carried, pool, progress)
     check_tolerance(recipe, with_plugin_faults(scanned, computed))
     added = with_computed(carried, curation.plugins, computed)
-    check_filters(recipe, with_speakers(added, recipe))
-    scoring = score_tasks(recipe, out, units, scanned, added)
+    with_scored = with_scorers(added, curation.plugins)
+    check_filters(recipe, with_speakers(with_scored, recipe))
+    scoring = score_tasks(recipe, out, units, scanned, added, curation.plugins.scorers)
     if scores_are_outdated(scoring, fresh):
         discard_results(curation.layout)
         scanned = run_scan(recipe, out, tasks, pool, progress)
     scored = run_score(scoring, pool, progress)
     readable = with_pixel_faults(with_plugin_faults(scanned, computed), scored)
     check_tolerance(recipe, readable)
-    added, spoken = run_speak(recipe, out, units, (scanned, computed, scored), added, pool, progress)
+    inputs = (
+        scanned,
+        [*computed, *(each for unit in scored for each in unit.scorers)],
+        [unit.scores for unit in scored],
+    )
+    added, spoken = run_speak(recipe, out, units, inputs, with_scored, pool, progress)
     check_tolerance(recipe, spoken.with_faults(readable))
     selected, ledgers = run_select(recipe, out, scanned, scoring, added, pool, progress)
     packing = pack_tasks(curation, units, ledgers, selected.fingerprint)

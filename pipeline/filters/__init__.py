@@ -98,7 +98,7 @@ class Filters(RecipeModel):
     def active(self) -> Iterator[tuple[int, str, Filter]]:
         """Bit, name and filter for each filter of the recipe, in order."""
         own = ((name, getattr(self, name)) for name in FILTER_NAMES)
-        for bit, (name, chosen) in enumerate([*own, *sorted(self.columns.items())]):
+        for bit, (name, chosen) in enumerate([*own, *self.columns.items()]):
             if chosen is not None:
                 yield bit, name, chosen
 

@@ -72,7 +72,7 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         columns_of_source = own_filters.get("columns") or {}
         source["filters"] = {name: own_filters.get(name) for name in FILTER_NAMES} | {"columns": columns_of_source}
     try:
-        changed = Recipe.model_validate({**content, "computed": recipe.computed})
+        changed = Recipe.model_validate({**content, "computed": recipe.computed, "score": recipe.score})
     except ValidationError as error:
         first = error.errors()[0]
         raise RecipeError(f"{'.'.join(map(str, first['loc'][2:]))}: {first['msg']}") from None

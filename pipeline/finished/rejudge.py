@@ -13,7 +13,6 @@ from qvl.pipeline.curate.measuring.score_columns import SCORED
 from qvl.pipeline.curate.selection.judge import first_failed, has_no_answer, scored_bits, spoken_bits
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.finished.verdict_index import UNSCORED, VerdictIndex
-from qvl.pipeline.images.decode import BAD_PIXELS
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.speakers import NOT_ASKED
@@ -77,7 +76,8 @@ def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts
         states = table["score_state"].combine_chunks()
         undecodable = _where(states, lambda state: state.startswith(BAD))
         fault &= ~undecodable
-        after[undecodable & passes_cheap] = verdicts.code(BAD_PIXELS)
+        faulty = undecodable & passes_cheap
+        after[faulty] = _fault_codes(states, verdicts)[faulty]
         if _needs_scores(new, source):
             never_scored = _where(states, lambda state: state.startswith("not_scored:"))
             after[never_scored & passes_cheap] = verdicts.code(UNSCORED)
@@ -125,6 +125,13 @@ def _unspoken(table: pa.Table, source: str, new: Recipe, failed: np.ndarray) -> 
         if speaker.state_column in judged:
             unasked |= _where(states, lambda state: state.startswith(NOT_ASKED)) & (failed == 0)
     return unseen, unasked
+
+
+def _fault_codes(states: pa.DictionaryArray, verdicts: VerdictIndex) -> np.ndarray:
+    """The codes (uint16) of states that are faults; 0 for all others."""
+    table = [verdicts.code(state) if state.startswith(BAD) else 0 for state in states.dictionary.to_pylist()]
+    result: np.ndarray = np.array(table, np.uint16)[states.indices.to_numpy()]
+    return result
 
 
 def _needs_scores(recipe: Recipe, source: str) -> bool:

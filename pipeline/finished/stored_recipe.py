@@ -6,6 +6,7 @@ from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.curate.recipe_note import read_recipe_note
 from qvl.pipeline.curate.selection.ledger import read_select_summary
 from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.plugins.operators import SCORER
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath
 
@@ -47,6 +48,9 @@ def _without_paths(content: dict[str, Any]) -> Recipe:
     plugins = content.pop("plugins", {})
     content["computed"] = [column for plugin in plugins.values() for column in plugin["columns"]]
     content["speakers"] = [{**speaker, "endpoint": NO_ENDPOINT} for speaker in content.get("speakers", [])]
+    scored = [name for plugin in plugins.values() if plugin.get("kind") == SCORER for name in plugin["columns"]]
+    if scored:
+        content["score"] = {**content["score"], "by_plugins": scored}
     known = {key: value for key, value in content.items() if key in Recipe.model_fields}
     lists = [{"name": name, "path": "-", "radius": radius} for name, (radius, _) in benchmarks.items()]
     return Recipe.model_validate({**known, "sources": sources, "decontaminate": lists})

@@ -22,6 +22,7 @@ from PIL import Image
 DECODE_VERSION = 3
 SIDE = 448  # twice the input size of most models; the same with and without CLIP, so that hashes are equal
 BAD_PIXELS = "unreadable:bad_pixels"
+JPEG_START = b"\xff\xd8\xff"
 WHITE = (255, 255, 255)
 UNREADABLE = (
     OSError,
@@ -82,7 +83,7 @@ def decode_scaled(
     Raises PixelError.
     """
     try:
-        if data[:3] == b"\xff\xd8\xff":
+        if data[:3] == JPEG_START:
             scaled = _scaled_jpeg(data, side, scratch)
             if scaled is not None:
                 return scaled
@@ -92,15 +93,47 @@ def decode_scaled(
         raise PixelError(f"{type(error).__name__}: {error}") from None
 
 
+def read_only(pixels: Pixels) -> Pixels:
+    """The same pixels for a user who must not change them: others use them too."""
+    view = pixels.view()
+    view.flags.writeable = False
+    return view
+
+
+class DecodedScales:
+    """The pixels of one file at the scales that its users need. Each scale is decoded once, and most files need only one."""
+
+    def __init__(self, data: bytes | memoryview, scratch: Scratch | None = None) -> None:
+        self.data, self.scratch = data, scratch
+        self.known: dict[int, tuple[Pixels, tuple[int, int]]] = {}
+
+    def at(self, side: int) -> tuple[Pixels, tuple[int, int]]:
+        """What ``decode_scaled`` returns for this ``side``, whatever else was asked for before. Raises PixelError."""
+        for full_size in [size for _, size in self.known.values()][:1]:
+            divisor = scale_divisor(full_size, side) if self.data[:3] == JPEG_START else 1
+            if divisor in self.known:
+                return self.known[divisor]
+        found = decode_scaled(self.data, side, self.scratch)
+        divisor = scale_divisor(found[1], side) if self.data[:3] == JPEG_START else 1
+        self.known[divisor] = found
+        return found
+
+
+def scale_divisor(full_size: tuple[int, int], side: int) -> int:
+    """1, 2, 4 or 8: a JPEG of this (height, width) is decoded at the inverse scale if ``side`` pixels are needed."""
+    divisor = 1
+    while divisor < 8 and min(full_size) >= 2 * divisor * side:
+        divisor *= 2
+    return divisor
+
+
 def _scaled_jpeg(data: bytes | memoryview, side: int, scratch: Scratch | None) -> tuple[Pixels, tuple[int, int]] | None:
     """None if libjpeg-turbo cannot convert the colours to RGB (CMYK) or rejects the file; Pillow may still accept it."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours not in ("YCbCr", "RGB", "Gray"):
             return None
-        divisor = 1
-        while divisor < 8 and min(height, width) >= 2 * divisor * side:
-            divisor *= 2
+        divisor = scale_divisor((height, width), side)
         scaled_height, scaled_width = -(-height // divisor), -(-width // divisor)
         memory = scratch.room(3 * scaled_height * scaled_width) if scratch else None
         pixels: Pixels = simplejpeg.decode_jpeg(

@@ -1,8 +1,9 @@
-"""Scores of a unit's images: each image is decoded once, in threads, for the perceptual hash and for CLIP."""
+"""Scores of a unit's images: each image is decoded once, in threads, for the perceptual hash, for CLIP and for scorers."""
 
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,8 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
-from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, PixelError, Pixels, Scratch, decode_scaled
+from qvl.pipeline.base.pool import available_threads
+from qvl.pipeline.images.decode import BAD_PIXELS, SIDE, DecodedScales, PixelError, Pixels, Scratch, read_only
 from qvl.pipeline.images.perceptual_hash import hash_thumbnails, shrunk, thumbnail, tint
+from qvl.pipeline.images.picture_scorer import PictureScorer
 from qvl.pipeline.recipe.score import Clip, Score
 from qvl.pipeline.sources.base import (
     REFERENCE_COLUMNS,
@@ -77,77 +80,124 @@ class Measures:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The model inputs from one row's image, or the reason why it could not be decoded (``fault``)."""
+    """The model inputs from one row's image, or the reason why it could not be decoded (``fault``).
+
+    ``prepared`` is what scorers keep of it, by their names. ``measured``: whether hash and CLIP are wanted.
+    """
 
     row: int
     fault: str | None
     small: Image.Image | None = None  # the input of the perceptual hash
     inputs: "dict[str, Inputs]" = field(default_factory=dict)  # by model
+    prepared: dict[str, Any] = field(default_factory=dict)  # by scorer
+    measured: bool = True
 
 
 def measure_pixels(
-    source: Source, unit: Unit, columns: pa.Table, rows: Sequence[int], score: Score, measures: Measures
+    source: Source,
+    unit: Unit,
+    columns: pa.Table,
+    rows: Sequence[int],
+    score: Score,
+    measures: Measures,
+    scorers: Sequence[PictureScorer] = (),
 ) -> dict[int, str]:
-    """Fill ``measures`` for these rows. Returns row -> fault for those that could not be decoded.
+    """Fill ``measures`` for these rows, and let ``scorers`` score theirs. Returns row -> fault where decoding failed.
 
     Raises DataError if an image no longer exists or changed since its scan, and RuntimeError if every image fails with
     the same unexpected error.
     """
     faults: dict[int, str] = {}
     decoded = 0
-    if not rows or (score.phash is None and score.clip is None):
+    measured = frozenset(rows if score.phash is not None or score.clip is not None else ())
+    wanted_rows = sorted(measured.union(*(scorer.rows for scorer in scorers)))
+    if not wanted_rows:
         return faults
-    chosen = columns.select([*REFERENCE_COLUMNS, "image_hash"]).take(pa.array(rows))
+    chosen = columns.select([*REFERENCE_COLUMNS, "image_hash"]).take(pa.array(wanted_rows))
     hashes = dict(zip(chosen["row"].to_pylist(), chosen["image_hash"].to_pylist(), strict=True))
-    wanted = sorted(ImageReference.from_columns(chosen), key=lambda image: image.locator)
-    images = images_as_scanned(source, unit, wanted, hashes, Storage())
-    models = ClipModels.open(score.clip, columns) if score.clip else None
-    with models.open_threads() if models else ThreadPoolExecutor(1) as threads:
-        for chunk in _decoded(images, threads, models, score.phash is not None):
+    references = sorted(ImageReference.from_columns(chosen), key=lambda image: image.locator)
+    images = images_as_scanned(source, unit, references, hashes, Storage())
+    models = ClipModels.open(score.clip, columns) if score.clip and measured else None
+    wants = Wanted(models, score.phash is not None, measured, tuple(scorers))
+    with wants.open_threads() as threads:
+        for chunk in _decoded(images, threads, wants):
             decoded += len(chunk)
             faults |= {item.row: item.fault for item in chunk if item.fault is not None}
             good = [item for item in chunk if item.fault is None]
-            if score.phash is not None and good:
-                _hash(good, measures)
-            if models is not None and good:
-                models.measure(good, measures, threads)
-    if decoded != len(rows):
-        raise images_missing(unit.name, len(rows) - decoded)
-    _refuse_systematic(faults, len(rows))
+            to_measure = [item for item in good if item.measured]
+            if score.phash is not None and to_measure:
+                _hash(to_measure, measures)
+            if models is not None and to_measure:
+                models.measure(to_measure, measures, threads)
+            for scorer in scorers:
+                for item in good:
+                    if scorer.name in item.prepared:
+                        scorer.add(item.row, item.prepared.pop(scorer.name))
+        for scorer in scorers:
+            scorer.finish()
+    if decoded != len(wanted_rows):
+        raise images_missing(unit.name, len(wanted_rows) - decoded)
+    _refuse_systematic(faults, len(wanted_rows))
     return faults
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of each image: hash and inputs of CLIP for the rows in ``measured``, and what scorers prepare."""
+
+    models: "ClipModels | None"
+    hashed: bool
+    measured: AbstractSet[int]
+    scorers: tuple[PictureScorer, ...]
+
+    @property
+    def chunk(self) -> int:
+        """The number of images that are decoded while others are scored."""
+        return self.models.batch if self.models else CHUNK
+
+    def open_threads(self) -> ThreadPoolExecutor:
+        """Threads that decode: one for hashes alone, because workers run side by side."""
+        if self.models:
+            return self.models.open_threads()
+        return ThreadPoolExecutor(min(MAX_THREADS, available_threads()) if self.scorers else 1)
+
+    def decode(self, row: int, data: Bytes, scratch: Scratch) -> Decoded:
+        """Decode an image for all that want it. What a scorer keeps may be a part of the image: no scratch memory then."""
+        try:
+            scales = DecodedScales(data, None if self.scorers else scratch)
+            measured, small, inputs = row in self.measured, None, {}
+            if measured:
+                image, full_size = scales.at(self.models.side if self.models else SIDE)
+                small = shrunk(Image.fromarray(image)) if self.hashed else None
+                inputs = self.models.prepare(row, image, full_size) if self.models else {}
+            wanted = [scorer for scorer in self.scorers if row in scorer.rows]
+            prepared = {scorer.name: scorer.prepare(read_only(scales.at(scorer.side)[0])) for scorer in wanted}
+            return Decoded(row, None, small, inputs, prepared, measured)
+        except PixelError:
+            return Decoded(row, BAD_PIXELS)
+        except Exception as error:  # noqa: BLE001 - a file that crashes a decoder fails only its own row, as in scan
+            return Decoded(row, f"{BAD}error:{type(error).__name__}")
+
+
 def _decoded(
-    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, models: "ClipModels | None", hashed: bool
+    images: Iterator[tuple[int, Bytes]], threads: ThreadPoolExecutor, wanted: Wanted
 ) -> Iterator[list[Decoded]]:
     """Chunks of decoded images. While the caller uses one chunk, the next one is decoded."""
-    size = models.batch if models else CHUNK
     local = threading.local()  # each thread decodes into memory of its own
 
     def decode_one(row: int, data: Bytes) -> Decoded:
         if not hasattr(local, "scratch"):
             local.scratch = Scratch()
-        return _decode(row, data, models, hashed, local.scratch)
+        return wanted.decode(row, data, local.scratch)
 
     def submit_chunk() -> list[Any]:
-        return [threads.submit(decode_one, row, data) for row, data in islice(images, size)]
+        return [threads.submit(decode_one, row, data) for row, data in islice(images, wanted.chunk)]
 
     current = submit_chunk()
     while current:
         following = submit_chunk()
         yield [future.result() for future in current]
         current = following
-
-
-def _decode(row: int, data: Bytes, models: "ClipModels | None", hashed: bool, scratch: Scratch) -> Decoded:
-    try:
-        image, full_size = decode_scaled(data, models.side if models else SIDE, scratch)
-        small = shrunk(Image.fromarray(image)) if hashed else None
-        return Decoded(row, None, small, models.prepare(row, image, full_size) if models else {})
-    except PixelError:
-        return Decoded(row, BAD_PIXELS)
-    except Exception as error:  # noqa: BLE001 - a file that crashes a decoder fails only its own row, as in scan
-        return Decoded(row, f"{BAD}error:{type(error).__name__}")
 
 
 @dataclass(frozen=True)

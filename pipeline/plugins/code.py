@@ -6,6 +6,7 @@ is what the driver found, whatever that worker has installed.
 
 import importlib
 import importlib.metadata
+import pkgutil
 import sys
 import tempfile
 import types
@@ -20,6 +21,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash, fingerprint
 from qvl.pipeline.storage.atomic import replace_file
 
+SHIPPED = "qvl.pipeline.scorers"
 ENTRY_POINTS = "qvl.plugins"
 MOST_BYTES = 4 << 20  # of a package: its source travels with every task
 SKIPPED = ("__pycache__",)
@@ -59,7 +61,23 @@ class PackageCode:
         return _package_module(self)
 
 
-Code = FileCode | PackageCode
+@dataclass(frozen=True, slots=True)
+class ShippedCode:
+    """An operator that comes with qvl: ``qvl.scorers.NAME``. Its declared version identifies it, not its source."""
+
+    name: str
+
+    @property
+    def hash(self) -> str:
+        """The same for all versions of qvl: an operator raises its own version when its results change."""
+        return "qvl"
+
+    def load(self) -> types.ModuleType:
+        """The module. Raises RecipeError where a package that it needs is not installed."""
+        return _explained(self.name, lambda: importlib.import_module(f"{SHIPPED}.{self.name.rpartition('.')[2]}"))
+
+
+Code = FileCode | PackageCode | ShippedCode
 
 
 def find_code(named: str) -> Code:
@@ -69,8 +87,19 @@ def find_code(named: str) -> Code:
             return FileCode(Path(named).name, Path(named).read_bytes())
         except OSError as error:
             raise RecipeError(f"plugins: {named}: {error.strerror}") from None
+    if named.startswith("qvl.scorers."):
+        return _shipped(named)
     points = importlib.metadata.entry_points(group=ENTRY_POINTS, name=named)
     return _package(next(iter(points)).module if points else named)
+
+
+def _shipped(named: str) -> ShippedCode:
+    known = sorted(each.name for each in pkgutil.iter_modules(importlib.import_module(SHIPPED).__path__))
+    if named.removeprefix("qvl.scorers.") not in known:
+        raise RecipeError(
+            f"plugins: there is no {named}; there are {', '.join(f'qvl.scorers.{name}' for name in known)}"
+        )
+    return ShippedCode(named)
 
 
 def _package(module: str) -> PackageCode:

@@ -256,22 +256,31 @@ class Recipe(RecipeModel):
 
     @cached_property
     def filtered_columns(self) -> tuple[str, ...]:
-        """The columns that a filter over a column judges in some source, in the order of their names."""
+        """The columns that a filter over a column judges in some source, in the order of their names.
+
+        Those of scorers come last: a row that fails another filter is not scored.
+        """
+        scored = self.score.by_plugins if self.score is not None else ()
         merged = [source.filters.over(self.filters).columns for source in self.sources]
-        return tuple(sorted({name for columns in merged for name, chosen in columns.items() if chosen is not None}))
+        names = {name for columns in merged for name, chosen in columns.items() if chosen is not None}
+        return tuple(sorted(names, key=lambda name: (name in scored, name)))
 
     @property
     def spoken(self) -> tuple[str, ...]:
         """The columns that its speakers write, in order."""
         return tuple(name for speaker in self.speakers for name in speaker.columns)
 
-    def with_plugins(self, computed: tuple[str, ...], deciding: tuple[str, ...]) -> "Recipe":
+    def with_plugins(self, computed: tuple[str, ...], deciding: tuple[str, ...], scored: tuple[str, ...]) -> "Recipe":
         """This recipe with the columns that its plug-ins compute; those in ``deciding`` are judged: only true passes.
 
+        Those in ``scored`` come from scorers, with which a recipe has the stage score whether it mentions it or not.
         Raises ValueError for a name that cannot be that of a filter.
         """
         decided = Filters.model_validate({"columns": {name: {"allowed": [True]} for name in deciding}})
-        loaded = self.model_copy(update={"computed": computed, "filters": self.filters.over(decided)})
+        update = {"computed": computed, "filters": self.filters.over(decided)}
+        if scored:
+            update["score"] = (self.score or Score()).model_copy(update={"by_plugins": scored})
+        loaded = self.model_copy(update=update)
         loaded.__dict__.pop("filtered_columns", None)  # copied with the rest, but no longer true
         loaded._check_bits()
         return loaded
@@ -334,11 +343,12 @@ def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
 
 
 def _anchored_plugin(plugin: Any, folder: Path) -> Any:
-    """A plug-in in a file, relative to the recipe's folder; modules and entry points stay as they are."""
+    """A plug-in in a file, relative to the recipe's folder, in which the files of its parameters are looked for too."""
     module = plugin.get("module") if isinstance(plugin, dict) else plugin
-    if not isinstance(module, str) or not module.endswith(".py"):
+    if not isinstance(module, str):
         return plugin
-    return {**plugin, "module": anchored(module, folder)} if isinstance(plugin, dict) else anchored(module, folder)
+    found = anchored(module, folder) if module.endswith(".py") else module
+    return {**(plugin if isinstance(plugin, dict) else {}), "module": found, "folder": str(folder)}
 
 
 def _anchored_pattern(pattern: Any, folder: Path) -> Any:

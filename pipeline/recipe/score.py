@@ -48,7 +48,7 @@ class Clip(RecipeModel):
 
 
 class Score(RecipeModel):
-    """Stage score: ``phash`` and ``clip`` from one decode of each image.
+    """Stage score: ``phash``, ``clip`` and the scorers among the plug-ins, from one decode of each image.
 
     Rows that scan could not read are never scored. Rows that a filter on scanned columns drops are scored only with
     ``always``.
@@ -57,8 +57,9 @@ class Score(RecipeModel):
     phash: PerceptualHash | None = None
     clip: Clip | None = None
     always: bool = False
+    by_plugins: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # set when the plug-ins are loaded
 
     def measured(self) -> frozenset[str]:
         """The columns that scoring measures instead of scan."""
         hashed = ("phash", "phash_tint", "phash_spread") if self.phash else ()
-        return frozenset((*hashed, *(("clip", *self.clip.models()) if self.clip else ())))
+        return frozenset((*self.by_plugins, *hashed, *(("clip", *self.clip.models()) if self.clip else ())))

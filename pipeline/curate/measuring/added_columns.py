@@ -6,6 +6,7 @@ front of it. Names are compared without regard to case, as DuckDB does.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
@@ -33,10 +34,14 @@ NONE_CHOSEN = pa.schema([])
 
 @dataclass(frozen=True, slots=True)
 class ComputedColumns:
-    """The columns of one plug-in, which has files of its own."""
+    """The columns of one plug-in, which has files of its own. ``state`` names the column of its faults.
+
+    That of a scorer is ``score_state``: its faults count only for rows that no filter on scanned columns drops.
+    """
 
     plugin: str
     schema: pa.Schema
+    state: Literal["fault", "score_state"] = "fault"
 
     def file(self, out: AnyPath, unit: str) -> AnyPath:
         return Layout(out).computed(self.plugin, unit)

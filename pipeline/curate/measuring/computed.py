@@ -114,7 +114,7 @@ def run_computed(
 
 
 def _remove_others(layout: Layout[AnyPath], plugins: Plugins) -> None:
-    known = {plugin.name for plugin in plugins.columns}
+    known = {plugin.name for plugin in plugins.all}
     for folder in (layout.out / "manifests" / "computed", layout.out / "computed"):
         others = [path for path in folder.glob("*") if path.name not in known] if folder.is_dir() else []
         for path in others:
@@ -126,6 +126,12 @@ def with_computed(carried: AddedColumns, plugins: Plugins, computed: list[Comput
     root = merkle_root(f"{each.plugin} {each.unit} {each.hash}" for each in computed) if plugins.columns else None
     columns = tuple(ComputedColumns(each.name, each.schema) for each in plugins.columns)
     return replace(carried, computed=columns, identity=root)
+
+
+def with_scorers(added: AddedColumns, plugins: Plugins) -> AddedColumns:
+    """The added columns of a run, with those of its scorers, whose files stage score writes."""
+    scored = tuple(ComputedColumns(each.name, each.schema, "score_state") for each in plugins.scorers)
+    return replace(added, computed=(*added.computed, *scored))
 
 
 def with_plugin_faults(scanned: list[ScanManifest], computed: list[ComputedManifest]) -> list[ScanManifest]:

@@ -10,10 +10,11 @@ from qvl.pipeline.commit.fingerprint import file_hash, fingerprint, merkle_root
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import committed_manifest, read_manifest, restate_manifest
 from qvl.pipeline.curate.measuring.added_columns import AddedColumns
-from qvl.pipeline.curate.measuring.manifests import ScanManifest, ScoreManifest, ScoreSummary
-from qvl.pipeline.curate.measuring.score import ScoreTask, score_task, score_unit, scored_unit
+from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScanManifest, ScoreManifest, ScoreSummary
+from qvl.pipeline.curate.measuring.score import ScoredUnit, ScoreTask, score_task, score_unit, scored_unit
 from qvl.pipeline.curate.measuring.score_columns import SCORED
 from qvl.pipeline.images.score_images import BAD
+from qvl.pipeline.plugins.operators import ScorerPlugin
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import ClipModel
 from qvl.pipeline.sources.base import Unit
@@ -33,7 +34,12 @@ def weights_identity(model: ClipModel) -> str:
 
 
 def score_tasks(
-    recipe: Recipe, out: AnyPath, units: list[Unit], scanned: list[ScanManifest], added: AddedColumns
+    recipe: Recipe,
+    out: AnyPath,
+    units: list[Unit],
+    scanned: list[ScanManifest],
+    added: AddedColumns,
+    scorers: tuple[ScorerPlugin, ...] = (),
 ) -> list[ScoreTask]:
     """A task for each unit; none if the recipe asks for no scores."""
     if recipe.score is None:
@@ -41,7 +47,7 @@ def score_tasks(
     models = recipe.score.clip.models() if recipe.score.clip else {}
     weights = {name: weights_identity(model) for name, model in models.items()}
     return [
-        score_task(recipe, recipe.source(unit.source), unit, out, manifest.hash, weights, added)
+        score_task(recipe, recipe.source(unit.source), unit, out, manifest.hash, weights, added, scorers)
         for unit, manifest in zip(units, scanned, strict=True)
     ]
 
@@ -53,6 +59,8 @@ def scores_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
     layout = Layout(tasks[0].out)
     paths = [layout.score_manifest(task.unit.id) for task in tasks]
     manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScoreManifest), paths)
+    if _scorers_are_outdated(tasks, fresh):
+        return True
     for task, manifest in zip(tasks, manifests, strict=True):
         if manifest is None or manifest.fingerprint == task.fingerprint:
             continue
@@ -66,7 +74,25 @@ def scores_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
     return False
 
 
-def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list[ScoreManifest]:
+def _scorers_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
+    """The same for what scorers computed."""
+    pairs = [(task, each) for task in tasks for each in task.scorers]
+    manifests = map_concurrently(tasks[0].out, lambda pair: read_manifest(pair[1].manifest, ComputedManifest), pairs)
+    for (task, each), manifest in zip(pairs, manifests, strict=True):
+        if manifest is None or manifest.fingerprint == each.fingerprint:
+            continue
+        if fresh:
+            return True
+        changed = [name for name, value in each.parts.items() if manifest.parts.get(name) != value]
+        raise StaleError(
+            f"{task.out} holds values of {each.plugin.name} for {task.unit.name} that were made with different "
+            f"{', '.join(changed) or 'filters'}. Choose another --output, or run with --fresh (values that did not change "
+            "are kept)"
+        )
+    return False
+
+
+def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list[ScoredUnit]:
     """Score every unit that is not scored yet. Returns the manifests of all units, in order.
 
     Returns none if the recipe asks for no scores.
@@ -77,10 +103,11 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
     done = map_concurrently(layout.out, scored_unit, tasks)
     todo = [task for task, manifest in zip(tasks, done, strict=True) if manifest is None]
     progress.stage("score", len(tasks), len(tasks) - len(todo))
-    for _, manifest in pool.map(score_unit, todo, tasks[0].needs):
-        progress.advance(manifest.rows, {state: n for state, n in manifest.states.items() if state != SCORED})
-    paths = [layout.score_manifest(task.unit.id) for task in tasks]
-    manifests = map_concurrently(layout.out, lambda path: committed_manifest(path, ScoreManifest), paths)
+    for _, unit in pool.map(score_unit, todo, tasks[0].needs):
+        states = {**unit.scores.states, **_faults_of_scorers(unit)}
+        progress.advance(unit.scores.rows, {state: n for state, n in states.items() if state != SCORED})
+    scored = map_concurrently(layout.out, _committed, tasks)
+    manifests = [unit.scores for unit in scored]
     if len({fingerprint(manifest.weights) for manifest in manifests}) > 1:
         raise ContractError(
             "workers scored with different weights of the same name; compare their open_clip download caches"
@@ -91,15 +118,29 @@ def run_score(tasks: list[ScoreTask], pool: Pool, progress: RunProgress) -> list
         fingerprint=merkle_root(f"{manifest.unit} {manifest.hash}" for manifest in manifests),
     )
     restate_manifest(layout.stage_manifest("score"), summary)
-    return manifests
+    return scored
 
 
-def with_pixel_faults(scanned: list[ScanManifest], scored: list[ScoreManifest]) -> list[ScanManifest]:
-    """Scan's manifests, whose faults now include the rows that have a valid header but could not be decoded."""
+def _committed(task: ScoreTask) -> ScoredUnit:
+    scores = committed_manifest(Layout(task.out).score_manifest(task.unit.id), ScoreManifest)
+    return ScoredUnit(scores, tuple(committed_manifest(each.manifest, ComputedManifest) for each in task.scorers))
+
+
+def _faults_of_scorers(unit: ScoredUnit) -> dict[str, int]:
+    """The number of rows without a value, by reason. An image that cannot be decoded is one fault, not one per scorer."""
+    faults: dict[str, int] = {}
+    for manifest in unit.scorers:
+        for fault, count in manifest.faults.items():
+            faults[fault] = max(faults.get(fault, 0), count)
+    return faults
+
+
+def with_pixel_faults(scanned: list[ScanManifest], scored: list[ScoredUnit]) -> list[ScanManifest]:
+    """Scan's manifests, whose faults now include the rows that have a valid header but could not be decoded or scored."""
     if not scored:
         return scanned
     return [
-        replace(unit, faults={**unit.faults, **pixel_faults(score)})
+        replace(unit, faults={**unit.faults, **_faults_of_scorers(score), **pixel_faults(score.scores)})
         for unit, score in zip(scanned, scored, strict=True)
     ]
 
@@ -111,4 +152,6 @@ def pixel_faults(manifest: ScoreManifest) -> dict[str, int]:
 
 def score_identity(tasks: list[ScoreTask]) -> str | None:
     """What the verdicts depend on in this stage: the models and the inputs, but not which other rows have scores."""
-    return fingerprint([[task.unit.id, task.parts] for task in tasks]) if tasks else None
+    if not tasks:
+        return None
+    return fingerprint([[task.unit.id, task.parts, *(each.parts for each in task.scorers)] for task in tasks])

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import qvl.pipeline.images.score_images
+import qvl.pipeline.images.decode
 from qvl.pipeline.base.errors import DataError, StaleError
 from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
@@ -135,7 +135,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(len(data))
         return decode_scaled(data, side, scratch)
 
-    monkeypatch.setattr(qvl.pipeline.images.score_images, "decode_scaled", counting)
+    monkeypatch.setattr(qvl.pipeline.images.decode, "decode_scaled", counting)
     return calls
 
 
@@ -197,7 +197,7 @@ def test_a_file_that_crashes_the_decoder_costs_its_own_row(
             raise ZeroDivisionError
         return decode_scaled(data, side, scratch)
 
-    monkeypatch.setattr(qvl.pipeline.images.score_images, "decode_scaled", crashing)
+    monkeypatch.setattr(qvl.pipeline.images.decode, "decode_scaled", crashing)
     curate(recipe(data, **PHASH), tmp_path / "out")
     states = Counter(row["score_state"] for row in ledger(tmp_path / "out"))
     assert (states["unreadable:error:ZeroDivisionError"], states["scored"]) == (2, 14)
@@ -207,7 +207,7 @@ def test_an_error_that_every_image_meets_is_raised(data: Path, tmp_path: Path, m
     def broken(data: bytes, side: int, scratch: Scratch) -> Pixels:
         raise ImportError
 
-    monkeypatch.setattr(qvl.pipeline.images.score_images, "decode_scaled", broken)
+    monkeypatch.setattr(qvl.pipeline.images.decode, "decode_scaled", broken)
     with pytest.raises(RuntimeError, match="ImportError"):
         curate(recipe(data, **PHASH), tmp_path / "out")
 

@@ -6,7 +6,8 @@ import pytest
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import file_hash
-from qvl.pipeline.curate.measuring.manifests import ScoreManifest
+from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScoreManifest
+from qvl.pipeline.curate.measuring.score import ScoredUnit
 from qvl.pipeline.curate.measuring.score_stage import (
     score_identity,
     scores_are_outdated,
@@ -35,9 +36,11 @@ def test_weights_identity_when_the_file_is_missing_raises(tmp_path: Path) -> Non
 def test_with_pixel_faults_adds_rows_that_could_not_be_decoded() -> None:
     scanned = [scan_manifest("u", "web", 9, {"unreadable:truncated": 1})]
     states = {"scored": 5, "not_scored:unreadable": 1, "unreadable:bad_pixels": 3}
-    scored = [ScoreManifest("u", "web", "u.tar", 9, states, "h", {}, "f")]
+    of_scorer = {"unreadable:bad_pixels": 3, "unreadable:plugin:size:KeyError": 2}
+    scorer = ComputedManifest("u", "web", "size", 9, of_scorer, "h", {}, "f")
+    scored = [ScoredUnit(ScoreManifest("u", "web", "u.tar", 9, states, "h", {}, "f"), (scorer,))]
     (found,) = with_pixel_faults(scanned, scored)
-    assert found.faults == {"unreadable:truncated": 1, "unreadable:bad_pixels": 3}
+    assert found.faults == {"unreadable:truncated": 1, **of_scorer}
     assert with_pixel_faults(scanned, []) == scanned
 
 

@@ -1,0 +1,1 @@
+"""Scorers that come with qvl: `qvl.scorers.NAME` in a recipe."""
