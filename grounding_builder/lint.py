@@ -1,4 +1,5 @@
-"""Check boxes in Qwen-VL's markup, in one of our shards or in JSON or JSON lines of conversations from any origin.
+"""Check boxes in Qwen-VL's markup, in one of our shards or in JSON or JSON lines of conversations from any origin, and
+those of COCO-style detection files.
 
 A JSON record has our ``turns``, ``conversations`` of ``from``/``value`` or ``messages`` of ``role``/``content``. Its images
 are written as ``<img>PATH</img>`` or listed under ``image`` or ``images``.
@@ -13,11 +14,13 @@ from typing import Any
 import orjson
 from rich.table import Table
 
+from qvl.grounding_builder.sources.detection import Detection, load_detection
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.images.picture import Picture, picture
 from qvl.pipeline.markup.parsing import tag_pairs, unclosed
+from qvl.pipeline.sources.delimited import BOM
 from qvl.pipeline.sources.json_tables import parse_writable
 from qvl.pipeline.sources.tar_index import index_tar
 from qvl.pipeline.sources.tar_members import group
@@ -26,6 +29,7 @@ from qvl.pipeline.storage.reader import Storage
 LOCATIONS_SHOWN = 3
 IMAGE = re.compile(r"<img>(.*?)</img>")
 TOP = 999
+USUAL = ("crowd", "too_many_boxes", "no_regions")  # dropped by a build, but not mistakes of a detection file
 MEANINGS = {
     "swapped": "x1 > x2 or y1 > y2",
     "zero_area": "a side of length 0",
@@ -37,6 +41,17 @@ MEANINGS = {
     "size_mismatch": "width and height in the record differ from those of the file",
     "image": "the image file is missing or cannot be read",
     "unreadable": "a record that is not JSON or has no text",
+    "box_reading": "the numbers of the boxes fit their images better if they are read in another way",
+    "box:outside": "a box outside of its image",
+    "box:contradicts_size": "a box of which less than half is inside its image",
+    "box:swapped": "x1 > x2 or y1 > y2",
+    "box:zero_area": "a side of length 0",
+    "box:too_small": "a side of less than a pixel",
+    "box:missing": "an annotation without a box",
+    "box:malformed": "a box that does not have four numbers",
+    "box:not_a_number": "NaN or infinity",
+    "no_category": "an annotation whose category has no name",
+    "no_image_data": "annotations of an image that the file does not list",
 }
 
 
@@ -87,6 +102,9 @@ def lint_file(path: Path, images: Path | None = None) -> LintReport:
     if not path.is_file():
         raise RecipeError(f"{path}: no such file")
     report = LintReport()
+    if path.suffix == ".json" and _is_detection(path):
+        _lint_detection(path, report)
+        return report
     for record in _records(path, images or path.parent, report):
         report.records += 1
         for text in record.texts:
@@ -95,6 +113,31 @@ def lint_file(path: Path, images: Path | None = None) -> LintReport:
             check_image(image, record, report)
     report.findings = dict(sorted(report.findings.items()))
     return report
+
+
+def _is_detection(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4_096).removeprefix(BOM).lstrip()
+    return start.startswith(b"{") and any(f'"{key}"'.encode() in start for key in ("images", "annotations", "info"))
+
+
+def _lint_detection(path: Path, report: LintReport) -> None:
+    """Read a COCO-style file as a build does, without its images: every faulty box is a finding, by its reason."""
+    source = Detection(name="lint", annotations=str(path), image_folder="", box_test=False)
+    storage = Storage()
+    for piece in source.pieces(storage):
+        content = load_detection(piece.path, storage)
+        contradiction = source.reading_test(content).contradiction()
+        if contradiction is not None:
+            report.add("box_reading", path.name, contradiction)
+        for draft in source.rows_of(content, storage):
+            report.records += 1
+            report.boxes += draft.regions
+            reasons: list[str | None] = [*draft.lost] or [draft.verdict]
+            for reason in reasons:
+                if reason is not None and reason not in USUAL:
+                    report.add(reason, f"{path.name}: image {draft.key}")
+    report.findings = dict(sorted(report.findings.items()))
 
 
 def check_text(text: str, location: str, report: LintReport) -> None:

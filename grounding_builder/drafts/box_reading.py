@@ -114,19 +114,23 @@ class ReadingTest:
             tiny = (np.abs(boxes) <= 1).all(axis=1) & (reading.scale != "fraction")
             return int((~inside.all(axis=1) | tiny).sum())
 
-    def check(self, name: str, remedy: str) -> None:
-        """Raises DataError, which tells both counts, if the boxes contradict the declared reading and fit another one."""
+    def contradiction(self) -> str | None:
+        """What the boxes say against the declared reading, with both counts, if they fit another one; else None."""
         count = len(self._boxes)
         if count < LEAST_BOXES:
-            return
+            return None
         found = self.misfits(self.declared)
         if found < max(1, MISFITS * count):
-            return
+            return None
         choices = [r for r in READINGS if r.scale != "thousand" or found >= MISFITS_THOUSAND * count]
         best = min(choices, key=self.misfits)
         left = self.misfits(best)
-        if left * FEWER <= found:
-            raise DataError(
-                f"{name}: of {count:,} boxes, {found:,} do not fit their image as {self.declared}, and {left:,} as {best}; "
-                f"{remedy}"
-            )
+        if left * FEWER > found:
+            return None
+        return f"of {count:,} boxes, {found:,} do not fit their image as {self.declared}, and {left:,} as {best}"
+
+    def check(self, name: str, remedy: str) -> None:
+        """Raises DataError if the boxes contradict the declared reading and fit another one."""
+        contradiction = self.contradiction()
+        if contradiction is not None:
+            raise DataError(f"{name}: {contradiction}; {remedy}")

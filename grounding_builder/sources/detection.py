@@ -72,13 +72,14 @@ class Detection(Annotations):
         return [Piece(self.annotations, 0, file_identity(storage, self.annotations))]
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
-        content = _load(piece.path, storage)
+        content = load_detection(piece.path, storage)
+        self.check_boxes(self.reading_test(content), piece.path, REMEDY)
+        yield from self.rows_of(content, storage)
+
+    def rows_of(self, content: Record, storage: Storage) -> Iterator[Draft]:
+        """The rows of a parsed file: its images, then images that have annotations but are not listed."""
         names = {identity(record.get("id")): record.get("name") for record in _records(content["categories"])}
-        by_image: dict[str | None, list[Any]] = {}
-        for annotation in content["annotations"]:
-            image_id = identity(annotation.get("image_id")) if isinstance(annotation, dict) else None
-            by_image.setdefault(image_id, []).append(annotation)
-        self._test_reading(piece.path, content["images"], by_image)
+        by_image = _by_image(content)
         for image in content["images"]:
             image_id = identity(image.get("id")) if isinstance(image, dict) else None
             annotations = by_image.pop(image_id, []) if image_id is not None else []
@@ -86,15 +87,16 @@ class Detection(Annotations):
         for key, annotations in by_image.items():
             yield Draft(key or "", regions=len(annotations)).drop("no_image_data")
 
-    def _test_reading(self, path: str, images: list[Any], by_image: dict[str | None, list[Any]]) -> None:
-        """Raises DataError if the boxes fit another reading than the declared one."""
-        test = ReadingTest(self._reading)
-        for image in images:
-            if isinstance(image, dict):
-                size = side(image.get("width")), side(image.get("height"))
-                for annotation in _records(by_image.get(identity(image.get("id")), [])):
-                    test.add(annotation.get("bbox"), size)
-        self.check_boxes(test, path, REMEDY)
+    def reading_test(self, content: Record) -> ReadingTest:
+        """A test of the declared reading on the boxes of a parsed file, where the file tells the sizes of its images."""
+        test, by_image = ReadingTest(self._reading), _by_image(content)
+        for image in _records(content["images"]):
+            size = side(image.get("width")), side(image.get("height"))
+            for annotation in _records(by_image.get(identity(image.get("id")), [])):
+                test.add(annotation.get("bbox"), size)
+            if test.full:
+                break
+        return test
 
     @property
     def _reading(self) -> Reading:
@@ -167,6 +169,15 @@ class Detection(Annotations):
         return fit(corners_in_pixels(numbers, self._reading, *size), *size, self.boxes)
 
 
+def _by_image(content: Record) -> dict[str | None, list[Any]]:
+    """The annotations of each image, by its id; None for those without one."""
+    by_image: dict[str | None, list[Any]] = {}
+    for annotation in content["annotations"]:
+        image_id = identity(annotation.get("image_id")) if isinstance(annotation, dict) else None
+        by_image.setdefault(image_id, []).append(annotation)
+    return by_image
+
+
 def _around(polygons: Any) -> Box | None:
     """The corners of the box around polygons of x, y, x, y, ... in pixels; None if they are not polygons."""
     flat = [number for polygon in polygons for number in polygon] if _are_polygons(polygons) else []
@@ -186,7 +197,8 @@ def _records(values: list[Any]) -> Iterator[Record]:
     return (value for value in values if isinstance(value, dict))
 
 
-def _load(path: str, storage: Storage) -> Record:
+def load_detection(path: str, storage: Storage) -> Record:
+    """A file with the lists ``images``, ``annotations`` and ``categories``. Raises DataError for any other."""
     try:
         content = parse_json(bytes(storage.read(path)).removeprefix(BOM))
     except ValueError as error:

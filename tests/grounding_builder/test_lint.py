@@ -76,3 +76,32 @@ def test_lint_command_exits_with_1_when_something_is_wrong(tmp_path: Path) -> No
     assert result.exit_code == 1 and "swapped" in result.output
     result = CliRunner().invoke(app, ["lint", str(tmp_path / "bad.json"), "--json"])
     assert json.loads(result.output)["findings"]["swapped"]["first"] == ["bad.json:1: <box>(3,2),(1,4)</box>"]
+
+
+def detection(path: Path, *boxes: Any) -> dict[str, int]:
+    images = [{"id": n, "width": 640, "height": 480, "file_name": f"{n}.jpg"} for n in range(len(boxes))]
+    annotations = [{"id": n, "image_id": n, "category_id": 1, "bbox": box} for n, box in enumerate(boxes)]
+    path.write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "fox"}]})
+    )
+    report = lint_file(path)
+    assert (report.records, report.boxes) == (len(boxes), len(boxes))
+    return {kind: finding.count for kind, finding in report.findings.items()}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "kinds"),
+    [
+        (([100, 100, 200, 150], [0, 0, 640, 480]), {}),
+        (
+            ([100, 100, 200, 150], None, [1, 2], [0, 0, 0, 5]),
+            {"box:malformed": 1, "box:missing": 1, "box:zero_area": 1},
+        ),
+        (([400, 300, 600, 450], [300, 200, 500, 350]), {"box:contradicts_size": 1, "box_reading": 1}),
+    ],
+    ids=["valid", "faulty", "corners"],
+)
+def test_lint_when_given_a_detection_file_counts_faulty_boxes_and_tests_their_meaning(
+    tmp_path: Path, boxes: tuple[Any, ...], kinds: dict[str, int]
+) -> None:
+    assert detection(tmp_path / "instances.json", *boxes) == kinds
