@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from qvl.pipeline.base.addresses import without_secrets
 from qvl.pipeline.base.errors import QvlError, require_utf8
 from qvl.pipeline.base.terminal import visible, visible_lines
 
@@ -86,8 +87,8 @@ def open_standard_output() -> None:
 
 
 def one_line(text: str) -> str:
-    """A message as one line that a terminal can show: control characters are escaped, and long messages are cut."""
-    line = " ".join(text.split())
+    """A message as one line that a terminal can show: no control characters, no secrets of addresses, and not too long."""
+    line = " ".join(without_secrets(text).split())
     shown = visible(line)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]} ... {shown[-LONGEST // 2 :]}"
 
@@ -103,7 +104,7 @@ def _reported(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return READER_GONE
     if os.environ.get(TRACEBACK):
-        _say(visible_lines("".join(traceback.format_exception(error)).rstrip()))
+        _say(visible_lines(without_secrets("".join(traceback.format_exception(error)).rstrip())))
     line = _fixable(error, arguments)
     if line is not None:
         _say(f"error: {one_line(line)}")

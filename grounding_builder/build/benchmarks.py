@@ -1,6 +1,5 @@
 """Build the exclusion list from the benchmarks' own files."""
 
-import posixpath
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from qvl.grounding_builder.drafts.readable import readable
 from qvl.grounding_builder.sources.json_slices import slices
 from qvl.grounding_builder.sources.refcoco import GLOB_ESCAPES, coco_ids, instances, load_refs, parquet_rows
+from qvl.pipeline.base.addresses import below
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.exclusion.exclusion import RADIUS, Exclusion
@@ -55,7 +55,7 @@ def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
                 result.add_ids(benchmark.name, lines)
         paths = [unit.path for unit in find_units(benchmark.images, storage)] if benchmark.images else []
         if benchmark.image_folder is not None:
-            paths += [posixpath.join(benchmark.image_folder, name) for name in sorted(set(names))]
+            paths += [below(benchmark.image_folder, name) for name in sorted(set(names))]
         for path in paths:
             result.add_image(benchmark.name, storage.read(_existing(path, storage)))
     return result
@@ -64,8 +64,9 @@ def exclusion(spec: Exclude, storage: Storage) -> Exclusion:
 def _refs(benchmark: Benchmark, result: Exclusion, storage: Storage) -> Iterator[str]:
     """Add the ids of the references' images; yields the images' file names."""
     for pattern in benchmark.refs:
-        path = find_units((pattern.translate(GLOB_ESCAPES),), storage)[0].path
-        if path.endswith(".parquet"):
+        unit = find_units((pattern.translate(GLOB_ESCAPES),), storage)[0]
+        path = unit.path
+        if unit.name.endswith(".parquet"):
             names = [row["file_name"] for row in parquet_rows(path, storage) if row.get("split") != "train"]
             result.add_ids(benchmark.name, [i for name in names for i in coco_ids(name)])
             yield from names

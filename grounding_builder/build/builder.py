@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from qvl.grounding_builder.build.image_size import disagreement
 from qvl.grounding_builder.drafts.drafts import FILES, NOT_TRAIN, Annotations, Draft, Item, Piece
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import ContractError
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
@@ -47,8 +48,9 @@ class Grounding:
         storage, units = Storage(), []
         for source in self.sources:
             for piece in source.pieces(storage):
-                name = piece.path.rsplit("/", 1)[-1]
-                folder = xxhash.xxh3_64_hexdigest(_tail(piece.path).encode())[:8]
+                public = public_address(piece.path)
+                name = public.rsplit("/", 1)[-1]
+                folder = xxhash.xxh3_64_hexdigest(_tail(public).encode())[:8]
                 unit = f"{source.name}-{folder}-{piece.number:06d}"
                 units.append(BuildUnit(unit, source.name, f"{name}#{piece.number}", piece))
         if len({unit.id for unit in units}) != len(units):

@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from qvl.grounding_builder.drafts.box_reading import ReadingTest
 from qvl.grounding_builder.drafts.readable import readable, text_of
 from qvl.grounding_builder.drafts.regions import Boxes, regions_of
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.captions.prompt_language import prompt_language
 from qvl.pipeline.markup import markers
@@ -110,7 +111,7 @@ class Annotations(RecipeModel, ABC):
 
     def rows(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
         """The same as ``drafts``. Raises DataError for a record that cannot be read."""
-        drafts, name, number = self.drafts(piece, storage), posixpath.basename(piece.path), 0
+        drafts, name, number = self.drafts(piece, storage), posixpath.basename(public_address(piece.path)), 0
         while True:
             with readable(f"{self.name}: {name}: row {number} of part {piece.number}"):
                 draft = next(drafts, None)
@@ -124,7 +125,7 @@ class Annotations(RecipeModel, ABC):
     ) -> None:
         """Raises DataError if the boxes of a file contradict their declared reading and fit another one."""
         if self.box_test:
-            name = f"{self.name}: {posixpath.basename(path)}"
+            name = f"{self.name}: {posixpath.basename(public_address(path))}"
             test.check(name, f"{remedy}, or box_test: false if the file is right as it is")
 
     def language_of(self, text: str) -> str:

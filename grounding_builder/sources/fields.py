@@ -5,6 +5,7 @@ from typing import Any, ParamSpec
 
 from qvl.grounding_builder.drafts.drafts import Draft
 from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE, Unusable, text_of
+from qvl.pipeline.base.addresses import below
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.storage.reader import Storage
@@ -56,7 +57,7 @@ def image_path(folder: str, name: Any) -> str:
         outside = name.startswith("/") or "://" in name or ".." in name.split("/")
         if not name or outside or "\\" in name or "\0" in name:
             raise Unusable(BAD_PATH)
-    return f"{folder}/{name}" if folder else name
+    return below(folder, name) if folder else name
 
 
 def image_size(width: Any, height: Any, path: str, storage: Storage) -> tuple[int, int]:

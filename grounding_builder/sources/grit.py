@@ -21,6 +21,7 @@ from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose, escaped, text_fault, trimmed
 from qvl.grounding_builder.sources.fields import image_path, printable
 from qvl.grounding_builder.sources.records import Record
+from qvl.pipeline.base.addresses import public_address, with_ending
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.markers import has_marker
@@ -64,16 +65,17 @@ class Grit(Annotations):
         found: list[Piece] = []
         for unit in find_units(self.paths, storage):
             identity = file_identity(storage, unit.path)
-            rows = _rows(unit.path, storage) if unit.path.endswith(".parquet") else 1
+            rows = _rows(unit.path, storage) if unit.name.endswith(".parquet") else 1
             for number, first in enumerate(range(0, max(rows, 1), ROWS_PER_PIECE)):
                 found.append(Piece(unit.path, number, {**identity, "first": first}, first))
         return found
 
     def drafts(self, piece: Piece, storage: Storage) -> Iterator[Draft]:
         test = ReadingTest(READING)
-        if piece.path.endswith(".tar"):
+        public = public_address(piece.path)
+        if public.endswith(".tar"):
             yield from self._tar(piece.path, storage, test)
-        elif piece.path.endswith(".parquet"):
+        elif public.endswith(".parquet"):
             yield from self._parquet(piece.path, piece.payload, storage, test)
         else:
             yield from self._jsonl(piece.path, storage, test)
@@ -275,8 +277,8 @@ def _rows(path: str, storage: Storage) -> int:
 
 def _status_table(path: str, storage: Storage) -> StatusTable:
     """img2dataset's table next to a tar; empty if the table does not exist."""
-    table = path.removesuffix(".tar") + ".parquet"
-    if not storage.exists(table):
+    table = with_ending(path, ".tar", ".parquet")
+    if not storage.has_side_file(path, table):
         return StatusTable()
     with storage.local(table) as local:
         return read_status_table(local, [*COLUMNS, *ORIGINAL], MAX_EXPANSION)

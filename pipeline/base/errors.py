@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 from typing import Self
 
+from qvl.pipeline.base.addresses import without_secrets
+
 SHOWN = 5  # differences that a message names
 SIGNALLED = 143
 """Exit status of a run that a signal stopped after it saved a checkpoint."""
 
 
 class QvlError(Exception):
-    """Its message is one line: what is wrong, where, and what to do. The command exits with status 2."""
+    """Its message is one line: what is wrong, where, and what to do. The command exits with status 2.
+
+    The addresses in it are without signed queries and passwords, whoever catches, prints or logs it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class RecipeError(QvlError):
@@ -35,6 +43,10 @@ class ContractError(QvlError):
 
 class DataError(QvlError):
     """The data is damaged beyond what the recipe tolerates, or a file of ours is corrupted."""
+
+
+class AccessRefused(QvlError):
+    """A server refuses an address that carries a token or a password: a run must not go on without its files."""
 
 
 def require_utf8(name: str) -> None:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from qvl.pipeline.base.addresses import without_secrets
 from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.terminal import has_terminal, visible
 
@@ -42,7 +43,7 @@ class RunProgress:
 
     def warn(self, line: str) -> None:
         """Show a warning that does not stop the run."""
-        self.console.print(f"warning: {line}", highlight=False, soft_wrap=True)
+        self.console.print(f"warning: {without_secrets(line)}", highlight=False, soft_wrap=True)
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """Start a stage of ``total`` pieces of work, of which ``done`` are reused from an earlier run."""

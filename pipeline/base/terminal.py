@@ -3,6 +3,7 @@
 Keys, captions, URLs and file names come from data. Printed as they are, an escape sequence in one of them could rewrite
 earlier lines, change the title of the window or hide where a link leads; a newline could forge a line, and a bidirectional
 control reorders what is read. Such characters are shown as Python writes them, for example ``\\x1b`` and ``\\u202e``.
+Warnings have addresses without signed queries and passwords.
 
 Tables and progress bars are printed by ``qvl.pipeline.base.screen``. Ruff refuses all other ways to print.
 """
@@ -10,6 +11,8 @@ Tables and progress bars are printed by ``qvl.pipeline.base.screen``. Ruff refus
 import json
 import re
 import sys
+
+from qvl.pipeline.base.addresses import without_secrets
 
 # C0, DEL and C1; marks, embeddings, overrides and isolates of bidirectional text; line separators; surrogates of file names
 CONTROLS = "\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -47,7 +50,7 @@ def _write(text: str) -> None:
 
 def warn(line: str) -> None:
     """Print one line on standard error."""
-    sys.stderr.write(f"{visible(line)}\n")
+    sys.stderr.write(f"{visible(without_secrets(line))}\n")
     sys.stderr.flush()
 
 

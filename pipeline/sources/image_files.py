@@ -2,6 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+from qvl.pipeline.base.addresses import below
+
 
 def file_in(folder: str, name: str) -> str | None:
     """The path of a file in a folder or below an address; None if there is no name or if it leads out of the folder."""
@@ -11,7 +13,7 @@ def file_in(folder: str, name: str) -> str | None:
         return None
     folder = folder.removeprefix("file://")
     if "://" in folder:
-        return f"{folder.rstrip('/')}/{name}" if not name.startswith("/") else None
+        return below(folder, name) if not name.startswith("/") else None
     root = Path(folder).resolve()
     try:
         target = (root / name).resolve()

@@ -1,7 +1,8 @@
 """From glob patterns to units: sorted, named below the fixed folder of their pattern, and each file only once.
 
 A pattern may contain ``*``, ``**``, ``?``, ``[ab]`` and, as is usual for WebDataset, ``{00000..00099}`` and ``{a,b}``.
-A wildcard in square brackets (``[*]``) matches itself. fsspec's glob does the matching; it has no braces.
+A wildcard in square brackets (``[*]``) matches itself. fsspec's glob does the matching; it has no braces. The signed query
+of an address belongs to each of its files, but neither to the pattern nor to a name.
 """
 
 import math
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from fsspec.utils import glob_translate
 
-from qvl.pipeline.base.errors import RecipeError
+from qvl.pipeline.base.addresses import Address, public_address
+from qvl.pipeline.base.errors import AccessRefused, RecipeError
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.storage.stores import map_in_threads
 
 ESCAPED = re.compile(r"\[([*?\[{])\]")
 WILDCARD = re.compile(r"\[[*?\[{]\]|([*?\[{])")
@@ -32,8 +35,14 @@ def escaped(folder: str) -> str:
 
 
 def fixed_folder(pattern: str) -> str:
-    """The folder before the first wildcard of a pattern, without escapes."""
-    return ESCAPED.sub(r"\1", _fixed(pattern))
+    """The folder before the first wildcard of a pattern, without escapes and without the secret of an address."""
+    return ESCAPED.sub(r"\1", _fixed(public_address(pattern)))
+
+
+def _named(pattern: str) -> str:
+    """The path that a pattern without wildcards names."""
+    address = Address.of(pattern)
+    return address.at(ESCAPED.sub(r"\1", address.public))
 
 
 def _fixed(pattern: str) -> str:
@@ -45,12 +54,17 @@ def _fixed(pattern: str) -> str:
 
 def expanded(pattern: str) -> Iterator[str]:
     """The pattern with its braces filled in each possible way, in order. Braces without a comma or range are kept."""
+    address = Address.of(pattern)
+    yield from (address.at(filled) for filled in _filled(address.public))
+
+
+def _filled(pattern: str) -> Iterator[str]:
     match = BRACES.search(pattern)
     if match is None:
         yield pattern
         return
     for filling in _numbers(pattern, match[2], match[3]) if match[2] else match[1].split(","):
-        yield from expanded(pattern[: match.start()] + filling + pattern[match.end() :])
+        yield from _filled(pattern[: match.start()] + filling + pattern[match.end() :])
 
 
 def _ways(pattern: str, match: re.Match[str]) -> int:
@@ -72,18 +86,25 @@ def _numbers(pattern: str, first: str, last: str) -> list[str]:
 def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
     """Units of all patterns, still without the name of their source. A file that two patterns match is one unit.
 
-    Raises RecipeError for a pattern that matches nothing, for a folder, and for two files that would share a name.
+    Raises RecipeError for a pattern that matches nothing, for a folder, for two files that would share a name, and for two
+    addresses that differ only in their secrets: the queries may name two files, or be the old and the new token of one.
     """
     units: dict[str, Unit] = {}
-    seen: set[str] = set()
+    seen: dict[str, Address] = {}
     for pattern in patterns:
         root = storage.canonical(fixed_folder(pattern)).rstrip("/") + "/"
         for path in _matching_files(pattern, storage):
-            identity = storage.identity(path)
-            if identity in seen:
+            identity, address = storage.identity(path), Address.of(path)
+            before = seen.setdefault(identity, address)
+            if (before.user, before.query) != (address.user, address.query):
+                raise RecipeError(
+                    f"{identity}: is named twice with different queries or passwords, which are no part of a file's name; "
+                    "name it once"
+                )
+            if before is not address:
                 continue
-            seen.add(identity)
-            name = path.removeprefix(root) if path.startswith(root) else posixpath.basename(path)
+            public = address.public
+            name = public.removeprefix(root) if public.startswith(root) else posixpath.basename(public)
             if name in units:
                 raise RecipeError(f"{path}: another file of this source is also named {name}; give them two sources")
             units[name] = Unit(source="", name=name, path=path)
@@ -92,18 +113,19 @@ def find_units(patterns: tuple[str, ...], storage: Storage) -> list[Unit]:
 
 def _matching_files(pattern: str, storage: Storage) -> list[str]:
     """The files that a pattern names. Each way to fill its braces must match: a missing shard is a mistake."""
-    if math.prod(_ways(pattern, match) for match in BRACES.finditer(pattern)) > MAX_NUMBERS:
+    public = public_address(pattern)
+    if math.prod(_ways(public, match) for match in BRACES.finditer(public)) > MAX_NUMBERS:
         raise RecipeError(f"{pattern}: names more than {MAX_NUMBERS:,} files")
     each = dict.fromkeys(expanded(pattern))
-    if len(each) > 1 and not any(match[1] for match in WILDCARD.finditer(next(iter(each)))):
-        return _existing_files(pattern, [ESCAPED.sub(r"\1", path) for path in each], storage)
+    if len(each) > 1 and not any(match[1] for match in WILDCARD.finditer(public_address(next(iter(each))))):
+        return _existing_files(pattern, [_named(path) for path in each], storage)
     found: dict[str, None] = {}
     for one in each:
-        paths = storage.glob(one)
+        paths, named = storage.glob(one), _named(one)
         if not paths:
-            raise _missing(ESCAPED.sub(r"\1", one))
-        if len(paths) == 1 and storage.canonical(ESCAPED.sub(r"\1", one)) == paths[0] and storage.is_folder(paths[0]):
-            shown = ESCAPED.sub(r"\1", one).rstrip("/")
+            raise _missing(named)
+        if len(paths) == 1 and storage.canonical(named) == paths[0] and storage.is_folder(paths[0]):
+            shown = public_address(named).rstrip("/")
             raise RecipeError(f"{shown} is a folder; write {shown}/*.tar, or another pattern for its files")
         found |= dict.fromkeys(paths)
     return list(found)
@@ -111,10 +133,14 @@ def _matching_files(pattern: str, storage: Storage) -> list[str]:
 
 def _existing_files(pattern: str, paths: list[str], storage: Storage) -> list[str]:
     """The given paths, which must all exist. Lists the folder once instead of asking for each of many thousand files."""
-    present = set(storage.glob(_any_filling(pattern)))
+    try:
+        present = set(storage.glob(_any_filling(pattern)))
+    except AccessRefused:  # a token that opens files but does not list their folder
+        present = set()
     spelled = [storage.canonical(path) for path in paths]
-    for path, spelling in zip(paths, spelled, strict=True):
-        if spelling not in present and not storage.exists(path):
+    unlisted = [path for path, spelling in zip(paths, spelled, strict=True) if spelling not in present]
+    for path, exists in zip(unlisted, map_in_threads(storage.exists, unlisted), strict=True):
+        if not exists:
             raise _missing(path)
     return spelled
 
@@ -147,10 +173,11 @@ def _matches(pattern: str, path: AnyPath, storage: Storage) -> bool:
 
 def _any_filling(pattern: str) -> str:
     """The pattern with a star in place of each pair of braces; stars that meet are one."""
-    count = 1
+    address, count = Address.of(pattern), 1
+    filled = address.public
     while count:
-        pattern, count = BRACES.subn(FILLED, pattern)
-    return RUN_OF_STARS.sub("*", pattern)
+        filled, count = BRACES.subn(FILLED, filled)
+    return address.at(RUN_OF_STARS.sub("*", filled))
 
 
 def owned(units: list[Unit], source: str) -> list[Unit]:

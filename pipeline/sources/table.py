@@ -13,6 +13,7 @@ import pyarrow as pa
 import xxhash
 from pydantic import Field
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.sources.base import (
@@ -145,7 +146,9 @@ class Table(Source, RecipeModel):
 
     def _partition(self, unit: Unit) -> Partition:
         """The columns that the recipe names and the folders of a file give."""
-        return partition_of(unit.path, {name for name in self.all_columns().named() if isinstance(name, str)})
+        return partition_of(
+            public_address(unit.path), {name for name in self.all_columns().named() if isinstance(name, str)}
+        )
 
     def all_columns(self) -> Columns:
         return self.columns.over(PRESETS[self.preset]) if self.preset else self.columns

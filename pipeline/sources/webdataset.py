@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from qvl.pipeline.base.addresses import with_ending
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.commit.fingerprint import file_identity
@@ -62,7 +63,7 @@ class WebDataset(Source, RecipeModel):
     def units(self, storage: Storage) -> list[Unit]:
         units = find_units(self.paths, storage)
         for unit in units:
-            if unit.path.lower().endswith(COMPRESSED_NAMES):
+            if unit.name.lower().endswith(COMPRESSED_NAMES):
                 raise RecipeError(
                     f"{unit.path}: tars that are compressed with gzip or the like are not read; unpack it to .tar"
                 )
@@ -70,7 +71,7 @@ class WebDataset(Source, RecipeModel):
 
     def side_inputs(self, unit: Unit, storage: Storage) -> list[Any]:
         paths = (_sibling(unit, ".parquet"), _sibling(unit, "_stats.json"))
-        return [file_identity(storage, path) for path in paths if storage.exists(path)]
+        return [file_identity(storage, path) for path in paths if storage.has_side_file(unit.path, path)]
 
     def carried(self, unit: Unit, storage: Storage) -> pa.Schema:
         return self.columns.declared()
@@ -122,15 +123,15 @@ class WebDataset(Source, RecipeModel):
 
     def _status_table(self, unit: Unit, columns: Columns, storage: Storage) -> StatusTable:
         path = _sibling(unit, ".parquet")
-        if not storage.exists(path):
+        if not storage.has_side_file(unit.path, path):
             return StatusTable()
         with storage.local(path) as local:
             return read_status_table(local, [str(column) for column in columns.named()], self.max_expansion)
 
     def _unaccounted(self, unit: Unit, table: StatusTable, storage: Storage) -> Iterator[Row]:
         """A row for each that img2dataset was given but that none of its outputs mentions; a fault for an absurd number."""
-        stats = _sibling(unit, "_stats.json")
-        if not storage.exists(stats) or not storage.exists(_sibling(unit, ".parquet")):
+        stats, table_path = _sibling(unit, "_stats.json"), _sibling(unit, ".parquet")
+        if not all(storage.has_side_file(unit.path, path) for path in (stats, table_path)):
             return
         count = stated_count(storage.read(stats)) if storage.size(stats) <= MAX_STATS_BYTES else None
         if count is None:
@@ -212,7 +213,7 @@ def _record(data: memoryview, meta: Member | None, status: Record) -> Record | N
 
 
 def _sibling(unit: Unit, ending: str) -> str:
-    return unit.path.removesuffix(".tar") + ending
+    return with_ending(unit.path, ".tar", ending)
 
 
 def _carried(record: Record, columns: Columns) -> Carried:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qvl.pipeline.base.errors import RecipeError, require_utf8
+from qvl.pipeline.base.addresses import Address, public_address
+from qvl.pipeline.base.errors import AccessRefused, RecipeError, require_utf8
 from qvl.pipeline.storage.stores import kind_of, map_in_threads, open_filesystem, request
 
 
@@ -23,14 +24,17 @@ class Storage:
         return "://" not in path or path.startswith("file://")
 
     def canonical(self, path: str) -> str:
-        """The path as ``glob`` spells it: absolute if it is local, with its protocol if it is remote."""
+        """The path as ``glob`` spells it: absolute if it is local, with its protocol and its secret if it is remote."""
         filesystem, inner = open_filesystem(path)
-        return str(inner) if self.is_local(path) else str(filesystem.unstrip_protocol(inner))
+        return str(inner) if self.is_local(path) else Address.of(path).at(str(filesystem.unstrip_protocol(inner)))
 
     def identity(self, path: str) -> str:
-        """One spelling for all paths to a file: links in its folders are resolved; a link to a file is a file of its own."""
+        """One spelling for all paths to a file, without the secret of an address.
+
+        Links in its folders are resolved; a link to a file is a file of its own.
+        """
         if not self.is_local(path):
-            return self.canonical(path)
+            return public_address(self.canonical(path))
         local = _local_path(path)
         return str(Path(os.path.realpath(local.parent)) / local.name)
 
@@ -49,7 +53,8 @@ class Storage:
             found = request(pattern, lambda filesystem, inner: filesystem.glob(inner))
         except (ValueError, re.error) as error:
             raise RecipeError(f"{pattern}: not a pattern: {error}") from None
-        return sorted(str(filesystem.unstrip_protocol(path)) for path in found)
+        address = Address.of(pattern)
+        return sorted(address.at(str(filesystem.unstrip_protocol(path))) for path in found)
 
     def size(self, path: str) -> int:
         """Size of the file in bytes."""
@@ -62,6 +67,17 @@ class Storage:
         if self.is_local(path):
             return _local_path(path).is_file()
         return kind_of(path) == "file"
+
+    def has_side_file(self, path: str, side: str) -> bool:
+        """Whether the file ``side``, which need not exist, is there to complete ``path``.
+
+        A token that opens only ``path`` gives False. Raises AccessRefused if the token does not open ``path`` either.
+        """
+        try:
+            return self.exists(side)
+        except AccessRefused:
+            self.size(path)
+            return False
 
     def is_folder(self, path: str) -> bool:
         if self.is_local(path):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from qvl.pipeline.base.addresses import HTTP, Address
 from qvl.pipeline.base.errors import QvlError, RecipeError
 from qvl.pipeline.base.terminal import warn
 
@@ -32,6 +33,7 @@ S3 = ("s3", "s3a")
 PACKAGES = {
     **dict.fromkeys(S3, "; pip install 'qvl[s3]'"),
     "hf": "; pip install huggingface_hub",
+    **dict.fromkeys(("http", "https"), "; pip install aiohttp"),
 }
 # client errors that fsspec passes on without turning them into an OSError, by module
 CLIENT_ERRORS = {
@@ -175,10 +177,14 @@ def _store_errors() -> tuple[type[Exception], ...]:
 def open_filesystem(path: str) -> tuple[Any, str]:
     """The fsspec file system of a path or URL, and the path within it. Listings are not cached: others write there too.
 
+    The file system of a web server adds the secret of the address to its requests; the path is without it.
+
     Raises RecipeError for a protocol that is unknown or whose package is missing.
     """
     options = _s3_options() if path.partition("://")[0] in S3 else {}
     try:
+        if HTTP.match(path):
+            return _web_files(path)
         filesystem, inner = fsspec.core.url_to_fs(path, use_listings_cache=False, **options)
     except (ImportError, ValueError, TypeError) as error:
         missing = isinstance(error, ImportError)
@@ -187,6 +193,14 @@ def open_filesystem(path: str) -> tuple[Any, str]:
     if options:
         filesystem.retries = 1  # of time-outs, each of which botocore has repeated already
     return filesystem, str(inner)
+
+
+def _web_files(path: str) -> tuple[Any, str]:
+    from qvl.pipeline.storage.web import WebFiles  # other files are read without aiohttp
+
+    address = Address.of(path)
+    options = {"use_listings_cache": False, "skip_instance_cache": address.is_signed}
+    return WebFiles(user=address.user, query=address.query, **options), address.public
 
 
 def _s3_options() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 from pydantic import Field, JsonValue, model_validator
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
@@ -58,7 +59,10 @@ class Html(RecipeModel):
         """One unit per WARC file, or per ``per_unit`` templates or saved pages."""
         if self.warcs:
             files = self._files(source, self.warcs)
-            return [BuildUnit(f"{source}-{n:05d}", source, PurePosixPath(f).name, f) for n, f in enumerate(files)]
+            return [
+                BuildUnit(f"{source}-{n:05d}", source, PurePosixPath(public_address(f)).name, f)
+                for n, f in enumerate(files)
+            ]
         if self.templates:
             ranges = [
                 (first, min(self.count or 0, first + self.per_unit))
@@ -81,7 +85,7 @@ class Html(RecipeModel):
                     f"{source}: nothing matches {pattern}; `sh scripts/ocr_packages.sh` installs the demo's files"
                 )
             found.update(files)
-        return sorted(found)
+        return sorted(found, key=public_address)
 
     def _name(self, path: str) -> str:
         """A saved page's path relative to the root. Raises RecipeError for a page outside it."""

@@ -7,6 +7,7 @@ from typing import Literal
 import xxhash
 from pydantic import Field, JsonValue
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.builders.builder import BuildUnit
@@ -46,8 +47,8 @@ class Pdf(RecipeModel):
             found += files
         width = len(str(len(found)))
         return [
-            BuildUnit(f"{source}-{number:0{max(4, width)}d}", source, PurePosixPath(path).name, path)
-            for number, path in enumerate(sorted(set(found)))
+            BuildUnit(f"{source}-{number:0{max(4, width)}d}", source, PurePosixPath(public_address(path)).name, path)
+            for number, path in enumerate(sorted(set(found), key=public_address))
         ]
 
     def common(self) -> dict[str, JsonValue]:

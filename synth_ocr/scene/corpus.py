@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import xxhash
 from faker import Faker
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.storage.reader import Storage
 from qvl.synth_ocr.page.text import PRIVATE_USE, UNKNOWN, WIDE, clean
@@ -46,7 +47,7 @@ def without_markup(text: str) -> str:
 @lru_cache(maxsize=64)
 def read_text(path: str, column: str, most: int) -> str:
     """The text of a corpus file, cut after ``most`` bytes."""
-    if path.endswith(".parquet"):
+    if public_address(path).endswith(".parquet"):
         with Storage().local(path) as local:
             rows = pq.read_table(local, columns=[column])[column].to_pylist()
         return "\n".join(row for row in rows if row)[:most]
@@ -96,4 +97,7 @@ def random_time(faker: Faker) -> str:
 
 def file_identities(files: list[tuple[Corpus, str]]) -> list[str]:
     """The names and hashes of the corpus files."""
-    return [f"{PurePosixPath(path).name} {xxhash.xxh3_128_hexdigest(Storage().read(path))}" for _, path in files]
+    return [
+        f"{PurePosixPath(public_address(path)).name} {xxhash.xxh3_128_hexdigest(Storage().read(path))}"
+        for _, path in files
+    ]

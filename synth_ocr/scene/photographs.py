@@ -11,6 +11,7 @@ import xxhash
 from cachetools import cachedmethod
 from PIL import Image, ImageOps
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.storage.reader import Storage
@@ -76,11 +77,11 @@ class Backgrounds:
         """
         found = self._listed(path, self.exclusion) if self.exclusion is not None else ""
         word = self.find_text(path) if self.find_text is not None and not found else ""
-        return f"{PurePosixPath(path).name} text {word}" if word else found
+        return f"{PurePosixPath(public_address(path)).name} text {word}" if word else found
 
     @staticmethod
     def _listed(path: str, exclusion: Exclusion) -> str:
-        name = PurePosixPath(path).name
+        name = PurePosixPath(public_address(path)).name
         number = COCO_NUMBER.search(name)
         found = exclusion.by_id([f"coco:{int(number[1])}"]) if number else None
         if found is None:

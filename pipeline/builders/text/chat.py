@@ -1,11 +1,11 @@
 """Dialogues: roles in order, images numbered and included, boxes in the text parsed into regions."""
 
-import posixpath
 from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
+from qvl.pipeline.base.addresses import below
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.messages import ImagePart, LayoutError, Message, Part, read_turns, render
 from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
@@ -101,7 +101,7 @@ class Chat(TextSource):
         """The image that a dialogue names. URLs are not fetched: untrusted data must not decide what is requested."""
         if "://" in path:
             raise LayoutError("image_address")
-        picture = read_picture(posixpath.join(self.image_folder, path), storage)
+        picture = read_picture(below(self.image_folder, path), storage)
         if isinstance(picture, str):
             raise LayoutError(picture)
         return picture

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.images.picture import Picture, picture, read_picture
 from qvl.pipeline.sources.embedded_images import EmbeddedImage
@@ -60,7 +61,7 @@ def image_addresses(pattern: str | None, document: str, storage: Storage) -> dic
     found: dict[str, tuple[str, int, int]] = {}
     if pattern is None:
         return found
-    named = pattern.replace(STEM, PurePosixPath(document).name.partition(".")[0])
+    named = pattern.replace(STEM, PurePosixPath(public_address(document)).name.partition(".")[0])
     for unit in find_units((named,), storage):
         with storage.mapped(unit.path) as data:
             index = index_tar(data)

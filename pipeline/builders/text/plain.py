@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.text.rows import UnreadableRow, json_rows
 from qvl.pipeline.builders.text.source import Draft, TextSource
@@ -64,7 +65,7 @@ class PlainText(TextSource):
         return Draft(key, KEEP, turns, language)
 
     def _rows(self, path: str, storage: Storage) -> Iterator[tuple[str, str | UnreadableRow]]:
-        if path.endswith((".jsonl", ".ndjson", ".json")):
+        if public_address(path).endswith((".jsonl", ".ndjson", ".json")):
             for number, row in enumerate(json_rows(path, storage)):
                 key = str(number) if isinstance(row, UnreadableRow) else str(row.get("id", number))
                 yield key, row if isinstance(row, UnreadableRow) else self._column(row.get(self.column))

@@ -39,7 +39,7 @@ class TextRecipe(RecipeModel):
 
 def load_recipe(path: Path) -> TextRecipe:
     """Read a recipe; relative paths start from its folder. Raises RecipeError with one line per mistake."""
-    return read_recipe(path, TextRecipe, _anchor_paths)
+    return read_recipe(path, TextRecipe, _anchor_paths, kinds=("text", "chat", "interleaved"))
 
 
 def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
