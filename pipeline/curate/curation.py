@@ -38,6 +38,11 @@ class Curation:
         except ValueError as error:
             raise RecipeError(f"plugins: {' '.join(str(error).split())}") from None
         check_reads(loaded, plugins)
+        if plugins.scorers and loaded.has_captions():
+            raise RecipeError(
+                f"plugins: {plugins.scorers[0].name} is a scorer, and rows with several `captions` cannot be scored yet; "
+                "leave out one of them"
+            )
         return cls(loaded, out, plugins)
 
     @property

@@ -1,0 +1,1 @@
+"""Tests of the scorers that come with qvl."""
