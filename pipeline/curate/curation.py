@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qvl.pipeline.base.errors import ContractError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.added_columns import (
+    check_balance,
     check_filtered_columns,
     check_names,
     check_prompts,
@@ -60,6 +61,7 @@ class Curation:
         """A task for each unit, in the same order. Looks at every input file."""
         check_names(self.recipe)
         check_filtered_columns(self.recipe)
+        check_balance(self.recipe)
         check_prompts(self.recipe)
         storage, units = Storage(), self.units()
         language_model(self.recipe.language_model)  # loaded before several threads ask for it

@@ -26,7 +26,7 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
         mode="json",
         exclude={
             **{"filters": True, "tolerance": True, "sources": True, "score": WEIGHT_FILES},
-            **dict.fromkeys(("decontaminate", "dedup", "plugins", "caption", "speakers", "answers"), True),
+            **dict.fromkeys(("decontaminate", "dedup", "plugins", "caption", "speakers", "answers", "balance"), True),
         },
     )
     sources: dict[str, JsonValue] = {
@@ -43,6 +43,8 @@ def recipe_note(recipe: Recipe, plugins: Plugins = NO_PLUGINS) -> RecipeNote:
     own: dict[str, JsonValue] = {"plugins": plugins.note()} if plugins.all else {}
     if recipe.speakers:
         own["speakers"] = [{"name": speaker.name, **speaker.identity()} for speaker in recipe.speakers]
+    if recipe.balance:
+        own["balance"] = [step.identity() for step in recipe.balance]
     return {**content, "sources": sources, "decontaminate": benchmarks, "dedup": dedup, **own}
 
 

@@ -123,9 +123,17 @@ def split(keys: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
     """Records sorted by partition, and the offsets [parts + 1] where each partition starts."""
     if parts == 1:
         return keys, np.array([0, len(keys)])
-    part = (keys["high"] >> np.uint64(64 - int(parts).bit_length() + 1)).astype(np.int64)
+    part = partition_of(keys["high"], parts)
     offsets = np.concatenate(([0], np.cumsum(np.bincount(part, minlength=parts))))
     return keys[np.argsort(part, kind="stable")], offsets
+
+
+def partition_of(hashes: np.ndarray, parts: int) -> np.ndarray:
+    """The partition (int64) of each 64-bit hash, by its upper bits. ``parts`` is a power of two."""
+    if parts == 1:
+        return np.zeros(len(hashes), np.int64)
+    found: np.ndarray = (hashes >> np.uint64(64 - int(parts).bit_length() + 1)).astype(np.int64)
+    return found
 
 
 def losers(keys: np.ndarray, rule: DuplicateRule) -> np.ndarray:

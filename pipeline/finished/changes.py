@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, ValidationError
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.curate.measuring.added_columns import check_filtered_columns, known_columns
+from qvl.pipeline.curate.measuring.added_columns import check_balance, check_filtered_columns, known_columns
 from qvl.pipeline.filters import FILTER_NAMES, Filters
 from qvl.pipeline.recipe.bounded_yaml import YamlFault, parse_yaml
 from qvl.pipeline.recipe.recipe import Recipe
@@ -46,6 +46,7 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
 
     ``FILTER.KEY=VALUE`` changes the filter of every source that has it, or of all sources if none has it. With ``SOURCE.``
     in front it changes that of one source. ``FILTER=null`` switches it off. ``dedup.KEY=VALUE`` changes a duplicate rule.
+    ``balance.STEP.KEY=VALUE`` changes a step of balance, and ``balance.STEP=null`` leaves it out.
     FILTER is also any column, which needs no filter in the recipe. ``caption.KEY=VALUE`` changes which text a row gets.
     """
     columns = known_columns(recipe) - set(FILTER_NAMES)
@@ -58,6 +59,8 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         path = change.name.split(".")
         if path[0] == "dedup" and len(path) > 1:
             _set(content["dedup"], path[1:], change.value, change.text)
+        elif path[0] == "balance" and len(path) > 1:
+            _change_balance(content, path[1:], change)
         elif "caption" in path[:2] and (len(path) > 1 or path[0] not in filters):
             _change_caption(content["sources"], recipe, path, change)
         else:
@@ -77,6 +80,7 @@ def change_recipe(recipe: Recipe, changes: Iterable[Change]) -> Recipe:
         first = error.errors()[0]
         raise RecipeError(f"{'.'.join(map(str, first['loc'][2:]))}: {first['msg']}") from None
     check_filtered_columns(changed)
+    check_balance(changed)
     return changed
 
 
@@ -103,6 +107,25 @@ def _change_caption(sources: list[Settings], recipe: Recipe, path: list[str], ch
                 for other in {"mix": ("order", "best"), "order": ("mix",), "best": ("mix",)}[setting[0]]:
                     settings.pop(other, None)
             source["caption"] = settings
+
+
+def _change_balance(content: Settings, path: list[str], change: Change) -> None:
+    """Change a setting of a step of balance, or leave the step out. Raises RecipeError if there is no such step."""
+    before = content["balance"]
+    steps: list[Settings] = (
+        [dict(step) for step in before if isinstance(step, dict)] if isinstance(before, list) else []
+    )
+    chosen = [step for step in steps if step["name"] == path[0]]
+    if not chosen:
+        names = ", ".join(str(step["name"]) for step in steps) or "none"
+        raise RecipeError(f"{change.text}: no step of balance has the name {path[0]}; there are: {names}")
+    if len(path) == 1:
+        if change.value is not None:
+            raise RecipeError(f"{change.text}: name a setting, for example balance.{path[0]}.cap.count=100")
+        steps.remove(chosen[0])
+    else:
+        _set(chosen[0], path[1:], change.value, change.text)
+    content["balance"] = [*steps]
 
 
 def _value(change: str, text: str) -> JsonValue:

@@ -68,7 +68,7 @@ def judge_again(table: pa.Table, source: str, old: Recipe, new: Recipe, verdicts
     stored = table["verdict"].combine_chunks()
     before = verdicts.codes(stored)
     failed, missing = failed_bits(table, source, old, new)
-    fault = _where(stored, lambda verdict: ":" in verdict and not verdict.startswith("benchmark:"))
+    fault = _where(stored, lambda verdict: ":" in verdict and not verdict.startswith(("benchmark:", "balanced:")))
     fault &= np.asarray(table["failed"].to_numpy()) == 0
     after = first_failed(failed).astype(np.uint16)
     if new.score is not None:

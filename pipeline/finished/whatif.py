@@ -1,4 +1,4 @@
-"""What other thresholds would keep: exact counts from stored columns. Duplicate rules run again; no image is read.
+"""What other thresholds would keep: exact counts from stored columns. Only duplicate rules and balance run again.
 
 Rows that the change lets pass and that stage score never looked at are counted as ``unscored``, neither kept nor lost.
 """
@@ -13,6 +13,7 @@ import pyarrow as pa
 from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.finished.consistent import consistent
 from qvl.pipeline.finished.rejudge import UnitVerdicts, changed_filters, judge_again, with_chosen_texts
+from qvl.pipeline.finished.rerun_balance import rerun_balance
 from qvl.pipeline.finished.rerun_duplicates import rerun_duplicate_rules
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.verdict_index import UNSCORED, CellIndex, VerdictIndex
@@ -149,6 +150,7 @@ def _answer(stored: StoredColumns, changed: Recipe, dimensions: tuple[str, ...])
     units = list(stored.over_units(_needed_columns(stored, changed, dimensions), answer_unit))
     after = np.concatenate([unit.verdicts.after for unit in units])
     rerun_duplicate_rules(stored, changed, verdicts, after)
+    rerun_balance(stored, changed, verdicts, after)
     return Answer(
         verdicts=verdicts,
         before=np.concatenate([unit.verdicts.before for unit in units]),

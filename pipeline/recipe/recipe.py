@@ -13,6 +13,7 @@ from qvl.pipeline.filters import FILTER_NAMES, MOST_FILTERS, Filters
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.markup import Markup
 from qvl.pipeline.filters.no_caption import NoCaption
+from qvl.pipeline.recipe.balance import MOST_STEPS, BalanceStep, check_balance_steps
 from qvl.pipeline.recipe.caption import Caption
 from qvl.pipeline.recipe.cleaning import Clean
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
@@ -145,6 +146,7 @@ class Recipe(RecipeModel):
     score: Score | None = None
     decontaminate: tuple[Benchmark, ...] = Field(default=(), max_length=99)
     dedup: Dedup = Dedup()
+    balance: tuple[BalanceStep, ...] = Field(default=(), max_length=MOST_STEPS)
     pack: Pack = Pack()
     plugins: tuple[PluginModule, ...] = ()
     speakers: tuple[Speaker, ...] = Field(default=(), max_length=20)
@@ -157,6 +159,11 @@ class Recipe(RecipeModel):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _balance_steps_differ(self) -> "Recipe":
+        check_balance_steps(self.balance)
         return self
 
     @model_validator(mode="after")

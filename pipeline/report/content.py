@@ -65,8 +65,9 @@ def funnel(figures: Figures, recipe: Recipe) -> Funnel:
 def _reasons(recipe: Recipe, seen: set[str]) -> list[str]:
     """Reasons that dropped rows or could have, in the order in which they judge; unknown ones last."""
     rules = [rule.reason for rule in rules_of(recipe)]
-    order = [*FAULTS, *recipe.filter_names, *rules]
-    shown = seen | {*chosen_filters(recipe), *rules}
+    balance = [step.reason for step in recipe.balance]
+    order = [*FAULTS, *recipe.filter_names, *rules, *balance]
+    shown = seen | {*chosen_filters(recipe), *rules, *balance}
     return [*(reason for reason in order if reason in shown), *sorted(seen - set(order))]
 
 

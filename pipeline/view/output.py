@@ -195,6 +195,7 @@ class Output:
     def content(self, cursor: Any) -> OutputContent:
         """What the pages need before all other questions."""
         rules = [rule.reason for rule in duplicate_rules(self.stored)] if self.stored is not None else []
+        balance = [step.reason for step in self.stored.balance] if self.stored is not None else []
         dataset, stored_name = self.dataset, self.stored.name if self.stored else self.layout.out.stem
         return OutputContent(
             name=dataset.name if dataset is not None else stored_name,
@@ -206,7 +207,7 @@ class Output:
             shards=0 if dataset is None else len(dataset.shards),
             curated=self.stored is not None,
             pictures=(self.inputs.pictures if self.stored is None else self.inputs.recipe) is not None,
-            order=[*(FILTER_NAMES if self.stored is None else self.stored.filter_names), *rules],
+            order=[*(FILTER_NAMES if self.stored is None else self.stored.filter_names), *rules, *balance],
             rules=rules,
             tables=[self._table(cursor, table) for table in self.tables.values()],
         )

@@ -201,9 +201,11 @@ def _search(search: Future[None], stored: CachedRun, recipe: Recipe, rules: list
 
 
 def _without_search(stored: StoredColumns, recipe: Recipe) -> Answer:
-    """The answer of the filters alone. Rows that an active duplicate rule dropped stay dropped."""
-    answer = whatif(RunWithoutDuplicates(stored.out, stored.recipe, stored.fingerprint, stored), recipe)
-    codes = [answer.verdicts.code(rule.reason) for rule in duplicate_rules(recipe)]
+    """The answer of the filters alone. Rows that an active duplicate rule or step of balance dropped stay dropped."""
+    unbalanced = recipe.model_copy(update={"balance": ()})
+    answer = whatif(RunWithoutDuplicates(stored.out, stored.recipe, stored.fingerprint, stored), unbalanced)
+    reasons = [*(rule.reason for rule in duplicate_rules(recipe)), *(step.reason for step in recipe.balance)]
+    codes = [answer.verdicts.code(reason) for reason in reasons]
     held = np.isin(answer.before, codes) & (answer.after == 0)
     answer.after[held] = answer.before[held]
     return answer

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
+from qvl.pipeline.balance.limits import candidates, columns_read
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import CATEGORY, COLUMNS
@@ -161,13 +163,29 @@ def check_filtered_columns(recipe: Recipe) -> None:
         raise RecipeError(f"filters.columns.{unknown[0]}: there is no such column. Columns of your own: {added}")
 
 
+def check_balance(recipe: Recipe) -> None:
+    """Raise RecipeError for a step of balance that names a column which does not exist."""
+    known = known_columns(recipe)
+    for step in recipe.balance:
+        unknown = [name for name in columns_read(step, known) if name not in known]
+        if unknown:
+            raise RecipeError(
+                f"balance.{step.name}: there is no column {unknown[0]}; there are {', '.join(sorted(known))}, and domain "
+                "and source for `per`"
+            )
+
+
 def check_filters(recipe: Recipe, added: AddedColumns) -> None:
-    """Raise RecipeError for a filter that does not fit the type of its column."""
+    """Raise RecipeError for a filter or a step of balance that does not fit the type of its column."""
     schema = pa.schema([*COLUMNS, *SCORES, *added.schema])
     for source in recipe.sources:
         for chosen in recipe.filters_of(source.name).columns.values():
             if chosen is not None:
                 chosen.keep(pa.schema([schema.field(chosen.column)]).empty_table())
+    for step in recipe.balance:
+        names = columns_read(step, known_columns(recipe))
+        table = pa.schema([schema.field(name) for name in names] or [schema.field("row")]).empty_table()
+        candidates(step, table, "", "", np.empty(0, np.int64))
 
 
 def with_carried(batch: pa.RecordBatch, rows: Sequence[Row], carried: pa.Schema) -> pa.RecordBatch:

@@ -13,14 +13,16 @@ from qvl.pipeline.recipe.recipe import Recipe
 
 LanguageVerdicts = dict[str, dict[str, int]]
 COMPARED = pa.array([KEEP, *DUPLICATE_REASONS])
+BALANCED = "balanced:"
 MOST = 0.5
 FEWEST_ROWS = 100  # of fewer rows, most may go by chance
 
 
 def count_by_language(language: pa.ChunkedArray, verdict: pa.ChunkedArray) -> LanguageVerdicts:
-    """Rows by language and verdict, sorted, of the rows that are kept or lost to a duplicate."""
+    """Rows by language and verdict, sorted, of the rows that are kept, lost to a duplicate or dropped by balance."""
     table = pa.table({"language": language.cast(pa.string()), "verdict": verdict.cast(pa.string())})
-    table = table.filter(pc.is_in(table["verdict"], COMPARED))
+    compared = pc.or_(pc.is_in(table["verdict"], COMPARED), pc.starts_with(table["verdict"], BALANCED))
+    table = table.filter(compared)
     counted = table.group_by(["language", "verdict"]).aggregate([([], "count_all")])
     counts: LanguageVerdicts = {}
     for row in counted.sort_by([("language", "ascending"), ("verdict", "ascending")]).to_pylist():

@@ -1,8 +1,9 @@
-"""The steps of each duplicate rule in their order: which run over groups, which over partitions, and which run once."""
+"""The steps of each duplicate rule and of balance: which run over groups, which over partitions, and which run once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from qvl.pipeline.curate.selection.balance_steps import offer, settle
 from qvl.pipeline.curate.selection.key_steps import emit, resolve
 from qvl.pipeline.curate.selection.manifests import ArrayManifest
 from qvl.pipeline.curate.selection.near_steps import band, pair, pair_tasks, suppress_near
@@ -34,6 +35,11 @@ def rule_steps(first: SelectTask) -> list[Step]:
     if rule.near is not None:
         steps += [Step(band, groups), Step(pair, pair_tasks(first)), Step(suppress_near, tasks_over(first, 1))]
     return steps
+
+
+def balance_steps(first: SelectTask) -> list[Step]:
+    """The steps of step ``first.rule`` of balance."""
+    return [Step(offer, tasks_over(first, len(first.groups))), Step(settle, tasks_over(first, first.partitions))]
 
 
 def tasks_over(first: SelectTask, count: int) -> list[SelectTask]:

@@ -1,7 +1,7 @@
-"""Stage select in the driver: filters, decontamination, duplicate rules and the ledger, step after step.
+"""Stage select in the driver: filters, decontamination, duplicate rules, balance and the ledger, step after step.
 
 Every step is a pure function over groups or partitions with a manifest of its own: ``judge`` -> ``decontaminate`` -> the
-steps of each duplicate rule (``rule_steps``) -> ``write_ledger``. Only columns are read, never a pixel.
+steps of each duplicate rule (``rule_steps``) -> those of balance -> ``write_ledger``. Only columns are read, never a pixel.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from qvl.pipeline.curate.selection.groups import make_groups, write_groups
 from qvl.pipeline.curate.selection.judge import judge
 from qvl.pipeline.curate.selection.language_losses import language_warnings
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, SelectSummary
-from qvl.pipeline.curate.selection.rule_steps import Step, rule_steps, tasks_over
+from qvl.pipeline.curate.selection.rule_steps import Step, balance_steps, rule_steps, tasks_over
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.write_ledger import write_ledger, written_ledger
 from qvl.pipeline.recipe.recipe import Recipe
@@ -47,6 +47,7 @@ def select_fingerprint(
             "scores": scores,
             "benchmarks": benchmarks_identity(recipe),
             **({"computed": computed} if computed is not None else {}),
+            **({"balance": [step.identity() for step in recipe.balance]} if recipe.balance else {}),
             **({"captions": _chosen(recipe)} if recipe.has_captions() else {}),
         }
     )
@@ -97,6 +98,8 @@ def steps_before_the_ledger(first: SelectTask) -> list[Step]:
         steps.append(Step(decontaminate, groups))
     for rule in range(len(first.rules)):
         steps += rule_steps(replace(first, rule=rule))
+    for number in range(len(first.recipe.balance)):
+        steps += balance_steps(replace(first, rule=number))
     return steps
 
 

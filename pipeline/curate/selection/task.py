@@ -9,13 +9,16 @@ from qvl.pipeline.curate.measuring.chosen import TextChoice
 from qvl.pipeline.curate.measuring.measured import read_measured
 from qvl.pipeline.curate.selection.groups import Group, read_groups
 from qvl.pipeline.duplicates.rules import DuplicateRule, duplicate_rules, partitions
+from qvl.pipeline.recipe.balance import BalanceStep
 from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.storage.paths import AnyPath
 
 
 @dataclass(frozen=True)
 class SelectTask:
-    """One group or one partition (``number``) of a step; ``rule`` is the index of the duplicate rule that the step serves.
+    """One group or one partition (``number``) of a step; ``rule`` is the index of the rule that the step serves.
+
+    It counts the duplicate rules, or in the steps of balance those of balance.
 
     ``fingerprint`` is that of the whole stage; ``added`` are the columns that the ledger has besides its own.
     """
@@ -52,6 +55,11 @@ class SelectTask:
     @property
     def rules(self) -> tuple[DuplicateRule, ...]:
         return duplicate_rules(self.recipe)
+
+    @property
+    def balance_step(self) -> BalanceStep:
+        """The step of balance that the step serves."""
+        return self.recipe.balance[self.rule]
 
     @property
     def duplicate_rule(self) -> DuplicateRule:

@@ -1,7 +1,8 @@
-"""Verdicts as numbers (uint8) while rows are selected: filters first, then benchmarks, then the duplicate rules in turn."""
+"""Verdicts as numbers (uint8) while rows are selected: filters first, then benchmarks, duplicate rules, balance."""
 
 import numpy as np
 
+from qvl.pipeline.balance.limits import LOST
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.judge import FAULT_BIT, first_failed
@@ -9,6 +10,7 @@ from qvl.pipeline.curate.selection.step_files import load_part
 from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.duplicates.rules import LOSER, DuplicateRule, vector_partitions
 from qvl.pipeline.filters import FILTER_NAMES
+from qvl.pipeline.recipe.balance import BalanceStep
 from qvl.pipeline.storage.arrow_files import load_array
 from qvl.pipeline.storage.paths import map_concurrently
 
@@ -16,6 +18,7 @@ KEEP_CODE = 0
 # 1 and on: the filters, in their order
 FIRST_BENCHMARK = 100
 FIRST_DUPLICATE_RULE = 200
+FIRST_BALANCE = 220
 FAULT_CODE = 255  # the verdict is the row's fault
 CODES = 256
 
@@ -43,6 +46,21 @@ def codes_after(task: SelectTask, group: int, rule: int) -> np.ndarray:
     return codes
 
 
+def codes_after_balance(task: SelectTask, group: int, steps: int) -> np.ndarray:
+    """Verdict codes of a group after all duplicate rules and the first ``steps`` steps of balance."""
+    codes = codes_after(task, group, len(task.rules))
+    for number in range(steps):
+        codes[lost_to_balance(task, group, number)["row"]] = FIRST_BALANCE + number
+    return codes
+
+
+def lost_to_balance(task: SelectTask, group: int, number: int) -> np.ndarray:
+    """The rows (LOST) of one group that one step of balance dropped, over all partitions."""
+    step = f"balanced-{task.recipe.balance[number].name}"
+    found = map_concurrently(task.out, lambda part: load_part(task, step, part, group), range(task.partitions))
+    return np.concatenate([np.empty(0, LOST), *found])
+
+
 def losers_in_group(task: SelectTask, group: int, rule: int) -> np.ndarray:
     """The losers (LOSER) of one rule that lie in one group, over all partitions."""
     chosen = task.rules[rule]
@@ -55,7 +73,10 @@ def losers_in_group(task: SelectTask, group: int, rule: int) -> np.ndarray:
 
 
 def verdict_names(
-    rules: tuple[DuplicateRule, ...], benchmarks: tuple[str, ...] = (), filters: tuple[str, ...] = FILTER_NAMES
+    rules: tuple[DuplicateRule, ...],
+    benchmarks: tuple[str, ...] = (),
+    filters: tuple[str, ...] = FILTER_NAMES,
+    balance: tuple[BalanceStep, ...] = (),
 ) -> list[str | None]:
     """The verdict of each code; None for codes without one, and for rows whose verdict is their fault."""
     names: list[str | None] = [None] * CODES
@@ -64,4 +85,5 @@ def verdict_names(
     names[FIRST_BENCHMARK : FIRST_BENCHMARK + len(benchmarks)] = [f"benchmark:{name}" for name in benchmarks]
     for number, rule in enumerate(rules):
         names[FIRST_DUPLICATE_RULE + number] = rule.reason
+    names[FIRST_BALANCE : FIRST_BALANCE + len(balance)] = [step.reason for step in balance]
     return names

@@ -20,7 +20,7 @@ from qvl.pipeline.curate.selection.language_losses import LanguageVerdicts, coun
 from qvl.pipeline.curate.selection.ledger import LEDGER, LEDGER_CATEGORIES, count_verdicts
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, LedgerUnit
 from qvl.pipeline.curate.selection.task import SelectTask
-from qvl.pipeline.curate.selection.verdict_codes import codes_after, losers_in_group, verdict_names
+from qvl.pipeline.curate.selection.verdict_codes import codes_after_balance, losers_in_group, verdict_names
 from qvl.pipeline.duplicates.rules import LOSER
 from qvl.pipeline.storage.arrow_files import load_array
 
@@ -53,7 +53,7 @@ def write_ledger(task: SelectTask) -> LedgerManifest:
         return committed
     group, units, judged = task.group, {}, []
     verdicts = Verdicts(
-        codes_after(task, task.number, len(task.rules)),
+        codes_after_balance(task, task.number, len(task.recipe.balance)),
         load_array(Layout(task.out).work("judged", task.number)) & ~FAULT_BIT,
         keeper_ids(task),
     )
@@ -91,9 +91,8 @@ def _unit_table(task: SelectTask, unit: str, source: str, verdicts: Verdicts) ->
     names = [*COLUMNS.names, *SCORES.names, *added.names]
     columns = task.read(unit, source, names)
     benchmarks = tuple(benchmark.name for benchmark in task.recipe.decontaminate)
-    by_code = pa.array(verdict_names(task.rules, benchmarks, task.recipe.filter_names), pa.string()).take(
-        pa.array(verdicts.codes)
-    )
+    names_of_codes = verdict_names(task.rules, benchmarks, task.recipe.filter_names, task.recipe.balance)
+    by_code = pa.array(names_of_codes, pa.string()).take(pa.array(verdicts.codes))
     verdict = pc.coalesce(by_code, *(columns[name].combine_chunks().cast(pa.string()) for name in FAULT_COLUMNS))
     judged = {
         "id": sample_ids(pa.scalar(unit), columns["row"]),
