@@ -10,6 +10,7 @@ import yaml
 import qvl.grounding_builder.build.benchmarks
 import qvl.pipeline.builders.text.recipe
 import qvl.pipeline.filters
+import qvl.pipeline.recipe.balance
 import qvl.pipeline.recipe.recipe
 import qvl.training.recipe
 from tests.docs.pages import ROOT, blocks, page
@@ -40,10 +41,17 @@ def test_filters_over_columns_of_the_page_when_validated_judge_three_columns() -
     assert list(found.columns) == ["aesthetic", "license", "url"]
 
 
+def test_steps_of_the_page_about_balance_when_validated_are_known() -> None:
+    (text,) = blocks(page("docs/balance.md"), "yaml")
+    steps = [qvl.pipeline.recipe.balance.BalanceStep.model_validate(step) for step in yaml.safe_load(text)["balance"]]
+    assert [step.name for step in steps] == ["domains", "licenses", "best", "drawn"]
+
+
 def test_guides_with_a_recipe_when_listed_are_all_tested() -> None:
     guides = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if blocks(path.read_text("utf-8"), "yaml")}
     assert guides - {"docs/experiments.md", "docs/filters.md"} == {
         *LOADERS,
         "docs/grounding.md",
         "docs/add_a_filter.md",
+        "docs/balance.md",
     }

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import urllib.parse
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError, StaleError
+from qvl.pipeline.base.pool import SerialPool
 from qvl.pipeline.base.progress import RunProgress
 from qvl.pipeline.commit.layout import Layout
+from qvl.pipeline.curate.run import run
 from qvl.pipeline.curate.selection.ledger import read_ledger
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.trace import trace_sample
+from qvl.pipeline.recipe.recipe import load_recipe
 from qvl.pipeline.report.page import write_report
 from tests.pipeline.curate.small_run import curate, files
 from tests.shared import ROOT
@@ -41,6 +45,24 @@ def test_balance_when_run_keeps_at_most_the_count_and_every_row_has_one_verdict(
     for old, new in zip(before, after, strict=True):
         assert old["verdict"] == new["verdict"] or (old["verdict"] == "keep" and new["verdict"].startswith("balanced:"))
     assert audit(out).discrepancy is None
+
+
+def test_example_over_the_demo_corpus_when_run_keeps_what_its_steps_allow(tmp_path: Path) -> None:
+    out, recipe = tmp_path / "out", load_recipe(ROOT / "examples" / "balance.yaml")
+    with RunProgress() as progress:
+        run(recipe, out, SerialPool(), progress)
+    verdicts = Counter(row["verdict"] for row in rows(out))
+    assert verdicts["keep"] == 240
+    assert min(verdicts[step.reason] for step in recipe.balance) > 0
+    reached = Counter(
+        domain_of(row) for row in rows(out) if row["verdict"] in ("keep", "balanced:longest", "balanced:drawn")
+    )
+    assert max(count for domain, count in reached.items() if domain) == 150
+    assert audit(out).discrepancy is None
+
+
+def domain_of(row: dict[str, Any]) -> str:
+    return (urllib.parse.urlsplit(row["url"] or "").hostname or "").removeprefix("www.")
 
 
 def test_balance_in_the_report_is_a_step_of_the_funnel_and_a_trace_names_the_step(data: Path, tmp_path: Path) -> None:
