@@ -108,7 +108,7 @@ def _of_curation(layout: Layout[AnyPath], dataset: DatasetManifest) -> Expectati
             spoken = read_manifest(layout.spoken_manifest(speaker, unit), SpokenManifest)
             said = require_found(spoken, f"{unit}: the manifest of what speaker {speaker} said is missing")
             require_bytes(layout.spoken(speaker, unit), said.hash)
-        table, rows = read_parquet(layout.ledger(unit), AUDITED), scanned.rows
+        table, rows = read_parquet(layout.ledger(unit), AUDITED, AUDITED), scanned.rows
         require(len(table) == rows, f"{unit}: {rows} rows were scanned, the ledger has {len(table)}")
         require(table["row"].to_pylist() == list(range(rows)), f"{unit}: row numbers are not 0..{rows - 1}")
         counts = count_verdicts(table["verdict"])

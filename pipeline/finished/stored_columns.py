@@ -91,7 +91,7 @@ class StoredColumns:
         names, layout = sorted(set(columns)), Layout(self.out)
 
         def one(unit: tuple[str, str]) -> Result:
-            return function(*unit, read_parquet(layout.ledger(unit[0]), names))
+            return function(*unit, read_parquet(layout.ledger(unit[0]), names, names))
 
         with ThreadPoolExecutor(THREADS) as threads:
             yield from threads.map(one, self.units)

@@ -157,7 +157,7 @@ def _position(layout: Layout[AnyPath], sample: str) -> ShardPosition | TakenDown
     if dataset is None:
         return None
     for shard in dataset.shards:
-        index = read_parquet(layout.index(shard.shard), ["key", *TAR_NUMBERS])
+        index = read_parquet(layout.index(shard.shard), ["key", *TAR_NUMBERS], ["key", *TAR_NUMBERS])
         found = index.filter(pc.equal(index["key"], sample)).to_pylist()
         if found:
             return ShardPosition(f"shards/{shard.shard}.tar", **{name: found[0][name] for name in TAR_NUMBERS})

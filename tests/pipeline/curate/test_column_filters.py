@@ -23,6 +23,7 @@ from qvl.pipeline.finished.write_solved import write_solved
 from qvl.pipeline.recipe.recipe import load_recipe
 from qvl.pipeline.report.page import write_report
 from qvl.pipeline.view.tables.datasets import RelatedDatasets
+from qvl.pipeline.view.tables.faults import Faults
 from qvl.pipeline.view.tables.tables import tables_of
 from qvl.pipeline.view.whatif import filter_thresholds
 from tests.pipeline.curate.measuring.test_added_columns import ROWS, curate, ledger_of, table_recipe, write_table
@@ -156,7 +157,7 @@ def test_app_when_columns_are_judged_has_their_bounds_and_their_bits(folder: Pat
     assert sliders["aesthetic2"] == ("aesthetic2", ["minimum"])
     assert sliders["license"] == (None, [])
     layout = Layout(folder / "out")
-    rows = next(table for table in tables_of(layout, RelatedDatasets(layout, None)) if table.name == "rows")
+    rows = next(table for table in tables_of(layout, RelatedDatasets({}), Faults()) if table.name == "rows")
     assert rows.column("fails").bits[-3:] == ("aesthetic2", "license", "page")
 
 

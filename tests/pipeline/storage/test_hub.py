@@ -35,7 +35,13 @@ def curate(folder: Path, address: str, **environment: str) -> subprocess.Complet
     }
     (folder / "r.yaml").write_text(json.dumps(recipe))
     command = [sys.executable, "-m", "qvl", "curate", "run", str(folder / "r.yaml"), "--output", str(folder / "out")]
-    settings = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(folder / "hf"), "NO_PROXY": "127.0.0.1"}
+    settings = {
+        **os.environ,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(folder / "hf"),
+        "NO_PROXY": "127.0.0.1",
+    }
     return subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=300, env={**settings, **environment}
     )

@@ -27,6 +27,7 @@ from qvl.pipeline.recipe.recipe import Recipe, reading
 from qvl.pipeline.storage.paths import parse_path
 from qvl.pipeline.view.tables.database import Database
 from qvl.pipeline.view.tables.datasets import RelatedDatasets
+from qvl.pipeline.view.tables.faults import Faults
 from qvl.pipeline.view.tables.tables import tables_of
 from tests.pipeline.samples import jpeg, write_img2dataset
 
@@ -142,8 +143,10 @@ def test_trace_when_columns_are_carried_shows_every_value_as_json(out: Path) -> 
 
 
 def test_app_when_columns_are_carried_shows_every_one_of_them(out: Path) -> None:
-    (rows, _) = tables_of(Layout(out), RelatedDatasets(Layout(out), None))
-    database = Database([out], [rows])
+    faults = Faults()
+    (rows, _) = tables_of(Layout(out), RelatedDatasets({}), faults)
+    database = Database([out])
+    assert database.add(rows, faults) == rows and faults.lines == []
     shown = ", ".join(
         rows.column(name).sql for name in ("tags", "boxes", "seen", "price", "where", "pairs", "extra_id")
     )
