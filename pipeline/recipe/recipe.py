@@ -33,6 +33,7 @@ BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetec
 ADDED_SETTINGS = {
     **{"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS},
     **dict.fromkeys(("delimiter", "quote", "encoding", "members"), None),
+    "follow_links": False,
 }
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 

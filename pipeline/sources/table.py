@@ -34,7 +34,7 @@ from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION, ExpandsTooFar
 from qvl.pipeline.sources.carried import declared_type
 from qvl.pipeline.sources.columns import MEASURES, PRESETS, Column, Columns, Preset
 from qvl.pipeline.sources.embedded_images import EmbeddedImage, embedded_image
-from qvl.pipeline.sources.image_files import file_in
+from qvl.pipeline.sources.image_files import NamedFile, file_in, linked_file_in
 from qvl.pipeline.sources.partitions import Partition, partition_of
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.table_files import CARRIED, DAMAGED, READERS, format_of, parquet_images, parquet_types
@@ -48,6 +48,7 @@ CHECKED = ("key", "url", *MEASURES)
 class Table(Source, RecipeModel):
     """Files named by glob patterns. Paths in the table are relative to ``image_folder``.
 
+    ``follow_links``: whether links in the image folder may lead out of it, as in the cache of the Hugging Face Hub.
     ``max_expansion``: how many times the size of a Parquet or gzip file its content may take (at least LEAST_BUDGET in all).
     ``header``: whether TSV and CSV begin with a line of names. By default they do, unless columns are given by position.
     ``delimiter``, ``quote``, ``encoding``: of TSV and CSV, the last one also of JSON; by default the file decides.
@@ -63,6 +64,7 @@ class Table(Source, RecipeModel):
     preset: Preset | None = None
     columns: Columns = Columns()
     image_folder: str | None = None
+    follow_links: bool = False
     max_image_bytes: int = 100_000_000
     max_expansion: int = Field(default=MAX_EXPANSION, ge=1)
 
@@ -86,7 +88,7 @@ class Table(Source, RecipeModel):
                 for record in self._records(unit, local):
                     if not isinstance(record, str):
                         name = self._embedded(record).path or ""
-                        digest.update(_named_size(name, self._file(name), storage))
+                        digest.update(_named_size(name, self._file(name).path, storage))
         except (OSError, ExpandsTooFar, *DAMAGED):
             return []
         return [{"images": digest.hexdigest()}]
@@ -121,7 +123,7 @@ class Table(Source, RecipeModel):
         rows = {image.row for image in wanted}
         with storage.local(unit.path) as local:
             for row, image in self._wanted_images(unit, local, rows):
-                path = self._file(image.path) if image.data is None and image.path is not None else None
+                path = self._file(image.path).path if image.data is None and image.path is not None else None
                 if image.data is not None:
                     yield row, image.data
                 elif path is not None and storage.exists(path):
@@ -232,22 +234,23 @@ class Table(Source, RecipeModel):
             return embedded_image(value)
         return EmbeddedImage(path=_text(record, columns.path, "") or None)
 
-    def _read_image(self, path: str | None, storage: Storage) -> tuple[bytes | None, str | None]:
+    def _read_image(self, named: NamedFile, storage: Storage) -> tuple[bytes | None, str | None]:
         """The bytes of an image, or the fault of its row."""
+        path = named.path
         if path is None:
-            return None, "unreadable:bad_path"
+            return None, f"unreadable:{named.fault}"
         if not storage.exists(path):
             return None, "unreadable:no_image"
         if storage.size(path) > self.max_image_bytes:
             return None, "unreadable:too_large"
         return storage.read(path), None
 
-    def _file(self, name: str) -> str | None:
-        """The path of a file that the table names; None if there is no name or if it leads out of the image folder."""
+    def _file(self, name: str) -> NamedFile:
+        """The file that the table names, or why it is none of the image folder."""
         columns = self.all_columns()
         if self.image_folder is None or (columns.path is None and columns.image is None):
             raise RecipeError("a table needs `columns: {image: ...}`, or `columns: {path: ...}` with `image_folder:`")
-        return file_in(self.image_folder, name)
+        return (linked_file_in if self.follow_links else file_in)(self.image_folder, name)
 
 
 def _named_size(name: str, path: str | None, storage: Storage) -> bytes:

@@ -12,7 +12,7 @@ from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.builders.builder import BuildUnit, BuiltRow
 from qvl.pipeline.builders.text.interleaved import Interleaved
 from qvl.pipeline.builders.text.recipe import Source, TextRecipe
-from qvl.pipeline.builders.text.source import FILES, Draft
+from qvl.pipeline.builders.text.source import ADDED_SETTINGS, FILES, Draft
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.curate.measuring.columns import CATEGORY, sample_id
 from qvl.pipeline.exclusion.exclusion import Exclusion
@@ -60,7 +60,7 @@ class TextBuilder:
     def parts(self, unit: BuildUnit) -> dict[str, JsonValue]:
         return {
             "version": TEXT_VERSION,
-            "source": self._source(unit).model_dump(mode="json", exclude=set(FILES)),
+            "source": _settings(self._source(unit)),
             "input": file_identity(Storage(), unit.payload),
             "exclusion": self.exclusion.fingerprint,
         }
@@ -100,6 +100,12 @@ class TextBuilder:
 
     def _source(self, unit: BuildUnit) -> Source:
         return next(source for source in self.recipe.sources if source.name == unit.source)
+
+
+def _settings(source: Source) -> dict[str, JsonValue]:
+    """The settings that determine a source's samples. ADDED_SETTINGS are left out while they have their default."""
+    settings = source.model_dump(mode="json", exclude=set(FILES))
+    return {name: value for name, value in settings.items() if (name, value) not in ADDED_SETTINGS.items()}
 
 
 def text_builder(recipe: TextRecipe) -> TextBuilder:

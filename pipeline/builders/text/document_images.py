@@ -1,5 +1,6 @@
 """The pictures of interleaved documents: their own bytes, files of a folder, or members of tars by their address."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -7,7 +8,7 @@ from qvl.pipeline.base.addresses import public_address
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.images.picture import Picture, picture, read_picture
 from qvl.pipeline.sources.embedded_images import EmbeddedImage
-from qvl.pipeline.sources.image_files import file_in
+from qvl.pipeline.sources.image_files import NamedFile, file_in
 from qvl.pipeline.sources.json_tables import parse_json
 from qvl.pipeline.sources.paths import find_units
 from qvl.pipeline.sources.tar_index import index_tar
@@ -22,12 +23,15 @@ MAX_IMAGE_BYTES = 100_000_000
 class DocumentImages:
     """Finds pictures. ``folder`` holds the files that documents name; ``addresses`` says where the others are.
 
+    ``file_of`` gives the file of a name: ``file_in``, or ``linked_file_in`` for a folder whose links may lead out of it.
+
     An address is never fetched: the data of others must not decide what is requested.
     """
 
     folder: str
     storage: Storage
     addresses: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    file_of: Callable[[str, str], NamedFile] = file_in
 
     def find(self, image: EmbeddedImage) -> Picture | str:
         """The picture, or the reason why there is none."""
@@ -42,9 +46,10 @@ class DocumentImages:
             return picture(self.storage.read_range(tar, start, start + size))
         if "://" in image.path:
             return "image_address"
-        path = file_in(self.folder, image.path)
+        named = self.file_of(self.folder, image.path)
+        path = named.path
         if path is None:
-            return "bad_path"
+            return f"{named.fault}"
         try:
             if self.storage.exists(path) and self.storage.size(path) > MAX_IMAGE_BYTES:
                 return "unreadable:too_large"

@@ -19,6 +19,7 @@ from qvl.pipeline.commit.fingerprint import content_hash
 from qvl.pipeline.images.picture import Picture
 from qvl.pipeline.markup.markers import image_slot
 from qvl.pipeline.markup.turns import Turn, Turns
+from qvl.pipeline.sources.image_files import file_in, linked_file_in
 from qvl.pipeline.storage.reader import Storage
 
 Parts = list[str | Picture]
@@ -27,7 +28,8 @@ Parts = list[str | Picture]
 class Interleaved(TextSource):
     """Parquet or JSON lines; see ``qvl.pipeline.builders.text.documents`` for the layouts.
 
-    ``image_folder``: the folder of the files that documents name. ``image_tars``: tars of img2dataset with the pictures that
+    ``image_folder``: the folder of the files that documents name. ``follow_links``: whether links in it may lead out of it,
+    as in the cache of the Hugging Face Hub. ``image_tars``: tars of img2dataset with the pictures that
     documents name by address; ``{name}`` in the pattern is the name of the document file. ``lost_images``: whether a row
     of which a picture is missing or unreadable is dropped or keeps its other parts. ``minimum_side``,
     ``maximum_aspect``: smaller or narrower pictures are left out of their document. ``minimum_images``: the fewest pictures
@@ -36,6 +38,7 @@ class Interleaved(TextSource):
 
     kind: Literal["interleaved"] = "interleaved"
     image_folder: str = "."
+    follow_links: bool = False
     image_tars: str | None = None
     lost_images: Literal["keep", "drop"] = "keep"
     minimum_side: int = Field(default=1, ge=1)
@@ -45,7 +48,9 @@ class Interleaved(TextSource):
     images: int = Field(default=4, ge=1)
 
     def drafts(self, path: str, storage: Storage) -> Iterator[Draft]:
-        images = DocumentImages(self.image_folder, storage, image_addresses(self.image_tars, path, storage))
+        addresses = image_addresses(self.image_tars, path, storage)
+        file_of = linked_file_in if self.follow_links else file_in
+        images = DocumentImages(self.image_folder, storage, addresses, file_of)
         seen: set[str] = set()
         for number, row in enumerate(document_rows(path, storage)):
             if isinstance(row, UnreadableRow):

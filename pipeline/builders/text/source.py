@@ -21,6 +21,7 @@ from qvl.pipeline.storage.reader import Storage
 FILES = frozenset(
     ("paths", "image_folder", "image_tars")
 )  # recipe keys that contain paths, which are not part of fingerprints
+ADDED_SETTINGS = {"follow_links": False}  # later keys with their defaults, at which they are no part of fingerprints
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections import Counter
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.manifests import ScanManifest
 from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.sources.image_files import LINK_OUTSIDE
 
 TAR_FAULTS = ("truncated_tar", "damaged_tar", "not_a_tar", "compressed_tar", "no_samples")
 UNIT_FAULTS = frozenset((*TAR_FAULTS, "unit", "damaged_table", "expands_too_far"))
@@ -20,9 +21,14 @@ def check_tolerance(recipe: Recipe, units: list[ScanManifest]) -> None:
     if faults.total() > recipe.tolerance.unreadable_rows * rows:
         raise DataError(
             f"{faults.total()} of {rows} rows are unreadable ({worst}), more than tolerance.unreadable_rows "
-            f"{recipe.tolerance.unreadable_rows}; repair the input or raise the tolerance"
+            f"{recipe.tolerance.unreadable_rows}; repair the input or raise the tolerance{_hint(faults)}"
         )
     check_units(recipe, [unit for unit in units if is_broken(unit)], len(units))
+
+
+def _hint(faults: Counter[str]) -> str:
+    linked = faults[f"unreadable:{LINK_OUTSIDE}"]
+    return f"; {linked} images are links out of image_folder, which `follow_links: true` follows" if linked else ""
 
 
 def check_units(recipe: Recipe, broken: list[ScanManifest], units: int) -> None:

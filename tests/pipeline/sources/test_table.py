@@ -194,8 +194,8 @@ HOSTILE_PATHS = {
     "sub\\..\\..\\secret.jpg": "unreadable:bad_path",
     "0.jpg\0": "unreadable:bad_path",
     "": "unreadable:bad_path",
-    "link.jpg": "unreadable:bad_path",
-    "linked/passwd": "unreadable:bad_path",
+    "link.jpg": "unreadable:link_outside",
+    "linked/passwd": "unreadable:link_outside",
     "loop.jpg": "unreadable:bad_path",
     "missing.jpg": "unreadable:no_image",
     "sub": "unreadable:no_image",
@@ -225,7 +225,7 @@ def test_the_image_folder_can_be_a_file_url(folder: Path, storage: Storage) -> N
     (folder / "images" / "link.jpg").symlink_to(folder / "secret.jpg")
     write_jsonl(folder, [{"text": "t", "file": "0.jpg"}, {"text": "t", "file": "link.jpg"}])
     table = with_paths(folder, "t.jsonl").model_copy(update={"image_folder": f"file://{folder}/images"})
-    assert [row.fault for row in read_all(table, storage)] == [None, "unreadable:bad_path"]
+    assert [row.fault for row in read_all(table, storage)] == [None, "unreadable:link_outside"]
 
 
 def test_table_and_images_can_be_remote(folder: Path, storage: Storage) -> None:

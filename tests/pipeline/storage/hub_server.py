@@ -43,7 +43,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = unquote(urlsplit(self.path).path).replace(f"/{COMMIT}", "/main")
         api, files = f"/api/datasets/{REPOSITORY}", f"/datasets/{REPOSITORY}/resolve/main/"
         if path in (api, f"{api}/revision/main"):
             self._json({"id": REPOSITORY, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "likes": 0})
@@ -77,7 +77,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _file(self, path: Path) -> None:
         data, start, code = path.read_bytes(), 0, 200
-        extra = {"ETag": f'"{COMMIT}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        etag = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        extra = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         asked = self.headers.get("Range", "")
         if asked.startswith("bytes="):
             first, _, last = asked.removeprefix("bytes=").partition("-")
