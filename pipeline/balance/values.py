@@ -38,6 +38,8 @@ def _values(table: pa.Table, name: str) -> pa.Array:
     if name not in table.column_names and name in COMPUTED_VALUES:
         return domains(table[COMPUTED_VALUES[name]].combine_chunks())
     column = table[name].combine_chunks()
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
     if pa.types.is_nested(column.type):
         raise RecipeError(f"balance: {name} has type {column.type}; only single values can be counted")
     return column
@@ -50,13 +52,21 @@ def _value_keys(column: pa.Array) -> tuple[Keys, npt.NDArray[np.bool_]]:
     """
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    names = [*column.dictionary.to_pylist(), None]
+    names = [*_as_stored(column.dictionary).to_pylist(), None]
     hashes = np.array(
         [xxhash.xxh3_64_intdigest(str("" if name is None else name).encode()) for name in names], np.uint64
     )
     empty = np.array([name is None or name == "" for name in names])
     codes = pc.fill_null(column.indices, len(names) - 1).to_numpy().astype(np.int64)
     return hashes[codes], empty[codes]
+
+
+def _as_stored(values: pa.Array) -> pa.Array:
+    """Dates and times as the integers that Arrow stores, because not all of them are dates of Python."""
+    kind = values.type
+    if not pa.types.is_temporal(kind) or pa.types.is_interval(kind):
+        return values
+    return values.view(pa.int32() if kind.bit_width == 32 else pa.int64())
 
 
 def domains(urls: pa.Array) -> pa.Array:
@@ -67,11 +77,14 @@ def domains(urls: pa.Array) -> pa.Array:
 
 
 def scores(table: pa.Table, name: str) -> Floats:
-    """The values of a column of numbers; minus infinity where there is none. Raises RecipeError for another type."""
+    """The values of a column of numbers, rounded to doubles; minus infinity where there is none.
+
+    Raises RecipeError for another type.
+    """
     column = table[name].combine_chunks()
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
         raise RecipeError(f"balance: {name} has type {column.type}; `by` needs numbers")
-    values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    values = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     values[np.isnan(values)] = -np.inf
     return values
 

@@ -49,6 +49,41 @@ def test_group_keys_of_lists_are_refused() -> None:
         group_keys(pa.table({"x": pa.array([["a"]])}), ("x",))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("us", "Nowhere/Bad"), pa.time64("ns"), pa.duration("ns")),
+        *(pa.date64(), pa.uint64(), pa.int64()),
+    ],
+    ids=str,
+)
+def test_group_keys_of_numbers_and_times_tell_each_value_apart_even_one_that_python_cannot_hold(
+    kind: pa.DataType,
+) -> None:
+    numbers = pa.array([2**62, 1, 2, 2**62, None], pa.uint64() if kind == pa.uint64() else pa.int64())
+    values = numbers.view(kind)
+    for column in (values, values.dictionary_encode()):
+        keys, missing = group_keys(pa.table({"x": column}), ("x",))
+        assert keys[0] == keys[3]
+        assert len(set(keys.tolist())) == 4
+        assert missing.tolist() == [False, False, False, False, True]
+
+
+def test_group_keys_of_days_and_of_an_extension_type_are_those_of_what_is_stored() -> None:
+    days = pa.array([2**30, 2, 2**30], pa.int32()).view(pa.date32())
+    uuids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"a" * 16, b"b" * 16, b"a" * 16], pa.binary(16)))
+    for column in (days, uuids):
+        keys, missing = group_keys(pa.table({"x": column}), ("x",))
+        assert keys[0] == keys[2] != keys[1]
+        assert not missing.any()
+
+
+def test_scores_of_integers_that_no_double_holds_keep_their_order() -> None:
+    for kind, largest in ((pa.int64(), 2**63 - 1), (pa.uint64(), 2**64 - 1)):
+        found = scores(pa.table({"x": pa.array([largest, 2**53 + 1, 5, None], kind)}), "x")
+        assert found.tolist() == [float(largest), 2.0**53, 5.0, -np.inf]
+
+
 def test_scores_when_missing_are_minus_infinity() -> None:
     assert scores(pa.table({"x": [0.5, None, float("nan")]}), "x").tolist() == [0.5, -np.inf, -np.inf]
     with pytest.raises(RecipeError, match="needs numbers"):
