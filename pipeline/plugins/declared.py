@@ -40,5 +40,5 @@ def written_columns(name: str, operator: Column | Scorer) -> pa.Schema:
             (column, kind if isinstance(kind, pa.DataType) else pa.type_for_alias(kind))
             for column, kind in writes.items()
         )
-    except (ValueError, TypeError, pa.ArrowException):
+    except (ValueError, TypeError, AttributeError, pa.ArrowException):
         raise RecipeError(f"plugins: {name}: `writes` has a value that is not an Arrow type") from None

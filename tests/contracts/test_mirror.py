@@ -18,6 +18,8 @@ RUNS = {
     "training/commands/train.py": "tests/training/loop/test_run.py",
     "synth_ocr/command.py": "tests/synth_ocr/build/test_run.py",
     "grounding_builder/command.py": "tests/grounding_builder/build/test_run.py",
+    # base classes without behaviour
+    "pipeline/plugins/bases.py": "tests/pipeline/plugins/test_operators.py",
     # pages: sections are tested where a whole page is written
     "pipeline/report/sections.py": "tests/pipeline/report/test_page.py",
     "pipeline/builders/text/report.py": "tests/pipeline/builders/text/test_run.py",
