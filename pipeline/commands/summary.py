@@ -8,6 +8,7 @@ from qvl.pipeline.base.screen import Screen
 from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
+from qvl.pipeline.curate.selection.ledger import chosen_texts
 from qvl.pipeline.curate.speaking.manifests import SpeakSummary
 from qvl.pipeline.recipe.speakers import NOT_ASKED
 from qvl.pipeline.shards.manifests import DatasetManifest
@@ -25,8 +26,17 @@ def print_summary(out: AnyPath, dataset: DatasetManifest, report: AnyPath) -> No
     console.print(f"hash     {dataset.hash}", soft_wrap=True)
     console.print(f"ledger   {out / 'ledger'}   one row per input row, kept or dropped", soft_wrap=True)
     console.print(f"report   {report}", soft_wrap=True)
-    for line in speaker_lines(out):
+    for line in (*caption_lines(out), *speaker_lines(out)):
         console.print(line, soft_wrap=True)
+
+
+def caption_lines(out: AnyPath) -> list[str]:
+    """A line for each source with several captions: how many of its kept rows got which text."""
+    lines = []
+    for source, counts in chosen_texts(out).items():
+        texts = ", ".join(f"{name} {rows:,} ({rows / sum(counts.values()):.1%})" for name, rows in counts.items())
+        lines.append(f"captions {source}: {texts}")
+    return lines
 
 
 def speaker_lines(out: AnyPath) -> list[str]:

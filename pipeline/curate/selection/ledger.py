@@ -1,15 +1,18 @@
 """The ledger: one parquet row for each input row, kept or dropped, with every column and the verdict."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from qvl.pipeline.base.errors import ContractError
+from qvl.pipeline.base.verdicts import KEEP
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.commit.manifests import read_manifest
 from qvl.pipeline.curate.measuring.columns import CATEGORY, CATEGORY_COLUMNS, COLUMNS
 from qvl.pipeline.curate.measuring.score_columns import SCORES
+from qvl.pipeline.curate.measuring.texts import CAPTION_FROM
 from qvl.pipeline.curate.selection.manifests import LedgerManifest, LedgerUnit, SelectSummary
 from qvl.pipeline.storage.arrow_files import parquet_file, read_parquet
 from qvl.pipeline.storage.paths import AnyPath
@@ -72,3 +75,19 @@ def count_verdicts(column: pa.ChunkedArray) -> dict[str, int]:
     if "None" in counts:
         raise ContractError(f"{counts['None']} rows have no verdict")
     return dict(sorted(counts.items()))
+
+
+def chosen_texts(out: AnyPath) -> dict[str, dict[str, int]]:
+    """Kept rows by source and ``caption_from``, the most frequent text first; empty where no row has several captions."""
+    if read_select_summary(out) is None or CAPTION_FROM not in ledger_schema(out).names:
+        return {}
+    counts: dict[str, Counter[str]] = {}
+    for _, table in read_ledger(out, ["source", "verdict", CAPTION_FROM]):
+        chosen = table.filter(pc.equal(table["verdict"].cast(pa.string()), KEEP))
+        chosen = chosen.filter(chosen[CAPTION_FROM].is_valid())
+        plain = pa.table({name: chosen[name].cast(pa.string()) for name in ("source", CAPTION_FROM)})
+        for row in plain.group_by(plain.column_names).aggregate([([], "count_all")]).to_pylist():
+            counts.setdefault(row["source"], Counter())[row[CAPTION_FROM]] += row["count_all"]
+    return {
+        source: dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))) for source, found in counts.items()
+    }

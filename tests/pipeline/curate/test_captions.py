@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from qvl.pipeline.base.pool import SerialPool
-from qvl.pipeline.curate.selection.ledger import read_ledger
+from qvl.pipeline.commands.summary import caption_lines
+from qvl.pipeline.curate.selection.ledger import chosen_texts, read_ledger
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.changes import apply_changes
 from qvl.pipeline.finished.stored_columns import StoredColumns
@@ -64,6 +66,13 @@ def test_order_when_a_text_is_missing_or_fails_takes_the_next(table: Path, tmp_p
             assert sample["turns"][-1]["text"].strip() == text
     assert dataset.samples == found["verdict"].to_pylist().count("keep") == len(kept)
     assert set(found["caption_from"].to_pylist()) == {"alt", "recaption"}
+    from_kept = Counter(sample["meta"]["caption_from"] for sample in kept.values())
+    ((source, counts),) = chosen_texts(tmp_path / "out").items()
+    assert counts == from_kept
+    assert sum(counts.values()) == dataset.samples
+    (line,) = caption_lines(tmp_path / "out")
+    assert line.startswith(f"captions {source}: ")
+    assert all(f"{name} {rows} (" in line for name, rows in counts.items())
     assert audit(tmp_path / "out").discrepancy is None
 
 
