@@ -8,7 +8,8 @@ from qvl.pipeline.base.recipe_model import RecipeModel
 
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,66}$")]
 StepName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-Share = Annotated[float, Field(gt=0, le=1)]
+LEAST = 1e-6  # shares are counted in millionths
+Share = Annotated[float, Field(ge=LEAST, le=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 MOST_STEPS = 30
 
@@ -49,7 +50,7 @@ class Sample(RecipeModel):
     """
 
     by: ColumnName | None = None
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=LEAST)
     count: Count | None = None
     share: Share | None = None
     per: Per = ()

@@ -17,7 +17,10 @@ from qvl.pipeline.recipe.balance import BalanceStep, check_balance_steps
         ({"cap": {"per": ["url"], "count": 0}}, "greater than or equal to 1"),
         ({"sample": {"by": "clip"}}, "either `count` or `share`"),
         ({"sample": {"count": 1, "share": 0.5}}, "either `count` or `share`"),
-        ({"sample": {"count": 1, "temperature": 0}}, "greater than 0"),
+        ({"sample": {"count": 1, "temperature": 0}}, "greater than or equal to 0.000001"),
+        ({"sample": {"count": 1, "by": "clip", "temperature": 1e-320}}, "greater than or equal to 0.000001"),
+        ({"sample": {"share": 1e-7}}, "greater than or equal to 0.000001"),
+        ({"top": {"by": "clip", "share": 1e-9}}, "greater than or equal to 0.000001"),
         ({"top": {"by": "clip", "share": 1.5}}, "less than or equal to 1"),
     ],
 )
