@@ -48,12 +48,15 @@ def check(
 ) -> None:
     """Test every operator of a plug-in: types, purity, nulls, speed, identity. The status is 1 if one fails a test."""
     from qvl.pipeline.curate.measuring.plugin_check import check_column, sample_rows
+    from qvl.pipeline.curate.measuring.scorer_check import check_scorer
     from qvl.pipeline.plugins.operators import load_plugins
     from qvl.pipeline.recipe.plugins import PluginModule
 
     plugins = load_plugins([PluginModule(module=module)])
-    rows = sample_rows() if on is None else rows_of(on)
-    checked = [check_column(each, rows) for each in plugins.columns]
+    checked = [check_scorer(each) for each in plugins.scorers]
+    if plugins.columns:
+        rows = sample_rows() if on is None else rows_of(on)
+        checked = [*(check_column(each, rows) for each in plugins.columns), *checked]
     for each in checked:
         print_checked(each)
     if not all(each.passed for each in checked):

@@ -31,7 +31,8 @@ class Onnx(Scorer):
 
     A picture is resized so that its shorter side has ``resize`` pixels (by default ``size``), or squashed to a square of
     that side (``fit: squash``), and cut to the ``size`` x ``size`` pixels in its middle; then ``(value - mean) / std`` per
-    channel, in levels of 0 to 255. ``gpus`` is the share of a GPU that a worker needs; 0 runs on processors.
+    channel, in levels of 0 to 255 and in the model's ``order`` of the channels. ``gpus`` is the share of a GPU that a worker
+    needs; 0 runs on processors.
     """
 
     weights: str
@@ -90,9 +91,9 @@ class Onnx(Scorer):
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The model's input [3, size, size], or [size, size, 3] by ``layout``."""
         pixels = square(image, self.size, self.resize or self.size, self.fit)
-        values = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        ordered = values if self.order == "rgb" else values[:, :, ::-1]
-        return np.ascontiguousarray(ordered if self.layout == "nhwc" else ordered.transpose(2, 0, 1))
+        ordered = pixels if self.order == "rgb" else pixels[:, :, ::-1]
+        values = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return np.ascontiguousarray(values if self.layout == "nhwc" else values.transpose(2, 0, 1))
 
     def score(
         self, model: Any, images: Sequence[Any], captions: Sequence[str]

@@ -92,10 +92,10 @@ def check_column(plugin: ColumnPlugin, rows: pa.Table) -> CheckedPlugin:
         return _checked(plugin, table, 0.0, (Finding("types", str(error)),), ())
     tests = (
         ("types", None),
-        ("the same values when it runs again", _difference(whole, _run(plugin, table))),
+        ("the same values when it runs again", table_difference(whole, _run(plugin, table))),
         ("the same values for shuffled rows", _shuffled(plugin, table, whole)),
         ("the same values for rows in other batches", _split(plugin, table, whole)),
-        ("no values for no rows", _difference(whole.slice(0, 0), _run(plugin, table.slice(0, 0)))),
+        ("no values for no rows", table_difference(whole.slice(0, 0), _run(plugin, table.slice(0, 0)))),
     )
     findings = tuple(Finding(what, problem) for what, problem in tests)
     return _checked(plugin, table, _speed(plugin, table), findings, tuple(_notes(plugin, table, whole)))
@@ -112,7 +112,7 @@ def _run(plugin: ColumnPlugin, table: pa.Table) -> pa.Table:
     return apply_column(plugin, table, np.ones(len(table), bool)).combine_chunks()
 
 
-def _difference(expected: pa.Table, found: pa.Table) -> str | None:
+def table_difference(expected: pa.Table, found: pa.Table) -> str | None:
     """The first column and row with another value, or None. NaN is equal to NaN."""
     for name in expected.column_names:
         one, other = expected[name].combine_chunks(), found[name].combine_chunks()
@@ -127,14 +127,14 @@ def _difference(expected: pa.Table, found: pa.Table) -> str | None:
 
 def _shuffled(plugin: ColumnPlugin, table: pa.Table, whole: pa.Table) -> str | None:
     order = pa.array(np.random.default_rng(SEED).permutation(len(table)))
-    return _difference(whole.take(order), _run(plugin, table.take(order)))
+    return table_difference(whole.take(order), _run(plugin, table.take(order)))
 
 
 def _split(plugin: ColumnPlugin, table: pa.Table, whole: pa.Table) -> str | None:
     single = min(SINGLE_ROWS, len(table))
     cuts = [*range(single + 1), *sorted({single + (len(table) - single) // 3, len(table)} - {single})]
     parts = [table.slice(first, last - first) for first, last in pairwise(cuts)]
-    return _difference(whole, pa.concat_tables([whole.slice(0, 0), *(_run(plugin, part) for part in parts)]))
+    return table_difference(whole, pa.concat_tables([whole.slice(0, 0), *(_run(plugin, part) for part in parts)]))
 
 
 def _speed(plugin: ColumnPlugin, table: pa.Table) -> float:

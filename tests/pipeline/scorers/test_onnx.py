@@ -33,6 +33,7 @@ def test_scores_when_a_model_gives_the_means_are_the_means(tmp_path: Path) -> No
     assert scored(path, [COLOUR, COLOUR * 2]) == {"red": [10, 20], "blue": [30, 60]}
     assert scored(path, [COLOUR], order="bgr") == {"red": [30], "blue": [10]}
     assert scored(path, [COLOUR], mean=(10, 0, 20), std=(1, 1, 4)) == {"red": [0], "blue": [2.5]}
+    assert scored(path, [COLOUR], mean=(10, 0, 2), std=(1, 1, 4), order="bgr") == {"red": [20], "blue": [2]}
 
 
 def test_scores_when_the_layout_or_the_batch_of_a_model_is_another_are_the_same(tmp_path: Path) -> None:
