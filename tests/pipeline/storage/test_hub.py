@@ -101,7 +101,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with hub(folder / "repository") as address:
         download = "import sys; from huggingface_hub import snapshot_download as load; "
         download += f"print(load('{REPOSITORY}', repo_type='dataset', cache_dir=sys.argv[1]))"
-        settings = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+        settings = {
+            "HF_ENDPOINT": address,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_OFFLINE": "0",
+            "NO_PROXY": "127.0.0.1",
+        }
         command = [sys.executable, "-c", download, str(folder / "cache")]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **settings})
     snapshot = Path(done.stdout.strip())
