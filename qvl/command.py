@@ -3,13 +3,14 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import qvl
 from qvl.demo import demo
-from qvl.failures import exit_status
+from qvl.failures import exit_status, readable_usage_errors
 from qvl.grounding_builder import command as ground
 from qvl.model.commands import command as model
 from qvl.pipeline.base.errors import RecipeError
@@ -20,7 +21,21 @@ from qvl.synth_ocr import command as ocr
 from qvl.training.commands import evaluate, mix, train
 from qvl.training.commands.doctor.command import doctor
 
+
+class Commands(TyperGroup):
+    """The commands, whose usage errors quote arguments as all texts are shown."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with readable_usage_errors():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with readable_usage_errors():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

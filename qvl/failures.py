@@ -12,12 +12,17 @@
 """
 
 import io
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import typer
 
 from qvl.pipeline.base.addresses import without_secrets
 from qvl.pipeline.base.errors import QvlError, require_utf8
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 FIXABLE, UNFORESEEN, INTERRUPTED, READER_GONE = 2, 70, 130, 141
 TRACEBACK = "QVL_TRACEBACK"
 OUTPUT = "standard output"
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # UsageError, which Typer does not export
+format_warning = warnings.formatwarning
 LONGEST = 2_000  # characters of a message
 EXTRAS = {  # module that a command imports late -> extra of pyproject.toml that installs it
     "open_clip": "clip",
@@ -43,6 +50,7 @@ def exit_status(command: Callable[[], object], arguments: list[str]) -> int:
     ``command`` prints its own usage errors and ends them with SystemExit, as Typer does.
     """
     open_standard_output()
+    filter_messages_of_libraries()
     try:
         for argument in arguments:
             require_utf8(argument)
@@ -56,6 +64,34 @@ def exit_status(command: Callable[[], object], arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the only handler of errors that nobody foresaw
         status = _reported(error, arguments)
     return _flushed(status)
+
+
+@contextmanager
+def readable_usage_errors() -> Iterator[None]:
+    """Show the arguments that a usage error quotes as all texts are shown. Typer prints the error."""
+    try:
+        yield
+    except USAGE_ERROR as error:
+        error.message = visible(without_secrets(error.message))
+        raise
+
+
+def filter_messages_of_libraries() -> None:
+    """Warnings of Python and log lines of libraries are shown as our messages are: no control characters, no secrets."""
+    warnings.formatwarning = _warning
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_LogLine())
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return visible_lines(without_secrets(format_warning(message, category, filename, lineno, line)))
+
+
+class _LogLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible_lines(without_secrets(super().format(record)))
 
 
 class _StandardOutput(io.FileIO):

@@ -37,6 +37,18 @@ def test_error_of_ours_when_raised_is_one_line_and_status_2(capsys: pytest.Captu
     assert capsys.readouterr().err == "error: a b \\x1b[31mred\\x07\n"
 
 
+def test_messages_of_libraries_when_they_quote_data_cannot_control_the_terminal() -> None:
+    text = "\\x1b[31m\\u202ered https://me:word@host/a.tar?sig=token"
+    script = (
+        "import logging, warnings; from qvl.failures import exit_status; "
+        f"exit_status(lambda: (warnings.warn('{text}'), logging.getLogger('library').warning('{text}')), [])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.count("\\x1b[31m\\u202ered https://host/a.tar\n") == 2
+    assert "token" not in done.stderr.replace("sig=token')", "")
+    assert "\x1b" not in done.stderr
+
+
 def test_unforeseen_error_when_raised_is_one_line_and_status_70(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from typing import Self
 from urllib.parse import quote
 
 HTTP = re.compile(r"https?://", re.IGNORECASE)
-IN_TEXT = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://)([^\s\"<>]*)")
+# ``http:/`` is what a path makes of an address
+IN_TEXT = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://|https?:/)([^\s\"<>]*)")
 HOST = re.compile(r"[^/?#]*")
 QUERY = re.compile(r"\?[\w.%-]+=")
 PUNCTUATION = ".,:;)]}'`"  # at the end of an address in a sentence
@@ -83,7 +84,7 @@ def below(folder: str, name: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A message whose addresses have no queries, users and passwords."""
-    return IN_TEXT.sub(_public_part, text) if "://" in text else text
+    return IN_TEXT.sub(_public_part, text) if ":/" in text else text
 
 
 def _public_part(found: re.Match[str]) -> str:
@@ -93,7 +94,7 @@ def _public_part(found: re.Match[str]) -> str:
     unless what follows looks like a query.
     """
     protocol, rest = found[1], found[2]
-    is_http = protocol.lower().endswith(("http://", "https://"))
+    is_http = protocol.lower().rstrip("/").endswith(("http:", "https:"))
     end = HOST.match(rest).end()  # type: ignore[union-attr]  # it matches every text
     user, at, host = rest[:end].rpartition("@")
     if at and not is_http and ":" not in user:

@@ -6,12 +6,15 @@ One child serves many tasks. It is replaced after a fault and after RECYCLE task
 import atexit
 import multiprocessing
 import resource
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Literal, TypeVar
+
+from qvl.pipeline.base.terminal import warn
 
 RECYCLE = 200  # tasks of one child
 
@@ -37,7 +40,7 @@ Message = tuple[Literal["item", "end", "stopped"], Any]
 def serve(connection: Connection, function: Callable[[Any], Iterator[Any]], megabytes: int) -> None:
     """The child's loop: receive a task, send its results, until the parent closes the connection.
 
-    An unforeseen error ends the child with its traceback; the parent receives the error's class, which is the verdict.
+    An unforeseen error ends the child and prints its traceback; the parent receives the error's class, which is the verdict.
     """
     if megabytes:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
@@ -54,9 +57,11 @@ def serve(connection: Connection, function: Callable[[Any], Iterator[Any]], mega
         except MemoryError:
             connection.send(("stopped", "unreadable:memory"))
             return
-        except Exception as error:
-            connection.send(("stopped", f"error:{type(error).__name__}"))
-            raise
+        except Exception as error:  # noqa: BLE001 - the parent gets its class
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                warn(line)
+            connection.send(("stopped", f"error:{type(error).__name__}"))  # then the parent ends this process
+            return
 
 
 class ConfinedProcess(Generic[Task, Result]):

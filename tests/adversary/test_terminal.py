@@ -87,6 +87,11 @@ def test_trace_as_json_when_texts_are_hostile_is_exact(hostile: Path) -> None:
         (["mix", "diff", "{out}", "\x1b[31m\u202e"], 2),
         (["view", "{out}\x1b[31m"], 2),
         (["\x1b[31m"], 2),
+        (["\u202e\x1b[31m"], 2),
+        (["--\u202e\x1b[31m"], 2),
+        (["doctor", "\u202e\x1b[31m"], 2),
+        (["curate", "run", "{recipe}", "--\u202e\x1b[31m"], 2),
+        (["view", "{out}", "--port", "\u202e\x1b[31m"], 2),
     ],
     ids=lambda value: " ".join(value).encode("unicode_escape").decode() if isinstance(value, list) else "",
 )

@@ -69,6 +69,8 @@ def test_neighbours_of_an_address_have_its_secret() -> None:
         ("s3://bucket/0000?.tar matches nothing", "s3://bucket/0000?.tar matches nothing"),
         ("s3://bucket/?/lang=en/0.tar", "s3://bucket/?/lang=en/0.tar"),
         ("simplecache::https://h/a?sig=x", "simplecache::https://h/a"),
+        ("http:/h/x?sig=y: no such recipe", "http:/h/x: no such recipe"),
+        ("/tmp/what?a=1 and C:/x?a=1", "/tmp/what?a=1 and C:/x?a=1"),
         ("a mail to me@h? no://", "a mail to me@h? no://"),
         ("what? nothing", "what? nothing"),
     ],

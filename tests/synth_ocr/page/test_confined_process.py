@@ -24,6 +24,24 @@ def test_child_after_many_tasks_or_an_unfinished_one_is_replaced() -> None:
     child.close()
 
 
+def failing(_: Any) -> Iterator[int]:
+    yield 1
+    raise LookupError("\x1b]0;owned\x07\u202e")
+
+
+def test_child_when_it_fails_prints_a_traceback_that_cannot_control_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    child = ConfinedProcess(failing, Limits(60.0, 4096))
+    results = child.results(None)
+    assert next(results) == 1
+    with pytest.raises(ProcessStopped, match="error:LookupError"):
+        next(results)
+    printed = capfd.readouterr().err
+    assert "Traceback" in printed
+    assert "\x1b" not in printed
+
+
 def endless(_: Any) -> Iterator[int]:
     yield 1
     time.sleep(60)
