@@ -123,8 +123,7 @@ class ReadingTest:
         if found < max(1, MISFITS * count):
             return None
         choices = [r for r in READINGS if r.scale != "thousand" or found >= MISFITS_THOUSAND * count]
-        best = min(choices, key=self.misfits)
-        left = self.misfits(best)
+        left, best = min(((self.misfits(each), each) for each in choices), key=lambda pair: pair[0])
         if left * FEWER > found:
             return None
         return f"of {count:,} boxes, {found:,} do not fit their image as {self.declared}, and {left:,} as {best}"

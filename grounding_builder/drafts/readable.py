@@ -20,6 +20,11 @@ class Unusable(ValueError):
         self.reason = reason
 
 
+def reason_of(error: Exception) -> str:
+    """The verdict of a row that cannot be read because of one of UNREADABLE."""
+    return error.reason if isinstance(error, Unusable) else BAD_RECORD
+
+
 def text_of(value: Any) -> str:
     """A text; null is an empty one. Raises Unusable for anything else, and for text that is not Unicode."""
     if value is None:

@@ -6,6 +6,7 @@ An input row is an image with its annotations. The file is read whole and takes 
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -44,6 +45,15 @@ COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
 REMEDY = "set box_order and box_scale as the file has them"
 
 
+@dataclass(frozen=True, slots=True)
+class DetectionFile:
+    """A parsed file: images, categories, and the annotations of each image by its id (None for those without one)."""
+
+    images: list[Any]
+    categories: list[Any]
+    by_image: dict[str | None, list[Any]]
+
+
 class Detection(Annotations):
     """COCO-style annotations. ``crowd`` annotations (a region full of objects) are dropped.
 
@@ -76,23 +86,23 @@ class Detection(Annotations):
         self.check_boxes(self.reading_test(content), piece.path, REMEDY)
         yield from self.rows_of(content, storage)
 
-    def rows_of(self, content: Record, storage: Storage) -> Iterator[Draft]:
+    def rows_of(self, content: DetectionFile, storage: Storage) -> Iterator[Draft]:
         """The rows of a parsed file: its images, then images that have annotations but are not listed."""
-        names = {identity(record.get("id")): record.get("name") for record in _records(content["categories"])}
-        by_image = _by_image(content)
-        for image in content["images"]:
+        names = {identity(record.get("id")): record.get("name") for record in _records(content.categories)}
+        by_image = dict(content.by_image)
+        for image in content.images:
             image_id = identity(image.get("id")) if isinstance(image, dict) else None
             annotations = by_image.pop(image_id, []) if image_id is not None else []
             yield from drafts_or_bad(image_id, len(annotations), self._image, image, annotations, names, storage)
         for key, annotations in by_image.items():
             yield Draft(key or "", regions=len(annotations)).drop("no_image_data")
 
-    def reading_test(self, content: Record) -> ReadingTest:
+    def reading_test(self, content: DetectionFile) -> ReadingTest:
         """A test of the declared reading on the boxes of a parsed file, where the file tells the sizes of its images."""
-        test, by_image = ReadingTest(self._reading), _by_image(content)
-        for image in _records(content["images"]):
+        test = ReadingTest(self._reading)
+        for image in _records(content.images):
             size = side(image.get("width")), side(image.get("height"))
-            for annotation in _records(by_image.get(identity(image.get("id")), [])):
+            for annotation in _records(content.by_image.get(identity(image.get("id")), [])):
                 test.add(annotation.get("bbox"), size)
             if test.full:
                 break
@@ -169,10 +179,9 @@ class Detection(Annotations):
         return fit(corners_in_pixels(numbers, self._reading, *size), *size, self.boxes)
 
 
-def _by_image(content: Record) -> dict[str | None, list[Any]]:
-    """The annotations of each image, by its id; None for those without one."""
+def _by_image(annotations: list[Any]) -> dict[str | None, list[Any]]:
     by_image: dict[str | None, list[Any]] = {}
-    for annotation in content["annotations"]:
+    for annotation in annotations:
         image_id = identity(annotation.get("image_id")) if isinstance(annotation, dict) else None
         by_image.setdefault(image_id, []).append(annotation)
     return by_image
@@ -197,7 +206,7 @@ def _records(values: list[Any]) -> Iterator[Record]:
     return (value for value in values if isinstance(value, dict))
 
 
-def load_detection(path: str, storage: Storage) -> Record:
+def load_detection(path: str, storage: Storage) -> DetectionFile:
     """A file with the lists ``images``, ``annotations`` and ``categories``. Raises DataError for any other."""
     try:
         content = parse_json(bytes(storage.read(path)).removeprefix(BOM))
@@ -207,4 +216,4 @@ def load_detection(path: str, storage: Storage) -> Record:
     missing = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if missing:
         raise DataError(f"{path}: not a detection file: it has no {', '.join(missing)}")
-    return content
+    return DetectionFile(content["images"], content["categories"], _by_image(content["annotations"]))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from qvl.grounding_builder.drafts.drafts import Draft
-from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE, Unusable, text_of
+from qvl.grounding_builder.drafts.readable import UNREADABLE, Unusable, reason_of, text_of
 from qvl.pipeline.base.addresses import below
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup.coordinates import Box
@@ -24,11 +24,8 @@ def drafts_or_bad(
     """The rows that ``make`` returns; if it fails, one row with ``regions`` boxes that is dropped with the reason."""
     try:
         return make(*args, **kwargs)
-    except Unusable as fault:
-        reason = fault.reason
-    except UNREADABLE:
-        reason = BAD_RECORD
-    return [Draft(printable(key), regions=regions).drop(reason)]
+    except UNREADABLE as error:
+        return [Draft(printable(key), regions=regions).drop(reason_of(error))]
 
 
 def printable(key: Any) -> str:

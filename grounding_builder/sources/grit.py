@@ -16,7 +16,7 @@ from pydantic import Field
 
 from qvl.grounding_builder.drafts.box_reading import Reading, ReadingTest
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE, Unusable
+from qvl.grounding_builder.drafts.readable import UNREADABLE, reason_of
 from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose, escaped, text_fault, trimmed
 from qvl.grounding_builder.sources.fields import image_path, printable
@@ -139,8 +139,7 @@ class Grit(Annotations):
         try:
             return self._draft(record, test, image)
         except UNREADABLE as error:
-            reason = error.reason if isinstance(error, Unusable) else BAD_RECORD
-            return Draft(printable(record.get("key") or record.get("id"))).drop(reason)
+            return Draft(printable(record.get("key") or record.get("id"))).drop(reason_of(error))
 
     def _draft(self, record: Record, test: ReadingTest, image: Bytes | None) -> Draft:
         """GRIT's ``width`` and ``height`` are those of the original file: only their ratio is used."""

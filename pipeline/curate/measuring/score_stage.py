@@ -13,6 +13,7 @@ from qvl.pipeline.curate.measuring.added_columns import AddedColumns
 from qvl.pipeline.curate.measuring.manifests import ComputedManifest, ScanManifest, ScoreManifest, ScoreSummary
 from qvl.pipeline.curate.measuring.score import ScoredUnit, ScoreTask, score_task, score_unit, scored_unit
 from qvl.pipeline.curate.measuring.score_columns import SCORED
+from qvl.pipeline.curate.measuring.scorers import ScorerTask
 from qvl.pipeline.images.score_images import BAD
 from qvl.pipeline.plugins.operators import ScorerPlugin
 from qvl.pipeline.recipe.recipe import Recipe
@@ -56,38 +57,24 @@ def scores_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
     """True if stored scores come from other weights or were chosen by other filters. Raises StaleError unless ``fresh``."""
     if not tasks:
         return False
-    layout = Layout(tasks[0].out)
-    paths = [layout.score_manifest(task.unit.id) for task in tasks]
-    manifests = map_concurrently(layout.out, lambda path: read_manifest(path, ScoreManifest), paths)
-    if _scorers_are_outdated(tasks, fresh):
-        return True
-    for task, manifest in zip(tasks, manifests, strict=True):
-        if manifest is None or manifest.fingerprint == task.fingerprint:
+    out = tasks[0].out
+    scorers = [(each, f"values of {each.plugin.name} for {task.unit.name}") for task in tasks for each in task.scorers]
+    computed = map_concurrently(out, lambda pair: read_manifest(pair[0].manifest, ComputedManifest), scorers)
+    paths = [Layout(out).score_manifest(task.unit.id) for task in tasks]
+    scored = map_concurrently(out, lambda path: read_manifest(path, ScoreManifest), paths)
+    stored: list[tuple[ScorerTask | ScoreTask, str, ComputedManifest | ScoreManifest | None]] = [
+        *((each, what, manifest) for (each, what), manifest in zip(scorers, computed, strict=True)),
+        *((task, f"scores of {task.unit.name}", manifest) for task, manifest in zip(tasks, scored, strict=True)),
+    ]
+    for made, what, manifest in stored:
+        if manifest is None or manifest.fingerprint == made.fingerprint:
             continue
         if fresh:
             return True
-        changed = [name for name, value in task.parts.items() if manifest.parts.get(name) != value]
+        changed = [name for name, value in made.parts.items() if manifest.parts.get(name) != value]
         raise StaleError(
-            f"{task.out} holds scores of {task.unit.name} that were made with different {', '.join(changed) or 'filters'}. "
-            "Choose another --output, or run with --fresh (scores that did not change are kept)"
-        )
-    return False
-
-
-def _scorers_are_outdated(tasks: list[ScoreTask], fresh: bool) -> bool:
-    """The same for what scorers computed."""
-    pairs = [(task, each) for task in tasks for each in task.scorers]
-    manifests = map_concurrently(tasks[0].out, lambda pair: read_manifest(pair[1].manifest, ComputedManifest), pairs)
-    for (task, each), manifest in zip(pairs, manifests, strict=True):
-        if manifest is None or manifest.fingerprint == each.fingerprint:
-            continue
-        if fresh:
-            return True
-        changed = [name for name, value in each.parts.items() if manifest.parts.get(name) != value]
-        raise StaleError(
-            f"{task.out} holds values of {each.plugin.name} for {task.unit.name} that were made with different "
-            f"{', '.join(changed) or 'filters'}. Choose another --output, or run with --fresh (values that did not change "
-            "are kept)"
+            f"{out} holds {what} that were made with different {', '.join(changed) or 'filters'}. Choose another --output, "
+            f"or run with --fresh ({what.split()[0]} that did not change are kept)"
         )
     return False
 
