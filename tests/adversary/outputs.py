@@ -1,10 +1,16 @@
 """Files of an output that somebody changed."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.adversary.mutations import DROPPED, REPEATED, changed, paths
 
 VALUES: tuple[Any, ...] = (None, -1, 2**63, 1e308, "", "../../x", "a" * 2_000, [], [[]], {}, {"a": 1}, [None])
 CONTENTS = (
@@ -64,3 +70,22 @@ def hostile(table: pa.Table) -> dict[str, bytes]:
         pq.write_table(content, sink)
         found[name] = sink.getvalue().to_pybytes()
     return found
+
+
+def with_changed_values(files: list[Path], examples: int, look: Callable[[], object]) -> None:
+    """Call ``look`` that many times, each time with another value changed in one of these JSON files."""
+    originals = [(path, json.loads(path.read_bytes())) for path in files]
+
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        path, content = data.draw(st.sampled_from(originals))
+        at = data.draw(st.sampled_from(paths(content)))
+        value = data.draw(st.sampled_from((DROPPED, REPEATED, *VALUES)))
+        path.write_text(json.dumps(changed(content, at, value)))
+        try:
+            look()
+        finally:
+            path.write_text(json.dumps(content))
+
+    check()

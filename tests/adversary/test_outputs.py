@@ -1,34 +1,15 @@
 """Commands and the Python API over outputs whose files somebody changed: an answer or one line, never a failure of ours."""
 
-import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import qvl as api
 from tests.adversary.commands import qvl
-from tests.adversary.mutations import DROPPED, REPEATED, changed, paths
-from tests.adversary.outputs import CONTENTS, VALUES, files_of, hostile
-from tests.pipeline.view.conftest import curated  # noqa: F401
+from tests.adversary.outputs import CONTENTS, files_of, hostile, with_changed_values
 
 ENDINGS = (0, 1, 2)
-
-
-@pytest.fixture
-def copy(curated: tuple[Path, Any], tmp_path: Path) -> Iterator[Path]:  # noqa: F811
-    yield Path(shutil.copytree(curated[0], tmp_path / "out"))
-
-
-@pytest.fixture(scope="module")
-def key(curated: tuple[Path, Any]) -> str:  # noqa: F811
-    index = next((curated[0] / "shards").glob("*.parquet"))
-    return str(pq.read_table(index)["key"][0].as_py())
 
 
 def commands(out: Path, key: str) -> list[tuple[str, ...]]:
@@ -79,23 +60,7 @@ def test_commands_when_a_json_file_is_something_else_say_so(kind: str, copy: Pat
 
 @pytest.mark.parametrize("kind", ["dataset", "recipe", "manifests"])
 def test_commands_when_a_value_of_a_json_file_is_another_say_so(kind: str, copy: Path, key: str) -> None:
-    originals = [(path, json.loads(path.read_bytes())) for path in files_of(copy)[kind]]
-
-    @settings(
-        max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
-    @given(st.data())
-    def check(data: st.DataObject) -> None:
-        path, content = data.draw(st.sampled_from(originals))
-        at = data.draw(st.sampled_from(paths(content)))
-        value = data.draw(st.sampled_from((DROPPED, REPEATED, *VALUES)))
-        path.write_text(json.dumps(changed(content, at, value)))
-        try:
-            run_all(copy, key)
-        finally:
-            path.write_text(json.dumps(content))
-
-    check()
+    with_changed_values(files_of(copy)[kind], 20, lambda: run_all(copy, key))
 
 
 @pytest.mark.parametrize("kind", ["ledger", "index"])

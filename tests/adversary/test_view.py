@@ -2,24 +2,19 @@
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from qvl.pipeline.base.errors import QvlError
 from qvl.pipeline.view.answers import Answers
 from qvl.pipeline.view.server import app
-from tests.adversary.mutations import DROPPED, REPEATED, changed, paths
-from tests.adversary.outputs import CONTENTS, VALUES, files_of, hostile
-from tests.pipeline.view.conftest import curated  # noqa: F401
+from tests.adversary.outputs import CONTENTS, files_of, hostile, with_changed_values
 
 QUESTIONS = (
     "output", "total", "total?table=samples", "counts?by=verdict", "counts?by=source&table=samples", "facets?by=source",
@@ -45,17 +40,6 @@ def asked(out: Path, key: str) -> dict[str, tuple[int, bytes]]:
         picture = client.get(f"/picture?key={key}")
         assert picture.status_code in (200, 204), picture.text[:300]
     return found
-
-
-@pytest.fixture
-def copy(curated: tuple[Path, Any], tmp_path: Path) -> Iterator[Path]:  # noqa: F811
-    yield Path(shutil.copytree(curated[0], tmp_path / "out"))
-
-
-@pytest.fixture(scope="module")
-def key(curated: tuple[Path, Any]) -> str:  # noqa: F811
-    index = next((curated[0] / "shards").glob("*.parquet"))
-    return str(pq.read_table(index)["key"][0].as_py())
 
 
 def test_questions_when_the_output_is_whole_are_answered(copy: Path, key: str) -> None:
@@ -113,23 +97,7 @@ def test_app_when_a_json_file_is_something_else_shows_the_rest(kind: str, copy: 
 
 @pytest.mark.parametrize("kind", ["dataset", "recipe", "manifests"])
 def test_app_when_a_value_of_a_json_file_is_another_shows_the_rest(kind: str, copy: Path, key: str) -> None:
-    originals = [(path, json.loads(path.read_bytes())) for path in files_of(copy)[kind]]
-
-    @settings(
-        max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
-    @given(st.data())
-    def check(data: st.DataObject) -> None:
-        path, content = data.draw(st.sampled_from(originals))
-        at = data.draw(st.sampled_from(paths(content)))
-        value = data.draw(st.sampled_from((DROPPED, REPEATED, *VALUES)))
-        path.write_text(json.dumps(changed(content, at, value)))
-        try:
-            asked(copy, key)
-        finally:
-            path.write_text(json.dumps(content))
-
-    check()
+    with_changed_values(files_of(copy)[kind], 15, lambda: asked(copy, key))
 
 
 @pytest.mark.parametrize("kind", ["ledger", "index"])

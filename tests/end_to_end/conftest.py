@@ -136,6 +136,30 @@ def kill(pid: int) -> None:
         return
 
 
+def run_to_the_end(recipe: Path, out: Path, *flags: str) -> None:
+    """Run `qvl curate run`, which must succeed."""
+    done = qvl("curate", "run", str(recipe), "--output", str(out), *flags)
+    assert done.returncode == 0, done.stderr
+
+
+def kill_and_finish(recipe: Path, out: Path, workers: str, reached: Callable[[], bool]) -> None:
+    """Start a run, kill it when it has ``reached`` a point before its end, run it again to its end, and audit."""
+    process = start(recipe, out, "--workers", workers)
+    assert wait_for(reached, process)
+    kill(process.pid)
+    process.communicate()
+    assert not (out / "shards" / "dataset.json").exists()
+    run_to_the_end(recipe, out, "--workers", workers)
+    audit = qvl("curate", "audit", str(out))
+    assert audit.returncode == 0, audit.stdout
+
+
+def contents(out: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    """The bytes of all files below these folders of an output, by path."""
+    found = sorted(path for name in names for path in (out / name).rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+
+
 @pytest.fixture(scope="session")
 def undisturbed(many_units: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The dataset hash of a serial run that nothing disturbed."""

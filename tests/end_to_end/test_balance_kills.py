@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import dataset_hash, kill, qvl, start, wait_for
+from tests.end_to_end.conftest import contents, dataset_hash, kill_and_finish, qvl, run_to_the_end
 
 BALANCE = """balance:
   - {name: lengths, cap: {per: [words], count: 20}}
@@ -16,9 +16,7 @@ BALANCE = """balance:
 
 def decided(out: Path) -> dict[str, bytes]:
     """The ledger, the shards and what select committed."""
-    names = ("ledger", "shards", "manifests/select", "manifests/ledger")
-    found = sorted(path for name in names for path in (out / name).rglob("*") if path.is_file())
-    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+    return contents(out, ("ledger", "shards", "manifests/select", "manifests/ledger"))
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +30,7 @@ def recipe(many_units: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed_balance(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("balance") / "out"
-    done = qvl("curate", "run", str(recipe), "--output", str(out))
-    assert done.returncode == 0, done.stderr
+    run_to_the_end(recipe, out)
     return out
 
 
@@ -43,16 +40,9 @@ def test_a_run_killed_while_it_balances_is_finished_by_the_same_command_to_the_s
     recipe: Path, undisturbed_balance: Path, tmp_path: Path, workers: str, step: str
 ) -> None:
     out = tmp_path / "out"
-    process = start(recipe, out, "--workers", workers)
-    assert wait_for(lambda: any((out / "manifests" / "select").glob(f"{step}-*.json")), process)
-    kill(process.pid)
-    process.communicate()
-    assert not (out / "shards" / "dataset.json").exists()
-    done = qvl("curate", "run", str(recipe), "--output", str(out), "--workers", workers)
-    assert done.returncode == 0, done.stderr
+    select = out / "manifests" / "select"
+    kill_and_finish(recipe, out, workers, lambda: any(select.glob(f"{step}-*.json")))
     assert decided(out) == decided(undisturbed_balance)
-    audit = qvl("curate", "audit", str(out))
-    assert audit.returncode == 0, audit.stdout
 
 
 def test_the_command_whatif_over_balance_answers_what_a_run_of_the_changed_recipe_keeps(
@@ -63,8 +53,7 @@ def test_the_command_whatif_over_balance_answers_what_a_run_of_the_changed_recip
     changed = recipe.with_name("changed.yaml")
     lines = recipe.read_text().replace("count: 20", "count: 5").splitlines()
     changed.write_text("\n".join(line for line in lines if "drawn" not in line))
-    done = qvl("curate", "run", str(changed), "--output", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
+    run_to_the_end(changed, tmp_path / "out")
     assert dataset_hash(tmp_path / "out") != dataset_hash(undisturbed_balance)
     kept = re.search(r'"samples":\s*(\d+)', (tmp_path / "out" / "shards" / "dataset.json").read_text())
     assert kept is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, dataset_hash, kill, qvl, start, wait_for
+from tests.end_to_end.conftest import ROOT, contents, dataset_hash, kill_and_finish, qvl, run_to_the_end
 
 SLOW = """
 import time
@@ -41,9 +41,7 @@ class Shout(qvl.Column):
 
 def computed(out: Path) -> dict[str, bytes]:
     """What plug-ins computed, with the ledger and the shards."""
-    names = ("computed", "manifests/computed", "ledger", "shards")
-    found = sorted(path for name in names for path in (out / name).rglob("*") if path.is_file())
-    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+    return contents(out, ("computed", "manifests/computed", "ledger", "shards"))
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +57,7 @@ def recipe(many_units: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed_plugins(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("plugins") / "out"
-    done = qvl("curate", "run", str(recipe), "--output", str(out))
-    assert done.returncode == 0, done.stderr
+    run_to_the_end(recipe, out)
     found = computed(out)
     assert sum(name.startswith("computed/length/") for name in found) == 12
     return found
@@ -71,17 +68,9 @@ def test_a_run_killed_while_it_computes_columns_is_finished_by_the_same_command_
     recipe: Path, undisturbed_plugins: dict[str, bytes], tmp_path: Path, workers: str
 ) -> None:
     out = tmp_path / "out"
-    process = start(recipe, out, "--workers", workers)
     manifests = out / "manifests" / "computed" / "length"
-    assert wait_for(lambda: len(list(manifests.glob("*.json")) if manifests.is_dir() else []) >= 2, process)
-    kill(process.pid)
-    process.communicate()
-    assert not (out / "shards" / "dataset.json").exists()
-    done = qvl("curate", "run", str(recipe), "--output", str(out), "--workers", workers)
-    assert done.returncode == 0, done.stderr
+    kill_and_finish(recipe, out, workers, lambda: len(list(manifests.glob("*.json"))) >= 2)
     assert computed(out) == undisturbed_plugins
-    audit = qvl("curate", "audit", str(out))
-    assert audit.returncode == 0, audit.stdout
 
 
 def test_workers_of_ray_run_a_package_that_only_the_driver_can_import(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import kill, qvl, start, wait_for
+from tests.end_to_end.conftest import kill_and_finish, run_to_the_end
 from tests.end_to_end.test_plugin_kills import computed
 
 SLOW = """
@@ -41,8 +41,7 @@ def recipe(many_units: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed_scorers(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("scorers") / "out"
-    done = qvl("curate", "run", str(recipe), "--output", str(out))
-    assert done.returncode == 0, done.stderr
+    run_to_the_end(recipe, out)
     found = computed(out)
     assert sum(name.startswith("computed/brightness/") for name in found) == 12
     return found
@@ -53,14 +52,6 @@ def test_a_run_killed_while_it_scores_is_finished_by_the_same_command_to_the_sam
     recipe: Path, undisturbed_scorers: dict[str, bytes], tmp_path: Path, workers: str
 ) -> None:
     out = tmp_path / "out"
-    process = start(recipe, out, "--workers", workers)
     manifests = out / "manifests" / "computed" / "brightness"
-    assert wait_for(lambda: len(list(manifests.glob("*.json")) if manifests.is_dir() else []) >= 2, process)
-    kill(process.pid)
-    process.communicate()
-    assert not (out / "shards" / "dataset.json").exists()
-    done = qvl("curate", "run", str(recipe), "--output", str(out), "--workers", workers)
-    assert done.returncode == 0, done.stderr
+    kill_and_finish(recipe, out, workers, lambda: len(list(manifests.glob("*.json"))) >= 2)
     assert computed(out) == undisturbed_scorers
-    audit = qvl("curate", "audit", str(out))
-    assert audit.returncode == 0, audit.stdout

@@ -3,12 +3,13 @@
 import hashlib
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.loopback import serving
 
 REPOSITORY = "org/name"
 COMMIT = "0" * 40
@@ -21,15 +22,8 @@ def hub(folder: Path) -> Iterator[str]:
     class Handler(_Handler):
         root = folder
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

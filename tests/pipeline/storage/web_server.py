@@ -2,12 +2,13 @@
 
 import base64
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from tests.loopback import serving
 
 TOKEN = "sv=2026-01-01&sp=rl&sig=s3cr3t%2Fa%2Bb%3D"
 RENEWED = "sv=2027-07-07&sp=rl&sig=r3n3w3d%2Fc%2Bd%3D"
@@ -48,16 +49,9 @@ def web_server(root: Path, **settings: object) -> Iterator[WebServer]:
     class Handler(_Handler):
         server_state = state
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.port = int(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as port:
+        state.port = port
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
