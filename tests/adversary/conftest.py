@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.view.conftest import curated  # noqa: F401  # a fixture
+from tests.pipeline.view import conftest as view
+
+curated = view.curated
 
 
 @pytest.fixture
