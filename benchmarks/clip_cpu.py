@@ -123,7 +123,8 @@ def ours(tar: Path, rows: int, model: str, weights: Path, batch: int) -> dict[st
     from qvl.pipeline.curate.measuring.columns import read_columns
     from qvl.pipeline.curate.measuring.scan import scan_task, scan_unit
     from qvl.pipeline.images.score_images import Measures, measure_pixels
-    from qvl.pipeline.recipe.recipe import Recipe, reader
+    from qvl.pipeline.recipe.recipe import Recipe
+    from qvl.pipeline.recipe.source import reader
     from qvl.pipeline.storage.reader import Storage
 
     clip = {"english": {"model": model, "pretrained": str(weights)}, "batch": batch}

@@ -22,7 +22,7 @@ from qvl.pipeline.curate.selection.semantic_steps import cell_record, suppress_c
 from qvl.pipeline.duplicates.kmeans import GRID, SAMPLE_PER_CLUSTER, Grid, nearest_clusters, on_grid, train_clusters
 from qvl.pipeline.duplicates.near import greedy_suppression
 from qvl.pipeline.duplicates.rules import LOSER, cluster_count
-from qvl.pipeline.recipe.recipe import SemanticDuplicate
+from qvl.pipeline.recipe.duplicates import SemanticDuplicate
 
 RULE = SemanticDuplicate(similarity=0.95)
 

@@ -32,7 +32,8 @@ from qvl.pipeline.duplicates.near import near_any
 from qvl.pipeline.images.clip import encode_text
 from qvl.pipeline.images.decode import PixelError, decode
 from qvl.pipeline.images.perceptual_hash import hash_image
-from qvl.pipeline.recipe.recipe import load_recipe, reader
+from qvl.pipeline.recipe.recipe import load_recipe
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.storage.reader import Storage
 
 EXAMPLES = Path(__file__).parent

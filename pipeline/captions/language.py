@@ -29,7 +29,7 @@ import numpy as np
 
 from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.commit.fingerprint import content_hash
-from qvl.pipeline.recipe.recipe import BUNDLED_LANGUAGE_MODEL
+from qvl.pipeline.recipe.anchoring import BUNDLED_LANGUAGE_MODEL
 
 RULE_VERSION = "2"
 DATA_FILE = "language.npz"

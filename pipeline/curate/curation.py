@@ -13,7 +13,8 @@ from qvl.pipeline.curate.measuring.added_columns import (
 )
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model, scan_task
 from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins, load_plugins
-from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.sources.paths import owned
 from qvl.pipeline.storage.paths import AnyPath, map_with_threads

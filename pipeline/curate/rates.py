@@ -14,8 +14,9 @@ from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.curate.measuring.scan import ScanTask, language_model
 from qvl.pipeline.images.decode import PixelError, decode, decode_scaled
 from qvl.pipeline.images.perceptual_hash import hash_image
-from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import Clip
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.storage.reader import Storage
 
 STAGES = ("scan", "score", "clip")

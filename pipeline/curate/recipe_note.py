@@ -7,7 +7,8 @@ from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.decontaminate import benchmarks_identity
 from qvl.pipeline.plugins.operators import NO_PLUGINS, Plugins
-from qvl.pipeline.recipe.recipe import Recipe, reading
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import reading
 from qvl.pipeline.storage.atomic import replace_file
 from qvl.pipeline.storage.paths import AnyPath
 

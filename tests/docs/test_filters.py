@@ -9,7 +9,9 @@ from pydantic_core import PydanticUndefined
 
 from qvl.pipeline.duplicates.rules import DUPLICATE_REASONS
 from qvl.pipeline.filters import FILTER_NAMES, Filters
-from qvl.pipeline.recipe.recipe import Dedup, NearDuplicate, SemanticDuplicate, SourceSpec, Tolerance
+from qvl.pipeline.recipe.duplicates import Dedup, NearDuplicate, SemanticDuplicate
+from qvl.pipeline.recipe.recipe import Tolerance
+from qvl.pipeline.recipe.source import SourceSpec
 from tests.docs.pages import page, table_rows
 
 TEXT = page("docs/filters.md")

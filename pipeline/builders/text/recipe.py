@@ -11,7 +11,7 @@ from qvl.pipeline.builders.text.interleaved import Interleaved
 from qvl.pipeline.builders.text.plain import PlainText
 from qvl.pipeline.builders.text.source import FILES
 from qvl.pipeline.recipe.file import RecipeContent, anchored, read_recipe
-from qvl.pipeline.recipe.recipe import SourceName
+from qvl.pipeline.recipe.source import SourceName
 
 Source = Annotated[PlainText | Chat | Interleaved, Field(discriminator="kind")]
 

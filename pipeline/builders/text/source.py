@@ -15,7 +15,7 @@ from qvl.pipeline.markup import markers
 from qvl.pipeline.markup.markers import has_marker
 from qvl.pipeline.markup.regions import Region
 from qvl.pipeline.markup.turns import Turns
-from qvl.pipeline.recipe.recipe import SourceName
+from qvl.pipeline.recipe.source import SourceName
 from qvl.pipeline.storage.reader import Storage
 
 FILES = frozenset(

@@ -18,8 +18,8 @@ from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.curate.measuring.scan import language_model
 from qvl.pipeline.plugins.apply import apply_column, decoded
 from qvl.pipeline.plugins.operators import ColumnPlugin
+from qvl.pipeline.recipe.anchoring import BUNDLED_LANGUAGE_MODEL
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.recipe.recipe import BUNDLED_LANGUAGE_MODEL
 from qvl.pipeline.sources.base import Row
 
 CAPTIONS = (

@@ -23,7 +23,8 @@ from qvl.pipeline.curate.measuring.manifests import Parts, ScanManifest
 from qvl.pipeline.curate.measuring.measure import measure
 from qvl.pipeline.curate.measuring.texts import TEXTS
 from qvl.pipeline.recipe.cleaning import Clean
-from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader, reading
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import SourceSpec, reader, reading
 from qvl.pipeline.sources.base import Seen, Source, Unit, is_full
 from qvl.pipeline.storage.paths import AnyPath
 from qvl.pipeline.storage.reader import Storage

@@ -35,8 +35,9 @@ from qvl.pipeline.images.decode import DECODE_VERSION
 from qvl.pipeline.images.perceptual_hash import HASH_VERSION
 from qvl.pipeline.images.score_images import Measures, measure_pixels
 from qvl.pipeline.plugins.operators import ScorerPlugin
-from qvl.pipeline.recipe.recipe import Recipe, SourceSpec, reader
+from qvl.pipeline.recipe.recipe import Recipe
 from qvl.pipeline.recipe.score import Score
+from qvl.pipeline.recipe.source import SourceSpec, reader
 from qvl.pipeline.sources.base import Source, Unit
 from qvl.pipeline.storage.arrow_files import read_parquet
 from qvl.pipeline.storage.paths import AnyPath

@@ -23,7 +23,8 @@ from qvl.pipeline.curate.selection.task import SelectTask
 from qvl.pipeline.curate.selection.verdict_codes import FIRST_BENCHMARK, KEEP_CODE, codes_after_filters
 from qvl.pipeline.duplicates.near import near_any
 from qvl.pipeline.exclusion.exclusion import BYTES, MIN_SPREAD, PIXELS, Exclusion, read_rows
-from qvl.pipeline.recipe.recipe import Benchmark, Recipe
+from qvl.pipeline.recipe.duplicates import Benchmark
+from qvl.pipeline.recipe.recipe import Recipe
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 COLUMNS = ["image_hash", "phash", "phash_spread"]

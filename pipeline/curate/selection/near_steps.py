@@ -25,7 +25,7 @@ from qvl.pipeline.duplicates.near import PAIR, Table, mixed, table_pairs, tables
 from qvl.pipeline.duplicates.near_rows import Indices, suppress
 from qvl.pipeline.duplicates.rules import LOSER
 from qvl.pipeline.images.perceptual_hash import BITS, tint_distance
-from qvl.pipeline.recipe.recipe import NearDuplicate
+from qvl.pipeline.recipe.duplicates import NearDuplicate
 from qvl.pipeline.storage.arrow_files import load_array
 from qvl.pipeline.storage.paths import map_concurrently
 

@@ -29,7 +29,7 @@ from qvl.pipeline.duplicates.kmeans import SAMPLE_PER_CLUSTER, Grid, nearest_clu
 from qvl.pipeline.duplicates.near import mixed
 from qvl.pipeline.duplicates.rules import LOSER, cluster_count, vector_partitions
 from qvl.pipeline.duplicates.semantic import cluster_losers
-from qvl.pipeline.recipe.recipe import SemanticDuplicate
+from qvl.pipeline.recipe.duplicates import SemanticDuplicate
 from qvl.pipeline.storage.arrow_files import load_array, read_parquet
 from qvl.pipeline.storage.paths import map_concurrently
 

@@ -18,7 +18,8 @@ from qvl.pipeline.curate.measuring.manifests import ComputedManifest, Parts, Sca
 from qvl.pipeline.curate.speaking.manifests import SpeakerTotals, SpeakSummary, SpokenManifest
 from qvl.pipeline.curate.speaking.speak import SpeakTask, speak_unit, spoken_unit
 from qvl.pipeline.curate.speaking.spoken_columns import COUNTERS, distinct_counts, spoken_schema
-from qvl.pipeline.recipe.recipe import Recipe, reader
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import reader
 from qvl.pipeline.recipe.speakers import NOT_ASKED, Speaker
 from qvl.pipeline.sources.base import Unit
 from qvl.pipeline.speakers.answers import ANSWERED

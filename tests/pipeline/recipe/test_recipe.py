@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from qvl.pipeline.base.errors import RecipeError
-from qvl.pipeline.recipe.recipe import ADDED_SETTINGS, Recipe, check_output, load_recipe, reading
-from qvl.pipeline.storage.reader import Storage
+from qvl.pipeline.recipe.recipe import Recipe, check_output, load_recipe
+from qvl.pipeline.recipe.source import ADDED_SETTINGS, reading
 
 ROOT = Path(__file__).parents[3]
 YAML = [*ROOT.glob("examples/*.yaml"), *ROOT.glob("pipeline/recipes/*.yaml")]
@@ -69,36 +69,6 @@ def test_the_stage_one_recipe_has_the_ten_rows_of_table_2() -> None:
     published = [row for row in rows if row.dataset != "In-house Data"]
     assert len(rows) in (9, 10)
     assert sum(row.cleaned for row in published) < sum(row.original for row in published)
-
-
-def test_relative_paths_start_at_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/")
-    web, local = load(tmp_path, GOOD).sources
-    assert web.read.paths == (f"{tmp_path}/data/*.tar", "/abs/*.tar", "s3://bucket/*.tar")
-    assert local.read.paths == (f"{tmp_path.parent}/t.jsonl",)
-    assert getattr(local.read, "image_folder", None) == f"{tmp_path}/images"
-
-
-@pytest.mark.parametrize("name", ["dir[1]", "dir{a}", "dir{a,b}", "d*r?", "[", "}{"])
-def test_wildcards_in_the_name_of_the_recipes_folder_are_escaped(tmp_path: Path, name: str) -> None:
-    """The same files are found under the same names whatever the folder is called."""
-    for folder in (tmp_path / name, tmp_path / "dir1", tmp_path / "plain"):
-        (folder / "data").mkdir(parents=True)
-        for file in ("data/0.tar", "data/1.tar", "up.tar"):
-            (folder / file).touch()
-    text = "name: x\nsources: [{{name: a, read: {{kind: webdataset, paths: [{}]}}}}]"
-    for paths in ("'data/*.tar'", "'data/{0..1}.tar'", "data/0.tar", "../plain/up.tar", "'../plain/u*.tar'"):
-        found, plain = (
-            load(folder, text.format(paths)).sources[0].read.units(Storage())
-            for folder in (tmp_path / name, tmp_path / "plain")
-        )
-        assert [unit.name for unit in found] == [unit.name for unit in plain]
-        assert all(name in unit.path for unit in found) != paths.strip("'").startswith("..")
-
-
-def test_the_path_of_a_language_model_starts_at_the_recipes_folder(tmp_path: Path) -> None:
-    assert load(tmp_path, GOOD).language_model == "lid.176.ftz"
-    assert load(tmp_path, GOOD + "language_model: models/lid.bin\n").language_model == f"{tmp_path}/models/lid.bin"
 
 
 def test_filters_of_a_source_are_completed_by_those_of_the_recipe(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from qvl.pipeline.curate.selection.ledger import LEDGER, ledger_schema, read_led
 from qvl.pipeline.finished.audit import audit
 from qvl.pipeline.finished.stored_columns import StoredColumns
 from qvl.pipeline.finished.trace import trace_row
-from qvl.pipeline.recipe.recipe import Recipe, reading
+from qvl.pipeline.recipe.recipe import Recipe
+from qvl.pipeline.recipe.source import reading
 from qvl.pipeline.storage.paths import parse_path
 from qvl.pipeline.view.tables.database import Database
 from qvl.pipeline.view.tables.datasets import RelatedDatasets

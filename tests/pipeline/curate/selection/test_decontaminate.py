@@ -12,7 +12,7 @@ from qvl.pipeline.base.errors import RecipeError
 from qvl.pipeline.curate.selection.decontaminate import benchmark_hashes, benchmark_identity, hash_folder
 from qvl.pipeline.exclusion.exclusion import Exclusion
 from qvl.pipeline.images.perceptual_hash import bit_count
-from qvl.pipeline.recipe.recipe import Benchmark
+from qvl.pipeline.recipe.duplicates import Benchmark
 from tests.pipeline.curate.selection.look_rows import Plain, a_recipe, make_units, run_select_steps, write_columns
 from tests.pipeline.samples import jpeg
 
