@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pyarrow as pa
-
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
 from qvl.pipeline.base.errors import DataError
 
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, pa.ArrowException)
 BAD_RECORD = "unreadable:bad_record"
 
 
@@ -21,7 +19,7 @@ class Unusable(ValueError):
 
 
 def reason_of(error: Exception) -> str:
-    """The verdict of a row that cannot be read because of one of UNREADABLE."""
+    """The verdict of a row that cannot be read because of one of CONTENT_ERRORS."""
     return error.reason if isinstance(error, Unusable) else BAD_RECORD
 
 
@@ -43,5 +41,5 @@ def readable(name: str) -> Iterator[None]:
     """Turn what fails inside into a DataError that begins with ``name``: a missing key, a list in place of a number."""
     try:
         yield
-    except UNREADABLE as error:
+    except CONTENT_ERRORS as error:
         raise DataError(f"{name}: cannot be read: {type(error).__name__}: {error}") from error

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from qvl.grounding_builder.drafts.drafts import Draft
-from qvl.grounding_builder.drafts.readable import UNREADABLE, Unusable, reason_of, text_of
+from qvl.grounding_builder.drafts.readable import Unusable, reason_of, text_of
 from qvl.pipeline.base.addresses import below
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
 from qvl.pipeline.images.picture import Picture, read_picture
 from qvl.pipeline.markup.coordinates import Box
 from qvl.pipeline.storage.reader import Storage
@@ -24,7 +25,7 @@ def drafts_or_bad(
     """The rows that ``make`` returns; if it fails, one row with ``regions`` boxes that is dropped with the reason."""
     try:
         return make(*args, **kwargs)
-    except UNREADABLE as error:
+    except CONTENT_ERRORS as error:
         return [Draft(printable(key), regions=regions).drop(reason_of(error))]
 
 

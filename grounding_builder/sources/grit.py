@@ -16,12 +16,13 @@ from pydantic import Field
 
 from qvl.grounding_builder.drafts.box_reading import Reading, ReadingTest
 from qvl.grounding_builder.drafts.drafts import Annotations, Draft, Item, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.readable import UNREADABLE, reason_of
+from qvl.grounding_builder.drafts.readable import reason_of
 from qvl.grounding_builder.drafts.regions import Boxes, fit, flags, regions_of
 from qvl.grounding_builder.drafts.spans import Span, choose, escaped, text_fault, trimmed
 from qvl.grounding_builder.sources.fields import image_path, printable
 from qvl.grounding_builder.sources.records import Record
 from qvl.pipeline.base.addresses import public_address, with_ending
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
 from qvl.pipeline.base.errors import DataError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.markers import has_marker
@@ -138,7 +139,7 @@ class Grit(Annotations):
         """The draft of one row; one whose record cannot be read is dropped. Its boxes are added to ``test``."""
         try:
             return self._draft(record, test, image)
-        except UNREADABLE as error:
+        except CONTENT_ERRORS as error:
             return Draft(printable(record.get("key") or record.get("id"))).drop(reason_of(error))
 
     def _draft(self, record: Record, test: ReadingTest, image: Bytes | None) -> Draft:

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from qvl.grounding_builder.drafts.box_reading import Reading, ReadingTest, four_numbers
 from qvl.grounding_builder.drafts.drafts import NOT_TRAIN, Annotations, Draft, Piece, Task, both_ways
-from qvl.grounding_builder.drafts.readable import BAD_RECORD, UNREADABLE, text_of
+from qvl.grounding_builder.drafts.readable import BAD_RECORD, text_of
 from qvl.grounding_builder.drafts.regions import fit, flags
 from qvl.grounding_builder.sources.fields import (
     drafts_or_bad,
@@ -29,6 +29,7 @@ from qvl.grounding_builder.sources.fields import (
 )
 from qvl.grounding_builder.sources.records import Record
 from qvl.grounding_builder.sources.unpickler import load_plain
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
 from qvl.pipeline.base.errors import DataError, RecipeError
 from qvl.pipeline.commit.fingerprint import file_identity
 from qvl.pipeline.markup.coordinates import Box
@@ -151,7 +152,7 @@ class RefCoco(Annotations):
                 size = side(image.get("width")), side(image.get("height"))
                 common = (text_of(image["file_name"]), size, annotation.get("bbox"), row.get("split") or "train")
                 found = [(f"{row['ref_id']}-{s.get('sent_id', n)}", s["sent"]) for n, s in enumerate(row["sentences"])]
-            except UNREADABLE:
+            except CONTENT_ERRORS:
                 yield f"row {position}", BAD_RECORD
                 continue
             for key, sentence in found:
@@ -164,7 +165,7 @@ class RefCoco(Annotations):
                 size = side(row.get("width")), side(row.get("height"))
                 name = posixpath.basename(text_of(row["image"]))
                 yield str(number), Expression(name, size, row.get("solution"), "train", row["normal_caption"])
-            except UNREADABLE:
+            except CONTENT_ERRORS:
                 yield str(number), BAD_RECORD
 
 

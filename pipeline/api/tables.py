@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.errors import DataError, first_line
 from qvl.pipeline.commit.layout import Layout
 from qvl.pipeline.curate.selection.ledger import ledger_units, read_select_summary
 from qvl.pipeline.shards.manifests import DatasetManifest
@@ -49,7 +49,7 @@ def open_tables(folder: AnyPath, dataset: DatasetManifest) -> "duckdb.DuckDBPyCo
                     f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)"
                 )
             except (duckdb.IOException, duckdb.InvalidInputException) as error:
-                raise DataError(f"{folder}: the {name} cannot be read: {str(error).splitlines()[0]}") from None
+                raise DataError(f"{folder}: the {name} cannot be read: {first_line(error)}") from None
     return connection
 
 

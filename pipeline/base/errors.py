@@ -49,6 +49,11 @@ class AccessRefused(QvlError):
     """A server refuses an address that carries a token or a password: a run must not go on without its files."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error of a library, or its type if it has no message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def require_utf8(name: str) -> None:
     """Raise RecipeError for the name of a file that is not UTF-8.
 

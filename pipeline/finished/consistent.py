@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pyarrow as pa
-
-from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
+from qvl.pipeline.base.errors import DataError, first_line
 from qvl.pipeline.storage.paths import AnyPath
-
-CONTRADICTIONS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, pa.ArrowException)
 
 
 @contextmanager
@@ -19,9 +16,8 @@ def consistent(out: AnyPath) -> Iterator[None]:
     """
     try:
         yield
-    except CONTRADICTIONS as error:
-        what = (str(error).splitlines() or [""])[0]
+    except CONTENT_ERRORS as error:
         raise DataError(
-            f"{out}: the files of this output contradict each other or are damaged ({type(error).__name__}: {what}); "
-            "`qvl curate audit` names the first of them"
+            f"{out}: the files of this output contradict each other or are damaged "
+            f"({type(error).__name__}: {first_line(error)}); `qvl curate audit` names the first of them"
         ) from error

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cachetools import LRUCache
 
-from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.errors import DataError, first_line
 from qvl.pipeline.commit.records import decode
 from qvl.pipeline.shards.manifests import DatasetManifest
 from qvl.pipeline.shards.writer import INDEX
@@ -131,7 +131,7 @@ def read_index(path: str, columns: list[str]) -> pa.Table:
             kinds = pa.schema([INDEX.field(name) for name in columns])
             table = table.select(columns).cast(kinds).combine_chunks()
     except (OSError, LookupError, pa.ArrowException) as error:
-        raise DataError(f"{path}: the index cannot be read: {(str(error).splitlines() or [''])[0]}") from None
+        raise DataError(f"{path}: the index cannot be read: {first_line(error)}") from None
     empty = [name for name in columns if table[name].null_count]
     if empty:
         raise DataError(f"{path}: the index has rows without {empty[0]}")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qvl.pipeline.base.errors import DataError
+from qvl.pipeline.base.errors import DataError, first_line
 from qvl.pipeline.storage.paths import AnyPath, StorePath
 from qvl.pipeline.storage.stores import open_filesystem, request
 
@@ -29,7 +29,7 @@ def parquet_file(path: AnyPath) -> Iterator[Any]:
         with _opened(path) as file:
             yield file
     except pa.ArrowException as error:
-        raise DataError(f"{path}: cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
+        raise DataError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
 @contextmanager

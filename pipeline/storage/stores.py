@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from qvl.pipeline.base.addresses import HTTP, Address
-from qvl.pipeline.base.errors import QvlError, RecipeError
+from qvl.pipeline.base.errors import QvlError, RecipeError, first_line
 from qvl.pipeline.base.terminal import warn
 
 TRIES = 6
@@ -61,7 +61,7 @@ def with_retries(call: Callable[[], Result]) -> Result:
         except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError):
             raise
         except _store_errors() as error:
-            line = _first_line(error)
+            line = first_line(error)
             if type(error).__name__.endswith("CredentialsError"):
                 raise QvlError(f"the store asks for credentials ({line}); docs/cluster.md says how to log in") from None
             if type(error).__name__ in FINAL:
@@ -75,7 +75,7 @@ def with_retries(call: Callable[[], Result]) -> Result:
         except (ValueError, TypeError) as error:
             if type(error) not in (ValueError, TypeError):  # of the data, such as a corrupted Parquet file
                 raise
-            raise QvlError(f"the store cannot be asked: {_first_line(error)}; {SETTINGS}") from None
+            raise QvlError(f"the store cannot be asked: {first_line(error)}; {SETTINGS}") from None
     raise AssertionError("unreachable")
 
 
@@ -112,10 +112,6 @@ def _raise_refusal(filesystem: Any, inner: str) -> None:
         raise
     except Exception:  # noqa: BLE001 - the error that led here is raised
         return
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
@@ -189,7 +185,7 @@ def open_filesystem(path: str) -> tuple[Any, str]:
     except (ImportError, ValueError, TypeError) as error:
         missing = isinstance(error, ImportError)
         hint = next((text for start, text in PACKAGES.items() if missing and path.startswith(f"{start}://")), "")
-        raise RecipeError(f"{path}: {str(error).splitlines()[0]}{hint}") from None
+        raise RecipeError(f"{path}: {first_line(error)}{hint}") from None
     if options:
         filesystem.retries = 1  # of time-outs, each of which botocore has repeated already
     return filesystem, str(inner)

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import duckdb
-import pyarrow as pa
 
+from qvl.pipeline.base.content_errors import CONTENT_ERRORS
 from qvl.pipeline.base.errors import DataError, QvlError
 
 # what our own readers, Arrow, DuckDB and the system raise for a file that is not what it should be
-UNREADABLE = (
-    *(QvlError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
-    *(pa.ArrowException, duckdb.Error),
-)
+UNREADABLE = (*CONTENT_ERRORS, QvlError, OSError, duckdb.Error)
 LONGEST = 300
 
 Read = TypeVar("Read")
